@@ -1,0 +1,193 @@
+//! Lanes: their models, how each is doing, and what it costs.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use control::views::{LaneView, ModelView};
+use domain::{Class, UnixMs};
+use routing::{HealthView, State as Breaker};
+use serde::Deserialize;
+
+use crate::desk::{Desk, Visitor};
+use crate::frame::{Frame, Live, draw};
+use crate::pages::error;
+use crate::show::{self, Mark, When};
+
+#[derive(Template)]
+#[template(path = "lanes.html")]
+struct LanesPage {
+    frame: Frame,
+    lanes: Vec<LaneShown>,
+}
+
+struct LaneShown {
+    anchor: String,
+    name: String,
+    class: Mark,
+    pick: String,
+    slo: Vec<String>,
+    sentence: String,
+    models: Vec<ModelShown>,
+}
+
+struct ModelShown {
+    name: String,
+    upstream: String,
+    provider: String,
+    breaker: Mark,
+    breaker_note: String,
+    failed: String,
+    samples: String,
+    first_token_p50: String,
+    first_token_p95: String,
+    prices: Vec<(String, String)>,
+    unpriced: Mark,
+    price_source: String,
+    quality: String,
+    region: String,
+}
+
+/// Whether the page renews itself.
+#[derive(Debug, Deserialize)]
+pub struct Choice {
+    live: Option<u8>,
+}
+
+/// The page.
+pub async fn show(visitor: Visitor, State(desk): State<Desk>, Query(choice): Query<Choice>) -> Response {
+    match desk.source.lanes().await {
+        Ok(lanes) => {
+            let now = desk.source.now();
+            let live = Live::unless_paused(choice.live, "/lanes");
+            let frame = Frame::new(&visitor, "Lanes", "/lanes").living(live);
+            draw(&LanesPage { frame, lanes: lanes.iter().map(|lane| shown(lane, now)).collect() })
+        }
+        Err(trouble) => error::trouble(&trouble),
+    }
+}
+
+fn shown(lane: &LaneView, now: UnixMs) -> LaneShown {
+    let purpose = match lane.class {
+        Class::A => "premium",
+        Class::B => "standard",
+        Class::C => "failover and open models",
+    };
+    let rule = match lane.pick.as_str() {
+        "best" => "tries the model of the highest quality first",
+        "fastest" => "tries the model with the quickest first token first",
+        "cheapest" => "tries the model that is expected to cost least for the call at hand first",
+        _ => "picks by its own rule",
+    };
+    LaneShown {
+        anchor: show::anchor("lane", &lane.name),
+        name: lane.name.clone(),
+        class: Mark::new("", format!("class {}, {purpose}", lane.class)),
+        pick: format!("pick {}", lane.pick),
+        slo: lane.slo.iter().map(|(what, target)| format!("{what} {target}")).collect(),
+        sentence: format!(
+            "It {rule}. Today {}, {} USD; this month {} USD.",
+            show::counted(lane.spend.calls_today, "call"),
+            lane.spend.today,
+            lane.spend.month
+        ),
+        models: lane.models.iter().map(|model| model_shown(model, now)).collect(),
+    }
+}
+
+fn model_shown(model: &ModelView, now: UnixMs) -> ModelShown {
+    let health = model.health.as_ref();
+    let (breaker, breaker_note) = health.map_or_else(
+        || (Mark::new("", "unknown"), "Nothing has been sent to it yet.".to_owned()),
+        |health| breaker(health, now),
+    );
+    let samples = health.map_or(0, |health| health.samples);
+    ModelShown {
+        name: model.name.clone(),
+        upstream: model.upstream.clone(),
+        provider: model.provider.clone(),
+        breaker,
+        breaker_note,
+        failed: health
+            .filter(|_| samples > 0)
+            .map_or_else(|| "–".to_owned(), |h| format!("{} %", h.failure_share_percent)),
+        samples: format!("of {}", show::counted(samples.into(), "attempt")),
+        first_token_p50: show::duration_or_dash(health.and_then(|health| health.first_token_p50_ms)),
+        first_token_p95: show::duration_or_dash(health.and_then(|health| health.first_token_p95_ms)),
+        prices: model.prices.clone(),
+        unpriced: Mark::new("bad", "unpriced"),
+        price_source: model.price_source.clone().unwrap_or_default(),
+        quality: model.quality.clone().unwrap_or_else(|| "not declared".to_owned()),
+        region: model.region.clone().unwrap_or_else(|| "not declared".to_owned()),
+    }
+}
+
+/// Where the breaker stands and what that means, worst news first.
+fn breaker(health: &HealthView, now: UnixMs) -> (Mark, String) {
+    let clock = |at: UnixMs| When::near(at, now).text;
+    let limited = health.rate_limited_until.filter(|until| *until > now);
+    let (mark, mut note) = match (health.state, limited) {
+        (Breaker::Open, _) => {
+            let until = health.open_until.map_or_else(String::new, |until| format!(", until {}", clock(until)));
+            (Mark::new("bad", "breaker open"), format!("Since {}{until}; passed over meanwhile.", clock(health.since)))
+        }
+        (Breaker::HalfOpen, _) => (
+            Mark::new("warn", "being probed"),
+            format!("Since {}; single calls find out whether it is back.", clock(health.since)),
+        ),
+        (Breaker::Closed, Some(until)) => {
+            (Mark::new("warn", "rate-limited"), format!("The provider asked us to wait until {}.", clock(until)))
+        }
+        (Breaker::Closed, None) if health.samples == 0 => (Mark::new("", "no calls yet"), String::new()),
+        (Breaker::Closed, None) => (Mark::new("good", "healthy"), String::new()),
+    };
+    if health.in_flight > 0 {
+        note.push_str(&format!(" {} in flight.", show::counted(health.in_flight.into(), "attempt")));
+    }
+    if let Some(fault) = &health.last_fault {
+        let status = fault.status.map_or_else(String::new, |status| format!(" ({status})"));
+        note.push_str(&format!(" Last fault {}: {}{status}.", clock(fault.at), fault.class));
+    }
+    (mark, note.trim_start().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::FaultClass;
+    use routing::LastFault;
+
+    use super::*;
+
+    fn health(state: Breaker) -> HealthView {
+        HealthView {
+            state,
+            since: UnixMs(60_000),
+            open_until: Some(UnixMs(120_000)),
+            failure_share_percent: 50,
+            samples: 10,
+            first_token_p50_ms: None,
+            first_token_p95_ms: None,
+            latency_p50_ms: None,
+            in_flight: 0,
+            rate_limited_until: None,
+            last_fault: Some(LastFault { class: FaultClass::Overloaded, status: Some(529), at: UnixMs(59_000) }),
+        }
+    }
+
+    #[test]
+    fn an_open_breaker_says_since_when_until_when_and_why() {
+        let (mark, note) = breaker(&health(Breaker::Open), UnixMs(90_000));
+        assert_eq!(mark.text, "breaker open");
+        assert_eq!(
+            note,
+            "Since 00:01:00, until 00:02:00; passed over meanwhile. Last fault 00:00:59: upstream_overloaded (529)."
+        );
+    }
+
+    #[test]
+    fn a_rate_limit_that_is_over_is_not_shown() {
+        let health =
+            HealthView { rate_limited_until: Some(UnixMs(80_000)), last_fault: None, ..health(Breaker::Closed) };
+        assert_eq!(breaker(&health, UnixMs(79_000)).0.text, "rate-limited");
+        assert_eq!(breaker(&health, UnixMs(90_000)).0.text, "healthy");
+    }
+}

@@ -1,0 +1,41 @@
+//! The table of pages: a page is one file here, one template, and one row.
+
+use axum::routing::{MethodRouter, get, post};
+
+use crate::desk::Desk;
+
+pub mod call;
+pub mod calls;
+pub mod configuration;
+pub mod error;
+pub mod keys;
+pub mod lanes;
+pub mod login;
+pub mod overview;
+pub mod workflow;
+pub mod workflows;
+
+/// One page, or one place forms are sent to.
+pub struct Page {
+    /// Its path, with parameters as axum writes them.
+    pub path: &'static str,
+    /// What the menu calls it; `None` keeps it out of the menu.
+    pub menu: Option<&'static str>,
+    /// Who answers.
+    pub route: fn() -> MethodRouter<Desk>,
+}
+
+/// Every page, in the order of the menu.
+pub const PAGES: &[Page] = &[
+    Page { path: "/", menu: Some("Overview"), route: || get(overview::show) },
+    Page { path: "/workflows", menu: Some("Workflows"), route: || get(workflows::show) },
+    Page { path: "/workflows/{name}", menu: None, route: || get(workflow::show) },
+    Page { path: "/lanes", menu: Some("Lanes"), route: || get(lanes::show) },
+    Page { path: "/calls", menu: Some("Calls"), route: || get(calls::show) },
+    Page { path: "/calls/{id}", menu: None, route: || get(call::show) },
+    Page { path: "/configuration", menu: Some("Configuration"), route: || get(configuration::show) },
+    Page { path: "/keys", menu: Some("Keys"), route: || get(keys::show).post(keys::make) },
+    Page { path: "/keys/{id}/revoke", menu: None, route: || get(keys::ask_to_revoke).post(keys::revoke) },
+    Page { path: "/login", menu: None, route: || get(login::show).post(login::enter) },
+    Page { path: "/logout", menu: None, route: || post(login::leave) },
+];

@@ -1,0 +1,118 @@
+//! What needs somebody's eye, each as a stable code and a sentence that says what to do next.
+
+use domain::{NanoUsd, UnixMs};
+use ledger::Window;
+use routing::State;
+use store::rollup::{DAY_MS, start_of};
+use store::{Dimension, SegmentState, SpendRow};
+
+use crate::control::Control;
+use crate::failure::ControlError;
+use crate::ports::Running;
+use crate::views::{Alarm, BudgetNow};
+
+/// Age of the oldest waiting fact that is worth an alarm, milliseconds.
+const BEHIND_MS: u64 = 10_000;
+
+/// Starts of the UTC day and month of a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Today {
+    pub day: UnixMs,
+    pub month: UnixMs,
+}
+
+impl Today {
+    pub fn of(now: UnixMs) -> Today {
+        Today { day: UnixMs(start_of(now, DAY_MS)), month: Window::Month.bounds(now).0 }
+    }
+}
+
+/// Every alarm there is now.
+pub(crate) async fn all(control: &Control, today: Today, budgets: &[BudgetNow]) -> Result<Vec<Alarm>, ControlError> {
+    let running = control.running();
+    let mut alarms: Vec<Alarm> = running
+        .rejected()
+        .into_iter()
+        .map(|reason| {
+            alarm("configuration_rejected", format!("the configuration on disk is not the one that runs: {reason}"))
+        })
+        .collect();
+    alarms.extend(breakers(running));
+    for (model, row) in control.store().spend_by(Dimension::Model, today.day, today.day).await? {
+        alarms.extend(books(&model, &row));
+    }
+    alarms.extend(budgets.iter().filter(|budget| budget.overrun > NanoUsd::ZERO).map(overrun));
+    alarms.extend(behind(running.spool_behind()));
+    let segments = control.store().segments().await?;
+    alarms.extend(segments.iter().filter(|segment| segment.corrupt_lines > 0).map(corrupt));
+    Ok(alarms)
+}
+
+fn breakers(running: &dyn Running) -> Vec<Alarm> {
+    let (snapshot, _) = running.snapshot();
+    let mut alarms = Vec::new();
+    for model in &snapshot.models {
+        let Some(health) = running.health(&model.name) else { continue };
+        let what = match health.state {
+            State::Closed => continue,
+            State::Open => "gets no calls",
+            State::HalfOpen => "is tried again with single calls",
+        };
+        let fault = health.last_fault.map_or_else(String::new, |fault| format!("; its last fault was {}", fault.class));
+        alarms.push(alarm("breaker_open", format!("model `{}` {what} since {}{fault}", model.name, health.since)));
+    }
+    alarms
+}
+
+fn books(model: &str, row: &SpendRow) -> Vec<Alarm> {
+    let mut alarms = Vec::new();
+    if row.unpriced_today > 0 {
+        let message = format!(
+            "{} attempts of model `{model}` today used something without a price, which is missing from every sum; \
+             give `models.{model}` a `price`",
+            row.unpriced_today
+        );
+        alarms.push(alarm("unpriced", message));
+    }
+    if row.indeterminate_today > 0 {
+        let message = format!(
+            "{} attempts of model `{model}` today were in flight when Freehold was killed; each is booked with the most it \
+             can have cost. Compare with the provider's own usage page",
+            row.indeterminate_today
+        );
+        alarms.push(alarm("indeterminate", message));
+    }
+    alarms
+}
+
+fn overrun(budget: &BudgetNow) -> Alarm {
+    let message = format!(
+        "{} was billed {} USD above what its providers had declared as the most; compare with their bill",
+        budget.scope, budget.overrun
+    );
+    alarm("overrun", message)
+}
+
+fn behind((bytes, age_ms): (u64, u64)) -> Option<Alarm> {
+    let message = format!(
+        "the store has not taken records for {} seconds ({bytes} bytes wait in the spool): pages and exports are behind, \
+         calls are not. The log says why",
+        age_ms / 1000
+    );
+    (age_ms >= BEHIND_MS).then(|| alarm("spool_behind", message))
+}
+
+fn corrupt(segment: &SegmentState) -> Alarm {
+    let message = format!(
+        "{} lines of spool segment {} cannot be read, the first at byte {}; the rest was taken over. Compare with the \
+         providers' usage of that time, then delete the .bad file",
+        segment.corrupt_lines,
+        segment.name,
+        segment.corrupt_offset.unwrap_or(0)
+    );
+    alarm("spool_corrupt", message)
+}
+
+fn alarm(code: &str, message: String) -> Alarm {
+    Alarm { code: code.to_owned(), message }
+}

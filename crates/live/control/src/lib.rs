@@ -1,0 +1,34 @@
+//! What stands beside the calls: takes over what the spool holds, keeps keys and sessions, answers the pages and the
+//! admin API, exports. A call never waits for any of it.
+//!
+//! Reading order: [`data`] is the folder a process owns and [`failure`] what can go wrong; [`secrets`], [`keys`] and
+//! [`sessions`] say who may do what; [`ingest`] takes the spool over and [`recover`] does so after a death, before the
+//! gateway serves; [`control`] answers questions, with [`overview`], `alarms` and [`pages`]; [`api`] puts them on HTTP,
+//! [`views`] is what they look like and [`ports`] what is asked of the running gateway; [`ledger_export`] prints the
+//! books, [`otlp`] sends spans, [`retention`] forgets.
+
+mod alarms;
+pub mod api;
+pub mod control;
+pub mod data;
+pub mod failure;
+pub mod ingest;
+pub mod keys;
+pub mod ledger_export;
+pub mod otlp;
+pub mod overview;
+pub mod pages;
+pub mod ports;
+pub mod recover;
+pub mod retention;
+pub mod secrets;
+pub mod sessions;
+pub mod views;
+
+pub use control::{Clock, Control};
+pub use data::{DataDirectory, DataLock};
+pub use failure::ControlError;
+pub use ingest::{Ingest, Progress};
+pub use keys::{KeyWatch, NewKey};
+pub use recover::{Balances, recover};
+pub use secrets::Pepper;

@@ -1,0 +1,29 @@
+//! What control needs to know of the running gateway, named here and answered by the binary: control never imports it.
+
+use std::sync::Arc;
+
+use config::Snapshot;
+use domain::{ModelName, UnixMs};
+use routing::HealthView;
+
+use crate::views::BudgetNow;
+
+/// The running gateway, as the pages and the admin API see it.
+pub trait Running: Send + Sync {
+    /// The snapshot calls are decided by, and since when.
+    fn snapshot(&self) -> (Arc<Snapshot>, UnixMs);
+    /// Health of a model; absent when it is not in the snapshot.
+    fn health(&self, model: &ModelName) -> Option<HealthView>;
+    /// Every budget as it stands.
+    fn budgets(&self) -> Vec<BudgetNow>;
+    /// Calls being answered.
+    fn in_flight(&self) -> u64;
+    /// Why the configuration on disk was not taken over; empty when it was.
+    fn rejected(&self) -> Vec<String>;
+    /// Bytes the spool holds that the store has not taken yet, and the age of the oldest, milliseconds.
+    fn spool_behind(&self) -> (u64, u64);
+    /// Prometheus text of the gateway.
+    fn metrics(&self) -> String;
+    /// Asks for the configuration to be read again now.
+    fn reload(&self);
+}

@@ -1,0 +1,206 @@
+//! What the pages and the admin API show: plain values, read from the store and from what is running. No HTML here.
+
+use domain::{CallEnd, Class, Entry, KeyGrant, NanoUsd, UnixMs};
+use routing::HealthView;
+use serde::{Deserialize, Serialize};
+
+/// One point of a chart.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Point {
+    /// Start of the bucket.
+    pub at: UnixMs,
+    /// Calls ended in it.
+    pub calls: u64,
+    /// Of these, how many failed by anybody's fault but the client's.
+    pub errors: u64,
+    /// What their attempts booked.
+    pub cost: NanoUsd,
+    /// Median time to the first content, milliseconds; absent where nothing was served.
+    pub first_token_p50_ms: Option<u64>,
+    /// 95th percentile of the same.
+    pub first_token_p95_ms: Option<u64>,
+}
+
+/// Spend and traffic of one workflow or lane.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Spend {
+    /// Workflow or lane name; `(direct)` for calls that named a lane or model.
+    pub name: String,
+    /// Spent since midnight UTC.
+    pub today: NanoUsd,
+    /// Spent since the first of the month UTC.
+    pub month: NanoUsd,
+    /// Calls today.
+    pub calls_today: u64,
+    /// Errors today (not the client's).
+    pub errors_today: u64,
+    /// The budget now, where there is one.
+    pub budget: Option<BudgetNow>,
+}
+
+/// A budget as it stands in the running gateway.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct BudgetNow {
+    /// `workflow claims-triage` or `key ab12cd`.
+    pub scope: String,
+    /// The limit.
+    pub limit: NanoUsd,
+    /// `month` and so on.
+    pub per: String,
+    /// Booked in this window.
+    pub settled: NanoUsd,
+    /// Reserved for calls in flight.
+    pub held: NanoUsd,
+    /// Booked beyond the limit because a provider billed above its own cap.
+    pub overrun: NanoUsd,
+    /// When the window turns; absent for `total`.
+    pub resets_at: Option<UnixMs>,
+}
+
+/// The first page.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Overview {
+    /// When it was made.
+    pub now: UnixMs,
+    /// Spend today over all.
+    pub spent_today: NanoUsd,
+    /// Spend this month over all.
+    pub spent_month: NanoUsd,
+    /// By workflow, dearest month first.
+    pub workflows: Vec<Spend>,
+    /// By lane.
+    pub lanes: Vec<Spend>,
+    /// One point a minute over the last hour, oldest first, gaps filled with zeros.
+    pub last_hour: Vec<Point>,
+    /// Calls being answered right now.
+    pub in_flight: u64,
+    /// What needs somebody's eye: unpriced models, open breakers, configuration problems, spool behind.
+    pub alarms: Vec<Alarm>,
+}
+
+/// Something that needs somebody's eye.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Alarm {
+    /// Stable code such as `unpriced`, `breaker_open`, `configuration_rejected`, `spool_behind`, `indeterminate`, `overrun`.
+    pub code: String,
+    /// The sentence, with what to do next.
+    pub message: String,
+}
+
+/// One workflow with what it resolves to.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct WorkflowView {
+    /// Spend and budget.
+    pub spend: Spend,
+    /// Its criticality.
+    pub criticality: String,
+    /// Aliases that mean it.
+    pub aliases: Vec<String>,
+    /// Allowed regions; empty means anywhere.
+    pub residency: Vec<String>,
+    /// Lane name, then its models in declared order after residency.
+    pub lanes: Vec<(String, Vec<String>)>,
+    /// The last 24 hours, one point an hour.
+    pub last_day: Vec<Point>,
+}
+
+/// One lane with its models.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct LaneView {
+    /// Its name.
+    pub name: String,
+    /// Its class.
+    pub class: Class,
+    /// `best`, `fastest` or `cheapest`.
+    pub pick: String,
+    /// Declared service levels, as text.
+    pub slo: Vec<(String, String)>,
+    /// Its models.
+    pub models: Vec<ModelView>,
+    /// Spend and traffic.
+    pub spend: Spend,
+}
+
+/// One model with its health and price.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ModelView {
+    /// Our name.
+    pub name: String,
+    /// The provider's name.
+    pub provider: String,
+    /// The vendor's model id.
+    pub upstream: String,
+    /// Where it runs.
+    pub region: Option<String>,
+    /// Breaker, failure share, first-token times.
+    pub health: Option<HealthView>,
+    /// Meter and USD per million, as text; empty when unpriced.
+    pub prices: Vec<(String, String)>,
+    /// The price row's id, source and date.
+    pub price_source: Option<String>,
+    /// Declared quality, `0.93`.
+    pub quality: Option<String>,
+}
+
+/// Which calls to list.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CallFilter {
+    /// Only this workflow.
+    pub workflow: Option<String>,
+    /// Only this lane.
+    pub lane: Option<String>,
+    /// Only this model.
+    pub model: Option<String>,
+    /// Only this key.
+    pub key: Option<String>,
+    /// `served`, `failed`; anything else means all.
+    pub outcome: Option<String>,
+    /// Only calls that ended before this one (paging backwards).
+    pub before: Option<String>,
+    /// At most this many; 50 where absent, 500 at most.
+    pub limit: Option<u32>,
+}
+
+/// A call with everything known of it.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct CallView {
+    /// The end of the call; absent while it is in flight.
+    pub end: Option<CallEnd>,
+    /// Its intents and records, in order of time.
+    pub entries: Vec<Entry>,
+    /// Journal lines: account and amount, always balanced.
+    pub journal: Vec<(String, NanoUsd)>,
+}
+
+/// The configuration that runs.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ConfigurationView {
+    /// Revision of the running snapshot.
+    pub revision: String,
+    /// When it was taken over.
+    pub since: UnixMs,
+    /// The file's text as written; secrets are never in it, only where to find them.
+    pub text: String,
+    /// What each workflow resolves to, as `freehold check` prints it.
+    pub explained: String,
+    /// Warnings of the running snapshot.
+    pub warnings: Vec<String>,
+    /// Why the file on disk is not the one that runs; empty when it is.
+    pub rejected: Vec<String>,
+    /// Earlier revisions with the time each was taken over.
+    pub history: Vec<(String, UnixMs)>,
+}
+
+/// One key as the list shows it.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct KeyView {
+    /// What it may do; the hash is blanked.
+    pub grant: KeyGrant,
+    /// Its budget now.
+    pub budget: Option<BudgetNow>,
+    /// Spent this month.
+    pub month: NanoUsd,
+    /// When it was last used.
+    pub last_used: Option<UnixMs>,
+}

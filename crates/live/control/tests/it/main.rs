@@ -1,0 +1,9 @@
+//! Control against real SQLite files and real spool segments in scratch folders.
+
+mod access;
+mod api;
+mod ledger;
+mod otlp;
+mod spool;
+mod support;
+mod views;

@@ -1,0 +1,331 @@
+//! Puts the parts together: data directory, recovery, gateway, jobs, console; and takes them apart again in order.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use config::{Catalog, Problem, Snapshot, SpoolMode};
+use control::keys::KeyWatch;
+use control::otlp::Exporter;
+use control::ports::Running;
+use control::{Control, DataDirectory, DataLock, Ingest, Pepper};
+use domain::KeyGrant;
+use gateway::budgets::{Limit, Scope};
+use gateway::clock;
+use gateway::dataplane::Gateway;
+use gateway::ports::{Keys, Policy};
+use gateway::spool::{Durability, Spool};
+use ledger::Window;
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use crate::policy;
+use crate::running::RunningGateway;
+
+/// How often the configuration file is looked at, milliseconds.
+const LOOK_EVERY_MS: u64 = 500;
+/// How long jobs may take to end, milliseconds.
+const JOBS_END_MS: u64 = 10_000;
+
+/// Where the configuration comes from.
+pub struct Source {
+    /// The file.
+    pub file: PathBuf,
+    /// The price and model data.
+    pub catalog: Catalog,
+    /// What environment variables mean.
+    pub environment: fn(&str) -> Option<String>,
+}
+
+impl Source {
+    /// Reads and checks the file as it is now.
+    pub fn read(&self) -> Result<Arc<Snapshot>, Vec<String>> {
+        let text = policy::read(&self.file).map_err(|error| vec![format!("{error:#}")])?;
+        self.check(&text).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    fn check(&self, text: &str) -> Result<Arc<Snapshot>, Vec<Problem>> {
+        let name = self.file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        policy::check_with(&name, text, &self.catalog, clock::now(), &self.environment)
+    }
+}
+
+/// A running instance.
+pub struct Instance {
+    /// Where calls go.
+    pub gateway_address: SocketAddr,
+    /// Where the console is.
+    pub console_address: SocketAddr,
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    stop: watch::Sender<bool>,
+    jobs: Vec<JoinHandle<()>>,
+    store: Store,
+    _lock: DataLock,
+}
+
+impl Instance {
+    /// Recovers what an earlier process left, and starts everything but the acceptance of calls.
+    pub async fn start(source: Source, snapshot: Arc<Snapshot>, data: &DataDirectory) -> anyhow::Result<Instance> {
+        let lock = data.lock()?;
+        let store = Store::open(&data.database()).await.context("the database cannot be opened")?;
+        let pepper = Pepper::load_or_make(data)?;
+        let recovered = control::recover(&store, data, &lock, clock::now()).await?;
+        if recovered.pass.fresh > 0 || recovered.indeterminate > 0 {
+            tracing::info!(
+                facts = recovered.pass.fresh,
+                indeterminate = recovered.indeterminate,
+                "took over what the process before had left in the spool"
+            );
+        }
+        let (watch_keys, mut keys) = KeyWatch::start(store.clone()).await?;
+        let grants = keys.borrow_and_update().clone();
+        let server = &snapshot.server;
+        let open_keys = grants.iter().filter(|key| key.revoked_at.is_none()).count();
+        anyhow::ensure!(
+            open_keys > 0 || (server.listen.ip().is_loopback() && server.console_listen.ip().is_loopback()),
+            "listening on {} is refused while there is no key; make one with `freehold key create --data {}`",
+            server.listen,
+            data.root().display()
+        );
+
+        let durability = match server.spool {
+            SpoolMode::Batched => Durability::Batched,
+            SpoolMode::Exact => Durability::Exact,
+        };
+        let spool = Spool::open(&data.spool(), durability).context("the spool cannot be opened")?;
+        let limits = limits(&store, &snapshot, &grants, None).await?;
+        let policy = Policy { snapshot: snapshot.clone(), limits };
+        let keys_now = Keys { grants, limits: Vec::new() };
+        let gateway = Arc::new(Gateway::new(policy, keys_now, pepper.bytes(), spool)?);
+
+        let listener = bind(server.listen, "listen").await?;
+        let console_listener = bind(server.console_listen, "console_listen").await?;
+        let gateway_address = listener.local_addr()?;
+        let console_address = console_listener.local_addr()?;
+
+        let (stop, stopping) = watch::channel(false);
+        let (exporter, tap) = match &server.otlp_endpoint {
+            None => (None, None),
+            Some(endpoint) => {
+                let made =
+                    Exporter::new(endpoint).map_err(|reason| anyhow::anyhow!("[server] otlp_endpoint: {reason}"))?;
+                (Some(made.0), Some(made.1))
+            }
+        };
+        let ingest = Ingest::new(store.clone(), &data.spool(), tap);
+        let reload = Arc::new(Notify::new());
+        let running =
+            Arc::new(RunningGateway { gateway: gateway.clone(), progress: ingest.progress(), reload: reload.clone() });
+        let control = Control::new(store.clone(), pepper, running.clone());
+        control.record_revision(&snapshot).await?;
+
+        let mut jobs = vec![
+            tokio::spawn(ingest.run(stopping.clone(), Arc::new(clock::now))),
+            tokio::spawn(watch_keys.run(stopping.clone())),
+            tokio::spawn(control::retention::run(control.clone(), stopping.clone())),
+        ];
+        if let Some(exporter) = exporter {
+            jobs.push(tokio::spawn(exporter.run(stopping.clone())));
+        }
+        let keeper = PolicyKeeper { source, gateway: gateway.clone(), control: control.clone(), store: store.clone() };
+        jobs.push(tokio::spawn(keeper.run(keys, reload, stopping.clone())));
+        let pages = router(control.clone(), running);
+        jobs.push(tokio::spawn(serve_pages(console_listener, pages, stopping)));
+        Ok(Instance { gateway_address, console_address, gateway, listener, stop, jobs, store, _lock: lock })
+    }
+
+    /// Takes calls until `stop` resolves; then lets calls end, has the store take over the spool, and ends.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) {
+        gateway::server::serve(self.gateway.clone(), self.listener, stop).await;
+        self.stop.send_replace(true);
+        for job in self.jobs {
+            if tokio::time::timeout(Duration::from_millis(JOBS_END_MS), job).await.is_err() {
+                tracing::warn!("a job did not end in time; what it had not done is done at the next start");
+            }
+        }
+        self.store.close().await;
+    }
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "[server] {setting} = \"{address}\" cannot be listened on; is another process there? choose another port"
+        )
+    })
+}
+
+/// Every budget of this configuration and these keys. What is booked already is read for accounts `known` has not.
+async fn limits(
+    store: &Store,
+    snapshot: &Snapshot,
+    grants: &[KeyGrant],
+    known: Option<&Gateway>,
+) -> anyhow::Result<Vec<Limit>> {
+    let of_workflows = snapshot.workflows.values().filter_map(|workflow| {
+        let budget = workflow.budget.as_ref()?;
+        Some((Scope::Workflow(workflow.name.clone()), budget.limit, budget.window))
+    });
+    let of_keys = grants.iter().filter(|grant| grant.revoked_at.is_none()).filter_map(|grant| {
+        let budget = grant.budget.as_ref()?;
+        // A window that does not read was refused when the key was made; a day is the safe side of a damaged row.
+        Some((Scope::Key(grant.id.clone()), budget.limit, budget.per.parse().unwrap_or(Window::Day)))
+    });
+    let now = clock::now();
+    let mut limits = Vec::new();
+    for (scope, limit, window) in of_workflows.chain(of_keys) {
+        let settled = if known.is_some_and(|gateway| gateway.budgets.has(&scope, window)) {
+            domain::NanoUsd::ZERO
+        } else {
+            let of = match &scope {
+                Scope::Workflow(name) => store::Scope::Workflow(name.clone()),
+                Scope::Key(id) => store::Scope::Key(id.clone()),
+            };
+            store.spent_since(&of, window.bounds(now).0).await?
+        };
+        limits.push(Limit { scope, limit, window, settled });
+    }
+    Ok(limits)
+}
+
+/// Keeps the gateway's policy what the file and the keys say.
+struct PolicyKeeper {
+    source: Source,
+    gateway: Arc<Gateway>,
+    control: Control,
+    store: Store,
+}
+
+impl PolicyKeeper {
+    async fn run(self, mut keys: watch::Receiver<Vec<KeyGrant>>, reload: Arc<Notify>, mut stop: watch::Receiver<bool>) {
+        let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+        let mut look = tokio::time::interval(Duration::from_millis(LOOK_EVERY_MS));
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut seen = self.gateway.deployed.load().snapshot.text.to_string();
+        loop {
+            let told = tokio::select! {
+                () = stopped(&mut stop) => return,
+                changed = keys.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.take_keys(&mut keys).await;
+                    continue;
+                }
+                () = reload.notified() => true,
+                () = received(&mut hangup) => true,
+                _ = look.tick() => false,
+            };
+            match policy::read(&self.source.file) {
+                Ok(text) if told || text != seen => {
+                    seen.clone_from(&text);
+                    self.take_configuration(&text, &keys).await;
+                }
+                Ok(_) => {}
+                // A file that is being replaced may be away for a moment; told to read it, its absence is a problem.
+                Err(error) if told => self.refuse(vec![format!("{error:#}")]),
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn take_configuration(&self, text: &str, keys: &watch::Receiver<Vec<KeyGrant>>) {
+        let snapshot = match self.source.check(text) {
+            Ok(snapshot) => snapshot,
+            Err(problems) => return self.refuse(problems.iter().map(ToString::to_string).collect()),
+        };
+        let grants = keys.borrow().clone();
+        let taken = async {
+            let limits = limits(&self.store, &snapshot, &grants, Some(&self.gateway)).await?;
+            self.gateway.deploy(Policy { snapshot: snapshot.clone(), limits })?;
+            anyhow::Ok(())
+        };
+        if let Err(error) = taken.await {
+            return self.refuse(vec![format!("{error:#}")]);
+        }
+        tracing::info!(revision = snapshot.revision, "a new configuration runs");
+        if let Err(error) = self.control.record_revision(&snapshot).await {
+            tracing::error!(%error, "the new configuration runs, but its history could not be written");
+        }
+    }
+
+    async fn take_keys(&self, keys: &mut watch::Receiver<Vec<KeyGrant>>) {
+        let grants = keys.borrow_and_update().clone();
+        let snapshot = self.gateway.deployed.load().snapshot.clone();
+        match limits(&self.store, &snapshot, &grants, Some(&self.gateway)).await {
+            Ok(limits) => self.gateway.publish_keys(Keys { grants, limits }),
+            // The watch comes again with the next change; until then the old keys stand.
+            Err(error) => tracing::error!(%error, "the keys changed, but their budgets could not be read"),
+        }
+    }
+
+    fn refuse(&self, problems: Vec<String>) {
+        for problem in &problems {
+            tracing::error!("configuration not taken over, the one before still runs: {problem}");
+        }
+        self.gateway.reject(problems);
+    }
+}
+
+async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves when the instance ends. The value is not kept: it would hold a lock across whatever comes next.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// The console, the admin API and what monitors look at.
+fn router(control: Control, running: Arc<RunningGateway>) -> Router {
+    let ready = running.clone();
+    let monitored = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route(
+            "/readyz",
+            get(move || async move {
+                match ready.ready() {
+                    Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+                    Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+                }
+            }),
+        )
+        .route(
+            "/metrics",
+            get(move || async move {
+                let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                ([(axum::http::header::CONTENT_TYPE, kind)], running.metrics())
+            }),
+        );
+    console::router(control.clone()).merge(control::api::api(control)).merge(monitored)
+}
+
+async fn serve_pages(listener: TcpListener, pages: Router, mut stop: watch::Receiver<bool>) {
+    let service = pages.into_make_service_with_connect_info::<SocketAddr>();
+    let until = async move { stopped(&mut stop).await };
+    if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(until).await {
+        tracing::error!(%error, "the console ended");
+    }
+}
+
+/// Resolves when the process is told to end.
+pub async fn told_to_stop() {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = received(&mut terminate) => {}
+    }
+}

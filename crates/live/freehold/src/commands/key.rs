@@ -1,0 +1,195 @@
+//! `freehold key`: create, list and revoke keys, beside a running server or without one.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Subcommand, ValueEnum};
+use control::keys::{self, NewKey};
+use control::ledger_export::csv_line;
+use control::{DataDirectory, Pepper};
+use domain::{KeyBudget, KeyGrant, KeyId, NanoUsd, UnixMs, WorkflowName};
+use gateway::clock;
+use store::Store;
+
+/// Create, list and revoke keys. A running server notices within a second.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+    /// The data directory of the server
+    #[arg(long, global = true, default_value = "freehold-data", env = "FREEHOLD_DATA")]
+    data: PathBuf,
+    /// How the answer is written
+    #[arg(long, global = true, value_enum, default_value = "table")]
+    output: Output,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Make a key and show it, once
+    Create {
+        /// What people will call it
+        #[arg(long)]
+        label: String,
+        /// A workflow it may name; repeat for more, leave out for all
+        #[arg(long = "workflow")]
+        workflows: Vec<String>,
+        /// Whether it may name lane:NAME and model:NAME
+        #[arg(long)]
+        direct: bool,
+        /// What it may spend, such as "200 USD per month" (hour, day, week, month, year, total; UTC)
+        #[arg(long)]
+        budget: Option<String>,
+        /// Requests a minute
+        #[arg(long)]
+        requests_per_minute: Option<u32>,
+        /// Tokens a minute, sent and received
+        #[arg(long)]
+        tokens_per_minute: Option<u64>,
+        /// The last day it works, such as 2027-01-31 (UTC)
+        #[arg(long)]
+        expires: Option<String>,
+    },
+    /// Show every key; secrets are not kept and cannot be shown
+    List,
+    /// Refuse a key from now on
+    Revoke {
+        /// The part between `fh_` and the second underscore
+        id: String,
+    },
+}
+
+/// How answers are written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// For spreadsheets
+    Csv,
+}
+
+/// Creates, lists or revokes.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let data = DataDirectory::open(&arguments.data)?;
+    let store = Store::open(&data.database()).await.context("the database cannot be opened")?;
+    match arguments.action {
+        Action::Create { label, workflows, direct, budget, requests_per_minute, tokens_per_minute, expires } => {
+            let wish = NewKey {
+                label,
+                workflows: match workflows.is_empty() {
+                    true => None,
+                    false => Some(workflows.into_iter().map(WorkflowName::new).collect()),
+                },
+                direct,
+                budget: budget.as_deref().map(read_budget).transpose()?,
+                requests_per_minute,
+                tokens_per_minute,
+                expires_at: expires.as_deref().map(read_day_after).transpose()?,
+            };
+            let pepper = Pepper::load_or_make(&data)?;
+            let (grant, text) = keys::create(&store, &pepper, wish, "command line", clock::now()).await?;
+            match arguments.output {
+                Output::Json => {
+                    println!("{}", serde_json::json!({ "id": grant.id, "label": grant.label, "key": text }));
+                }
+                Output::Csv => {
+                    print!("{}{}", csv_line(["id", "label", "key"]), csv_line([&*grant.id.0, &grant.label, &text]))
+                }
+                Output::Table => {
+                    println!("{text}\n\nThis is the only time it is shown. Its public half is {}.", grant.id)
+                }
+            }
+        }
+        Action::List => list(&store.keys().await?, arguments.output),
+        Action::Revoke { id } => {
+            keys::revoke(&store, &KeyId(id.as_str().into()), "command line", clock::now()).await?;
+            println!("{id} is revoked; running servers refuse it within 2 seconds");
+        }
+    }
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+const COLUMNS: [&str; 9] =
+    ["id", "label", "state", "workflows", "direct", "budget", "requests_per_minute", "tokens_per_minute", "created_at"];
+
+fn fields(grant: &KeyGrant, now: UnixMs) -> [String; 9] {
+    let or_all = |names: &Option<Vec<WorkflowName>>| {
+        names
+            .as_ref()
+            .map_or("all".into(), |names| names.iter().map(WorkflowName::as_str).collect::<Vec<_>>().join(" "))
+    };
+    let or_none = |limit: Option<String>| limit.unwrap_or_else(|| "none".into());
+    let state = match (grant.revoked_at, grant.expires_at) {
+        (Some(at), _) => format!("revoked {at}"),
+        (None, Some(at)) if at <= now => format!("expired {at}"),
+        (None, Some(at)) => format!("until {at}"),
+        (None, None) => "valid".to_owned(),
+    };
+    [
+        grant.id.to_string(),
+        grant.label.clone(),
+        state,
+        or_all(&grant.workflows),
+        grant.direct.to_string(),
+        or_none(grant.budget.as_ref().map(|budget| format!("{} USD per {}", budget.limit, budget.per))),
+        or_none(grant.requests_per_minute.map(|limit| limit.to_string())),
+        or_none(grant.tokens_per_minute.map(|limit| limit.to_string())),
+        grant.created_at.to_string(),
+    ]
+}
+
+fn list(grants: &[KeyGrant], output: Output) {
+    let now = clock::now();
+    let rows: Vec<[String; 9]> = grants.iter().map(|grant| fields(grant, now)).collect();
+    match output {
+        Output::Json => {
+            for row in rows {
+                let object: serde_json::Map<_, _> =
+                    COLUMNS.iter().zip(row).map(|(name, value)| ((*name).to_owned(), value.into())).collect();
+                println!("{}", serde_json::Value::Object(object));
+            }
+        }
+        Output::Csv => {
+            print!("{}", csv_line(COLUMNS));
+            rows.iter().for_each(|row| print!("{}", csv_line(row.iter().map(String::as_str))));
+        }
+        Output::Table if rows.is_empty() => {
+            println!("There is no key. Make one with `freehold key create --label NAME`.");
+        }
+        Output::Table => print_table(&COLUMNS, &rows),
+    }
+}
+
+/// Columns as wide as their widest field.
+pub fn print_table<const N: usize>(columns: &[&str; N], rows: &[[String; N]]) {
+    let width = |place: usize| {
+        rows.iter().map(|row| row[place].chars().count()).chain([columns[place].len()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |fields: &[&str]| {
+        let cells: Vec<String> = fields.iter().zip(&widths).map(|(field, width)| format!("{field:<width$}")).collect();
+        println!("{}", cells.join("  ").trim_end());
+    };
+    line(columns);
+    rows.iter().for_each(|row| line(&row.each_ref().map(String::as_str)));
+}
+
+fn read_budget(text: &str) -> anyhow::Result<KeyBudget> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [amount, "USD", "per", per] = words[..] else {
+        anyhow::bail!("`{text}` is no budget; write it like \"200 USD per month\"");
+    };
+    Ok(KeyBudget { limit: amount.parse::<NanoUsd>()?, per: per.to_owned() })
+}
+
+/// The first millisecond after a day, so that the key works all through it.
+fn read_day_after(text: &str) -> anyhow::Result<UnixMs> {
+    let day: jiff::civil::Date =
+        text.parse().with_context(|| format!("`{text}` is no day; write it like 2027-01-31"))?;
+    let after = day.tomorrow()?.to_zoned(jiff::tz::TimeZone::UTC)?;
+    Ok(UnixMs(after.timestamp().as_millisecond()))
+}

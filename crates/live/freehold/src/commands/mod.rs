@@ -1,0 +1,11 @@
+//! One file per command.
+
+pub mod backup;
+pub mod check;
+pub mod demo;
+pub mod init;
+pub mod key;
+pub mod ledger;
+pub mod restore;
+pub mod serve;
+pub mod simulate;

@@ -1,0 +1,62 @@
+//! From the file on disk to a checked snapshot: the one place that hands `config` the environment and secret files.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use config::{Catalog, Input, Problem, Snapshot};
+use domain::UnixMs;
+
+/// Longest configuration or secret file read, bytes.
+const LONGEST_FILE_BYTES: u64 = 4 << 20;
+
+/// The price and model data this binary was built with.
+pub fn catalog() -> Result<Catalog, Vec<Problem>> {
+    Catalog::parse(
+        include_str!("../../../../catalog/providers.toml"),
+        include_str!("../../../../catalog/models.toml"),
+        include_str!("../../../../catalog/prices.toml"),
+    )
+}
+
+/// Reads a file of the configuration, refusing one that cannot be meant.
+pub fn read(path: &Path) -> anyhow::Result<String> {
+    let shown = path.display();
+    let length = std::fs::metadata(path)
+        .with_context(|| {
+            format!("`{shown}` cannot be read; give the path of a configuration, or write one with `freehold init`")
+        })?
+        .len();
+    anyhow::ensure!(
+        length <= LONGEST_FILE_BYTES,
+        "`{shown}` has {length} bytes; a configuration has at most {LONGEST_FILE_BYTES}"
+    );
+    std::fs::read_to_string(path).with_context(|| format!("`{shown}` cannot be read as UTF-8 text"))
+}
+
+/// Checks a text against the catalog, this process's environment and the secret files it names.
+pub fn check(file_name: &str, text: &str, catalog: &Catalog, now: UnixMs) -> Result<Arc<Snapshot>, Vec<Problem>> {
+    check_with(file_name, text, catalog, now, &|name| std::env::var(name).ok())
+}
+
+/// The same with another environment, for the demo's made-up keys.
+pub fn check_with(
+    file_name: &str,
+    text: &str,
+    catalog: &Catalog,
+    now: UnixMs,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Arc<Snapshot>, Vec<Problem>> {
+    let read_secret_file = |path: &str| read(Path::new(path)).map_err(|error| format!("{error:#}"));
+    let input = Input { file_name, text, catalog, environment, read_secret_file: &read_secret_file, now };
+    config::check(&input).map(Arc::new)
+}
+
+/// Prints every problem and a closing count.
+pub fn print_problems(problems: &[Problem]) {
+    for problem in problems {
+        eprintln!("{problem}");
+    }
+    let count = problems.len();
+    eprintln!("{count} problem{} found; nothing was changed", if count == 1 { "" } else { "s" });
+}

@@ -1,0 +1,127 @@
+//! The running gateway as control sees it: the adapter between the two, which know nothing of each other.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use config::Snapshot;
+use control::Progress;
+use control::ports::Running;
+use control::views::BudgetNow;
+use domain::{ModelName, UnixMs};
+use gateway::clock;
+use gateway::dataplane::Gateway;
+use routing::{HealthView, State};
+use tokio::sync::Notify;
+
+/// A gateway with what stands beside it.
+pub struct RunningGateway {
+    /// The data plane.
+    pub gateway: Arc<Gateway>,
+    /// How far the store is behind the spool.
+    pub progress: Arc<Progress>,
+    /// Wakes whoever reads the configuration.
+    pub reload: Arc<Notify>,
+}
+
+impl RunningGateway {
+    /// Whether calls are taken; the reason where they are not.
+    pub fn ready(&self) -> Result<(), &'static str> {
+        if self.gateway.draining.load(Ordering::Relaxed) {
+            return Err("draining: this instance is shutting down");
+        }
+        if self.gateway.spool.failing() {
+            return Err("the spool cannot be written; see the log");
+        }
+        Ok(())
+    }
+}
+
+impl Running for RunningGateway {
+    fn snapshot(&self) -> (Arc<Snapshot>, UnixMs) {
+        let deployed = self.gateway.deployed.load();
+        (deployed.snapshot.clone(), deployed.since)
+    }
+
+    fn health(&self, model: &ModelName) -> Option<HealthView> {
+        let deployed = self.gateway.deployed.load();
+        let index = deployed.snapshot.models.iter().position(|known| known.name == *model)?;
+        let view = deployed.slots[index].health.lock().view(clock::now());
+        Some(view)
+    }
+
+    fn budgets(&self) -> Vec<BudgetNow> {
+        let views = self.gateway.budgets.view().into_iter();
+        views
+            .map(|(scope, window, view)| BudgetNow {
+                scope: scope.to_string().replace('`', ""),
+                limit: view.limit,
+                per: window.to_string(),
+                settled: view.settled,
+                held: view.held,
+                overrun: view.overrun,
+                resets_at: view.resets_at,
+            })
+            .collect()
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.gateway.metrics.in_flight.get().max(0).unsigned_abs()
+    }
+
+    fn rejected(&self) -> Vec<String> {
+        self.gateway.rejected.lock().clone()
+    }
+
+    fn spool_behind(&self) -> (u64, u64) {
+        self.progress.behind(clock::now())
+    }
+
+    fn metrics(&self) -> String {
+        let text = self.gateway.metrics.text();
+        let mut text = text.strip_suffix("# EOF\n").unwrap_or(&text).to_owned();
+        let (bytes, age_ms) = self.spool_behind();
+        let deployed = self.gateway.deployed.load();
+        let mut write =
+            |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("writing to a string cannot fail");
+        write(format_args!("# HELP freehold_spool_behind_bytes Bytes the store has not taken over yet."));
+        write(format_args!("# TYPE freehold_spool_behind_bytes gauge"));
+        write(format_args!("freehold_spool_behind_bytes {bytes}"));
+        write(format_args!("# HELP freehold_spool_behind_seconds Age of the oldest of them."));
+        write(format_args!("# TYPE freehold_spool_behind_seconds gauge"));
+        write(format_args!("freehold_spool_behind_seconds {}.{:03}", age_ms / 1000, age_ms % 1000));
+        write(format_args!("# HELP freehold_breaker_open 1 while a model's breaker is open, 0.5 while it is probed."));
+        write(format_args!("# TYPE freehold_breaker_open gauge"));
+        for (model, slot) in deployed.snapshot.models.iter().zip(&deployed.slots) {
+            let value = match slot.health.lock().view(clock::now()).state {
+                State::Closed => "0",
+                State::HalfOpen => "0.5",
+                State::Open => "1",
+            };
+            write(format_args!("freehold_breaker_open{{model=\"{}\"}} {value}", model.name));
+        }
+        for (name, help, pick) in BUDGET_GAUGES {
+            write(format_args!("# HELP {name} {help}"));
+            write(format_args!("# TYPE {name} gauge"));
+            for (scope, _, view) in self.gateway.budgets.view() {
+                let scope = scope.to_string().replace('`', "");
+                write(format_args!("{name}{{scope=\"{scope}\"}} {}", pick(&view).0));
+            }
+        }
+        text.push_str("# EOF\n");
+        text
+    }
+
+    fn reload(&self) {
+        self.reload.notify_one();
+    }
+}
+
+type PickAmount = fn(&ledger::AccountView) -> domain::NanoUsd;
+
+/// What is shown of each budget.
+const BUDGET_GAUGES: [(&str, &str, PickAmount); 3] = [
+    ("freehold_budget_limit_nano_usd", "The limit of a budget.", |view| view.limit),
+    ("freehold_budget_settled_nano_usd", "What is booked in its window.", |view| view.settled),
+    ("freehold_budget_held_nano_usd", "What is reserved for calls in flight.", |view| view.held),
+];

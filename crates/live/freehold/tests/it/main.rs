@@ -1,0 +1,11 @@
+//! The one integration test binary: real processes, real sockets, nothing shared with what is tested.
+
+mod budget;
+mod bytes;
+mod calls;
+mod configuration;
+mod harness;
+mod http;
+mod keys;
+mod kill;
+mod sdk;

@@ -1,0 +1,575 @@
+//! One attempt engine for every endpoint: choose, hold, write down, send, and go elsewhere while nothing of an answer
+//! has reached the client. What may follow which fault is `routing`'s truth table.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use config::{AtLimit, Model, Timeouts, Workflow};
+use domain::{AttemptId, Cause, Entry, Fault, FaultClass, Intent, LaneName, NanoUsd};
+use http::StatusCode;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use routing::{Candidate, Next, Route};
+use tokio::time::timeout_at;
+use wire::{Ask, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
+
+use crate::budgets::{Held, Scope, Spent};
+use crate::clock;
+use crate::dataplane::Gateway;
+use crate::deployed::{Deployed, Size};
+use crate::protect::Protected;
+use crate::refusal::Refusal;
+use crate::reply::Waiting;
+use crate::settle::{Attempt, Books, Ending, settle};
+use crate::trail::Trail;
+use crate::upstream::{Sending, sentence};
+
+/// What a model may answer when neither the client, the workflow nor the catalog sets a bound, tokens. Only used to know
+/// the most a call can cost, and sent along as the cap, so that it is also the most it does cost.
+pub const OUTPUT_CAP_WHERE_NONE_IS_KNOWN: u64 = 4_096;
+/// What a dialect that demands a cap is given when the client named none, tokens.
+pub const OUTPUT_CAP_WHERE_ONE_IS_DEMANDED: u64 = 4_096;
+/// Longest answer taken in whole, bytes.
+const WHOLE_ANSWER_BYTES: usize = 64 << 20;
+/// Longest error body read, bytes.
+const ERROR_BODY_BYTES: usize = 64 << 10;
+/// How long an error body may take, milliseconds.
+const ERROR_BODY_MS: u64 = 5_000;
+
+/// A call with an answer under way.
+pub struct Answered {
+    /// The attempt that answers, not yet settled.
+    pub attempt: Attempt,
+    /// The answer.
+    pub answer: Answer,
+    /// When the answer must have ended.
+    pub deadline: Instant,
+    /// Longest silence between frames.
+    pub frame_ms: u64,
+}
+
+/// An answer under way.
+pub enum Answer {
+    /// All of it.
+    Whole {
+        /// What the client gets.
+        body: Bytes,
+        /// What was seen in it.
+        seen: Seen,
+    },
+    /// A stream whose first content has come.
+    Stream {
+        /// The rest.
+        incoming: Incoming,
+        /// What turns it into what the client gets.
+        relay: Box<StreamRelay>,
+        /// What the client gets first.
+        first: Vec<u8>,
+    },
+}
+
+/// Why one attempt came to nothing.
+enum Failure {
+    /// A fault; what had been seen, where an answer had begun.
+    Fault(Fault, Option<Box<Seen>>),
+    /// The client went away.
+    Gone(Option<Box<Seen>>),
+}
+
+/// Tries until something answers, or nothing more can be tried.
+pub async fn attempt(
+    gateway: &Gateway,
+    deployed: &Deployed,
+    call: &Protected,
+    client: &mut Waiting,
+    trail: &mut Trail,
+) -> Result<Answered, Refusal> {
+    let admitted = call.call();
+    let workflow = admitted.target.workflow().cloned();
+    let policy = workflow.as_ref().map_or(deployed.snapshot.defaults.retry, |workflow| workflow.retry);
+    let total_ms = longest_ms(deployed, call);
+    let deadline = admitted.call.arrived + Duration::from_millis(total_ms);
+    // 64 of the 128 bits are enough for jitter.
+    let seed = gateway.chance.draw() as u64;
+    let mut route =
+        Route::new(candidates(deployed, call, workflow.as_deref()), policy, seed, admitted.call.at + total_ms);
+    let mut last: Option<Fault> = None;
+    let mut refused_money: Option<Spent> = None;
+    loop {
+        let now = clock::now();
+        let next =
+            route.next(last.as_ref(), &mut |index, need| deployed.slots[index].health.lock().permit(now, need), now);
+        let (candidate, wait_ms, cause, probe, decision) = match next {
+            Next::Try { candidate, wait_ms, cause, probe, decision } => (candidate, wait_ms, cause, probe, decision),
+            Next::GiveUp { why, retry_after_ms, .. } => {
+                trail.note("attempt", &*why);
+                return Err(give_up(last, refused_money, why, retry_after_ms, trail.cost > NanoUsd::ZERO));
+            }
+        };
+        let slot = &deployed.slots[candidate.model];
+        if wait_ms > 0 {
+            let waited = tokio::select! {
+                biased;
+                () = client.gone() => false,
+                () = tokio::time::sleep(Duration::from_millis(wait_ms)) => true,
+            };
+            if !waited {
+                slot.health.lock().abandoned(probe);
+                return Err(Refusal::ClientGone);
+            }
+        }
+        let model = deployed.model(candidate.model).clone();
+        let bound = Bound::of(call, &model, workflow.as_deref(), gateway);
+        let outgoing = match translate(call, &model, &bound) {
+            Ok(outgoing) => outgoing,
+            Err(fault) => {
+                slot.health.lock().abandoned(probe);
+                trail.note("attempt", format!("{}: {}", model.name, fault.message));
+                route.skip(candidate.model, &fault.message);
+                last = Some(fault);
+                continue;
+            }
+        };
+        let held = match hold(gateway, call, &bound, &model).await {
+            Ok(held) => held,
+            Err(refusal) => {
+                slot.health.lock().abandoned(probe);
+                match refusal {
+                    Refusal::Budget(spent) if downgrades(workflow.as_deref(), &spent) => {
+                        trail.note("hold", format!("{}: {}", model.name, Refusal::Budget(spent.clone())));
+                        route.skip(candidate.model, "its budget does not cover it");
+                        refused_money = Some(*spent);
+                        continue;
+                    }
+                    Refusal::Unpriced { .. } => {
+                        trail.note("hold", refusal.to_string());
+                        route.skip(candidate.model, "it has no price and a budget applies");
+                        last = Some(Fault::new(FaultClass::Internal, refusal.to_string()));
+                        continue;
+                    }
+                    refusal => return Err(refusal),
+                }
+            }
+        };
+        trail.attempts += 1;
+        let intent = Intent {
+            attempt: AttemptId { call: admitted.call.id, ordinal: trail.attempts },
+            at: clock::now(),
+            key: admitted.key.grant.id.clone(),
+            workflow: workflow.as_ref().map(|workflow| workflow.name.clone()),
+            lane: lane_name(&candidate),
+            model: model.name.clone(),
+            provider: model.provider.name.clone(),
+            cause: if admitted.operation == Operation::Embeddings && cause == Cause::Serve {
+                Cause::Embed
+            } else {
+                cause
+            },
+            hold: bound.cost,
+        };
+        if let Err(error) = gateway.spool.intent(&Entry::Intent(intent.clone())).await {
+            slot.health.lock().abandoned(probe);
+            if let Some(held) = held {
+                gateway.budgets.release(held);
+            }
+            return Err(Refusal::Spool(error.to_string()));
+        }
+        let mut attempt = Attempt {
+            intent,
+            held,
+            sent: Instant::now(),
+            candidate,
+            probe,
+            decision,
+            losses: outgoing.losses.clone(),
+            first_token_ms: None,
+            status: None,
+            slot: slot.clone(),
+        };
+        let timeouts = timeouts(&model, workflow.as_deref());
+        match exchange(deployed, call, &model, outgoing, &timeouts, deadline, client, &mut attempt).await {
+            Ok(answer) => return Ok(Answered { attempt, answer, deadline, frame_ms: timeouts.frame_ms }),
+            Err(failure) => {
+                let (ending, fault) = match &failure {
+                    Failure::Fault(fault, seen) => {
+                        (Ending::Failed { fault, seen: seen.as_deref(), after_content: false }, Some(fault.clone()))
+                    }
+                    Failure::Gone(seen) => (Ending::Cancelled(seen.as_deref()), None),
+                };
+                let books = Books { budgets: &gateway.budgets, metrics: &gateway.metrics };
+                let record = settle(&books, call, attempt, &ending);
+                trail.cost += record.cost.booked();
+                trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
+                gateway.spool.facts(&[Entry::Record(Box::new(record))]).await;
+                match fault {
+                    Some(fault) => last = Some(fault),
+                    None => return Err(Refusal::ClientGone),
+                }
+            }
+        }
+    }
+}
+
+/// The candidates in lane order, each with what it should cost.
+fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>) -> Vec<Candidate> {
+    let snapshot = call.snapshot();
+    let head = &call.call().head;
+    let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output };
+    let now = call.call().call.at;
+    let mut candidates = Vec::with_capacity(4);
+    for (lane, models) in call.lanes() {
+        let lane = lane.map(|index| &snapshot.lanes[index]);
+        for index in models {
+            let model = &snapshot.models[*index];
+            let slot = &deployed.slots[*index];
+            candidates.push(Candidate {
+                model: *index,
+                name: model.name.clone(),
+                lane: lane.map_or(0, |lane| lane.index),
+                lane_name: lane.map_or_else(|| LaneName::from(DIRECT), |lane| lane.name.clone()),
+                class: lane.map_or(domain::Class::C, |lane| lane.class),
+                pick: lane.map_or(domain::Pick::Best, |lane| lane.pick),
+                expected_cost: slot.expected_cost(model, workflow.map(|workflow| &workflow.name), &size, now),
+                quality_milli: model.quality_milli,
+                first_token_ms: slot.health.lock().first_token_ms(now),
+            });
+        }
+    }
+    candidates
+}
+
+/// The lane of a call that named a model directly.
+const DIRECT: &str = "(direct)";
+
+fn lane_name(candidate: &Candidate) -> Option<LaneName> {
+    (candidate.lane_name.as_str() != DIRECT).then(|| candidate.lane_name.clone())
+}
+
+/// How long the call may take as a whole: the longest any of its models allows, unless the workflow says.
+fn longest_ms(deployed: &Deployed, call: &Protected) -> u64 {
+    let workflow = call.call().target.workflow();
+    let models = call.lanes().iter().flat_map(|(_, models)| models);
+    let longest = models.map(|index| timeouts(deployed.model(*index), workflow.map(|w| &**w)).total_ms).max();
+    longest.unwrap_or(600_000)
+}
+
+/// The deadlines of one attempt: the workflow's where it sets any, else the provider's.
+fn timeouts(model: &Model, workflow: Option<&Workflow>) -> Timeouts {
+    let provider = model.provider.timeouts;
+    workflow.map_or(provider, |workflow| workflow.deadlines.over(provider))
+}
+
+/// The most an attempt can cost, and the cap on its output that makes this true.
+struct Bound {
+    /// Absent where the model has no price.
+    cost: Option<NanoUsd>,
+    /// A cap to send along, where the client named none and a budget must hold.
+    insert_max_output: Option<u64>,
+    /// Whether any budget applies.
+    budgeted: bool,
+}
+
+impl Bound {
+    fn of(call: &Protected, model: &Model, workflow: Option<&Workflow>, gateway: &Gateway) -> Bound {
+        let admitted = call.call();
+        let scopes = scopes(call);
+        let budgeted = scopes.iter().flatten().any(|scope| gateway.budgets.limits(scope));
+        let answers = admitted.operation == Operation::Chat;
+        let configured = workflow.and_then(|workflow| workflow.max_output_tokens);
+        // The client's own cap goes through as it is; where it has none, the workflow's cap is put in, and under a
+        // budget at least some cap, because what has no end has no price.
+        let insert_max_output = match (admitted.head.max_output, configured) {
+            (Some(_), _) => None,
+            (None, Some(cap)) => Some(cap),
+            (None, None) if budgeted && model.max_output_tokens.is_none() => Some(OUTPUT_CAP_WHERE_NONE_IS_KNOWN),
+            (None, None) => None,
+        }
+        .filter(|_| answers);
+        let output_cap = match answers {
+            true => admitted
+                .head
+                .max_output
+                .or(insert_max_output)
+                .or(model.max_output_tokens)
+                .unwrap_or(OUTPUT_CAP_WHERE_NONE_IS_KNOWN),
+            false => 0,
+        };
+        let row = model.prices.as_ref().and_then(|book| book.row(admitted.call.at));
+        let input = admitted.head.input_upper_tokens;
+        let cost = match admitted.operation {
+            Operation::CountTokens => Some(NanoUsd::ZERO),
+            Operation::Chat | Operation::Embeddings => {
+                row.map(|row| ledger::price::upper_bound(row, input, output_cap, admitted.head.n, admitted.call.at))
+            }
+        };
+        Bound { cost, insert_max_output, budgeted }
+    }
+}
+
+fn scopes(call: &Protected) -> [Option<Scope>; 2] {
+    let workflow = call.call().target.workflow().map(|workflow| Scope::Workflow(workflow.name.clone()));
+    [workflow, Some(Scope::Key(call.call().key.grant.id.clone()))]
+}
+
+/// Reserves the bound on every budget that applies.
+async fn hold(gateway: &Gateway, call: &Protected, bound: &Bound, model: &Model) -> Result<Option<Held>, Refusal> {
+    if !bound.budgeted {
+        return Ok(None);
+    }
+    let scopes = scopes(call);
+    let Some(amount) = bound.cost else {
+        let scope = scopes.iter().flatten().find(|scope| gateway.budgets.limits(scope));
+        let scope = scope.map_or_else(|| "a scope".to_owned(), ToString::to_string);
+        return Err(Refusal::Unpriced { model: model.name.clone(), scope });
+    };
+    match gateway.budgets.hold(scopes, amount).await {
+        Ok(held) => Ok(Some(held)),
+        Err(spent) => {
+            gateway.metrics.budget_refusals.inc();
+            Err(Refusal::Budget(Box::new(spent)))
+        }
+    }
+}
+
+/// Whether a spent budget sends the call to something cheaper instead of refusing it.
+fn downgrades(workflow: Option<&Workflow>, spent: &Spent) -> bool {
+    let at_limit = workflow.and_then(|workflow| workflow.budget.as_ref()).map(|budget| budget.at_limit);
+    matches!(spent.scope, Scope::Workflow(_)) && at_limit == Some(AtLimit::Downgrade)
+}
+
+fn give_up(
+    last: Option<Fault>,
+    refused_money: Option<Spent>,
+    why: String,
+    retry_after_ms: Option<u64>,
+    billed: bool,
+) -> Refusal {
+    match (last, refused_money) {
+        (None, Some(spent)) => Refusal::Budget(Box::new(spent)),
+        (Some(fault), _) => Refusal::Upstream { fault, why, retry_after_ms, billed },
+        (None, None) => {
+            let fault = Fault { retry_after_ms, ..Fault::new(FaultClass::Overloaded, "no model can be tried now") };
+            Refusal::Upstream { fault, why, retry_after_ms, billed }
+        }
+    }
+}
+
+fn translate(call: &Protected, model: &Model, bound: &Bound) -> Result<Outgoing, Fault> {
+    let admitted = call.call();
+    let ask = Ask {
+        upstream_model: &model.upstream,
+        quirks: model.provider.quirks,
+        insert_max_output: bound.insert_max_output,
+        default_max_output: bound
+            .insert_max_output
+            .or(model.max_output_tokens.map(|most| most.min(OUTPUT_CAP_WHERE_ONE_IS_DEMANDED)))
+            .unwrap_or(OUTPUT_CAP_WHERE_ONE_IS_DEMANDED),
+    };
+    wire::outgoing(
+        admitted.dialect,
+        admitted.operation,
+        &admitted.call.body,
+        &admitted.head,
+        model.provider.dialect,
+        &ask,
+    )
+}
+
+/// Sends one attempt and waits until its answer is whole, or its first content has come.
+#[expect(clippy::too_many_arguments, reason = "each is a different thing, and all are needed once")]
+async fn exchange(
+    deployed: &Deployed,
+    call: &Protected,
+    model: &Model,
+    outgoing: Outgoing,
+    timeouts: &Timeouts,
+    total: Instant,
+    client: &mut Waiting,
+    attempt: &mut Attempt,
+) -> Result<Answer, Failure> {
+    let admitted = call.call();
+    let same_dialect = admitted.dialect == model.provider.dialect;
+    let path = match same_dialect {
+        true => format!("{}{}", outgoing.path, admitted.call.query),
+        false => outgoing.path.to_owned(),
+    };
+    let mut carried = if same_dialect { admitted.call.carried.clone() } else { Vec::new() };
+    if model.provider.dialect == wire::Dialect::Anthropic && !carried.iter().any(|(name, _)| name == ANTHROPIC_VERSION)
+    {
+        let name = http::HeaderName::from_static(ANTHROPIC_VERSION);
+        carried.push((name, http::HeaderValue::from_static(ANTHROPIC_VERSION_SPOKEN)));
+    }
+    let stream = outgoing.stream;
+    let sending = Sending {
+        provider: &model.provider,
+        attempt: attempt.intent.attempt,
+        path: &path,
+        body: outgoing.body,
+        carried: &carried,
+        stream,
+    };
+    // A whole answer has no first token to wait for, only an end.
+    let first = attempt.sent + Duration::from_millis(timeouts.first_token_ms);
+    let (wait_until, late) = match stream && first < total {
+        true => (first, FaultClass::FirstTokenTimeout),
+        false => (total, FaultClass::TotalTimeout),
+    };
+    let patience = Patience { until: wait_until.into(), late };
+
+    let sent = deployed.upstreams.send(call, sending);
+    let response = patience.wait(client, sent).await.map_err(|end| end.failure(None))?;
+    let response = response.map_err(|fault| Failure::Fault(fault, None))?;
+    attempt.status = Some(response.status().as_u16());
+    if !response.status().is_success() {
+        return Err(refused(model, response, client).await);
+    }
+    let plan = ReplyPlan {
+        client: admitted.dialect,
+        upstream: model.provider.dialect,
+        operation: admitted.operation,
+        asked_model: admitted.asked.clone(),
+        include_usage: admitted.head.include_usage,
+        continuous_usage: admitted.head.continuous_usage,
+        quirks: model.provider.quirks,
+        answer_id: admitted.call.id.to_string(),
+        created_unix_s: admitted.call.at.0 / 1000,
+    };
+    let mut incoming = response.into_body();
+    if !stream {
+        let body = whole(&mut incoming, client, &patience).await?;
+        return match wire::reply_body(&plan, &body) {
+            Ok((body, seen)) => match seen.fault.clone() {
+                Some(fault) => Err(Failure::Fault(fault, Some(Box::new(seen)))),
+                None => Ok(Answer::Whole { body: body.into(), seen }),
+            },
+            Err(fault) => Err(Failure::Fault(fault, None)),
+        };
+    }
+    let mut relay = Box::new(StreamRelay::new(plan));
+    let mut out = Vec::with_capacity(1024);
+    loop {
+        let frame = match patience.wait(client, incoming.frame()).await {
+            Ok(frame) => frame,
+            Err(end) => return Err(end.failure(Some(relay.seen().clone()))),
+        };
+        let fed = match frame {
+            None => relay.end(&mut out).map(|()| true),
+            Some(Ok(frame)) => match frame.data_ref() {
+                Some(data) => relay.feed(data, &mut out).map(|()| false),
+                None => Ok(false),
+            },
+            Some(Err(error)) => Err(Fault::new(FaultClass::Reset, sentence(&error))),
+        };
+        let seen = relay.seen();
+        let fault = fed.as_ref().err().or(seen.fault.as_ref());
+        if let Some(fault) = fault {
+            return Err(Failure::Fault(fault.clone(), Some(Box::new(seen.clone()))));
+        }
+        if seen.content_started && attempt.first_token_ms.is_none() {
+            attempt.first_token_ms = Some(u64::try_from(attempt.sent.elapsed().as_millis()).unwrap_or(u64::MAX));
+        }
+        if seen.content_started || seen.ended || fed.is_ok_and(|over| over) {
+            return Ok(Answer::Stream { incoming, relay, first: out });
+        }
+    }
+}
+
+/// The version of Anthropic's API that our own dialect is written to, where the client does not name one.
+const ANTHROPIC_VERSION_SPOKEN: &str = "2023-06-01";
+const ANTHROPIC_VERSION: &str = "anthropic-version";
+
+/// How long an attempt may be waited for, and what it means when it is not done by then.
+struct Patience {
+    until: tokio::time::Instant,
+    late: FaultClass,
+}
+
+/// A wait that ended without what was waited for.
+enum Interrupted {
+    Late(FaultClass),
+    Gone,
+}
+
+impl Patience {
+    async fn wait<T>(&self, client: &mut Waiting, what: impl Future<Output = T>) -> Result<T, Interrupted> {
+        tokio::select! {
+            biased;
+            done = timeout_at(self.until, what) => done.map_err(|_| Interrupted::Late(self.late)),
+            () = client.gone() => Err(Interrupted::Gone),
+        }
+    }
+}
+
+impl Interrupted {
+    fn failure(self, seen: Option<Seen>) -> Failure {
+        match self {
+            Interrupted::Late(class) => {
+                Failure::Fault(Fault::new(class, "the provider took too long"), seen.map(Box::new))
+            }
+            Interrupted::Gone => Failure::Gone(seen.map(Box::new)),
+        }
+    }
+}
+
+/// An answer that is an error: its body says which.
+async fn refused(model: &Model, response: http::Response<Incoming>, client: &mut Waiting) -> Failure {
+    let status = response.status();
+    let (head, mut body) = response.into_parts();
+    let patience = Patience {
+        until: tokio::time::Instant::now() + Duration::from_millis(ERROR_BODY_MS),
+        late: FaultClass::ServerError,
+    };
+    let mut bytes = Vec::new();
+    while bytes.len() < ERROR_BODY_BYTES {
+        match patience.wait(client, body.frame()).await {
+            Ok(Some(Ok(frame))) => {
+                let data = frame.data_ref().map_or(&[][..], |data| data);
+                bytes.extend_from_slice(&data[..data.len().min(ERROR_BODY_BYTES - bytes.len())]);
+            }
+            Err(Interrupted::Gone) => return Failure::Gone(None),
+            Ok(None | Some(Err(_))) | Err(Interrupted::Late(_)) => break,
+        }
+    }
+    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let fault = match status {
+        // We follow no redirects: a provider that moved is a setting to mend, not a place to send a prompt.
+        status if status.is_redirection() => Fault {
+            status: Some(status.as_u16()),
+            ..Fault::new(FaultClass::ModelMissing, "the provider answers with a redirect; mend its base_url")
+        },
+        StatusCode::SWITCHING_PROTOCOLS => Fault::new(FaultClass::Malformed, "the provider switched protocols"),
+        status => wire::errors::upstream_fault(model.provider.dialect, status.as_u16(), &header, &bytes),
+    };
+    Failure::Fault(fault, None)
+}
+
+/// Reads a whole answer within its bound.
+async fn whole(incoming: &mut Incoming, client: &mut Waiting, patience: &Patience) -> Result<Bytes, Failure> {
+    let mut first: Option<Bytes> = None;
+    let mut all: Vec<u8> = Vec::new();
+    loop {
+        match patience.wait(client, incoming.frame()).await {
+            Err(end) => return Err(end.failure(Some(Seen::default()))),
+            Ok(Some(Err(error))) => {
+                let fault = Fault::new(FaultClass::Reset, sentence(&error));
+                return Err(Failure::Fault(fault, Some(Box::default())));
+            }
+            Ok(Some(Ok(frame))) => {
+                let Ok(data) = frame.into_data() else { continue };
+                if first.is_none() && all.is_empty() {
+                    first = Some(data);
+                    continue;
+                }
+                if let Some(first) = first.take() {
+                    all.extend_from_slice(&first);
+                }
+                all.extend_from_slice(&data);
+                if all.len() > WHOLE_ANSWER_BYTES {
+                    let fault = Fault::new(FaultClass::Malformed, "the answer is longer than 64 MiB");
+                    return Err(Failure::Fault(fault, Some(Box::default())));
+                }
+            }
+            Ok(None) => return Ok(first.unwrap_or_else(|| all.into())),
+        }
+    }
+}

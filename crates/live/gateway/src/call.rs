@@ -1,0 +1,82 @@
+//! A call as it came in: bytes, credential and the few headers a provider's dialect knows.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use domain::{CallId, UnixMs};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::endpoints::Endpoint;
+use crate::refusal::Refusal;
+
+/// One client request, not yet admitted.
+pub struct Call {
+    /// Its identifier, in every answer and record.
+    pub id: CallId,
+    /// Where it came in.
+    pub endpoint: &'static Endpoint,
+    /// When, by the wall.
+    pub at: UnixMs,
+    /// When, for measuring.
+    pub arrived: Instant,
+    /// The key as sent.
+    pub credential: Option<String>,
+    /// Headers that go on to a provider of the same dialect.
+    pub carried: Vec<(HeaderName, HeaderValue)>,
+    /// The query that goes on to a provider of the same dialect, with its question mark; empty when there is none.
+    pub query: String,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// The credential of a request: `Authorization: Bearer` or `x-api-key`, whichever the SDK uses. Two that differ are
+/// refused, so that no check can look at one and another at the other.
+pub fn credential(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let mut found: Option<&str> = None;
+    let bearer = headers.get_all(http::header::AUTHORIZATION).iter().map(|value| {
+        let text = value.to_str().map_err(|_| Refusal::CredentialUnreadable)?;
+        let (scheme, token) = text.split_once(' ').ok_or(Refusal::CredentialUnreadable)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(Refusal::CredentialUnreadable);
+        }
+        Ok(token.trim())
+    });
+    let plain = headers
+        .get_all("x-api-key")
+        .iter()
+        .map(|value| value.to_str().map(str::trim).map_err(|_| Refusal::CredentialUnreadable));
+    for credential in bearer.chain(plain) {
+        let credential = credential?;
+        if found.is_some_and(|other| other != credential) {
+            return Err(Refusal::CredentialsConflict);
+        }
+        found = Some(credential);
+    }
+    Ok(found.map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn both_ways_of_authenticating_are_read_and_a_conflict_is_refused() {
+        let read = |pairs: &[_]| credential(&headers(pairs));
+        assert_eq!(read(&[("authorization", "Bearer fh_a_b")]).unwrap().as_deref(), Some("fh_a_b"));
+        assert_eq!(read(&[("x-api-key", "fh_a_b")]).unwrap().as_deref(), Some("fh_a_b"));
+        assert_eq!(read(&[("x-api-key", "k"), ("authorization", "bearer k")]).unwrap().as_deref(), Some("k"));
+        assert_eq!(read(&[]).unwrap(), None);
+        assert!(matches!(
+            read(&[("x-api-key", "k"), ("authorization", "Bearer l")]),
+            Err(Refusal::CredentialsConflict)
+        ));
+        assert!(matches!(read(&[("authorization", "Basic eDp5")]), Err(Refusal::CredentialUnreadable)));
+    }
+}

@@ -1,0 +1,103 @@
+//! What every call needs, put together once: the running configuration, keys, budgets, spool and counters, and how new
+//! policy is taken over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use crate::budgets::Budgets;
+use crate::chance::Chance;
+use crate::clock;
+use crate::deployed::Deployed;
+use crate::keys::KeyTable;
+use crate::metrics::{Metrics, RevisionLabels};
+use crate::ports::{Keys, Policy};
+use crate::spool::Spool;
+use crate::upstream::UpstreamError;
+
+/// The data plane: what every call needs, put together once.
+pub struct Gateway {
+    /// The configuration that runs.
+    pub deployed: ArcSwap<Deployed>,
+    /// The keys.
+    pub keys: ArcSwap<KeyTable>,
+    /// Holds and limits.
+    pub budgets: Budgets,
+    /// Intents and facts.
+    pub spool: Spool,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Identifiers and seeds.
+    pub chance: Chance,
+    /// Why the configuration on disk is not the one that runs.
+    pub rejected: Mutex<Vec<String>>,
+    /// Whether new calls are turned away.
+    pub draining: AtomicBool,
+    pepper: [u8; 32],
+}
+
+impl Gateway {
+    /// Puts the parts together. `pepper` keys the hashes of secrets and fingerprints.
+    pub fn new(policy: Policy, keys: Keys, pepper: [u8; 32], spool: Spool) -> Result<Gateway, UpstreamError> {
+        let now = clock::now();
+        let deployed = Deployed::new(policy.snapshot, now, None)?;
+        let gateway = Gateway {
+            deployed: ArcSwap::from_pointee(deployed),
+            keys: ArcSwap::from_pointee(KeyTable::new(pepper, keys.grants, None, now)),
+            budgets: Budgets::default(),
+            spool,
+            metrics: Metrics::new(),
+            chance: Chance::new(),
+            rejected: Mutex::default(),
+            draining: AtomicBool::new(false),
+            pepper,
+        };
+        gateway.budgets.set(policy.limits, now);
+        gateway.announce();
+        Ok(gateway)
+    }
+
+    /// Takes over a configuration. Calls under way keep the one they started with.
+    pub fn deploy(&self, policy: Policy) -> Result<(), UpstreamError> {
+        let now = clock::now();
+        let deployed = Deployed::new(policy.snapshot, now, Some(&self.deployed.load()))?;
+        self.deployed.store(Arc::new(deployed));
+        self.budgets.set(policy.limits, now);
+        self.rejected.lock().clear();
+        self.announce();
+        Ok(())
+    }
+
+    /// Takes over the keys; effective for the next call.
+    pub fn publish_keys(&self, keys: Keys) {
+        let table = KeyTable::new(self.pepper, keys.grants, Some(&self.keys.load()), clock::now());
+        self.keys.store(Arc::new(table));
+        self.budgets.set(keys.limits, clock::now());
+    }
+
+    /// Says that the configuration on disk is not taken over, and why.
+    pub fn reject(&self, problems: Vec<String>) {
+        self.metrics.configuration_rejected.set(1);
+        *self.rejected.lock() = problems;
+    }
+
+    fn announce(&self) {
+        let revision = self.deployed.load().snapshot.revision.clone();
+        self.metrics.configuration_rejected.set(0);
+        self.metrics.configuration_loads.inc();
+        self.metrics.configuration_revision.clear();
+        self.metrics.configuration_revision.get_or_create(&RevisionLabels { revision }).set(1);
+    }
+
+    /// What keys the hashes of secrets and fingerprints.
+    pub fn pepper(&self) -> [u8; 32] {
+        self.pepper
+    }
+
+    /// Whether new calls are turned away.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,158 @@
+//! Who is calling: the table of keys, as the store publishes it, and what each has used of its limits.
+
+use std::sync::Arc;
+
+use domain::{KeyGrant, KeyId, UnixMs};
+use ledger::limits::Bucket;
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use subtle::ConstantTimeEq;
+
+/// Longest key text looked at; anything longer is no key.
+const LONGEST_KEY: usize = 200;
+
+/// All keys, by their public half. Immutable; a change publishes a new table.
+pub struct KeyTable {
+    pepper: [u8; 32],
+    keys: FxHashMap<Arc<str>, Arc<Key>>,
+}
+
+/// One key with its meters.
+pub struct Key {
+    /// What it may do.
+    pub grant: KeyGrant,
+    /// Requests and tokens of the last minute. Shared with the next table, so that publishing resets nothing.
+    pub meters: Arc<Mutex<Meters>>,
+}
+
+/// What a key has left of its limits.
+#[derive(Default)]
+pub struct Meters {
+    /// Requests a minute.
+    pub requests: Option<Bucket>,
+    /// Tokens a minute.
+    pub tokens: Option<Bucket>,
+}
+
+/// Why a credential is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyRefusal {
+    /// No credential at all.
+    Missing,
+    /// Two credentials that differ.
+    Conflicting,
+    /// Not one of ours.
+    Unknown,
+    /// Expired at this time.
+    Expired(UnixMs),
+    /// Revoked at this time.
+    Revoked(UnixMs),
+}
+
+impl KeyTable {
+    /// A table of these grants; meters are carried over from `before` where the limits are the same.
+    pub fn new(pepper: [u8; 32], grants: Vec<KeyGrant>, before: Option<&KeyTable>, now: UnixMs) -> KeyTable {
+        let keys = grants.into_iter().map(|grant| {
+            let known = before.and_then(|table| table.keys.get(&grant.id.0)).filter(|known| {
+                known.grant.requests_per_minute == grant.requests_per_minute
+                    && known.grant.tokens_per_minute == grant.tokens_per_minute
+            });
+            let meters =
+                known.map_or_else(|| Arc::new(Mutex::new(Meters::of(&grant, now))), |known| known.meters.clone());
+            (grant.id.0.clone(), Arc::new(Key { grant, meters }))
+        });
+        KeyTable { pepper, keys: keys.collect() }
+    }
+
+    /// How many keys there are, revoked ones included.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Every key.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Key>> {
+        self.keys.values()
+    }
+
+    /// The key of this public half, whatever its state.
+    pub fn get(&self, id: &KeyId) -> Option<&Arc<Key>> {
+        self.keys.get(&id.0)
+    }
+
+    /// The key a credential belongs to. The secret is compared by keyed hash, in constant time, and an unknown public
+    /// half costs the same hash, so that timing tells nothing.
+    pub fn authenticate(&self, credential: &str, now: UnixMs) -> Result<Arc<Key>, KeyRefusal> {
+        if credential.len() > LONGEST_KEY {
+            return Err(KeyRefusal::Unknown);
+        }
+        let (id, secret) =
+            credential.strip_prefix("fh_").and_then(|rest| rest.split_once('_')).ok_or(KeyRefusal::Unknown)?;
+        let hash = blake3::keyed_hash(&self.pepper, secret.as_bytes());
+        let known = self.keys.get(id);
+        let expected = known.map_or(&[0; 32], |key| &key.grant.hash);
+        let same = bool::from(hash.as_bytes().ct_eq(expected));
+        let key = known.filter(|_| same).ok_or(KeyRefusal::Unknown)?;
+        if let Some(at) = key.grant.revoked_at {
+            return Err(KeyRefusal::Revoked(at));
+        }
+        match key.grant.expires_at {
+            Some(at) if at <= now => Err(KeyRefusal::Expired(at)),
+            _ => Ok(key.clone()),
+        }
+    }
+}
+
+impl Meters {
+    fn of(grant: &KeyGrant, now: UnixMs) -> Meters {
+        Meters {
+            requests: grant.requests_per_minute.map(|limit| Bucket::per_minute(u64::from(limit), now)),
+            tokens: grant.tokens_per_minute.map(|limit| Bucket::per_minute(limit, now)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(id: &str, secret: &str, pepper: &[u8; 32]) -> KeyGrant {
+        KeyGrant {
+            id: KeyId(id.into()),
+            hash: *blake3::keyed_hash(pepper, secret.as_bytes()).as_bytes(),
+            label: "test".into(),
+            workflows: None,
+            direct: false,
+            budget: None,
+            requests_per_minute: Some(60),
+            tokens_per_minute: None,
+            created_at: UnixMs(0),
+            expires_at: Some(UnixMs(1_000)),
+            revoked_at: None,
+        }
+    }
+
+    #[test]
+    fn only_the_right_secret_in_time_is_let_in() {
+        let pepper = [7; 32];
+        let table = KeyTable::new(pepper, vec![grant("ab", "s3cret", &pepper)], None, UnixMs(0));
+        assert_eq!(table.authenticate("fh_ab_s3cret", UnixMs(1)).unwrap().grant.id, KeyId("ab".into()));
+        for wrong in ["", "fh_", "fh_ab", "fh_ab_", "fh_ab_s3creT", "fh_zz_s3cret", "sk-123", "fh_ab_s3cret "] {
+            assert_eq!(table.authenticate(wrong, UnixMs(1)).err(), Some(KeyRefusal::Unknown), "{wrong}");
+        }
+        assert_eq!(table.authenticate("fh_ab_s3cret", UnixMs(1_000)).err(), Some(KeyRefusal::Expired(UnixMs(1_000))));
+    }
+
+    #[test]
+    fn a_new_table_keeps_the_meters_of_a_key_whose_limits_stay() {
+        let pepper = [7; 32];
+        let old = KeyTable::new(pepper, vec![grant("ab", "x", &pepper)], None, UnixMs(0));
+        let new = KeyTable::new(pepper, vec![grant("ab", "x", &pepper)], Some(&old), UnixMs(0));
+        let meters = |table: &KeyTable| table.get(&KeyId("ab".into())).unwrap().meters.clone();
+        assert!(Arc::ptr_eq(&meters(&old), &meters(&new)));
+    }
+}

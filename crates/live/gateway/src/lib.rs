@@ -1,0 +1,26 @@
+//! The data plane. A call comes in at [`server`], is found a route in [`endpoints`], and lives its life in [`life`], with
+//! what [`dataplane`] puts together: [`admit`], [`protect`], [`attempt`], [`relay`], [`settle`]. What the gateway needs
+//! from outside is in [`ports`]; the facts it makes leave by [`spool`].
+
+pub mod ports;
+pub mod server;
+pub mod endpoints;
+pub mod call;
+pub mod dataplane;
+pub mod life;
+pub mod admit;
+pub mod protect;
+pub mod attempt;
+pub mod upstream;
+pub mod relay;
+pub mod settle;
+pub mod reply;
+pub mod refusal;
+pub mod trail;
+pub mod keys;
+pub mod budgets;
+pub mod deployed;
+pub mod spool;
+pub mod metrics;
+pub mod chance;
+pub mod clock;

@@ -1,0 +1,233 @@
+//! The life of a call on one screen: admit, protect, attempt, relay, settle. Each stage takes what the one before made,
+//! so a skipped stage does not compile.
+
+use std::sync::Arc;
+
+use domain::{CallId, Entry};
+use http::{Response, StatusCode};
+use wire::errors::{ClientError, Retry};
+use wire::{Dialect, Operation};
+
+use crate::admit::{admit, authenticate, correct_limits};
+use crate::attempt::attempt;
+use crate::call::Call;
+use crate::clock;
+use crate::dataplane::Gateway;
+use crate::deployed::{Deployed, Size};
+use crate::metrics::CallLabels;
+use crate::protect::{Protected, protect};
+use crate::refusal::Refusal;
+use crate::relay::{Parting, RelayEnd, relay};
+use crate::reply::{ReplyBody, Waiting};
+use crate::settle::{Books, Ending, settle};
+use crate::trail::Trail;
+
+/// Lives one call from its bytes to its booking. Runs to its end whatever the client does.
+pub async fn live(gateway: Arc<Gateway>, call: Call, dialect: Dialect, operation: Operation, mut client: Waiting) {
+    let deployed = gateway.deployed.load_full();
+    let revision = &deployed.snapshot.revision;
+    let mut trail = Trail::new(call.id, call.at, call.arrived, call.endpoint.name, revision, gateway.pepper());
+    let id = call.id;
+
+    let key = match authenticate(&gateway.keys.load(), call.credential.as_deref(), call.at) {
+        Ok(key) => key,
+        // Strangers leave a count, not a record: they must not be able to fill the disk.
+        Err(refusal) => return turn_away(&gateway, client, id, dialect, &refusal, call.endpoint.name),
+    };
+    trail.key = Some(key.grant.id.clone());
+    let admitted = match admit(call, dialect, operation, key, &deployed.snapshot) {
+        Ok(admitted) => admitted,
+        Err((call, refusal)) => {
+            trail.request(&call.body, None);
+            trail.note("admit", "refused");
+            return refuse(&gateway, trail, client, id, dialect, refusal).await;
+        }
+    };
+    let workflow = admitted.target.workflow().cloned();
+    trail.asked.clone_from(&admitted.asked);
+    trail.workflow = workflow.as_ref().map(|workflow| workflow.name.clone());
+    trail.stream = admitted.head.stream;
+    trail.request(&admitted.call.body, workflow.as_ref().and_then(|workflow| workflow.capture.as_ref()));
+    trail.note("admit", admission(&admitted));
+
+    let protected = match protect(admitted, deployed.snapshot.clone()) {
+        Ok(protected) => protected,
+        Err((admitted, refusal)) => {
+            correct_limits(&admitted, 0, clock::now());
+            trail.note("protect", refusal.to_string());
+            return refuse(&gateway, trail, client, id, dialect, refusal).await;
+        }
+    };
+    if let Some(note) = protected.note() {
+        trail.note("protect", note);
+    }
+
+    let answered = match attempt(&gateway, &deployed, &protected, &mut client, &mut trail).await {
+        Ok(answered) => answered,
+        Err(refusal) => {
+            correct_limits(protected.call(), trail.tokens_used, clock::now());
+            if let Some(estimate) = counted_by_us(&deployed, &protected, &refusal) {
+                trail.note("attempt", "no model counts tokens; the count is Freehold's estimate");
+                let call = id.to_string();
+                let head = head(&call, StatusCode::OK, "application/json").header("freehold-estimated", "input_tokens");
+                let response = head.body(ReplyBody::whole(estimate)).expect("status and headers are ours and valid");
+                finish(&gateway, trail, Vec::new(), 200, None).await;
+                let _ = client.send(response);
+                return;
+            }
+            return refuse(&gateway, trail, client, id, dialect, refusal).await;
+        }
+    };
+    let call = id.to_string();
+    trail.lane = answered.attempt.intent.lane.clone().map(|lane| (lane, answered.attempt.candidate.class));
+    trail.model = Some(answered.attempt.intent.model.clone());
+    trail.note("attempt", &*answered.attempt.decision);
+    let head = answer_head(&call, &answered, protected.call().head.stream);
+
+    let relayed = relay(answered, client, head, dialect, &call, &mut trail).await;
+
+    let seen = relayed.seen;
+    let ending = match &relayed.end {
+        RelayEnd::Served => Ending::Served(&seen),
+        RelayEnd::Failed(fault, _) => Ending::Failed { fault, seen: Some(&seen), after_content: true },
+        RelayEnd::Gone => Ending::Cancelled(Some(&seen)),
+    };
+    let books = Books { budgets: &gateway.budgets, metrics: &gateway.metrics };
+    let record = settle(&books, &protected, relayed.attempt, &ending);
+    trail.cost += record.cost.booked();
+    trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
+    correct_limits(protected.call(), trail.tokens_used, clock::now());
+    let failure = match relayed.end {
+        RelayEnd::Served => None,
+        RelayEnd::Failed(_, refusal) => Some(refusal),
+        RelayEnd::Gone => Some(Refusal::ClientGone),
+    };
+    let status = if matches!(failure, Some(Refusal::ClientGone)) { 499 } else { 200 };
+    let parting: Parting = relayed.parting;
+    let error = failure.as_ref().map(|refusal| (refusal, refusal.client_error(&call, dialect)));
+    finish(&gateway, trail, vec![Entry::Record(Box::new(record))], status, error).await;
+    parting.deliver().await;
+}
+
+/// Writes the end of a call down, together with what else became true.
+async fn finish(
+    gateway: &Gateway,
+    trail: Trail,
+    mut facts: Vec<Entry>,
+    status: u16,
+    failure: Option<(&Refusal, ClientError)>,
+) {
+    let workflow = trail.workflow.as_ref().map_or("(direct)", |name| name.as_str()).to_owned();
+    let seconds = trail.elapsed_seconds();
+    if let Some(ms) = trail.first_token_ms {
+        // Exact enough for a histogram.
+        gateway.metrics.first_token_seconds.observe(ms as f64 / 1000.0);
+    }
+    let failure = failure.map(|(refusal, error)| (refusal, error.code, error.blame));
+    let end = trail.end(status, failure, clock::now());
+    gateway.metrics.call_seconds.observe(seconds);
+    let endpoint = crate::endpoints::all().find(|endpoint| endpoint.name == end.endpoint).map_or("", |e| e.name);
+    gateway.metrics.calls.get_or_create(&CallLabels { workflow, endpoint, status }).inc();
+    facts.push(Entry::Call(Box::new(end)));
+    gateway.spool.facts(&facts).await;
+    gateway.metrics.spool_dropped_bytes.set(gateway.spool.dropped_bytes());
+}
+
+/// Refuses a call of a known key: written down, then told.
+async fn refuse(gateway: &Gateway, mut trail: Trail, client: Waiting, id: CallId, dialect: Dialect, refusal: Refusal) {
+    let error = refusal.client_error(&id.to_string(), dialect);
+    let response = error_response(dialect, &error);
+    if let ReplyBody::Whole(Some(body)) = response.body() {
+        trail.answer(body);
+    }
+    finish(gateway, trail, Vec::new(), error.status, Some((&refusal, error))).await;
+    let _ = client.send(response);
+}
+
+/// Refuses a call of nobody we know.
+fn turn_away(
+    gateway: &Gateway,
+    client: Waiting,
+    id: CallId,
+    dialect: Dialect,
+    refusal: &Refusal,
+    endpoint: &'static str,
+) {
+    let error = refusal.client_error(&id.to_string(), dialect);
+    let labels = CallLabels { workflow: "(none)".into(), endpoint, status: error.status };
+    gateway.metrics.calls.get_or_create(&labels).inc();
+    let _ = client.send(error_response(dialect, &error));
+}
+
+/// The error as the client's dialect and SDK expect it.
+pub fn error_response(dialect: Dialect, error: &ClientError) -> Response<ReplyBody> {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut head = head(&error.call, status, "application/json");
+    // Both official SDKs obey this header; without it they retry every 429 and 5xx by themselves.
+    let retry = match error.retry {
+        Retry::No => "false",
+        Retry::Now => "true",
+        Retry::After(ms) => {
+            head = head.header("retry-after-ms", ms).header("retry-after", ms.div_ceil(1000).max(1));
+            "true"
+        }
+    };
+    head = head.header("x-should-retry", retry).header("freehold-error", &error.code);
+    let body = ReplyBody::whole(wire::errors::error_body(dialect, error));
+    head.body(body).expect("status and headers are ours and valid")
+}
+
+fn head(call: &str, status: StatusCode, content_type: &str) -> http::response::Builder {
+    Response::builder()
+        .status(status)
+        .header("content-type", content_type)
+        .header("freehold-call-id", call)
+        .header("x-request-id", call)
+        .header("request-id", call)
+}
+
+fn answer_head(call: &str, answered: &crate::attempt::Answered, stream: bool) -> http::response::Builder {
+    let attempt = &answered.attempt;
+    let content_type = if stream { "text/event-stream; charset=utf-8" } else { "application/json" };
+    let mut head = head(call, StatusCode::OK, content_type).header("freehold-model", attempt.intent.model.as_str());
+    if stream {
+        head = head.header("cache-control", "no-cache").header("x-accel-buffering", "no");
+    }
+    if let Some(lane) = &attempt.intent.lane {
+        head = head.header("freehold-lane", lane.as_str());
+    }
+    let seen_losses = match &answered.answer {
+        crate::attempt::Answer::Whole { seen, .. } => &seen.losses[..],
+        crate::attempt::Answer::Stream { relay, .. } => &relay.seen().losses[..],
+    };
+    let losses: Vec<_> = attempt.losses.iter().chain(seen_losses).cloned().collect();
+    if let Some(losses) = wire::errors::loss_header(&losses) {
+        head = head.header("freehold-loss", losses);
+    }
+    head
+}
+
+fn admission(admitted: &crate::admit::Admitted) -> String {
+    let what = match &admitted.target {
+        crate::admit::Target::Workflow(workflow) if workflow.name.as_str() != admitted.asked => {
+            format!("`{}` is an alias of workflow `{}`", admitted.asked, workflow.name)
+        }
+        crate::admit::Target::Workflow(workflow) => format!("workflow `{}`", workflow.name),
+        crate::admit::Target::Lane(lane) => format!("lane `{}`, named directly", lane.name),
+        crate::admit::Target::Model(model) => format!("model `{}`, named directly", model.name),
+    };
+    format!("{what}, by key `{}`", admitted.key.grant.id)
+}
+
+/// The body of a token count that no provider could give.
+fn counted_by_us(deployed: &Deployed, call: &Protected, refusal: &Refusal) -> Option<String> {
+    let untranslatable =
+        matches!(refusal, Refusal::Upstream { fault, .. } if fault.class == domain::FaultClass::Untranslatable);
+    if call.call().operation != Operation::CountTokens || !untranslatable {
+        return None;
+    }
+    let (_, models) = call.lanes().first()?;
+    let size = Size { prompt_bytes: call.call().head.prompt_bytes, max_output: None };
+    let (tokens, _) = deployed.slots[*models.first()?].estimate_tokens(size.prompt_bytes);
+    Some(format!("{{\"input_tokens\":{tokens}}}"))
+}

@@ -1,0 +1,191 @@
+//! What Prometheus sees of the data plane. Label values come from the configuration only, never from a client, so the
+//! number of series is bounded.
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+use domain::{AttemptEnd, Cost, Record};
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Upper bounds of the latency buckets, seconds.
+const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// Labels of a call.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct CallLabels {
+    /// The workflow; `(direct)` or `(none)` where there is none.
+    pub workflow: String,
+    /// Client-facing route.
+    pub endpoint: &'static str,
+    /// HTTP status the client got.
+    pub status: u16,
+}
+
+/// Labels of an attempt.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct AttemptLabels {
+    /// Our model name.
+    pub model: String,
+    /// Why it was spent.
+    pub cause: &'static str,
+    /// `served`, `cancelled` or the fault's code.
+    pub end: &'static str,
+}
+
+/// Labels of tokens.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct MeterLabels {
+    /// Our model name.
+    pub model: String,
+    /// The meter.
+    pub meter: &'static str,
+}
+
+/// One model.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct ModelLabels {
+    /// Our model name.
+    pub model: String,
+}
+
+/// One configuration revision.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct RevisionLabels {
+    /// The revision that runs.
+    pub revision: String,
+}
+
+/// Every metric of the gateway.
+pub struct Metrics {
+    registry: Registry,
+    /// Calls ended.
+    pub calls: Family<CallLabels, Counter>,
+    /// From the first byte in to the last byte out.
+    pub call_seconds: Histogram,
+    /// From the first byte in to the first content out.
+    pub first_token_seconds: Histogram,
+    /// Calls being answered.
+    pub in_flight: Gauge<i64, AtomicI64>,
+    /// Attempts ended.
+    pub attempts: Family<AttemptLabels, Counter>,
+    /// Tokens and pieces by meter.
+    pub tokens: Family<MeterLabels, Counter>,
+    /// Nano-dollars booked.
+    pub cost_nano_usd: Family<ModelLabels, Counter>,
+    /// Attempts with a meter that has no price.
+    pub unpriced: Family<ModelLabels, Counter>,
+    /// Attempts whose usage had to be estimated.
+    pub estimated: Family<ModelLabels, Counter>,
+    /// Nano-dollars billed above what had been held.
+    pub overrun_nano_usd: Counter,
+    /// Calls refused because a budget was spent.
+    pub budget_refusals: Counter,
+    /// 1 while the file on disk is not the configuration that runs.
+    pub configuration_rejected: Gauge<i64, AtomicI64>,
+    /// 1 for the revision that runs.
+    pub configuration_revision: Family<RevisionLabels, Gauge<i64, AtomicI64>>,
+    /// Times the configuration was taken over.
+    pub configuration_loads: Counter,
+    /// Bytes of facts that found neither disk nor memory.
+    pub spool_dropped_bytes: Gauge<u64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    pub fn new() -> Metrics {
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("freehold"),
+            calls: Family::default(),
+            call_seconds: Histogram::new(SECONDS),
+            first_token_seconds: Histogram::new(SECONDS),
+            in_flight: Gauge::default(),
+            attempts: Family::default(),
+            tokens: Family::default(),
+            cost_nano_usd: Family::default(),
+            unpriced: Family::default(),
+            estimated: Family::default(),
+            overrun_nano_usd: Counter::default(),
+            budget_refusals: Counter::default(),
+            configuration_rejected: Gauge::default(),
+            configuration_revision: Family::default(),
+            configuration_loads: Counter::default(),
+            spool_dropped_bytes: Gauge::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("calls", "Calls ended", metrics.calls.clone());
+        registry.register("call_seconds", "First byte in to last byte out", metrics.call_seconds.clone());
+        registry.register(
+            "first_token_seconds",
+            "First byte in to first content out",
+            metrics.first_token_seconds.clone(),
+        );
+        registry.register("calls_in_flight", "Calls being answered", metrics.in_flight.clone());
+        registry.register("attempts", "Attempts ended", metrics.attempts.clone());
+        registry.register("tokens", "Tokens and pieces by meter", metrics.tokens.clone());
+        registry.register("cost_nano_usd", "Nano-dollars booked", metrics.cost_nano_usd.clone());
+        registry.register("unpriced_attempts", "Attempts with an unpriced meter: an alarm", metrics.unpriced.clone());
+        registry.register("estimated_attempts", "Attempts whose usage was estimated", metrics.estimated.clone());
+        registry.register("overrun_nano_usd", "Nano-dollars billed above the hold", metrics.overrun_nano_usd.clone());
+        registry.register("budget_refusals", "Calls refused by a spent budget", metrics.budget_refusals.clone());
+        registry.register(
+            "configuration_rejected",
+            "1 while the file on disk is not the configuration that runs",
+            metrics.configuration_rejected.clone(),
+        );
+        registry.register(
+            "configuration_revision",
+            "1 for the revision that runs",
+            metrics.configuration_revision.clone(),
+        );
+        registry.register("configuration_loads", "Configurations taken over", metrics.configuration_loads.clone());
+        registry.register(
+            "spool_dropped_bytes",
+            "Bytes of facts that found neither disk nor memory: an alarm",
+            metrics.spool_dropped_bytes.clone(),
+        );
+        metrics
+    }
+
+    /// Counts an attempt that ended.
+    pub fn attempt(&self, record: &Record) {
+        let model = || record.intent.model.to_string();
+        let end = match &record.end {
+            AttemptEnd::Served { .. } => "served",
+            AttemptEnd::Failed { class, .. } => class.as_str(),
+            AttemptEnd::Cancelled => "cancelled",
+            AttemptEnd::Indeterminate => "indeterminate",
+        };
+        let labels = AttemptLabels { model: model(), cause: record.intent.cause.as_str(), end };
+        self.attempts.get_or_create(&labels).inc();
+        for (meter, count) in record.usage.counts() {
+            self.tokens.get_or_create(&MeterLabels { model: model(), meter: meter.as_str() }).inc_by(count);
+        }
+        let booked = u64::try_from(record.cost.booked().0).unwrap_or(0);
+        if booked > 0 {
+            self.cost_nano_usd.get_or_create(&ModelLabels { model: model() }).inc_by(booked);
+        }
+        if matches!(record.cost, Cost::Unpriced { .. }) {
+            self.unpriced.get_or_create(&ModelLabels { model: model() }).inc();
+        }
+        if matches!(record.usage_origin, domain::UsageOrigin::Estimated { .. }) {
+            self.estimated.get_or_create(&ModelLabels { model: model() }).inc();
+        }
+    }
+
+    /// The Prometheus text format (OpenMetrics).
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry).expect("writing to a string cannot fail");
+        text
+    }
+}

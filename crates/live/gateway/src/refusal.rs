@@ -1,0 +1,269 @@
+//! Every way a call can fail on its way through, and what the client is told: status, stable code, who is to blame,
+//! whether trying again helps, whether it was billed, and what to do next.
+
+use domain::{Blame, Fault, FaultClass, ModelName};
+use thiserror::Error;
+use wire::Dialect;
+use wire::errors::{ClientError, Retry};
+
+use crate::budgets::Spent;
+use crate::keys::KeyRefusal;
+
+/// Why a call was refused or failed.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// No such route.
+    #[error("there is no route {method} {path}; see docs/endpoints.md for what this gateway speaks")]
+    NoRoute {
+        /// The method asked.
+        method: String,
+        /// The path asked.
+        path: String,
+    },
+    /// The route takes another method.
+    #[error("{path} takes {takes}, not {method}")]
+    WrongMethod {
+        /// The method asked.
+        method: String,
+        /// The path asked.
+        path: String,
+        /// What it takes.
+        takes: String,
+    },
+    /// The key was not accepted.
+    #[error("{}", key_sentence(*.0))]
+    Key(KeyRefusal),
+    /// The credential header is no text, or of another scheme.
+    #[error("the credential could not be read; send `Authorization: Bearer fh_…` or `x-api-key: fh_…`")]
+    CredentialUnreadable,
+    /// Two credentials that differ.
+    #[error("two different credentials were sent; send one of `Authorization` and `x-api-key`")]
+    CredentialsConflict,
+    /// The body is too large.
+    #[error("the body is larger than {limit} bytes; raise `max_body_bytes` under [server] or send less")]
+    BodyTooLarge {
+        /// The limit, bytes.
+        limit: usize,
+    },
+    /// The body came too slowly or broke off.
+    #[error("the body did not arrive: {0}")]
+    BodyLost(String),
+    /// A compressed body.
+    #[error("the body is encoded as `{0}`; send it without Content-Encoding")]
+    BodyEncoded(String),
+    /// Not JSON.
+    #[error("the body is of type `{0}`; send `Content-Type: application/json`")]
+    BodyType(String),
+    /// The body is not what the dialect asks for.
+    #[error("{message}")]
+    Body {
+        /// What is wrong, where, and what to do.
+        message: String,
+        /// The field, where one is to blame.
+        param: Option<String>,
+    },
+    /// `model` names nothing.
+    #[error("`{asked}` names no workflow, alias, lane:NAME or model:NAME here; {hint}")]
+    UnknownModel {
+        /// What was asked for.
+        asked: String,
+        /// What the key may name.
+        hint: String,
+    },
+    /// The key may not use it.
+    #[error("key `{key}` may not use `{asked}`; ask for a key that lists it, or create one with `freehold key create`")]
+    NotAllowed {
+        /// The key's public half.
+        key: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// A limit of the key.
+    #[error("key `{key}` is over its limit of {limit} {unit} a minute; try again in {wait_ms} ms")]
+    Limit {
+        /// The key's public half.
+        key: String,
+        /// The limit.
+        limit: u64,
+        /// Requests or tokens.
+        unit: &'static str,
+        /// When there is room again, milliseconds.
+        wait_ms: u64,
+    },
+    /// A budget is spent.
+    #[error("{}", budget_sentence(.0))]
+    Budget(Box<Spent>),
+    /// A hard budget applies, and the model has no price.
+    #[error(
+        "model `{model}` has no price and {scope} has a budget; give `price` under [models.{model}] or run without budget"
+    )]
+    Unpriced {
+        /// The model.
+        model: ModelName,
+        /// Whose budget.
+        scope: String,
+    },
+    /// No model may take it.
+    #[error("no model may take this call: {why}")]
+    NoCandidate {
+        /// Why.
+        why: String,
+    },
+    /// Every way was tried.
+    #[error("{}", exhausted_sentence(.fault, .why))]
+    Upstream {
+        /// The last fault.
+        fault: Fault,
+        /// What was tried.
+        why: String,
+        /// When trying again may help, milliseconds.
+        retry_after_ms: Option<u64>,
+        /// Whether any attempt was billed.
+        billed: bool,
+    },
+    /// The client went away.
+    #[error("the client went away")]
+    ClientGone,
+    /// Too many calls at once.
+    #[error(
+        "{limit} calls are in flight, the most this instance takes; try again shortly or raise `max_calls_in_flight`"
+    )]
+    Busy {
+        /// The limit.
+        limit: usize,
+    },
+    /// Shutting down.
+    #[error("this instance is shutting down; send the call to another one")]
+    Draining,
+    /// The spool cannot be written: what is not written down is not sent.
+    #[error("the spool cannot be written ({0}); calls are refused until the disk takes writes again")]
+    Spool(String),
+    /// A defect of ours.
+    #[error("a defect in Freehold: {0}; please report it with this call's id")]
+    Defect(String),
+}
+
+fn key_sentence(refusal: KeyRefusal) -> String {
+    match refusal {
+        KeyRefusal::Missing => "no key was sent; send `Authorization: Bearer fh_…` or `x-api-key: fh_…`".into(),
+        KeyRefusal::Conflicting => "two different credentials were sent; send one".into(),
+        KeyRefusal::Unknown => "this key is not known here; create one with `freehold key create`".into(),
+        KeyRefusal::Expired(at) => format!("this key expired on {at}; create a new one with `freehold key create`"),
+        KeyRefusal::Revoked(at) => format!("this key was revoked on {at}; create a new one with `freehold key create`"),
+    }
+}
+
+fn budget_sentence(spent: &Spent) -> String {
+    let Spent { scope, asked, short } = spent;
+    let resets = match short.resets_at {
+        Some(at) => format!("or wait until it starts anew on {at}"),
+        None => "it never starts anew by itself".to_owned(),
+    };
+    format!(
+        "the budget of {scope} is spent: {} of {} USD booked, {} USD held for calls in flight, this call may cost up to \
+         {asked} USD; raise the limit, or ask for fewer output tokens; {resets}",
+        short.settled, short.limit, short.held
+    )
+}
+
+fn exhausted_sentence(fault: &Fault, why: &str) -> String {
+    let said = if fault.message.is_empty() { fault.class.to_string() } else { fault.message.clone() };
+    match fault.class.blame() {
+        Blame::Client => said,
+        Blame::Us | Blame::Provider => format!("no provider answered: {said} ({why})"),
+    }
+}
+
+/// What follows from a refusal: status, code, blame, retry.
+struct Meaning {
+    status: u16,
+    code: String,
+    blame: Blame,
+    retry: Retry,
+    billed: bool,
+    param: Option<String>,
+}
+
+impl Refusal {
+    /// What the client is told, in no dialect yet.
+    pub fn client_error(&self, call: &str, dialect: Dialect) -> ClientError {
+        let Meaning { status, code, blame, retry, billed, param } = self.meaning(dialect);
+        ClientError { status, code, message: self.to_string(), blame, retry, billed, call: call.to_owned(), param }
+    }
+
+    fn meaning(&self, dialect: Dialect) -> Meaning {
+        let plain = |status: u16, code: &str, blame: Blame, retry: Retry| Meaning {
+            status,
+            code: code.to_owned(),
+            blame,
+            retry,
+            billed: false,
+            param: None,
+        };
+        match self {
+            Refusal::NoRoute { .. } => plain(404, "no_such_route", Blame::Client, Retry::No),
+            Refusal::WrongMethod { .. } => plain(405, "wrong_method", Blame::Client, Retry::No),
+            Refusal::Key(KeyRefusal::Missing) => plain(401, "key_missing", Blame::Client, Retry::No),
+            Refusal::Key(KeyRefusal::Conflicting) => plain(400, "credentials_conflict", Blame::Client, Retry::No),
+            Refusal::Key(KeyRefusal::Unknown) => plain(401, "key_unknown", Blame::Client, Retry::No),
+            Refusal::Key(KeyRefusal::Expired(_)) => plain(401, "key_expired", Blame::Client, Retry::No),
+            Refusal::Key(KeyRefusal::Revoked(_)) => plain(401, "key_revoked", Blame::Client, Retry::No),
+            Refusal::CredentialUnreadable => plain(401, "credential_unreadable", Blame::Client, Retry::No),
+            Refusal::CredentialsConflict => plain(400, "credentials_conflict", Blame::Client, Retry::No),
+            Refusal::BodyTooLarge { .. } => plain(413, "body_too_large", Blame::Client, Retry::No),
+            Refusal::BodyLost(_) => plain(408, "body_lost", Blame::Client, Retry::Now),
+            Refusal::BodyEncoded(_) => plain(415, "body_encoded", Blame::Client, Retry::No),
+            Refusal::BodyType(_) => plain(415, "body_type", Blame::Client, Retry::No),
+            Refusal::Body { param, .. } => {
+                Meaning { param: param.clone(), ..plain(400, "bad_request", Blame::Client, Retry::No) }
+            }
+            Refusal::UnknownModel { .. } => {
+                Meaning { param: Some("model".into()), ..plain(404, "model_not_found", Blame::Client, Retry::No) }
+            }
+            Refusal::NotAllowed { .. } => plain(403, "not_allowed", Blame::Client, Retry::No),
+            Refusal::Limit { wait_ms, .. } => plain(429, "key_limit", Blame::Client, Retry::After(*wait_ms)),
+            Refusal::Budget(_) => plain(429, "budget_spent", Blame::Client, Retry::No),
+            Refusal::Unpriced { .. } => plain(503, "model_unpriced", Blame::Us, Retry::No),
+            Refusal::NoCandidate { .. } => plain(503, "no_candidate", Blame::Us, Retry::No),
+            Refusal::Upstream { fault, retry_after_ms, billed, .. } => {
+                Meaning { billed: *billed, ..upstream(fault, *retry_after_ms, dialect) }
+            }
+            Refusal::ClientGone => plain(499, "client_gone", Blame::Client, Retry::No),
+            Refusal::Busy { .. } => plain(503, "busy", Blame::Us, Retry::After(1_000)),
+            Refusal::Draining => plain(503, "draining", Blame::Us, Retry::Now),
+            Refusal::Spool(_) => plain(503, "spool_unwritable", Blame::Us, Retry::After(5_000)),
+            Refusal::Defect(_) => plain(500, "defect", Blame::Us, Retry::No),
+        }
+    }
+}
+
+/// What the last fault of a provider means to the client.
+fn upstream(fault: &Fault, retry_after_ms: Option<u64>, dialect: Dialect) -> Meaning {
+    let wait = |otherwise: u64| Retry::After(retry_after_ms.or(fault.retry_after_ms).unwrap_or(otherwise));
+    // Anthropic's SDKs know 529 as overloaded; OpenAI's know 503.
+    let overloaded = if dialect == Dialect::Anthropic { 529 } else { 503 };
+    let (status, retry) = match fault.class {
+        FaultClass::BadRequest => (fault.status.filter(|s| (400..500).contains(s)).unwrap_or(400), Retry::No),
+        FaultClass::ContextTooLong | FaultClass::ContentPolicy | FaultClass::Untranslatable => (400, Retry::No),
+        FaultClass::RateLimited => (429, wait(1_000)),
+        FaultClass::Overloaded => (overloaded, wait(1_000)),
+        FaultClass::ConnectTimeout
+        | FaultClass::FirstTokenTimeout
+        | FaultClass::FrameTimeout
+        | FaultClass::TotalTimeout => (504, wait(1_000)),
+        FaultClass::Credential | FaultClass::ModelMissing | FaultClass::QuotaExhausted => (502, Retry::No),
+        FaultClass::Connect | FaultClass::Reset | FaultClass::Cut | FaultClass::Malformed | FaultClass::ServerError => {
+            (502, wait(1_000))
+        }
+        FaultClass::ClientGone => (499, Retry::No),
+        FaultClass::Internal => (500, Retry::No),
+    };
+    Meaning {
+        status,
+        code: fault.class.as_str().to_owned(),
+        blame: fault.class.blame(),
+        retry,
+        billed: false,
+        param: None,
+    }
+}

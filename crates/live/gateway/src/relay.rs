@@ -1,0 +1,200 @@
+//! The answer on its way out, piece by piece, while its usage is watched. What comes after the first content cannot be
+//! taken back: a fault now ends the stream with an error frame in the client's dialect.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::{Fault, FaultClass};
+use http::Response;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+use wire::{Dialect, Seen, StreamRelay};
+
+use crate::attempt::{Answer, Answered};
+use crate::refusal::Refusal;
+use crate::reply::{Gone, ReplyBody, Streaming, Waiting};
+use crate::settle::Attempt;
+use crate::trail::Trail;
+use crate::upstream::sentence;
+
+/// How long the rest of an upstream answer is read after its closing event, so that the connection can be used again.
+const DRAIN_MS: u64 = 1_000;
+
+/// An answer that is over but for its last bytes, which wait until it is booked.
+pub struct Relayed {
+    /// The attempt, to be settled now.
+    pub attempt: Attempt,
+    /// What was seen.
+    pub seen: Seen,
+    /// How it ended.
+    pub end: RelayEnd,
+    /// What the client is still to get.
+    pub parting: Parting,
+}
+
+/// How the answer ended.
+pub enum RelayEnd {
+    /// In full.
+    Served,
+    /// By a fault after content had reached the client; the refusal is what the error frame says.
+    Failed(Fault, Refusal),
+    /// The client went away.
+    Gone,
+}
+
+/// The last bytes.
+pub enum Parting {
+    /// A whole answer.
+    Whole(Waiting, Response<ReplyBody>),
+    /// The end of a stream, and the upstream to drain after it.
+    Stream(Streaming, Vec<u8>, Box<Option<Incoming>>),
+    /// Nobody is there any more.
+    Nobody,
+}
+
+/// Relays an answer up to its last bytes.
+pub async fn relay(
+    answered: Answered,
+    client: Waiting,
+    head: http::response::Builder,
+    dialect: Dialect,
+    call: &str,
+    trail: &mut Trail,
+) -> Relayed {
+    let Answered { attempt, answer, deadline, frame_ms } = answered;
+    match answer {
+        Answer::Whole { body, seen } => {
+            trail.answer(&body);
+            trail.first_token_ms = Some(trail.elapsed_ms());
+            let response = head.body(ReplyBody::whole(body)).expect("status and headers are ours and valid");
+            Relayed { attempt, seen, end: RelayEnd::Served, parting: Parting::Whole(client, response) }
+        }
+        Answer::Stream { incoming, relay, first } => {
+            trail.first_token_ms = Some(trail.elapsed_ms());
+            let Ok(client) = client.stream(head) else {
+                let seen = relay.seen().clone();
+                return Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody };
+            };
+            let stream = Stream { incoming, relay, client, deadline: deadline.into(), frame_ms };
+            stream.run(attempt, first, dialect, call, trail).await
+        }
+    }
+}
+
+struct Stream {
+    incoming: Incoming,
+    relay: Box<StreamRelay>,
+    client: Streaming,
+    deadline: Instant,
+    frame_ms: u64,
+}
+
+/// Why the pump stopped.
+enum Stop {
+    Ended,
+    Fault(Fault),
+    Gone,
+}
+
+impl Stream {
+    async fn run(
+        mut self,
+        attempt: Attempt,
+        first: Vec<u8>,
+        dialect: Dialect,
+        call: &str,
+        trail: &mut Trail,
+    ) -> Relayed {
+        let mut out = first;
+        let stop = self.pump(&mut out, trail).await;
+        let seen = self.relay.seen().clone();
+        let (end, rest) = match stop {
+            Stop::Gone => return Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody },
+            Stop::Ended => (RelayEnd::Served, Some(self.incoming)),
+            Stop::Fault(fault) => {
+                let refusal = Refusal::Upstream {
+                    fault: fault.clone(),
+                    why: "after the answer had begun, so nothing else could be tried".into(),
+                    retry_after_ms: None,
+                    billed: true,
+                };
+                out.extend_from_slice(&wire::errors::error_frame(dialect, &refusal.client_error(call, dialect)));
+                (RelayEnd::Failed(fault, refusal), None)
+            }
+        };
+        trail.answer(&out);
+        Relayed { attempt, seen, end, parting: Parting::Stream(self.client, out, Box::new(rest)) }
+    }
+
+    /// Moves frames until the stream is over; what was not handed over yet is left in `out`.
+    async fn pump(&mut self, out: &mut Vec<u8>, trail: &mut Trail) -> Stop {
+        loop {
+            let seen = self.relay.seen();
+            if let Some(fault) = &seen.fault {
+                return Stop::Fault(fault.clone());
+            }
+            if seen.ended {
+                return Stop::Ended;
+            }
+            if !out.is_empty() {
+                trail.answer(out);
+                let bytes = Bytes::from(std::mem::take(out));
+                // A client that takes nothing for the rest of the call's time is as good as gone.
+                match timeout_at(self.deadline, self.client.send(bytes)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(Gone)) | Err(_) => return Stop::Gone,
+                }
+            }
+            let silent_until = Instant::now() + Duration::from_millis(self.frame_ms);
+            let until = silent_until.min(self.deadline);
+            let frame = tokio::select! {
+                biased;
+                frame = timeout_at(until, self.incoming.frame()) => frame,
+                () = self.client.gone() => return Stop::Gone,
+            };
+            let fed = match frame {
+                Err(_) if until == self.deadline => {
+                    return Stop::Fault(Fault::new(FaultClass::TotalTimeout, "the call's time is over"));
+                }
+                Err(_) => {
+                    return Stop::Fault(Fault::new(FaultClass::FrameTimeout, "the provider's stream stood still"));
+                }
+                Ok(Some(Err(error))) => return Stop::Fault(Fault::new(FaultClass::Reset, sentence(&error))),
+                Ok(None) => match self.relay.end(out) {
+                    Ok(()) => return Stop::Ended,
+                    Err(fault) => Err(fault),
+                },
+                Ok(Some(Ok(frame))) => match frame.data_ref() {
+                    Some(data) => self.relay.feed(data, out),
+                    None => Ok(()),
+                },
+            };
+            if let Err(fault) = fed {
+                return Stop::Fault(fault);
+            }
+        }
+    }
+}
+
+impl Parting {
+    /// Hands the last bytes over. Booking is done; nothing that happens here changes what the call cost.
+    pub async fn deliver(self) {
+        match self {
+            Parting::Whole(client, response) => {
+                let _ = client.send(response);
+            }
+            Parting::Stream(client, bytes, rest) => {
+                if !bytes.is_empty() {
+                    let _ = client.send(bytes.into()).await;
+                }
+                drop(client);
+                if let Some(mut rest) = *rest {
+                    let until = Instant::now() + Duration::from_millis(DRAIN_MS);
+                    while let Ok(Some(Ok(_))) = timeout_at(until, rest.frame()).await {}
+                }
+            }
+            Parting::Nobody => {}
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The listening end: HTTP in, a task per call, and a graceful way out.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use wire::models::ListedModel;
+use wire::{Dialect, Operation};
+
+use crate::admit::{authenticate, names};
+use crate::call::{Call, credential};
+use crate::clock;
+use crate::dataplane::Gateway;
+use crate::endpoints::{self, Endpoint, NoRoute, Serves};
+use crate::life::{error_response, live};
+use crate::refusal::Refusal;
+use crate::reply::{self, ReplyBody};
+
+/// How long a client may take to send the head of a request, milliseconds.
+const HEAD_MS: u64 = 30_000;
+/// How long a client may take to send a body, milliseconds.
+const BODY_MS: u64 = 60_000;
+/// How long to wait before accepting again when the system has no file descriptors left, milliseconds.
+const ACCEPT_PAUSE_MS: u64 = 50;
+
+/// Serves until `stop` resolves, then lets what is under way end, for at most `drain_ms` of the configuration.
+pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future<Output = ()>) {
+    let graceful = GracefulShutdown::new();
+    let server = gateway.deployed.load().snapshot.server.clone();
+    tokio::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => connection(&gateway, stream, server.max_header_bytes, &graceful),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "no connection can be accepted; trying again");
+                tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+            }
+        }
+    }
+    drop(listener);
+    gateway.draining.store(true, Ordering::Relaxed);
+    let drained = async {
+        graceful.shutdown().await;
+        // A call whose client hung up still has to be booked.
+        while gateway.metrics.in_flight.get() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    if tokio::time::timeout(Duration::from_millis(server.drain_ms), drained).await.is_err() {
+        let calls = gateway.metrics.in_flight.get();
+        tracing::warn!(calls, "the drain time is over; what is under way will be booked as indeterminate");
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+fn connection(gateway: &Arc<Gateway>, stream: TcpStream, max_header_bytes: usize, graceful: &GracefulShutdown) {
+    // Without it Nagle's algorithm holds small stream frames back.
+    let _ = stream.set_nodelay(true);
+    let gateway = gateway.clone();
+    let service = service_fn(move |request| {
+        let gateway = gateway.clone();
+        async move { Ok::<_, Infallible>(handle(gateway, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(HEAD_MS))
+        .max_buf_size(max_header_bytes.max(8 << 10))
+        .serve_connection(TokioIo::new(stream), service);
+    let connection = graceful.watch(connection);
+    tokio::spawn(async move {
+        // What goes wrong on a client's connection is the client's to notice; calls book themselves.
+        let _ = connection.await;
+    });
+}
+
+async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<ReplyBody> {
+    let arrived = Instant::now();
+    let at = clock::now();
+    let id = gateway.chance.call_id(at);
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    let guessed = endpoints::guess_dialect(path, &head.headers);
+    let refuse = |dialect, refusal: &Refusal| error_response(dialect, &refusal.client_error(&id.to_string(), dialect));
+
+    let endpoint = match endpoints::find(&head.method, path) {
+        Ok(endpoint) => endpoint,
+        Err(NoRoute::Path) => {
+            let refusal = Refusal::NoRoute { method: head.method.to_string(), path: short(path) };
+            return refuse(guessed, &refusal);
+        }
+        Err(NoRoute::Method(takes)) => {
+            let refusal =
+                Refusal::WrongMethod { method: head.method.to_string(), path: short(path), takes: takes.to_string() };
+            return refuse(guessed, &refusal);
+        }
+    };
+    let dialect = endpoint.dialect.unwrap_or(guessed);
+    match endpoint.serves {
+        Serves::Presence => presence(id),
+        Serves::Models => match models(&gateway, &head.headers, path, dialect, id) {
+            Ok(response) => response,
+            Err(refusal) => refuse(dialect, &refusal),
+        },
+        Serves::Call(operation) => {
+            let limits = gateway.deployed.load().snapshot.server.clone();
+            if gateway.is_draining() {
+                return refuse(dialect, &Refusal::Draining);
+            }
+            if gateway.metrics.in_flight.get() >= i64::try_from(limits.max_calls_in_flight).unwrap_or(i64::MAX) {
+                return refuse(dialect, &Refusal::Busy { limit: limits.max_calls_in_flight });
+            }
+            let call = match read_call(id, at, arrived, endpoint, &head, body, limits.max_body_bytes).await {
+                Ok(call) => call,
+                Err(refusal) => return refuse(dialect, &refusal),
+            };
+            match run(gateway, call, dialect, operation).await {
+                Some(response) => response,
+                None => refuse(dialect, &Refusal::Defect("the call's task ended without an answer".into())),
+            }
+        }
+    }
+}
+
+/// Runs a call in a task of its own and waits for its answer. Dropping this future (the client hung up) tells the task.
+async fn run(gateway: Arc<Gateway>, call: Call, dialect: Dialect, operation: Operation) -> Option<Response<ReplyBody>> {
+    let (waiting, answer) = reply::pair();
+    let counted = Counted::new(gateway.clone());
+    tokio::spawn(async move {
+        live(gateway, call, dialect, operation, waiting).await;
+        drop(counted);
+    });
+    answer.await.ok()
+}
+
+/// A call counted as in flight, also if its task panics.
+struct Counted(Arc<Gateway>);
+
+impl Counted {
+    fn new(gateway: Arc<Gateway>) -> Counted {
+        gateway.metrics.in_flight.inc();
+        Counted(gateway)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.metrics.in_flight.dec();
+    }
+}
+
+fn presence(id: domain::CallId) -> Response<ReplyBody> {
+    Response::builder()
+        .status(StatusCode::OK)
+        .header("freehold-call-id", id.to_string())
+        .body(ReplyBody::whole(Bytes::new()))
+        .expect("status and headers are ours and valid")
+}
+
+/// The names this key may use, as a list or one of them.
+fn models(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    path: &str,
+    dialect: Dialect,
+    id: domain::CallId,
+) -> Result<Response<ReplyBody>, Refusal> {
+    let credential = credential(headers)?;
+    let key = authenticate(&gateway.keys.load(), credential.as_deref(), clock::now())?;
+    let deployed = gateway.deployed.load();
+    let listed: Vec<ListedModel> = names(&key, &deployed.snapshot)
+        .into_iter()
+        .map(|id| ListedModel { id, created_unix_s: deployed.since.0 / 1000, owned_by: "freehold".into() })
+        .collect();
+    let wanted = path.strip_prefix("/anthropic").unwrap_or(path).strip_prefix("/v1/models/");
+    let body = match wanted {
+        None => wire::models::models_body(dialect, &listed),
+        Some(wanted) => {
+            let one = listed.iter().find(|model| model.id == wanted).ok_or_else(|| Refusal::UnknownModel {
+                asked: short(wanted),
+                hint: "GET /v1/models lists what this key may name".into(),
+            })?;
+            wire::models::model_body(dialect, one)
+        }
+    };
+    let response = Response::builder()
+        .header("content-type", "application/json")
+        .header("freehold-call-id", id.to_string())
+        .body(ReplyBody::whole(body))
+        .expect("status and headers are ours and valid");
+    Ok(response)
+}
+
+async fn read_call(
+    id: domain::CallId,
+    at: domain::UnixMs,
+    arrived: Instant,
+    endpoint: &'static Endpoint,
+    head: &http::request::Parts,
+    body: Incoming,
+    max_body_bytes: usize,
+) -> Result<Call, Refusal> {
+    if let Some(encoding) = head.headers.get(CONTENT_ENCODING).filter(|value| *value != "identity") {
+        return Err(Refusal::BodyEncoded(short(encoding.to_str().unwrap_or("?"))));
+    }
+    if let Some(kind) = head.headers.get(CONTENT_TYPE) {
+        let text = kind.to_str().unwrap_or("?");
+        let essence = text.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        if essence != "application/json" && !essence.ends_with("+json") {
+            return Err(Refusal::BodyType(short(text)));
+        }
+    }
+    let credential = credential(&head.headers)?;
+    let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > max_body_bytes) {
+        return Err(Refusal::BodyTooLarge { limit: max_body_bytes });
+    }
+    let body = tokio::time::timeout(Duration::from_millis(BODY_MS), read_body(body, announced, max_body_bytes))
+        .await
+        .map_err(|_| Refusal::BodyLost(format!("it took longer than {BODY_MS} ms")))??;
+    let mut carried = Vec::new();
+    for name in endpoint.carries {
+        let name = HeaderName::from_static(name);
+        carried.extend(head.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
+    }
+    let query = head.uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    Ok(Call { id, endpoint, at, arrived, credential, carried, query, body })
+}
+
+async fn read_body(mut body: Incoming, announced: Option<usize>, limit: usize) -> Result<Bytes, Refusal> {
+    let mut all = BytesMut::new();
+    let mut only: Option<Bytes> = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Refusal::BodyLost(crate::upstream::sentence(&error)))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if only.is_none() && all.is_empty() {
+            if data.len() > limit {
+                return Err(Refusal::BodyTooLarge { limit });
+            }
+            only = Some(data);
+            continue;
+        }
+        if let Some(first) = only.take() {
+            all.reserve(announced.unwrap_or(first.len() + data.len()));
+            all.extend_from_slice(&first);
+        }
+        if all.len() + data.len() > limit {
+            return Err(Refusal::BodyTooLarge { limit });
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(only.unwrap_or_else(|| all.freeze()))
+}
+
+/// What a stranger sent, short enough to be repeated in an error.
+fn short(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(120).collect()
+}

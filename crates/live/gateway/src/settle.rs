@@ -1,0 +1,186 @@
+//! What an attempt cost: usage is metered or estimated, priced, booked against the budgets, learned from, and made into
+//! the one record the attempt leaves. A step with a value, never a destructor.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use domain::{AttemptEnd, Cost, Fault, FaultClass, Intent, Loss, Meter, NanoUsd, Record, Usage, UsageOrigin};
+use ledger::price::Served;
+use routing::Candidate;
+use wire::{Operation, Seen};
+
+use crate::budgets::{Budgets, Held};
+use crate::clock;
+use crate::deployed::Slot;
+use crate::metrics::Metrics;
+use crate::protect::Protected;
+
+/// An attempt that was written down and sent.
+pub struct Attempt {
+    /// As the spool has it.
+    pub intent: Intent,
+    /// What is reserved for it, where a budget applies.
+    pub held: Option<Held>,
+    /// When it was sent.
+    pub sent: Instant,
+    /// Where it went.
+    pub candidate: Candidate,
+    /// Whether it probes a half-open breaker.
+    pub probe: bool,
+    /// Why it went there.
+    pub decision: String,
+    /// What translating the request gave up.
+    pub losses: Vec<Loss>,
+    /// Milliseconds to the first content.
+    pub first_token_ms: Option<u64>,
+    /// The provider's status.
+    pub status: Option<u16>,
+    /// What is known of the model.
+    pub slot: Arc<Slot>,
+}
+
+/// How an attempt ended.
+pub enum Ending<'a> {
+    /// The whole answer came.
+    Served(&'a Seen),
+    /// It failed.
+    Failed {
+        /// How.
+        fault: &'a Fault,
+        /// What had been seen of the answer; absent where the provider had not begun one, and so bills nothing.
+        seen: Option<&'a Seen>,
+        /// Whether content had reached the client.
+        after_content: bool,
+    },
+    /// The client went away.
+    Cancelled(Option<&'a Seen>),
+}
+
+/// The books an attempt is settled in.
+pub struct Books<'a> {
+    /// Holds and limits.
+    pub budgets: &'a Budgets,
+    /// Counters.
+    pub metrics: &'a Metrics,
+}
+
+/// Settles an attempt. The record is returned for the spool; everything else is done.
+pub fn settle(books: &Books<'_>, call: &Protected, attempt: Attempt, ending: &Ending<'_>) -> Record {
+    let now = clock::now();
+    let latency_ms = u64::try_from(attempt.sent.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let admitted = call.call();
+    let model = &call.snapshot().models[attempt.candidate.model];
+    let seen = ending.seen();
+
+    let (usage, usage_origin) = match admitted.operation {
+        // Counting is free at every provider that offers it.
+        Operation::CountTokens => (Usage::ZERO, UsageOrigin::None),
+        Operation::Chat | Operation::Embeddings => consumed(&attempt, admitted.head.prompt_bytes, ending),
+    };
+    let row = model.prices.as_ref().and_then(|book| book.row(attempt.intent.at));
+    let served = Served {
+        at: attempt.intent.at,
+        tier: seen.and_then(|seen| seen.service_tier.as_deref()),
+        // No provider of today's dialects is asked for a region that it bills apart.
+        region: None,
+    };
+    let cost = if usage == Usage::ZERO { Cost::NOTHING } else { ledger::price::price(&usage, row, &served) };
+    if let Some(held) = attempt.held {
+        let overrun = books.budgets.settle(held, cost.booked());
+        if overrun > NanoUsd::ZERO {
+            tracing::warn!(attempt = %attempt.intent.attempt, usd = %overrun, "a provider billed above its own cap; booked as overrun");
+            books.metrics.overrun_nano_usd.inc_by(overrun.0.unsigned_abs());
+        }
+    }
+    if usage_origin == UsageOrigin::Reported {
+        let workflow = attempt.intent.workflow.as_ref();
+        attempt.slot.observe(workflow, admitted.head.prompt_bytes, usage.input_tokens(), usage.output_tokens());
+    }
+    judge(&attempt.slot, attempt.probe, attempt.first_token_ms, latency_ms, ending);
+
+    let mut losses = attempt.losses;
+    losses.extend(seen.iter().flat_map(|seen| seen.losses.iter().cloned()));
+    let record = Record {
+        ended_at: now,
+        end: ending.as_end(),
+        status: attempt.status,
+        upstream_model: model.upstream.clone(),
+        region: model.region.as_ref().map(ToString::to_string),
+        usage,
+        usage_origin,
+        cost,
+        provider_cost: seen.and_then(|seen| seen.provider_cost),
+        latency_ms,
+        first_token_ms: attempt.first_token_ms,
+        decision: attempt.decision,
+        losses,
+        provider_request_id: seen.and_then(|seen| seen.provider_request_id.clone()),
+        intent: attempt.intent,
+    };
+    books.metrics.attempt(&record);
+    record
+}
+
+impl Ending<'_> {
+    fn seen(&self) -> Option<&Seen> {
+        match self {
+            Ending::Served(seen) => Some(seen),
+            Ending::Failed { seen, .. } | Ending::Cancelled(seen) => *seen,
+        }
+    }
+
+    fn as_end(&self) -> AttemptEnd {
+        match self {
+            Ending::Served(seen) => AttemptEnd::Served { finish: seen.finish.clone() },
+            Ending::Failed { fault, after_content, .. } => AttemptEnd::Failed {
+                class: fault.class,
+                message: fault.message.chars().take(500).collect(),
+                after_content: *after_content,
+            },
+            Ending::Cancelled(_) => AttemptEnd::Cancelled,
+        }
+    }
+}
+
+/// What was consumed. What the provider reports counts, zero included; where it reports nothing although it had the
+/// prompt, we estimate. A provider that answered with an error bills nothing.
+fn consumed(attempt: &Attempt, prompt_bytes: u64, ending: &Ending<'_>) -> (Usage, UsageOrigin) {
+    let may_have_worked = match ending {
+        Ending::Served(_) | Ending::Cancelled(_) => true,
+        // A provider that we left because it was slow may have done the work all the same.
+        Ending::Failed { fault, seen, .. } => {
+            seen.is_some() || matches!(fault.class, FaultClass::FirstTokenTimeout | FaultClass::TotalTimeout)
+        }
+    };
+    if !may_have_worked {
+        return (Usage::ZERO, UsageOrigin::None);
+    }
+    let seen = ending.seen();
+    // A stream that was cut may have reported the input and only a part of the output: the larger one counts.
+    let output_bytes = seen.map_or(0, |seen| seen.output_bytes);
+    let (output_estimate, error_percent) = attempt.slot.estimate_tokens(output_bytes);
+    match seen.and_then(|seen| seen.usage) {
+        Some(usage) if matches!(ending, Ending::Served(_)) => (usage, UsageOrigin::Reported),
+        Some(mut usage) if usage.output_tokens() < output_estimate => {
+            usage.add(Meter::Output, output_estimate - usage.output_tokens());
+            (usage, UsageOrigin::Estimated { error_percent })
+        }
+        Some(usage) => (usage, UsageOrigin::Reported),
+        None => {
+            let (input, _) = attempt.slot.estimate_tokens(prompt_bytes);
+            let usage = Usage::ZERO.with(Meter::Input, input).with(Meter::Output, output_estimate);
+            (usage, UsageOrigin::Estimated { error_percent })
+        }
+    }
+}
+
+/// Tells the model's health how it went.
+fn judge(slot: &Slot, probe: bool, first_token_ms: Option<u64>, latency_ms: u64, ending: &Ending<'_>) {
+    let now = clock::now();
+    let mut health = slot.health.lock();
+    match ending {
+        Ending::Served(_) => health.succeeded(now, first_token_ms, latency_ms, probe),
+        Ending::Failed { fault, .. } => health.failed(now, fault, probe),
+        Ending::Cancelled(_) => health.abandoned(probe),
+    }
+}

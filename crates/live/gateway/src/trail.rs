@@ -1,0 +1,171 @@
+//! What a call leaves on its way: a sentence per stage, what its attempts cost, and fingerprints of what went through.
+//! It ends as a [`CallEnd`].
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use config::CaptureRule;
+use domain::record::{BodyPrint, CallFailure, Capture, StageNote};
+use domain::{CallEnd, CallId, Class, KeyId, LaneName, Loss, ModelName, NanoUsd, UnixMs, WorkflowName};
+
+use crate::refusal::Refusal;
+
+/// Grows while the call passes its stages.
+pub struct Trail {
+    call: CallId,
+    at: UnixMs,
+    arrived: Instant,
+    endpoint: &'static str,
+    revision: String,
+    pepper: [u8; 32],
+    /// Whose key, once known.
+    pub key: Option<KeyId>,
+    /// What `model` said.
+    pub asked: String,
+    /// Which workflow that meant.
+    pub workflow: Option<WorkflowName>,
+    /// Where it was answered.
+    pub lane: Option<(LaneName, Class)>,
+    /// By what.
+    pub model: Option<ModelName>,
+    /// Whether it is streamed.
+    pub stream: bool,
+    /// Attempts made so far.
+    pub attempts: u16,
+    /// What they booked.
+    pub cost: NanoUsd,
+    /// Tokens they used.
+    pub tokens_used: u64,
+    /// Milliseconds to the first content.
+    pub first_token_ms: Option<u64>,
+    /// What translations gave up, of the attempt that answered.
+    pub losses: Vec<Loss>,
+    stages: Vec<StageNote>,
+    request: BodyPrint,
+    answer: Fingerprint,
+    capture: Option<Capturing>,
+}
+
+struct Fingerprint {
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+struct Capturing {
+    rule: CaptureRule,
+    request: Bytes,
+    answer: Vec<u8>,
+}
+
+impl Trail {
+    /// Starts with nothing but where and when. Fingerprints are keyed with `pepper`: a plain hash of a short text could
+    /// be guessed back.
+    pub fn new(
+        call: CallId,
+        at: UnixMs,
+        arrived: Instant,
+        endpoint: &'static str,
+        revision: &str,
+        pepper: [u8; 32],
+    ) -> Trail {
+        Trail {
+            call,
+            at,
+            arrived,
+            endpoint,
+            revision: revision.to_owned(),
+            pepper,
+            key: None,
+            asked: String::new(),
+            workflow: None,
+            lane: None,
+            model: None,
+            stream: false,
+            attempts: 0,
+            cost: NanoUsd::ZERO,
+            tokens_used: 0,
+            first_token_ms: None,
+            losses: Vec::new(),
+            stages: Vec::new(),
+            request: BodyPrint::default(),
+            answer: Fingerprint { hasher: blake3::Hasher::new_keyed(&pepper), bytes: 0 },
+            capture: None,
+        }
+    }
+
+    /// One sentence about a stage.
+    pub fn note(&mut self, stage: &str, note: impl Into<String>) {
+        self.stages.push(StageNote { stage: stage.to_owned(), note: note.into() });
+    }
+
+    /// The request body, fingerprinted; kept where the workflow says so.
+    pub fn request(&mut self, body: &Bytes, capture: Option<&CaptureRule>) {
+        let hash = blake3::keyed_hash(&self.pepper, body).to_hex();
+        self.request = BodyPrint { bytes: body.len() as u64, hash: hash[..16].to_owned() };
+        self.capture = capture.map(|rule| Capturing { rule: rule.clone(), request: body.clone(), answer: Vec::new() });
+    }
+
+    /// Bytes on their way to the client.
+    pub fn answer(&mut self, bytes: &[u8]) {
+        self.answer.hasher.update(bytes);
+        self.answer.bytes += bytes.len() as u64;
+        if let Some(capture) = &mut self.capture {
+            let room = capture.rule.max_bytes.saturating_sub(capture.answer.len());
+            capture.answer.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+    }
+
+    /// Milliseconds since the call came in.
+    pub fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.arrived.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Seconds since the call came in, for the histograms.
+    pub fn elapsed_seconds(&self) -> f64 {
+        self.arrived.elapsed().as_secs_f64()
+    }
+
+    /// The end of the call.
+    pub fn end(self, status: u16, failure: Option<(&Refusal, String, domain::Blame)>, now: UnixMs) -> CallEnd {
+        let answer = BodyPrint {
+            bytes: self.answer.bytes,
+            hash: if self.answer.bytes == 0 {
+                String::new()
+            } else {
+                self.answer.hasher.finalize().to_hex()[..16].to_owned()
+            },
+        };
+        let capture = self.capture.map(|kept| Capture {
+            request: text(&kept.request[..kept.request.len().min(kept.rule.max_bytes)]),
+            answer: text(&kept.answer),
+            until: now + u64::from(kept.rule.retention_days) * 86_400_000,
+        });
+        CallEnd {
+            call: self.call,
+            at: self.at,
+            ended_at: now,
+            key: self.key,
+            asked: self.asked.chars().take(200).collect(),
+            workflow: self.workflow,
+            lane: self.lane.as_ref().map(|(name, _)| name.clone()),
+            class: self.lane.map(|(_, class)| class),
+            model: self.model,
+            endpoint: self.endpoint.to_owned(),
+            stream: self.stream,
+            status,
+            failure: failure.map(|(refusal, code, blame)| CallFailure { code, blame, message: refusal.to_string() }),
+            attempts: self.attempts,
+            first_token_ms: self.first_token_ms,
+            cost: self.cost,
+            stages: self.stages,
+            request: self.request,
+            answer,
+            capture,
+            revision: self.revision,
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

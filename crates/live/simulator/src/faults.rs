@@ -1,0 +1,252 @@
+//! How providers say no: statuses, bodies and headers of both dialects, as their references and users' reports give them.
+
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+use crate::scenario::{Dialect, Kind, Limits};
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// `error.type`.
+    pub kind: &'static str,
+    /// `error.code` (OpenAI).
+    pub code: Option<&'static str>,
+    /// `error.param` (OpenAI).
+    pub param: Option<&'static str>,
+    /// `error.message`.
+    pub message: String,
+}
+
+/// The refusal a fault makes; none where the fault is no refusal. `model` and `limits` are told in some messages.
+pub fn refusal(dialect: Dialect, kind: Kind, model: &str) -> Option<Refusal> {
+    // status, OpenAI's type and code, Anthropic's type; and what a person reads.
+    let (status, openai, code, anthropic, message) = match kind {
+        Kind::RateLimited => {
+            (429, "requests", Some("rate_limit_exceeded"), "rate_limit_error", "Rate limit reached, try again later.")
+        }
+        Kind::QuotaExhausted if dialect == Dialect::Anthropic => {
+            // Seen with this status and type; the words are what clients tell it by.
+            (400, "", None, "invalid_request_error", "Your credit balance is too low to access the Anthropic API.")
+        }
+        Kind::QuotaExhausted => (
+            429,
+            "insufficient_quota",
+            Some("insufficient_quota"),
+            "",
+            "You exceeded your current quota, check plan and billing.",
+        ),
+        Kind::PaymentRequired => {
+            (402, "billing_error", Some("billing_not_active"), "billing_error", "The account is not active.")
+        }
+        Kind::Unauthorized => {
+            (401, "invalid_request_error", Some("invalid_api_key"), "authentication_error", "The API key is not valid.")
+        }
+        Kind::Forbidden => {
+            (403, "invalid_request_error", Some("forbidden"), "permission_error", "The API key may not use this.")
+        }
+        Kind::ModelMissing => {
+            let message = match dialect {
+                Dialect::OpenAiChat => format!("The model `{model}` does not exist or you do not have access to it."),
+                Dialect::Anthropic => format!("model: {model}"),
+            };
+            return Some(Refusal::new(
+                dialect,
+                404,
+                ("invalid_request_error", Some("model_not_found")),
+                "not_found_error",
+                message,
+            ));
+        }
+        Kind::ContextTooLong => return Some(too_long(dialect, 0, 0)),
+        Kind::ContentPolicy => (
+            400,
+            "invalid_request_error",
+            Some("content_policy_violation"),
+            "invalid_request_error",
+            "Output blocked by content filtering policy",
+        ),
+        Kind::BadRequest => (400, "invalid_request_error", None, "invalid_request_error", "The request is not valid."),
+        Kind::ServerError => (500, "server_error", None, "api_error", "The server had an error."),
+        Kind::Unavailable => {
+            (503, "server_error", Some("service_unavailable"), "api_error", "The service is not available.")
+        }
+        Kind::Overloaded if dialect == Dialect::OpenAiChat => {
+            (503, "server_error", Some("server_is_overloaded"), "", "The engine is overloaded, try again later.")
+        }
+        Kind::Overloaded => (529, "", None, "overloaded_error", "Overloaded"),
+        _ => return None,
+    };
+    Some(Refusal::new(dialect, status, (openai, code), anthropic, message.to_owned()))
+}
+
+/// The refusal of a prompt of so many tokens where so many are allowed.
+pub fn too_long(dialect: Dialect, tokens: u64, allowed: u64) -> Refusal {
+    let message = match dialect {
+        Dialect::OpenAiChat => {
+            format!("This model's maximum context length is {allowed} tokens, the messages have {tokens}.")
+        }
+        Dialect::Anthropic => format!("prompt is too long: {tokens} tokens > {allowed} maximum"),
+    };
+    let openai = ("invalid_request_error", Some("context_length_exceeded"));
+    Refusal { param: Some("messages"), ..Refusal::new(dialect, 400, openai, "invalid_request_error", message) }
+}
+
+/// The refusal of a request that is not what the API takes.
+pub fn wrong(dialect: Dialect, (param, message): (&'static str, String)) -> Refusal {
+    Refusal {
+        param: Some(param),
+        ..Refusal::new(dialect, 400, ("invalid_request_error", None), "invalid_request_error", message)
+    }
+}
+
+impl Refusal {
+    fn new(
+        dialect: Dialect,
+        status: u16,
+        openai: (&'static str, Option<&'static str>),
+        anthropic: &'static str,
+        message: String,
+    ) -> Refusal {
+        match dialect {
+            Dialect::OpenAiChat => Refusal { status, kind: openai.0, code: openai.1, param: None, message },
+            Dialect::Anthropic => Refusal { status, kind: anthropic, code: None, param: None, message },
+        }
+    }
+
+    /// A route or method that does not exist.
+    pub fn no_route(dialect: Dialect, method: &str, path: &str) -> Refusal {
+        let message = format!("Unknown request URL: {method} {path}");
+        Refusal::new(dialect, 404, ("invalid_request_error", Some("unknown_url")), "not_found_error", message)
+    }
+
+    /// The body in a dialect.
+    pub fn body(&self, dialect: Dialect, request_id: &str) -> Vec<u8> {
+        self.json(dialect, request_id).to_string().into_bytes()
+    }
+
+    /// The same as an event of a stream.
+    pub fn event(&self, dialect: Dialect, request_id: &str) -> Vec<u8> {
+        let json = self.json(dialect, request_id);
+        match dialect {
+            Dialect::OpenAiChat => format!("data: {json}\n\n"),
+            Dialect::Anthropic => format!("event: error\ndata: {json}\n\n"),
+        }
+        .into_bytes()
+    }
+
+    fn json(&self, dialect: Dialect, request_id: &str) -> Value {
+        match dialect {
+            Dialect::OpenAiChat => {
+                json!({"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}})
+            }
+            Dialect::Anthropic => {
+                json!({"type": "error", "error": {"type": self.kind, "message": self.message}, "request_id": request_id})
+            }
+        }
+    }
+}
+
+/// How much of the minute's limits is left.
+#[derive(Clone, Copy, Debug)]
+pub struct Left {
+    /// Requests.
+    pub requests: u64,
+    /// Tokens.
+    pub tokens: u64,
+    /// Until the minute is over, milliseconds.
+    pub reset_ms: u64,
+    /// When that is, RFC 3339.
+    pub reset_at: domain::UnixMs,
+}
+
+/// The headers that tell of rate limits.
+pub fn limit_headers(headers: &mut HeaderMap, dialect: Dialect, limits: Limits, left: &Left) {
+    let reset = match dialect {
+        Dialect::OpenAiChat => duration(left.reset_ms),
+        Dialect::Anthropic => left.reset_at.to_string(),
+    };
+    let rows = [("requests", limits.requests, left.requests), ("tokens", limits.tokens, left.tokens)];
+    for (what, limit, remaining) in rows {
+        for (part, value) in
+            [("limit", limit.to_string()), ("remaining", remaining.to_string()), ("reset", reset.clone())]
+        {
+            let name = match dialect {
+                Dialect::OpenAiChat => format!("x-ratelimit-{part}-{what}"),
+                Dialect::Anthropic => format!("anthropic-ratelimit-{what}-{part}"),
+            };
+            put(headers, &name, &value);
+        }
+    }
+}
+
+/// Retry-After, in whole seconds rounded up; OpenAI adds the milliseconds.
+pub fn retry_after(headers: &mut HeaderMap, dialect: Dialect, retry_after_ms: u64) {
+    put(headers, "retry-after", &retry_after_ms.div_ceil(1000).to_string());
+    if dialect == Dialect::OpenAiChat {
+        put(headers, "retry-after-ms", &retry_after_ms.to_string());
+    }
+}
+
+/// A duration as OpenAI writes it: `250ms`, `1s`, `6m0s`.
+fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms}ms"),
+        1_000..60_000 => format!("{}s", ms.div_ceil(1_000)),
+        _ => format!("{}m{}s", ms / 60_000, ms % 60_000 / 1_000),
+    }
+}
+
+/// Sets a header whose name and value are ours.
+pub fn put(headers: &mut HeaderMap, name: &str, value: &str) {
+    let name = HeaderName::from_bytes(name.as_bytes());
+    if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(dialect: Dialect, kind: Kind) -> (u16, String) {
+        let refusal = refusal(dialect, kind, "m").unwrap();
+        (refusal.status, String::from_utf8(refusal.body(dialect, "req_1")).unwrap())
+    }
+
+    #[test]
+    fn each_dialect_says_no_in_its_own_way() {
+        let (status, body) = told(Dialect::OpenAiChat, Kind::QuotaExhausted);
+        assert!(status == 429 && body.contains(r#""code":"insufficient_quota""#), "{body}");
+        let (status, body) = told(Dialect::Anthropic, Kind::QuotaExhausted);
+        assert!(status == 400 && body.contains("credit balance is too low"), "{body}");
+        let (status, body) = told(Dialect::Anthropic, Kind::Overloaded);
+        assert_eq!(status, 529);
+        assert_eq!(
+            body,
+            r#"{"error":{"message":"Overloaded","type":"overloaded_error"},"request_id":"req_1","type":"error"}"#
+        );
+        assert_eq!(told(Dialect::OpenAiChat, Kind::Overloaded).0, 503);
+    }
+
+    #[test]
+    fn durations_read_as_openai_writes_them() {
+        assert_eq!([duration(250), duration(1_000), duration(360_000)], ["250ms", "1s", "6m0s"]);
+    }
+
+    #[test]
+    fn limits_are_told_in_each_dialects_headers() {
+        let left = Left { requests: 4, tokens: 90, reset_ms: 1_500, reset_at: domain::UnixMs(0) };
+        let mut headers = HeaderMap::new();
+        let limits = Limits { requests: 5, tokens: 100 };
+        limit_headers(&mut headers, Dialect::OpenAiChat, limits, &left);
+        limit_headers(&mut headers, Dialect::Anthropic, limits, &left);
+        assert_eq!(headers["x-ratelimit-remaining-requests"], "4");
+        assert_eq!(headers["x-ratelimit-reset-tokens"], "2s");
+        assert_eq!(headers["anthropic-ratelimit-tokens-limit"], "100");
+        assert_eq!(headers["anthropic-ratelimit-requests-reset"], "1970-01-01T00:00:00.000Z");
+    }
+}

@@ -1,0 +1,472 @@
+//! One simulated provider: its script, what it has counted, and what it answers to a request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use parking_lot::{Mutex, RwLock};
+use serde_json::Value;
+
+use crate::ask::{self, Ask};
+use crate::chance::{Chance, fingerprint};
+use crate::content::{self, Content, Usage};
+use crate::faults::{self, Left, Refusal};
+use crate::frames::Frames;
+use crate::pace::Pace;
+use crate::scenario::{Dialect, Fault, Kind, Quota, Script};
+use crate::server::now;
+use crate::{anthropic, openai};
+
+/// A provider; its script can be changed while it runs.
+pub struct Provider {
+    name: String,
+    seed: u64,
+    running: RwLock<Arc<Running>>,
+}
+
+/// A script, and what has happened since it began.
+pub struct Running {
+    pub script: Script,
+    seed: u64,
+    began: Instant,
+    calls: AtomicU64,
+    quota: Mutex<Counter>,
+    minute: Mutex<Counter>,
+}
+
+/// What was used in the current window.
+#[derive(Default)]
+struct Counter {
+    window: u64,
+    requests: u64,
+    tokens: u64,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operation {
+    Chat,
+    Embeddings,
+    CountTokens,
+    Models,
+}
+
+/// A call being answered, as the writers of answers see it.
+pub struct Answering<'a> {
+    pub script: &'a Script,
+    /// The scenario's.
+    pub seed: u64,
+    /// Letters and digits that distinguish this answer.
+    pub id: String,
+    pub created_unix_s: i64,
+    fault: Option<Kind>,
+}
+
+/// What is to be sent, and how.
+pub struct Plan {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub frames: Frames,
+    /// Length of the body, as told beforehand where it is not a stream.
+    pub length: usize,
+    pub stream: bool,
+    pub pace: Pace,
+    /// How long status and headers are held back.
+    pub hold: Option<Duration>,
+    /// How the connection is treated badly.
+    pub violence: Option<Violence>,
+    pub fault: Option<Kind>,
+    pub usage: Option<Usage>,
+}
+
+/// How a connection is treated badly.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Violence {
+    /// Reset before anything is answered.
+    BeforeHeaders,
+    /// Reset after what there is to send.
+    AfterFrames,
+    /// Ended properly, but too early.
+    EndedEarly,
+}
+
+impl Provider {
+    /// A provider at the beginning of its script.
+    pub fn new(name: &str, seed: u64, script: Script) -> Provider {
+        let seed = Chance::new(&[seed, fingerprint(name.as_bytes())]).draw();
+        Provider { name: name.to_owned(), seed, running: RwLock::new(Arc::new(Running::new(seed, script))) }
+    }
+
+    /// Begins another script; its calls count from 1 again.
+    pub fn set(&self, script: Script) {
+        *self.running.write() = Arc::new(Running::new(self.seed, script));
+    }
+
+    /// The script that runs.
+    pub fn running(&self) -> Arc<Running> {
+        self.running.read().clone()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Running {
+    fn new(seed: u64, script: Script) -> Running {
+        Running {
+            script,
+            seed,
+            began: Instant::now(),
+            calls: AtomicU64::new(0),
+            quota: Mutex::default(),
+            minute: Mutex::default(),
+        }
+    }
+
+    /// What a request gets.
+    pub fn answer(
+        &self,
+        dialect: Dialect,
+        operation: Operation,
+        headers: &HeaderMap,
+        body: Result<&Value, &str>,
+    ) -> Plan {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut chance = Chance::new(&[self.seed, number]);
+        let request_id = format!("req_{:016x}", chance.draw());
+        let elapsed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if !self.admits(headers) {
+            let refusal = faults::refusal(dialect, Kind::Unauthorized, "").expect("401 is a refusal");
+            return self.refuse(dialect, &refusal, &request_id, None, None);
+        }
+        let body = match body {
+            Ok(body) => body,
+            Err(reason) => {
+                return self.refuse(
+                    dialect,
+                    &faults::wrong(dialect, ("body", reason.to_owned())),
+                    &request_id,
+                    None,
+                    None,
+                );
+            }
+        };
+        let model = body["model"].as_str().unwrap_or_default();
+        if let Some((kind, retry_after_ms)) = self.script.quota.and_then(|quota| self.over_quota(quota, elapsed_ms)) {
+            let refusal = faults::refusal(dialect, kind, model).expect("quotas refuse with a status");
+            return self.refuse(dialect, &refusal, &request_id, Some(kind), retry_after_ms);
+        }
+        let fault = self.fault(number, elapsed_ms, model, body["stream"] == true).cloned();
+        if let Some(fault) = &fault
+            && let Some(mut refusal) = faults::refusal(dialect, fault.kind, model)
+        {
+            if fault.kind == Kind::ContextTooLong {
+                let tokens = ask::text_chars(&body["messages"], &mut |_| ()).div_ceil(4);
+                refusal = faults::too_long(dialect, tokens, self.script.context_tokens.unwrap_or(tokens / 2));
+            }
+            return self.refuse(dialect, &refusal, &request_id, Some(fault.kind), fault.retry_after_ms);
+        }
+        if !self.script.models.is_empty() && !self.script.models.iter().any(|known| known == model) {
+            let refusal = faults::refusal(dialect, Kind::ModelMissing, model).expect("404 is a refusal");
+            return self.refuse(dialect, &refusal, &request_id, None, None);
+        }
+        let call = Answering {
+            script: &self.script,
+            seed: self.seed,
+            id: format!("{:016x}{:08x}", chance.draw(), number as u32),
+            created_unix_s: now().0 / 1000,
+            fault: fault.as_ref().map(|fault| fault.kind),
+        };
+        let made = match operation {
+            Operation::Embeddings => openai::embeddings(&call, body)
+                .map(|(body, usage)| (Frames::whole(body), usage, false))
+                .map_err(|wrong| faults::wrong(dialect, wrong)),
+            Operation::CountTokens => self.count(body).map(|(body, usage)| (Frames::whole(body), usage, false)),
+            Operation::Chat | Operation::Models => self.chat(dialect, &call, body),
+        };
+        match made {
+            Ok((frames, usage, stream)) => {
+                let mut plan = self.plan(dialect, frames, usage, stream, &request_id, &mut chance);
+                plan.usage = call.reported(usage);
+                if let Some(fault) = &fault {
+                    play(fault, dialect, &request_id, &mut plan);
+                }
+                plan
+            }
+            Err(refusal) => self.refuse(dialect, &refusal, &request_id, None, None),
+        }
+    }
+
+    fn chat(&self, dialect: Dialect, call: &Answering<'_>, body: &Value) -> Result<(Frames, Usage, bool), Refusal> {
+        let ask = match dialect {
+            Dialect::OpenAiChat => ask::openai(body),
+            Dialect::Anthropic => ask::anthropic(body, false),
+        }
+        .map_err(|wrong| faults::wrong(dialect, wrong))?;
+        let prompt = content::prompt_usage(&self.script, ask.prompt_chars).prompt;
+        if let Some(allowed) = self.script.context_tokens.filter(|allowed| prompt > *allowed) {
+            return Err(faults::too_long(dialect, prompt, allowed));
+        }
+        self.check_signatures(dialect, &ask)?;
+        let content = content::content(self.seed, &self.script, &ask);
+        Ok((write(dialect, call, &ask, &content), content.usage, ask.stream))
+    }
+
+    /// A thought that comes back must carry the signature that it was given.
+    fn check_signatures(&self, dialect: Dialect, ask: &Ask) -> Result<(), Refusal> {
+        let forged = |(thought, signature): &(String, String)| content::signature(self.seed, thought) != *signature;
+        match self.script.check_signatures && ask.thoughts.iter().any(forged) {
+            true => {
+                Err(faults::wrong(dialect, ("messages", "messages: Invalid `signature` in `thinking` block".into())))
+            }
+            false => Ok(()),
+        }
+    }
+
+    fn count(&self, body: &Value) -> Result<(Vec<u8>, Usage), Refusal> {
+        let ask = ask::anthropic(body, true).map_err(|wrong| faults::wrong(Dialect::Anthropic, wrong))?;
+        let usage = content::prompt_usage(&self.script, ask.prompt_chars);
+        Ok((anthropic::count(&usage), usage))
+    }
+
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let bearer = text("authorization").and_then(|value| value.strip_prefix("Bearer "));
+        let given = [bearer, text("x-api-key"), text("api-key")];
+        self.script.keys.is_empty()
+            || given.into_iter().flatten().any(|given| self.script.keys.iter().any(|key| key == given))
+    }
+
+    fn over_quota(&self, quota: Quota, elapsed_ms: u64) -> Option<(Kind, Option<u64>)> {
+        let mut counter = self.quota.lock();
+        counter.turn(elapsed_ms / quota.window_ms);
+        if counter.requests < quota.requests {
+            counter.requests += 1;
+            return None;
+        }
+        let left_ms = quota.window_ms - elapsed_ms % quota.window_ms;
+        Some((quota.refusal, (quota.refusal == Kind::RateLimited).then_some(left_ms)))
+    }
+
+    /// The first fault whose conditions hold. Each rolls its own dice, so that adding one does not move the others.
+    fn fault(&self, number: u64, elapsed_ms: u64, model: &str, stream: bool) -> Option<&Fault> {
+        self.script.faults.iter().enumerate().find_map(|(index, fault)| {
+            let meets = fault.calls.is_none_or(|window| window.contains(number))
+                && fault.time_ms.is_none_or(|window| window.contains(elapsed_ms))
+                && fault.model.as_ref().is_none_or(|only| only == model)
+                && fault.stream.is_none_or(|only| only == stream)
+                && Chance::new(&[self.seed, number, index as u64 + 1]).unit() * 100.0 < fault.percent;
+            meets.then_some(fault)
+        })
+    }
+
+    fn plan(
+        &self,
+        dialect: Dialect,
+        frames: Frames,
+        usage: Usage,
+        stream: bool,
+        request_id: &str,
+        chance: &mut Chance,
+    ) -> Plan {
+        let first = Duration::from_secs_f64(chance.spread(self.script.first_token_ms).max(0.0) / 1_000.0);
+        let rate = self.script.tokens_per_second.map(|spread| chance.spread(spread).max(0.001));
+        let token = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
+        let rest = token * u32::try_from(usage.output.saturating_sub(1)).unwrap_or(u32::MAX);
+        let pace = Pace { first, gap: token * self.script.tokens_per_frame, stall: None };
+        let whole = first + rest;
+        Plan {
+            status: 200,
+            headers: self.headers(dialect, request_id, stream, usage.prompt + usage.output),
+            length: frames.bytes.len(),
+            frames,
+            stream,
+            pace: if stream { pace } else { Pace::default() },
+            hold: (!stream && !whole.is_zero()).then_some(whole),
+            violence: None,
+            fault: None,
+            usage: None,
+        }
+    }
+
+    fn refuse(
+        &self,
+        dialect: Dialect,
+        refusal: &Refusal,
+        request_id: &str,
+        fault: Option<Kind>,
+        retry_after_ms: Option<u64>,
+    ) -> Plan {
+        let mut headers = self.headers(dialect, request_id, false, 0);
+        if let Some(retry_after_ms) = retry_after_ms {
+            faults::retry_after(&mut headers, dialect, retry_after_ms);
+        }
+        if fault == Some(Kind::RateLimited) {
+            // A provider that limits by rate says so in all its headers.
+            for name in ["x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining"] {
+                if headers.contains_key(name) {
+                    faults::put(&mut headers, name, "0");
+                }
+            }
+        }
+        let frames = Frames::whole(refusal.body(dialect, request_id));
+        Plan {
+            status: refusal.status,
+            headers,
+            length: frames.bytes.len(),
+            frames,
+            stream: false,
+            pace: Pace::default(),
+            hold: None,
+            violence: None,
+            fault,
+            usage: None,
+        }
+    }
+
+    /// Headers as the dialect's own provider sends them.
+    fn headers(&self, dialect: Dialect, request_id: &str, stream: bool, tokens: u64) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let content_type = if stream { "text/event-stream; charset=utf-8" } else { "application/json" };
+        faults::put(&mut headers, "content-type", content_type);
+        match dialect {
+            Dialect::OpenAiChat => {
+                faults::put(&mut headers, "x-request-id", request_id);
+                faults::put(&mut headers, "openai-version", "2020-10-01");
+                faults::put(&mut headers, "openai-processing-ms", "1");
+            }
+            Dialect::Anthropic => {
+                faults::put(&mut headers, "request-id", request_id);
+                faults::put(&mut headers, "anthropic-organization-id", "00000000-0000-4000-8000-000000000000");
+            }
+        }
+        if stream {
+            faults::put(&mut headers, "cache-control", "no-cache");
+        }
+        if let Some(limits) = self.script.limits {
+            let elapsed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let mut minute = self.minute.lock();
+            minute.turn(elapsed_ms / 60_000);
+            minute.requests += 1;
+            minute.tokens += tokens;
+            let reset_ms = 60_000 - elapsed_ms % 60_000;
+            let left = Left {
+                requests: limits.requests.saturating_sub(minute.requests),
+                tokens: limits.tokens.saturating_sub(minute.tokens),
+                reset_ms,
+                reset_at: now() + reset_ms,
+            };
+            faults::limit_headers(&mut headers, dialect, limits, &left);
+        }
+        headers
+    }
+}
+
+impl Counter {
+    fn turn(&mut self, window: u64) {
+        if self.window != window {
+            *self = Counter { window, ..Counter::default() };
+        }
+    }
+}
+
+impl Answering<'_> {
+    /// The service tier to report.
+    pub fn tier(&self, standard: &'static str) -> &str {
+        self.script.usage.service_tier.as_deref().unwrap_or(standard)
+    }
+
+    /// The usage to report, which a fault may make a lie.
+    pub fn reported(&self, usage: Usage) -> Option<Usage> {
+        match self.fault {
+            Some(Kind::UsageMissing) => None,
+            Some(Kind::UsageZero) => Some(Usage::default()),
+            Some(Kind::UsageWrong) => Some(Usage {
+                prompt: usage.prompt * 10,
+                cached: usage.cached * 10,
+                cache_write_5m: usage.cache_write_5m * 10,
+                cache_write_1h: usage.cache_write_1h * 10,
+                output: usage.output * 10,
+                reasoning: usage.reasoning * 10,
+            }),
+            _ => Some(usage),
+        }
+    }
+}
+
+fn write(dialect: Dialect, call: &Answering<'_>, ask: &Ask, content: &Content) -> Frames {
+    match dialect {
+        Dialect::OpenAiChat => openai::answer(call, ask, content),
+        Dialect::Anthropic => anthropic::answer(call, ask, content),
+    }
+}
+
+/// Plays a fault on an answer that was good.
+fn play(fault: &Fault, dialect: Dialect, request_id: &str, plan: &mut Plan) {
+    plan.fault = Some(fault.kind);
+    let delay = fault.delay_ms.map(Duration::from_millis);
+    let broken = |kind: Kind| faults::refusal(dialect, kind, "").expect("these kinds have a status and a body");
+    let half = plan.frames.bytes.len() / 2;
+    match fault.kind {
+        Kind::ResetBeforeHeaders => plan.violence = Some(Violence::BeforeHeaders),
+        Kind::ResetAfterHeaders => {
+            plan.frames = Frames { ends: Vec::new(), bytes: bytes::Bytes::new(), lead: 0, tail: 0 };
+            plan.violence = Some(Violence::AfterFrames);
+        }
+        Kind::ResetMidway | Kind::Cut if plan.stream => {
+            plan.frames.cut(fault.after_frames, b"");
+            let reset = fault.kind == Kind::ResetMidway;
+            plan.violence = Some(if reset { Violence::AfterFrames } else { Violence::EndedEarly });
+        }
+        Kind::ResetMidway => {
+            plan.frames.ends = vec![half];
+            plan.violence = Some(Violence::AfterFrames);
+        }
+        Kind::Cut => {
+            plan.frames = Frames::whole(plan.frames.bytes[..half].to_vec());
+            plan.violence = Some(Violence::EndedEarly);
+        }
+        Kind::Malformed if plan.stream => {
+            plan.frames.insert(fault.after_frames, b"data: {\"choices\": [{\"delta\": {\"content\": \"unfin\n\n");
+            plan.violence = Some(Violence::EndedEarly);
+        }
+        Kind::Malformed => {
+            plan.frames = Frames::whole(b"{\"choices\": [{\"message\": unfinished".to_vec());
+            plan.violence = Some(Violence::EndedEarly);
+        }
+        Kind::ErrorEvent if plan.stream => {
+            plan.frames.cut(fault.after_frames, &broken(Kind::Overloaded).event(dialect, request_id));
+            plan.violence = Some(Violence::EndedEarly);
+        }
+        Kind::ErrorInOk | Kind::ErrorEvent => {
+            plan.frames = Frames::whole(broken(Kind::ServerError).body(dialect, request_id));
+            faults::put(&mut plan.headers, "content-type", "application/json");
+            plan.stream = false;
+            plan.violence = Some(Violence::EndedEarly);
+        }
+        Kind::BadGateway => {
+            plan.status = 502;
+            plan.frames = Frames::whole(b"<html><head><title>502 Bad Gateway</title></head></html>\n".to_vec());
+            faults::put(&mut plan.headers, "content-type", "text/html");
+            plan.stream = false;
+        }
+        Kind::SlowFirstToken if plan.stream => plan.pace.first += delay.unwrap_or_default(),
+        Kind::SlowHeaders | Kind::SlowFirstToken => {
+            plan.hold = Some(plan.hold.unwrap_or_default() + delay.unwrap_or_default())
+        }
+        Kind::Stall if plan.stream => plan.pace.stall = Some((fault.after_frames, delay)),
+        // For ever is a day for an answer that is not streamed.
+        Kind::Stall => plan.hold = Some(delay.unwrap_or(Duration::from_secs(86_400))),
+        _ => {}
+    }
+    if !matches!(plan.violence, Some(Violence::BeforeHeaders | Violence::AfterFrames)) {
+        plan.length = plan.frames.bytes.len();
+    }
+    if plan.violence.is_some() || plan.status != 200 {
+        // Whatever the frames said before they were broken off, the client has not been told a usage it can rely on.
+        plan.usage = plan.usage.filter(|_| fault.kind == Kind::Malformed && plan.stream);
+    }
+}

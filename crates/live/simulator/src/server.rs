@@ -1,0 +1,281 @@
+//! Sockets and routes: one task for each connection, one provider for each path.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use domain::UnixMs;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::RwLock;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::faults::Refusal;
+use crate::pace::{End, Paced, Reset};
+use crate::provider::{Operation, Plan, Provider, Running, Violence};
+use crate::scenario::{Dialect, Scenario, Script};
+use crate::transcript::{Book, Entry, Exchange, Received, State, Stats};
+use crate::{admin, anthropic, openai};
+
+/// Longest request body taken, bytes.
+const BODY_BYTES: usize = 64 << 20;
+
+/// A running simulator. Dropping it stops it too.
+pub struct Simulator {
+    /// Where it listens.
+    pub address: SocketAddr,
+    hall: Arc<Hall>,
+    accepting: JoinHandle<()>,
+}
+
+/// All providers under one address.
+pub(crate) struct Hall {
+    pub(crate) book: Arc<Book>,
+    seed: u64,
+    providers: RwLock<BTreeMap<String, Arc<Provider>>>,
+}
+
+/// Serves the scenario at `listen`; port 0 takes any free one. Needs a Tokio runtime.
+pub async fn serve(scenario: Scenario, listen: SocketAddr) -> io::Result<Simulator> {
+    let listener = TcpListener::bind(listen).await?;
+    let address = listener.local_addr()?;
+    let providers = scenario.providers.into_iter().map(|(name, script)| {
+        let provider = Provider::new(&name, scenario.seed, script);
+        (name, Arc::new(provider))
+    });
+    let hall = Arc::new(Hall {
+        book: Arc::new(Book::new(scenario.transcript)),
+        seed: scenario.seed,
+        providers: RwLock::new(providers.collect()),
+    });
+    let accepting = tokio::spawn(accept(listener, hall.clone()));
+    Ok(Simulator { address, hall, accepting })
+}
+
+impl Simulator {
+    /// Everything received so far that the transcript still has, oldest first.
+    pub fn transcript(&self) -> Vec<Exchange> {
+        self.hall.book.exchanges(0, usize::MAX)
+    }
+
+    /// Sums over everything since the start.
+    pub fn stats(&self) -> Stats {
+        self.hall.book.stats()
+    }
+
+    /// Changes or adds a provider; its calls count from 1 again.
+    pub fn set_script(&self, provider: &str, script: Script) {
+        self.hall.set_script(provider, script);
+    }
+
+    /// Stops listening and breaks off what is under way.
+    pub async fn stop(mut self) {
+        self.accepting.abort();
+        let _ = (&mut self.accepting).await;
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Hall {
+    pub(crate) fn set_script(&self, name: &str, script: Script) {
+        let known = self.providers.read().get(name).cloned();
+        match known {
+            Some(provider) => provider.set(script),
+            None => {
+                let provider = Arc::new(Provider::new(name, self.seed, script));
+                self.providers.write().insert(name.to_owned(), provider);
+            }
+        }
+    }
+
+    /// The provider a path means, and the rest of the path: `/name/v1/x`, or `/v1/x` for the default one.
+    fn provider<'a>(&self, path: &'a str) -> Option<(Arc<Provider>, &'a str)> {
+        let providers = self.providers.read();
+        if path.starts_with("/v1/") {
+            let default = providers.get("default").or_else(|| providers.values().next())?;
+            return Some((default.clone(), path));
+        }
+        let (name, _) = path.strip_prefix('/')?.split_once('/')?;
+        Some((providers.get(name)?.clone(), &path[name.len() + 1..]))
+    }
+}
+
+async fn accept(listener: TcpListener, hall: Arc<Hall>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    hall.book.connected();
+                    let _ = stream.set_nodelay(true);
+                    connections.spawn(connection(stream, hall.clone()));
+                }
+                // Out of file descriptors, most likely: those who leave give some back.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, hall: Arc<Hall>) {
+    let reset = Arc::new(AtomicBool::new(false));
+    let service = {
+        let reset = reset.clone();
+        service_fn(move |request| respond(hall.clone(), request, reset.clone()))
+    };
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let ended = std::future::poll_fn(|context| connection.poll_without_shutdown(context)).await;
+    let stream = connection.into_parts().io.into_inner();
+    if ended.is_err() && reset.load(Ordering::Relaxed) {
+        // Closing a socket that lingers for no time sends RST instead of FIN.
+        let _ = stream.set_zero_linger();
+    }
+}
+
+type Answer = Result<Response<Paced>, Reset>;
+
+/// A future with a name, as the connection has to be `Unpin`.
+fn respond(
+    hall: Arc<Hall>,
+    request: Request<Incoming>,
+    reset: Arc<AtomicBool>,
+) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    Box::pin(async move {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        if path == "/" || path.starts_with("/_") {
+            let body = collect(body).await.unwrap_or_default();
+            return Ok(admin::respond(&hall, &head.method, &head.uri, &body));
+        }
+        let Some((provider, route)) = hall.provider(path) else {
+            return Ok(not_found(Dialect::OpenAiChat, &head.method, path));
+        };
+        let running = provider.running();
+        let Some((dialect, operation)) = operation(&head.method, route, &head.headers, &running.script) else {
+            let dialect = running.script.dialect.unwrap_or(Dialect::OpenAiChat);
+            return Ok(not_found(dialect, &head.method, path));
+        };
+        if operation == Operation::Models {
+            return Ok(models(dialect, &running));
+        }
+        let Ok(body) = collect(body).await else {
+            return Ok(with_status(StatusCode::PAYLOAD_TOO_LARGE, b"the body is too long or did not come".to_vec()));
+        };
+        let parsed: Result<serde_json::Value, _> = serde_json::from_slice(&body);
+        let received = Received {
+            provider: provider.name().to_owned(),
+            method: head.method.to_string(),
+            path: head.uri.path_and_query().map_or_else(|| path.to_owned(), ToString::to_string),
+            model: parsed.as_ref().ok().and_then(|body| body["model"].as_str()).map(str::to_owned),
+            stream: parsed.as_ref().is_ok_and(|body| body["stream"] == true),
+            body,
+            headers: head.headers.clone(),
+        };
+        // Written down before anything is answered.
+        let entry = hall.book.receive(received, now());
+        let plan = match &parsed {
+            Ok(body) => running.answer(dialect, operation, &head.headers, Ok(body)),
+            Err(error) => {
+                running.answer(dialect, operation, &head.headers, Err(&format!("The body is not JSON: {error}")))
+            }
+        };
+        carry_out(plan, entry, &reset).await
+    })
+}
+
+/// Sends what is planned, in its time and in its manner.
+async fn carry_out(plan: Plan, mut entry: Entry, reset: &AtomicBool) -> Answer {
+    if let Some(hold) = plan.hold {
+        tokio::time::sleep(hold).await;
+    }
+    entry.answering(plan.status, plan.fault, plan.usage, plan.frames.ends.len());
+    let end = match plan.violence {
+        None if plan.status < 400 => End::Proper(State::Served),
+        None => End::Proper(State::Refused),
+        Some(Violence::EndedEarly) => End::Proper(State::Broken),
+        Some(Violence::AfterFrames | Violence::BeforeHeaders) => {
+            reset.store(true, Ordering::Relaxed);
+            End::Reset
+        }
+    };
+    if plan.violence == Some(Violence::BeforeHeaders) {
+        entry.ended(State::Broken, 0, 0);
+        return Err(Reset);
+    }
+    let body = match plan.stream {
+        true => Paced::stream(plan.frames, plan.pace, end, entry),
+        // A reset may leave out a part of the length that was told.
+        false => Paced::whole(plan.frames, plan.length, end, entry),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(plan.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.headers_mut() = plan.headers;
+    Ok(response)
+}
+
+fn operation(method: &Method, route: &str, headers: &HeaderMap, script: &Script) -> Option<(Dialect, Operation)> {
+    let (dialect, operation) = match (method, route) {
+        (&Method::POST, "/v1/chat/completions") => (Dialect::OpenAiChat, Operation::Chat),
+        (&Method::POST, "/v1/embeddings") => (Dialect::OpenAiChat, Operation::Embeddings),
+        (&Method::POST, "/v1/messages") => (Dialect::Anthropic, Operation::Chat),
+        (&Method::POST, "/v1/messages/count_tokens") => (Dialect::Anthropic, Operation::CountTokens),
+        (&Method::GET, "/v1/models") => {
+            let asked =
+                if headers.contains_key("anthropic-version") { Dialect::Anthropic } else { Dialect::OpenAiChat };
+            (script.dialect.unwrap_or(asked), Operation::Models)
+        }
+        _ => return None,
+    };
+    script.dialect.is_none_or(|only| only == dialect).then_some((dialect, operation))
+}
+
+fn models(dialect: Dialect, running: &Running) -> Response<Paced> {
+    let any = ["any-model".to_owned()];
+    let names = if running.script.models.is_empty() { &any[..] } else { &running.script.models };
+    with_status(
+        StatusCode::OK,
+        match dialect {
+            Dialect::OpenAiChat => openai::models(names),
+            Dialect::Anthropic => anthropic::models(names),
+        },
+    )
+}
+
+fn not_found(dialect: Dialect, method: &Method, path: &str) -> Response<Paced> {
+    let refusal = Refusal::no_route(dialect, method.as_str(), path);
+    with_status(StatusCode::NOT_FOUND, refusal.body(dialect, "req_none"))
+}
+
+/// A JSON answer that the transcript does not follow.
+pub(crate) fn with_status(status: StatusCode, body: Vec<u8>) -> Response<Paced> {
+    let mut response = Response::new(Paced::plain(body));
+    *response.status_mut() = status;
+    crate::faults::put(response.headers_mut(), "content-type", "application/json");
+    response
+}
+
+async fn collect(body: Incoming) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(Limited::new(body, BODY_BYTES).collect().await?.to_bytes())
+}
+
+/// The time.
+pub(crate) fn now() -> UnixMs {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

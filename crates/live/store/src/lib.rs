@@ -1,0 +1,24 @@
+//! What is kept: records, calls, sums, keys, sessions, configurations. The only crate that knows SQL.
+//!
+//! Reading order: [`open`] is the database and what can go wrong with it; [`ingest`] takes over what the spool holds,
+//! once; [`rollup`] says what is summed; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
+//! tokens and sessions; [`history`] configurations and the audit lines; [`prune`] forgets what is old.
+//!
+//! Every value reaches SQL as a bound parameter and every statement is a literal; there is no `LIKE`.
+
+pub mod access;
+pub mod calls;
+pub mod history;
+pub mod ingest;
+pub mod open;
+pub mod prune;
+pub mod rollup;
+pub mod spend;
+
+pub use access::{AdminToken, StoredSession};
+pub use calls::{CallQuery, StoredCall};
+pub use history::{AuditLine, Revision};
+pub use ingest::{Batch, Ingested, SegmentState};
+pub use open::{Store, StoreError};
+pub use prune::Pruned;
+pub use spend::{Dimension, Scope, SpendRow, TrafficPoint, TrafficScope};

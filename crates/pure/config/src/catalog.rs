@@ -1,0 +1,371 @@
+//! The data files catalog/*.toml: providers we know how to speak to, their models and what those cost.
+
+use std::collections::BTreeMap;
+
+use domain::{Region, UnixMs};
+use ledger::price::{BEGINNING, PriceBook, PriceRow, RegionPrices, TierPrices, multiplier_millionths};
+use wire::{Dialect, Quirks};
+
+use crate::auth::AuthScheme;
+use crate::key::{Key, Section};
+use crate::numbers;
+use crate::prices;
+use crate::problem::{Place, Problem, Problems};
+use crate::raw::{self, Table};
+use crate::url::BaseUrl;
+
+/// What Freehold knows of providers, models and prices without being told.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    providers: BTreeMap<String, CatalogProvider>,
+    models: BTreeMap<String, BTreeMap<String, CatalogModel>>,
+    digest: [u8; 32],
+}
+
+/// A provider of the catalog.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CatalogProvider {
+    /// Its name there.
+    pub name: String,
+    /// What it speaks; absent where only its prices are known.
+    pub dialect: Option<Dialect>,
+    /// Where it answers; absent where only its prices are known.
+    pub base_url: Option<BaseUrl>,
+    /// How its credential is sent.
+    pub auth: AuthScheme,
+    /// The variable its credential is usually found in.
+    pub env: Option<String>,
+    /// Where its default endpoint processes, if it promises that.
+    pub region: Option<Region>,
+    /// How it departs from its dialect.
+    pub quirks: &'static Quirks,
+}
+
+/// A model of the catalog.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct CatalogModel {
+    /// Longest input and output together, tokens.
+    pub context_tokens: Option<u64>,
+    /// Longest output, tokens.
+    pub max_output_tokens: Option<u64>,
+    /// The day from which on the provider announced to serve it no longer.
+    pub retired: Option<UnixMs>,
+    /// Whether it makes vectors instead of answers.
+    pub embedding: bool,
+    /// What it costs over time.
+    pub prices: Option<PriceBook>,
+}
+
+impl Catalog {
+    /// Reads the texts of providers.toml, models.toml and prices.toml; every problem at once.
+    pub fn parse(providers: &str, models: &str, prices: &str) -> Result<Catalog, Vec<Problem>> {
+        let mut catalog = Catalog::default();
+        let mut found = Vec::new();
+        for (file, text, read) in [
+            ("catalog/providers.toml", providers, read_providers as fn(&mut Catalog, &Table)),
+            ("catalog/models.toml", models, read_models),
+            ("catalog/prices.toml", prices, read_prices),
+        ] {
+            let problems = Problems::new(file, text);
+            if let Some(root) = raw::parse(text, &problems) {
+                read(&mut catalog, &Table::root(&root, &ROOT, &problems));
+            }
+            found.extend(problems.into_sorted());
+        }
+        let mut hasher = blake3::Hasher::new();
+        for text in [providers, models, prices] {
+            hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+        }
+        catalog.digest = *hasher.finalize().as_bytes();
+        if found.is_empty() { Ok(catalog) } else { Err(found) }
+    }
+
+    /// The provider of this name.
+    pub fn provider(&self, name: &str) -> Option<&CatalogProvider> {
+        self.providers.get(name)
+    }
+
+    /// Every provider, by name.
+    pub fn providers(&self) -> impl Iterator<Item = &CatalogProvider> + Clone {
+        self.providers.values()
+    }
+
+    /// The model with this vendor id at a provider.
+    pub fn model(&self, provider: &str, id: &str) -> Option<&CatalogModel> {
+        self.models.get(provider)?.get(id)
+    }
+
+    /// The models of a provider, by vendor id.
+    pub fn models(&self, provider: &str) -> impl Iterator<Item = (&str, &CatalogModel)> + Clone {
+        self.models.get(provider).into_iter().flatten().map(|(id, model)| (id.as_str(), model))
+    }
+
+    /// A hash of the three texts: what revisions of a configuration rest on besides its own text.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+}
+
+const fn key(name: &'static str) -> Key {
+    Key { name, takes: "", default: "", meaning: "", example: "" }
+}
+
+const ROOT: Section =
+    Section { path: "", about: "", keys: &[key("provider"), key("model"), key("price")], meters: false };
+
+const PROVIDER: Section = Section {
+    path: "provider",
+    about: "",
+    keys: &[
+        key("name"),
+        key("dialect"),
+        key("base_url"),
+        key("auth"),
+        key("env"),
+        key("region"),
+        key("quirks"),
+        key("source"),
+        key("sources"),
+        key("as_of"),
+        key("note"),
+    ],
+    meters: false,
+};
+
+const MODEL: Section = Section {
+    path: "model",
+    about: "",
+    keys: &[
+        key("provider"),
+        key("id"),
+        key("mode"),
+        key("context_tokens"),
+        key("max_output_tokens"),
+        key("retired"),
+        key("source"),
+        key("sources"),
+        key("as_of"),
+        key("disputed"),
+    ],
+    meters: false,
+};
+
+const PRICE: Section = Section {
+    path: "price",
+    about: "",
+    keys: &[
+        key("id"),
+        key("provider"),
+        key("model"),
+        key("from"),
+        key("to"),
+        key("band"),
+        key("tier"),
+        key("region"),
+        key("source"),
+        key("sources"),
+        key("as_of"),
+        key("disputed"),
+    ],
+    meters: true,
+};
+
+const TIER: Section = Section { path: "tier", about: "", keys: &[key("tier"), key("band")], meters: true };
+
+const REGION: Section = Section { path: "region", about: "", keys: &[key("region"), key("multiplier")], meters: false };
+
+fn read_providers(catalog: &mut Catalog, root: &Table) {
+    for table in root.list("provider", &PROVIDER) {
+        let Some(name) = required(&table, "name") else { continue };
+        provenance(&table);
+        let dialects: Vec<(&str, Dialect)> = Dialect::ALL.iter().map(|dialect| (dialect.as_str(), *dialect)).collect();
+        let quirks: Vec<(&str, &'static Quirks)> =
+            wire::quirks::QUIRKS.iter().map(|quirks| (quirks.name, quirks)).collect();
+        let auth = table.text("auth").map(|text| AuthScheme::from_name(text.value));
+        if let Some(None) = auth {
+            table.problems().error(
+                &table.place_of("auth"),
+                "is no way to send a credential",
+                "write bearer, x-api-key or none",
+            );
+        }
+        let provider = CatalogProvider {
+            name: name.to_owned(),
+            dialect: table.choice("dialect", &dialects),
+            base_url: base_url(&table),
+            auth: auth.flatten().unwrap_or(AuthScheme::None),
+            env: table.text("env").map(|text| text.value.to_owned()),
+            region: table.region("region"),
+            quirks: table.choice("quirks", &quirks).unwrap_or(&Quirks::GENERIC),
+        };
+        if catalog.providers.insert(name.to_owned(), provider).is_some() {
+            twice(&table, &format!("provider `{name}`"));
+        }
+    }
+}
+
+fn read_models(catalog: &mut Catalog, root: &Table) {
+    for table in root.list("model", &MODEL) {
+        let (Some(provider), Some(id)) = (required(&table, "provider"), required(&table, "id")) else { continue };
+        provenance(&table);
+        known_provider(catalog, &table, provider);
+        let model = CatalogModel {
+            context_tokens: table.count("context_tokens", 1..=u64::MAX),
+            max_output_tokens: table.count("max_output_tokens", 1..=u64::MAX),
+            retired: table.day("retired").map(|day| day.value),
+            embedding: table.choice("mode", &[("chat", false), ("embedding", true)]).unwrap_or(false),
+            prices: None,
+        };
+        if catalog.models.entry(provider.to_owned()).or_default().insert(id.to_owned(), model).is_some() {
+            twice(&table, &format!("model `{provider}/{id}`"));
+        }
+    }
+}
+
+fn read_prices(catalog: &mut Catalog, root: &Table) {
+    let mut rows: BTreeMap<(&str, &str), (Place, Vec<PriceRow>)> = BTreeMap::new();
+    let mut ids = std::collections::BTreeSet::new();
+    for table in root.list("price", &PRICE) {
+        let named = (required(&table, "id"), required(&table, "provider"), required(&table, "model"));
+        let (Some(id), Some(provider), Some(model)) = named else { continue };
+        provenance(&table);
+        known_provider(catalog, &table, provider);
+        if !ids.insert(id) {
+            twice(&table, &format!("price row `{id}`"));
+        }
+        let (_, list) = rows.entry((provider, model)).or_insert_with(|| (table.place.clone(), Vec::new()));
+        list.push(price_row(&table, id, provider, model));
+    }
+    for ((provider, model), (place, rows)) in rows {
+        match PriceBook::new(rows) {
+            Ok(book) => {
+                // A model without limits may stand in prices.toml alone.
+                let models = catalog.models.entry(provider.to_owned()).or_default();
+                models.entry(model.to_owned()).or_default().prices = Some(book);
+            }
+            Err(error) => root.problems().error(&place, error.to_string(), "mend the rows of this model"),
+        }
+    }
+}
+
+fn price_row(table: &Table, id: &str, provider: &str, model: &str) -> PriceRow {
+    let text = |name| table.text(name).map(|text| text.value.to_owned());
+    PriceRow {
+        from: table.day("from").map_or(BEGINNING, |day| day.value),
+        to: table.day("to").map(|day| day.value),
+        bands: prices::bands(table),
+        tiers: table.list("tier", &TIER).iter().filter_map(tier).collect(),
+        regions: table.list("region", &REGION).iter().filter_map(region).collect(),
+        source: sources(table),
+        as_of: text("as_of").unwrap_or_default(),
+        disputed: text("disputed"),
+        ..PriceRow::new(id, provider, model, prices::read(table))
+    }
+}
+
+fn tier(table: &Table) -> Option<TierPrices> {
+    let tier = required(table, "tier")?.to_owned();
+    Some(TierPrices { tier, prices: prices::read(table), bands: prices::bands(table) })
+}
+
+fn region(table: &Table) -> Option<RegionPrices> {
+    let region = table.region("region")?.as_str().to_owned();
+    let multiplier = table.decimal_text("multiplier", "\"1.1\"")?;
+    match multiplier_millionths(multiplier.value) {
+        Ok(multiplier_millionths) => Some(RegionPrices { region, multiplier_millionths }),
+        Err(error) => {
+            table.problems().error(&multiplier.place, error.to_string(), "write a decimal such as \"1.1\"");
+            None
+        }
+    }
+}
+
+fn base_url(table: &Table) -> Option<BaseUrl> {
+    let text = table.text("base_url")?;
+    BaseUrl::parse(text.value)
+        .map_err(|reason| table.problems().error(&text.place, reason, "write a URL such as https://api.example.com/v1"))
+        .ok()
+}
+
+fn required<'d>(table: &Table<'d>, name: &str) -> Option<&'d str> {
+    let text = table.text(name).map(|text| text.value);
+    if text.is_none() && !table.has(name) {
+        table.missing(name, "every row needs it");
+    }
+    text
+}
+
+/// Every row says where its figures come from and when that was.
+fn provenance(table: &Table) {
+    if sources(table).is_empty() {
+        table.missing("sources", "say where the row comes from");
+    }
+    match table.text("as_of") {
+        Some(day) if numbers::day(day.value).is_some() => {}
+        Some(day) => table.problems().error(&day.place, "is no day", "write it as \"2026-11-12\""),
+        None => table.missing("as_of", "say of which day the source is"),
+    }
+}
+
+fn sources(table: &Table) -> String {
+    let list = table.has("sources").then(|| table.texts("sources")).flatten();
+    let list = list.map(|list| list.value.iter().map(|one| one.value).collect::<Vec<_>>().join(", "));
+    list.or_else(|| table.text("source").map(|text| text.value.to_owned())).unwrap_or_default()
+}
+
+fn known_provider(catalog: &Catalog, table: &Table, provider: &str) {
+    if catalog.provider(provider).is_none() {
+        let reason = format!("there is no provider `{provider}` in catalog/providers.toml");
+        table.problems().error(&table.place_of("provider"), reason, "add its row there");
+    }
+}
+
+fn twice(table: &Table, what: &str) {
+    table.problems().error(&table.place, format!("{what} is there twice"), "keep one row");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Meter, PicoUsd};
+
+    const PROVIDERS: &str = "[[provider]]\nname = \"p\"\ndialect = \"anthropic\"\nbase_url = \"https://p.example/v1\"\n\
+         auth = \"x-api-key\"\nenv = \"P_KEY\"\nquirks = \"generic\"\nsource = \"docs\"\nas_of = \"2026-11-21\"\n";
+    const MODELS: &str = "[[model]]\nprovider = \"p\"\nid = \"m\"\nmode = \"chat\"\ncontext_tokens = 200000\n\
+         max_output_tokens = 64000\nsources = [\"list 1\"]\nas_of = \"2026-11-12\"\n";
+    const PRICES: &str = "[[price]]\nid = \"p/m@1\"\nprovider = \"p\"\nmodel = \"m\"\nto = \"2026-01-01\"\ninput = \"3\"\n\
+         output = \"15\"\nband = [{ above_input_tokens = 200000, input = \"6\" }]\n\
+         tier = [{ tier = \"batch\", output = \"7.5\", band = [{ above_input_tokens = 5, output = \"8\" }] }]\n\
+         region = [{ region = \"eu\", multiplier = \"1.1\" }]\nsources = [\"list 1\", \"list 2\"]\nas_of = \"2026-11-12\"\n\
+         disputed = \"input: 3, 4\"\n\
+         [[price]]\nid = \"p/m@2\"\nprovider = \"p\"\nmodel = \"m\"\nfrom = \"2026-01-01\"\ninput = \"2\"\noutput = \"10\"\n\
+         sources = [\"list 1\"]\nas_of = \"2026-11-12\"\n";
+
+    #[test]
+    fn rows_are_found_by_provider_and_vendor_id() {
+        let catalog = Catalog::parse(PROVIDERS, MODELS, PRICES).unwrap();
+        assert_eq!(catalog.provider("p").unwrap().base_url.as_ref().unwrap().to_string(), "https://p.example/v1");
+        let model = catalog.model("p", "m").unwrap();
+        assert_eq!((model.context_tokens, model.max_output_tokens), (Some(200_000), Some(64_000)));
+        let rows = model.prices.as_ref().unwrap().rows();
+        assert_eq!(rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["p/m@1", "p/m@2"]);
+        let first = &rows[0];
+        assert_eq!((first.from, first.to), (BEGINNING, numbers::day("2026-01-01")));
+        assert_eq!(first.prices.get(Meter::Input), Some(PicoUsd(3_000_000)));
+        assert_eq!(first.bands[0].prices.get(Meter::Input), Some(PicoUsd(6_000_000)));
+        assert_eq!((first.tiers[0].tier.as_str(), first.tiers[0].bands.len()), ("batch", 1));
+        assert_eq!(first.regions[0].multiplier_millionths, 1_100_000);
+        assert_eq!((first.source.as_str(), first.disputed.as_deref()), ("list 1, list 2", Some("input: 3, 4")));
+        assert!(catalog.model("p", "n").is_none() && catalog.model("q", "m").is_none());
+    }
+
+    #[test]
+    fn every_mistake_of_a_catalog_is_reported() {
+        let prices = PRICES.replace("provider = \"p\"", "provider = \"q\"").replace("input = \"3\"", "inptu = \"3\"");
+        let prices = prices.replace("output = \"10\"", "output = 10.0").replace("id = \"p/m@2\"", "id = \"p/m@1\"");
+        let models = format!("{MODELS}{MODELS}");
+        let problems = Catalog::parse(PROVIDERS, &models, &prices).unwrap_err();
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(shown.join("\n"));
+    }
+}

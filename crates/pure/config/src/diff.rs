@@ -1,0 +1,203 @@
+//! What would change if this configuration replaced the one that runs? Sentences, never secrets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::Meter;
+use ledger::PriceRow;
+
+use crate::defaults::Timeouts;
+use crate::explain::{budget_text, price_text, regions};
+use crate::lanes::Lane;
+use crate::models::Model;
+use crate::numbers::{day_text, milli_text};
+use crate::providers::{Provider, Terms};
+use crate::secret::CredentialSource;
+use crate::snapshot::Snapshot;
+use crate::workflows::Workflow;
+
+/// What would change, one sentence each, in the order of the file's sections; empty where nothing would.
+pub fn diff(running: &Snapshot, new: &Snapshot) -> Vec<String> {
+    let mut sentences = Vec::new();
+    server(running, new, &mut sentences);
+    compare("provider", facts(&running.providers, provider), facts(&new.providers, provider), &mut sentences);
+    let model_facts = |snapshot: &Snapshot| facts(&snapshot.models, |one: &Arc<Model>| model(snapshot, one));
+    compare("model", model_facts(running), model_facts(new), &mut sentences);
+    let lane_facts = |snapshot: &Snapshot| facts(&snapshot.lanes, |one: &Arc<Lane>| lane(snapshot, one));
+    compare("lane", lane_facts(running), lane_facts(new), &mut sentences);
+    let workflow_facts =
+        |snapshot: &Snapshot| facts(snapshot.workflows.values(), |one: &Arc<Workflow>| workflow(snapshot, one));
+    compare("workflow", workflow_facts(running), workflow_facts(new), &mut sentences);
+    let alias_facts = |snapshot: &Snapshot| {
+        let fact =
+            |(alias, name): (&String, &domain::WorkflowName)| (alias.clone(), vec![("workflow", name.to_string())]);
+        snapshot.aliases.iter().map(fact).collect()
+    };
+    compare("alias", alias_facts(running), alias_facts(new), &mut sentences);
+    sentences
+}
+
+/// What is worth saying of one thing: a word and its value, always the same words in the same order.
+type Facts = Vec<(&'static str, String)>;
+
+fn facts<'s, T: 's>(
+    list: impl IntoIterator<Item = &'s T>,
+    of: impl Fn(&T) -> (String, Facts),
+) -> BTreeMap<String, Facts> {
+    list.into_iter().map(of).collect()
+}
+
+fn compare(kind: &str, mut running: BTreeMap<String, Facts>, new: BTreeMap<String, Facts>, out: &mut Vec<String>) {
+    for (name, new) in new {
+        let Some(old) = running.remove(&name) else {
+            let said: Vec<String> =
+                new.iter().filter(|(_, value)| value != NONE).map(|(word, value)| format!("{word} {value}")).collect();
+            out.push(format!("{kind} `{name}` is added: {}", said.join("; ")));
+            continue;
+        };
+        for ((word, old), (_, new)) in old.iter().zip(&new).filter(|((_, old), (_, new))| old != new) {
+            out.push(format!("{kind} `{name}`: {word} changes from {old} to {new}"));
+        }
+    }
+    out.extend(running.into_keys().map(|name| format!("{kind} `{name}` is removed")));
+}
+
+const NONE: &str = "none";
+
+fn or_none<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| NONE.to_owned(), |value| value.to_string())
+}
+
+fn server(running: &Snapshot, new: &Snapshot, out: &mut Vec<String>) {
+    let facts = |snapshot: &Snapshot| {
+        let (server, defaults) = (&snapshot.server, &snapshot.defaults);
+        // The first three take effect at the next start; everything else at once.
+        [
+            ("listen (at the next start)", server.listen.to_string()),
+            ("console_listen (at the next start)", server.console_listen.to_string()),
+            ("spool (at the next start)", format!("{:?}", server.spool).to_lowercase()),
+            ("max_body_bytes", server.max_body_bytes.to_string()),
+            ("max_header_bytes", server.max_header_bytes.to_string()),
+            ("max_calls_in_flight", server.max_calls_in_flight.to_string()),
+            ("drain_ms", server.drain_ms.to_string()),
+            ("upstream_proxy", or_none(server.upstream_proxy.as_ref())),
+            ("ca_file", or_none(server.ca_file.as_ref())),
+            ("otlp_endpoint", or_none(server.otlp_endpoint.as_ref())),
+            ("record_retention_days", server.record_retention_days.to_string()),
+            ("retry by default", retry(&defaults.retry)),
+            ("timeouts by default", timeouts(&defaults.timeouts)),
+        ]
+    };
+    for ((word, old), (_, new)) in facts(running).iter().zip(&facts(new)).filter(|((_, old), (_, new))| old != new) {
+        out.push(format!("server: {word} changes from {old} to {new}"));
+    }
+}
+
+fn provider(provider: &Arc<Provider>) -> (String, Facts) {
+    let headers: Vec<&str> = provider.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let facts = vec![
+        ("address", provider.base_url.to_string()),
+        ("dialect", provider.dialect.to_string()),
+        // Where it is found, not what it is: the value stays where it belongs.
+        ("credential", or_none(provider.credential_source.as_ref().map(CredentialSource::to_string))),
+        ("auth", provider.auth.to_string()),
+        ("region", or_none(provider.region.as_ref())),
+        ("quirks", provider.quirks.name.to_owned()),
+        ("timeouts", timeouts(&provider.timeouts)),
+        ("headers", if headers.is_empty() { NONE.to_owned() } else { headers.join(", ") }),
+        ("terms", or_none(provider.terms.as_ref().map(terms))),
+    ];
+    (provider.name.to_string(), facts)
+}
+
+fn model(snapshot: &Snapshot, model: &Arc<Model>) -> (String, Facts) {
+    let facts = vec![
+        ("id", format!("{} at {}", model.upstream, model.provider.name)),
+        ("price", price_text(model.price_at(snapshot.checked_at))),
+        ("other prices", or_none(model.price_at(snapshot.checked_at).and_then(other_prices))),
+        ("region", or_none(model.region.as_ref())),
+        ("quality", or_none(model.quality_milli.map(milli_text))),
+        ("context_tokens", or_none(model.context_tokens)),
+        ("max_output_tokens", or_none(model.max_output_tokens)),
+    ];
+    (model.name.to_string(), facts)
+}
+
+/// Prices of meters beside fresh input and output, and how many context bands, tiers and regions change them.
+fn other_prices(row: &PriceRow) -> Option<String> {
+    let others = row.prices.iter().filter(|(meter, _)| !matches!(meter, Meter::Input | Meter::Output));
+    let mut said: Vec<String> =
+        others.map(|(meter, price)| format!("{meter} {}", price.as_usd_per_million())).collect();
+    for band in &row.bands {
+        let prices = band.prices.iter().map(|(meter, price)| format!("{meter} {}", price.as_usd_per_million()));
+        let prices = prices.collect::<Vec<_>>().join(" and ");
+        said.push(format!("above {} input tokens {prices}", band.above_input_tokens));
+    }
+    said.extend(row.tiers.iter().map(|tier| format!("tier {}", tier.tier)));
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+fn terms(terms: &Terms) -> String {
+    let said = [
+        terms
+            .trains_on_data
+            .map(|trains| if trains { "trains on data".to_owned() } else { "does not train on data".to_owned() }),
+        terms.retention_days.map(|days| format!("keeps data {days} days")),
+        terms.evidence.as_ref().map(|evidence| format!("evidence {evidence}")),
+        terms.expires.map(|expires| format!("until {}", day_text(expires))),
+    ];
+    said.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn lane(snapshot: &Snapshot, lane: &Arc<Lane>) -> (String, Facts) {
+    let models: Vec<String> = lane.models.iter().map(|index| snapshot.models[*index].name.to_string()).collect();
+    let slo = &lane.slo;
+    let facts = vec![
+        ("class", lane.class.to_string()),
+        ("pick", lane.pick.to_string()),
+        ("models", models.join(", ")),
+        ("first_token_p95_ms", or_none(slo.first_token_p95_ms)),
+        ("success", or_none(slo.success_millipercent.map(|success| format!("{}%", milli_text(success))))),
+        ("quality level", or_none(slo.quality_milli.map(milli_text))),
+    ];
+    (lane.name.to_string(), facts)
+}
+
+fn workflow(snapshot: &Snapshot, workflow: &Arc<Workflow>) -> (String, Facts) {
+    let hops = workflow.lanes.iter().map(|hops| {
+        let models: Vec<&str> = hops.models.iter().map(|index| snapshot.models[*index].name.as_str()).collect();
+        format!("{} ({})", snapshot.lanes[hops.lane].name, models.join(", "))
+    });
+    let deadlines = workflow.deadlines;
+    let deadlines = [
+        ("connect", deadlines.connect_ms),
+        ("first token", deadlines.first_token_ms),
+        ("frame", deadlines.frame_ms),
+        ("total", deadlines.total_ms),
+    ];
+    let deadlines: Vec<String> =
+        deadlines.iter().filter_map(|(word, ms)| ms.map(|ms| format!("{word} {ms} ms"))).collect();
+    let capture =
+        workflow.capture.as_ref().map(|rule| format!("{} days, {} bytes", rule.retention_days, rule.max_bytes));
+    let facts = vec![
+        ("criticality", workflow.criticality.clone()),
+        ("lanes", hops.collect::<Vec<_>>().join(", then ")),
+        ("budget", or_none(workflow.budget.as_ref().map(budget_text))),
+        ("residency", if workflow.residency.is_empty() { NONE.to_owned() } else { regions(&workflow.residency) }),
+        ("capture", or_none(capture)),
+        ("retry", retry(&workflow.retry)),
+        ("deadlines", if deadlines.is_empty() { NONE.to_owned() } else { deadlines.join(", ") }),
+        ("max_output_tokens", or_none(workflow.max_output_tokens)),
+    ];
+    (workflow.name.to_string(), facts)
+}
+
+fn retry(retry: &routing::RetryPolicy) -> String {
+    let (attempts, same) = (retry.max_attempts, retry.retries_same);
+    format!("{attempts} attempts, {same} on the same model, waits from {} to {} ms", retry.base_ms, retry.max_wait_ms)
+}
+
+fn timeouts(timeouts: &Timeouts) -> String {
+    let Timeouts { connect_ms, first_token_ms, frame_ms, total_ms } = timeouts;
+    format!("connect {connect_ms} ms, first token {first_token_ms} ms, frame {frame_ms} ms, total {total_ms} ms")
+}

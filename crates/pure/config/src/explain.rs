@@ -1,0 +1,144 @@
+//! What does each workflow resolve to? As text for people: lanes, models in order, price, budget, residency.
+
+use domain::{Meter, Region};
+use ledger::PriceRow;
+
+use crate::lanes::Lane;
+use crate::models::Model;
+use crate::numbers::milli_text;
+use crate::providers::Provider;
+use crate::snapshot::Snapshot;
+use crate::workflows::{AtLimit, Budget, Workflow};
+
+/// What the configuration comes to: a paragraph per workflow, then the lanes no workflow uses, and the providers.
+pub fn explain(snapshot: &Snapshot) -> String {
+    let mut text = format!("revision {}\n", snapshot.revision);
+    for workflow in snapshot.workflows.values() {
+        text.push('\n');
+        text.push_str(&paragraph(snapshot, workflow));
+    }
+    let idle = idle_lanes(snapshot);
+    if !idle.is_empty() {
+        text.push_str(&format!("\nlanes no workflow uses: {}\n", idle.join(", ")));
+    }
+    if !snapshot.providers.is_empty() {
+        text.push_str("\nproviders\n");
+    }
+    for provider in &snapshot.providers {
+        text.push_str(&format!("  {}\n", provider_line(provider)));
+    }
+    text
+}
+
+fn paragraph(snapshot: &Snapshot, workflow: &Workflow) -> String {
+    let mut text = format!("workflow {}, criticality {}\n", workflow.name, workflow.criticality);
+    let aliases: Vec<&str> = snapshot.aliases_of(&workflow.name).collect();
+    if !aliases.is_empty() {
+        text.push_str(&format!("  aliases: {}\n", aliases.join(", ")));
+    }
+    text.push_str(&format!(
+        "  budget: {}\n",
+        workflow.budget.map_or_else(|| "none".to_owned(), |budget| budget_text(&budget))
+    ));
+    if !workflow.residency.is_empty() {
+        text.push_str(&format!("  residency: {}\n", regions(&workflow.residency)));
+        for excluded in &workflow.excluded {
+            let (model, lane) = (&snapshot.models[excluded.model], &snapshot.lanes[excluded.lane]);
+            text.push_str(&format!("    left out {} of lane {}: {}\n", model.name, lane.name, excluded.why));
+        }
+    }
+    if let Some(cap) = workflow.max_output_tokens {
+        text.push_str(&format!("  output of a call that names no cap: at most {cap} tokens\n"));
+    }
+    if let Some(capture) = &workflow.capture {
+        let (days, bytes) = (capture.retention_days, capture.max_bytes);
+        text.push_str(&format!("  bodies are kept for {days} days, at most {bytes} bytes each\n"));
+    }
+    for (number, hops) in (1..).zip(&workflow.lanes) {
+        text.push_str(&format!("  {number}. {}\n", lane_line(&snapshot.lanes[hops.lane])));
+        for model in &hops.models {
+            text.push_str(&format!("     {}\n", model_line(snapshot, &snapshot.models[*model])));
+        }
+    }
+    text
+}
+
+/// `500.00 USD per month, then a cheaper model if there is one`.
+pub(crate) fn budget_text(budget: &Budget) -> String {
+    let then = match budget.at_limit {
+        AtLimit::Downgrade => "then something cheaper, else refused",
+        AtLimit::Refuse => "then refused",
+    };
+    match budget.window {
+        ledger::Window::Total => format!("{} USD in total, {then}", budget.limit),
+        window => format!("{} USD per {}, {then}", budget.limit, window.as_str()),
+    }
+}
+
+fn lane_line(lane: &Lane) -> String {
+    let mut line = format!("lane {}, class {}, pick {}", lane.name, lane.class, lane.pick);
+    if let Some(ms) = lane.slo.first_token_p95_ms {
+        line.push_str(&format!(", p95 of first token {ms} ms"));
+    }
+    if let Some(success) = lane.slo.success_millipercent {
+        line.push_str(&format!(", success {}%", milli_text(success)));
+    }
+    if let Some(quality) = lane.slo.quality_milli {
+        line.push_str(&format!(", quality {}", milli_text(quality)));
+    }
+    line
+}
+
+fn model_line(snapshot: &Snapshot, model: &Model) -> String {
+    let mut line = format!("{}: {} at {}", model.name, model.upstream, model.provider.name);
+    match &model.region {
+        Some(region) => line.push_str(&format!(", region {region}")),
+        None => line.push_str(", region unknown"),
+    }
+    line.push_str(", ");
+    line.push_str(&price_text(model.price_at(snapshot.checked_at)));
+    if let Some(quality) = model.quality_milli {
+        line.push_str(&format!(", quality {}", milli_text(quality)));
+    }
+    line
+}
+
+/// `3 USD in, 15 USD out per million tokens [openai/gpt-5.4@2026-11-12]`.
+pub(crate) fn price_text(row: Option<&PriceRow>) -> String {
+    let Some(row) = row else { return "no price".to_owned() };
+    let side = |meter, word| row.prices.get(meter).map(|price| format!("{} USD {word}", price.as_usd_per_million()));
+    let sides: Vec<String> = [side(Meter::Input, "in"), side(Meter::Output, "out")].into_iter().flatten().collect();
+    let disputed = if row.disputed.is_some() { ", disputed" } else { "" };
+    match sides.is_empty() {
+        true => format!("priced by other meters [{}{disputed}]", row.id),
+        false => format!("{} per million tokens [{}{disputed}]", sides.join(", "), row.id),
+    }
+}
+
+fn provider_line(provider: &Provider) -> String {
+    let mut line = format!("{}: {} at {}", provider.name, provider.dialect, provider.base_url);
+    match &provider.credential_source {
+        Some(source) => line.push_str(&format!(", credential from {source}")),
+        None => line.push_str(", no credential"),
+    }
+    if let Some(region) = &provider.region {
+        line.push_str(&format!(", region {region}"));
+    }
+    line
+}
+
+fn idle_lanes(snapshot: &Snapshot) -> Vec<&str> {
+    let used = |lane: &Lane| {
+        let of = |workflow: &Workflow| {
+            workflow.lanes.iter().any(|hops| hops.lane == lane.index)
+                || workflow.excluded.iter().any(|excluded| excluded.lane == lane.index)
+        };
+        snapshot.workflows.values().any(|workflow| of(workflow))
+    };
+    snapshot.lanes.iter().filter(|lane| !used(lane)).map(|lane| lane.name.as_str()).collect()
+}
+
+/// `eu, us-east`.
+pub(crate) fn regions(regions: &[Region]) -> String {
+    regions.iter().map(Region::as_str).collect::<Vec<_>>().join(", ")
+}

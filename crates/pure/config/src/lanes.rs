@@ -1,0 +1,172 @@
+//! `[lanes.*]`: pools of models with a rule to pick by and service levels to keep.
+
+use std::sync::Arc;
+
+use domain::{Class, LaneName, Pick};
+use routing::{LaneIndex, ModelIndex};
+
+use crate::key::{Key, Section};
+use crate::models::Model;
+use crate::names::{Declared, find_all};
+use crate::numbers::{self, milli_text};
+use crate::raw::{Named, Table};
+
+/// A pool of models.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lane {
+    /// Its name.
+    pub name: LaneName,
+    /// Its place among the lanes of a snapshot.
+    pub index: LaneIndex,
+    /// What it is for.
+    pub class: Class,
+    /// Its models in declared order, at least one.
+    pub models: Vec<ModelIndex>,
+    /// How it chooses among them.
+    pub pick: Pick,
+    /// What it is meant to keep.
+    pub slo: Slo,
+}
+
+/// Service levels a lane is meant to keep; shown beside what it keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Slo {
+    /// 95 of 100 first tokens come within this, milliseconds.
+    pub first_token_p95_ms: Option<u64>,
+    /// Share of calls that succeed, thousandths of a percent: 99.9% is 99 900.
+    pub success_millipercent: Option<u32>,
+    /// Quality its models reach, thousandths.
+    pub quality_milli: Option<u32>,
+}
+
+/// Keys of `[lanes.NAME]`.
+pub const SECTION: Section = Section {
+    path: "lanes.NAME",
+    about: "Pools of models. Within a lane the pick rule decides who comes first; the others follow when it fails.",
+    keys: &[
+        Key {
+            name: "class",
+            takes: "`A`, `B` or `C`",
+            default: "required",
+            meaning: "Premium (A), standard (B), failover and open models (C).",
+            example: "\"A\"",
+        },
+        Key {
+            name: "models",
+            takes: "list of names of `[models.*]` entries",
+            default: "required",
+            meaning: "Its models. Their order decides ties.",
+            example: "[\"sonnet\"]",
+        },
+        Key {
+            name: "pick",
+            takes: "`best`, `fastest` or `cheapest`",
+            default: "`best`",
+            meaning: "By declared quality, by measured time to the first token, or by the expected cost of this very call.",
+            example: "\"best\"",
+        },
+        Key {
+            name: "slo",
+            takes: "table",
+            default: "none",
+            meaning: "What it is meant to keep; shown beside what it keeps.",
+            example: "{ first_token_p95_ms = 2500, success = \"99.9%\", quality = \"0.92\" }",
+        },
+    ],
+    meters: false,
+};
+
+/// Keys of `slo = { … }`.
+pub const SLO: Section = Section {
+    path: "lanes.NAME.slo",
+    about: "Service levels of a lane.",
+    keys: &[
+        Key {
+            name: "first_token_p95_ms",
+            takes: "milliseconds, 1 to 3600000",
+            default: "none",
+            meaning: "95 of 100 first tokens come within this.",
+            example: "2_500",
+        },
+        Key {
+            name: "success",
+            takes: "percent text, 0% to 100% in thousandths",
+            default: "none",
+            meaning: "Share of calls that succeed.",
+            example: "\"99.9%\"",
+        },
+        Key {
+            name: "quality",
+            takes: "decimal text, 0 to 1 in thousandths",
+            default: "none",
+            meaning: "Quality its models reach; one that declares less is warned about.",
+            example: "\"0.92\"",
+        },
+    ],
+    meters: false,
+};
+
+/// Reads `[lanes.*]`.
+pub(crate) fn read<'d>(root: &Table<'d>, models: &[Declared<Arc<Model>>]) -> Vec<Declared<'d, Arc<Lane>>> {
+    let named = root.named("lanes", &SECTION);
+    let read = |(index, named): (usize, &Named<'d>)| Declared {
+        name: named.name,
+        place: named.table.place.clone(),
+        value: one(named, index, models).map(Arc::new),
+    };
+    named.iter().enumerate().map(read).collect()
+}
+
+fn one(named: &Named, index: LaneIndex, models: &[Declared<Arc<Model>>]) -> Option<Lane> {
+    let table = &named.table;
+    let problems = table.problems();
+    let class = table.choice("class", &[("A", Class::A), ("B", Class::B), ("C", Class::C)]);
+    if !table.has("class") && !table.is_spoiled() {
+        table.missing(
+            "class",
+            "write `class = \"A\"` (premium), `\"B\"` (standard) or `\"C\"` (failover and open models)",
+        );
+    }
+    if !table.has("models") && !table.is_spoiled() {
+        table.missing("models", "name at least one `[models.*]` entry");
+    }
+    let found = find_all("model", table.texts("models"), models, problems);
+    let pick = table
+        .choice("pick", &[("best", Pick::Best), ("fastest", Pick::Fastest), ("cheapest", Pick::Cheapest)])
+        .unwrap_or(Pick::Best);
+    let slo = slo(table);
+
+    let found = found?;
+    let known = || found.iter().filter_map(|index| models[*index].value.as_deref());
+    if pick == Pick::Best && found.len() > 1 {
+        for model in known().filter(|model| model.quality_milli.is_none()) {
+            let reason = format!("picks the best, but model `{}` declares no quality and so comes last", model.name);
+            problems.warn(&table.place_of("models"), reason, "give it a `quality`, or pick by another rule");
+        }
+    }
+    if let Some(wanted) = slo.quality_milli {
+        for model in known().filter(|model| model.quality_milli.is_some_and(|quality| quality < wanted)) {
+            let quality = milli_text(model.quality_milli.unwrap_or_default());
+            let wanted = milli_text(wanted);
+            let reason =
+                format!("model `{}` declares quality {quality}, less than the {wanted} of this lane", model.name);
+            problems.warn(&table.place_of("slo"), reason, "move the model to another lane, or lower the level");
+        }
+    }
+    Some(Lane { name: LaneName::from(named.name), index, class: class?, models: found, pick, slo })
+}
+
+fn slo(table: &Table) -> Slo {
+    let Some(table) = table.table("slo", &SLO) else { return Slo::default() };
+    let success = table.decimal_text("success", "\"99.9%\"");
+    let success_millipercent = success.as_ref().and_then(|text| numbers::millipercent(text.value));
+    if let Some(success) = success.filter(|_| success_millipercent.is_none()) {
+        let reason = format!("`{}` is no percentage", success.value);
+        table.problems().error(&success.place, reason, "write a percentage from 0% to 100%, such as \"99.9%\"");
+    }
+    Slo {
+        first_token_p95_ms: table.count("first_token_p95_ms", 1..=3_600_000),
+        success_millipercent,
+        quality_milli: table.milli("quality").map(|quality| quality.value),
+    }
+}

@@ -1,0 +1,52 @@
+//! What does freehold.toml mean? Text, catalog, environment and secret files go in as values; out comes one immutable
+//! [`Snapshot`], or every problem at once with its place, its reason and what to do about it.
+//!
+//! Reading order: [`problem`] is what people see, `raw` reads the file as written and [`key`] describes each key; then
+//! one file per section, in the order in which they build on each other: [`server`], [`defaults`], [`providers`],
+//! [`models`], [`lanes`], [`criticality`], [`workflows`], [`aliases`]. [`secret`] keeps credentials from being printed,
+//! [`auth`] says how they
+//! are sent, [`url`] and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices, and
+//! [`catalog`] the data files. [`check`] puts the sections together
+//! into a [`snapshot`]; [`explain`] says what it comes to, [`diff`] what would change, and [`reference`] prints the
+//! documentation of every key.
+
+pub mod aliases;
+pub mod auth;
+pub mod catalog;
+pub mod check;
+pub mod criticality;
+pub mod defaults;
+pub mod diff;
+pub mod explain;
+pub mod key;
+pub mod lanes;
+pub mod models;
+mod names;
+mod numbers;
+mod prices;
+pub mod problem;
+pub mod providers;
+mod raw;
+pub mod reference;
+pub mod secret;
+pub mod server;
+pub mod snapshot;
+pub mod url;
+pub mod workflows;
+
+pub use auth::AuthScheme;
+pub use catalog::Catalog;
+pub use check::{Input, check, check_elsewhere};
+pub use defaults::{Defaults, TimeoutOverrides, Timeouts};
+pub use diff::diff;
+pub use explain::explain;
+pub use lanes::{Lane, Slo};
+pub use models::Model;
+pub use problem::{Problem, Severity};
+pub use providers::{Provider, Terms};
+pub use reference::reference;
+pub use secret::{CredentialSource, Secret};
+pub use server::{Server, SpoolMode};
+pub use snapshot::{Resolved, Snapshot};
+pub use url::BaseUrl;
+pub use workflows::{AtLimit, Budget, CaptureRule, Excluded, LaneHops, Workflow};

@@ -1,0 +1,286 @@
+//! `[models.*]`: which model at which provider, what it costs and how good it is said to be.
+
+use std::sync::Arc;
+
+use domain::{Meter, ModelName, Region, UnixMs};
+use ledger::price::{PriceBook, PriceRow, Prices, gpu_price};
+use routing::ModelIndex;
+
+use crate::catalog::{Catalog, CatalogModel};
+use crate::key::{Key, Section};
+use crate::names::{Declared, find, nearest};
+use crate::numbers;
+use crate::prices;
+use crate::problem::At;
+use crate::providers::Provider;
+use crate::raw::{Named, Table};
+
+/// A model at a provider, under the name lanes use.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Model {
+    /// Our name for it.
+    pub name: ModelName,
+    /// Its place among the models of a snapshot.
+    pub index: ModelIndex,
+    /// Who serves it.
+    pub provider: Arc<Provider>,
+    /// The vendor's id, as sent.
+    pub upstream: String,
+    /// What it costs over time; absent where nobody knows.
+    pub prices: Option<PriceBook>,
+    /// Declared quality in thousandths, 0 to 1000.
+    pub quality_milli: Option<u32>,
+    /// Where it runs: its own region, else its provider's.
+    pub region: Option<Region>,
+    /// Longest input and output together, tokens.
+    pub context_tokens: Option<u64>,
+    /// Longest output, tokens.
+    pub max_output_tokens: Option<u64>,
+}
+
+impl Model {
+    /// The price row that holds at this moment.
+    pub fn price_at(&self, at: UnixMs) -> Option<&PriceRow> {
+        self.prices.as_ref()?.row(at)
+    }
+}
+
+/// Keys of `[models.NAME]`.
+pub const SECTION: Section = Section {
+    path: "models.NAME",
+    about: "Which model at which provider. Limits and prices come from catalog/models.toml and catalog/prices.toml where they are not given.",
+    keys: &[
+        Key {
+            name: "provider",
+            takes: "text, name of a `[providers.*]` entry",
+            default: "required",
+            meaning: "Who serves it.",
+            example: "\"anthropic\"",
+        },
+        Key {
+            name: "model",
+            takes: "text",
+            default: "required",
+            meaning: "The vendor's model id, as it is sent.",
+            example: "\"claude-sonnet-4-5\"",
+        },
+        Key {
+            name: "price",
+            takes: "table",
+            default: "from the catalog, else unpriced",
+            meaning: "What it costs; replaces the catalog's price as a whole. Without a price, calls are booked as unpriced and raise an alarm, and a workflow with a budget cannot use it.",
+            example: "{ input = \"3.00\", output = \"15.00\" }",
+        },
+        Key {
+            name: "quality",
+            takes: "decimal text, 0 to 1 in thousandths",
+            default: "none",
+            meaning: "Declared quality, which `pick = \"best\"` goes by.",
+            example: "\"0.93\"",
+        },
+        Key {
+            name: "region",
+            takes: "text, such as `eu` or `eu-de`",
+            default: "the provider's",
+            meaning: "Where this model runs, if not where its provider does.",
+            example: "\"eu-de\"",
+        },
+        Key {
+            name: "context_tokens",
+            takes: "tokens, 1 to 1000000000",
+            default: "from the catalog, else unknown",
+            meaning: "Longest input and output together.",
+            example: "200_000",
+        },
+        Key {
+            name: "max_output_tokens",
+            takes: "tokens, 1 to 1000000000",
+            default: "from the catalog, else unknown",
+            meaning: "Longest output; bounds what a call can cost.",
+            example: "64_000",
+        },
+    ],
+    meters: false,
+};
+
+/// Keys of `price = { … }`.
+pub const PRICE: Section = Section {
+    path: "models.NAME.price",
+    about: "Either USD per million for each meter, or what the own GPUs cost and serve.",
+    keys: &[
+        Key {
+            name: "gpu_hour_usd",
+            takes: "decimal text, USD per hour",
+            default: "none",
+            meaning: "What an hour of the GPUs that serve the model costs. Goes with `tokens_per_second`, not with meters.",
+            example: "\"2.10\"",
+        },
+        Key {
+            name: "tokens_per_second",
+            takes: "tokens per second, 1 to 4294967295",
+            default: "none",
+            meaning: "How many tokens, sent and received together, those GPUs serve at the load they usually have.",
+            example: "5_200",
+        },
+        Key {
+            name: "band",
+            takes: "list of tables",
+            default: "none",
+            meaning: "Other prices for long requests; goes with meters.",
+            example: "[{ above_input_tokens = 200_000, input = \"6.00\" }]",
+        },
+    ],
+    meters: true,
+};
+
+/// Reads `[models.*]`.
+pub(crate) fn read<'d>(
+    root: &Table<'d>,
+    catalog: &Catalog,
+    providers: &[Declared<Arc<Provider>>],
+    now: UnixMs,
+) -> Vec<Declared<'d, Arc<Model>>> {
+    let named = root.named("models", &SECTION);
+    let read = |(index, named): (usize, &Named<'d>)| Declared {
+        name: named.name,
+        place: named.table.place.clone(),
+        value: one(named, index, catalog, providers, now).map(Arc::new),
+    };
+    named.iter().enumerate().map(read).collect()
+}
+
+fn one(
+    named: &Named,
+    index: ModelIndex,
+    catalog: &Catalog,
+    providers: &[Declared<Arc<Provider>>],
+    now: UnixMs,
+) -> Option<Model> {
+    let table = &named.table;
+    let provider = table.text("provider");
+    if provider.is_none() && !table.has("provider") && !table.is_spoiled() {
+        table.missing("provider", "name the `[providers.*]` entry that serves it");
+    }
+    let upstream = table.text("model");
+    if upstream.is_none() && !table.has("model") && !table.is_spoiled() {
+        table.missing("model", "write the vendor's model id");
+    }
+    let own_price = table.has("price").then(|| price(named));
+    let quality_milli = table.milli("quality").map(|quality| quality.value);
+    let region = table.region("region");
+    let context_tokens = table.count("context_tokens", 1..=1_000_000_000);
+    let max_output_tokens = table.count("max_output_tokens", 1..=1_000_000_000);
+
+    let provider = provider.and_then(|asked| find("provider", &asked, providers, table.problems()))?;
+    let provider = providers[provider].value.clone()?;
+    let upstream = upstream?;
+    let known = provider.catalog.as_deref().and_then(|row| catalog.model(row, upstream.value));
+    if let Some(row) = provider.catalog.as_deref() {
+        check_against_catalog(table, catalog, row, &upstream, known, now);
+    }
+    let listed = known.cloned().unwrap_or_default();
+    let prices = match own_price {
+        // A price that could not be read has been reported; that the model then has none is no further problem.
+        Some(own) => Some(own?),
+        None => listed.prices,
+    };
+    Some(Model {
+        name: ModelName::from(named.name),
+        index,
+        upstream: upstream.value.to_owned(),
+        prices,
+        quality_milli,
+        region: region.or_else(|| provider.region.clone()),
+        context_tokens: context_tokens.or(listed.context_tokens),
+        max_output_tokens: max_output_tokens.or(listed.max_output_tokens),
+        provider,
+    })
+}
+
+fn check_against_catalog(
+    table: &Table,
+    catalog: &Catalog,
+    row: &str,
+    upstream: &At<&str>,
+    known: Option<&CatalogModel>,
+    now: UnixMs,
+) {
+    let problems = table.problems();
+    if let Some(retired) = known.and_then(|model| model.retired).filter(|retired| *retired <= now) {
+        let reason =
+            format!("`{row}` announced to serve `{}` until {} only", upstream.value, numbers::day_text(retired));
+        problems.warn(&upstream.place, reason, "move to a current model");
+    }
+    // A vendor id the catalog does not know is not wrong: models are newer than catalogs. A near miss without a price of
+    // its own is worth a word.
+    if known.is_none()
+        && !table.has("price")
+        && let Some(nearest) = nearest(upstream.value, catalog.models(row).map(|(id, _)| id))
+    {
+        let reason = format!("the catalog knows no model `{}` of `{row}`", upstream.value);
+        problems.warn(&upstream.place, reason, format!("did you mean `{nearest}`?"));
+    }
+}
+
+/// The model's own price, as a book of one row for all time. Its id stays the same over revisions; the record of a
+/// call keeps the price itself.
+fn price(named: &Named) -> Option<PriceBook> {
+    let table = named.table.table("price", &PRICE)?;
+    let problems = table.problems();
+    let by_meter = prices::read(&table);
+    let has_meter = table.has("band") || Meter::ALL.iter().any(|meter| table.has(meter.as_str()));
+    let has_gpu = table.has("gpu_hour_usd") || table.has("tokens_per_second");
+    let prices = match (has_gpu, has_meter) {
+        (true, true) => {
+            problems.error(&table.place, "mixes prices by meter with GPU hours", "keep one of the two");
+            return None;
+        }
+        (true, false) => gpu(&table)?,
+        (false, true) => {
+            if table.has("input") && !table.has("output") {
+                let reason = "`output` has no price, so an answer would be booked as unpriced";
+                problems.warn(&table.place, reason, "give `output`, unless the model only makes embeddings");
+            } else if !table.has("input") {
+                table.missing("input", "give USD per million tokens, such as input = \"3.00\"");
+            }
+            by_meter
+        }
+        (false, false) => {
+            if !table.is_spoiled() {
+                problems.error(
+                    &table.place,
+                    "is empty",
+                    "write { input = \"3.00\", output = \"15.00\" } or { gpu_hour_usd = \"2.10\", tokens_per_second = 5200 }",
+                );
+            }
+            return None;
+        }
+    };
+    let mut row = PriceRow::new(format!("freehold.toml/{}", named.name), "freehold.toml", named.name, prices);
+    row.bands = prices::bands(&table);
+    row.source = problems.file_and_line(&table.place);
+    PriceBook::new(vec![row]).map_err(|error| problems.error(&table.place, error.to_string(), "mend the price")).ok()
+}
+
+/// The price of a token on own GPUs, sent or received.
+fn gpu(table: &Table) -> Option<Prices> {
+    for name in ["gpu_hour_usd", "tokens_per_second"] {
+        if !table.has(name) {
+            table.missing(name, "GPU prices need both `gpu_hour_usd` and `tokens_per_second`");
+        }
+    }
+    let hour = table.decimal_text("gpu_hour_usd", "\"2.10\"");
+    let tokens_per_second = table.count("tokens_per_second", 1..=u64::from(u32::MAX));
+    let (hour, tokens_per_second) = (hour?, u32::try_from(tokens_per_second?).ok()?);
+    match gpu_price(hour.value, tokens_per_second) {
+        Ok(price) if price.0 >= 0 => Some(Prices::NONE.with(Meter::Input, price).with(Meter::Output, price)),
+        Ok(_) => {
+            table.problems().error(&hour.place, "a price is never below zero", "write USD per hour, such as \"2.10\"");
+            None
+        }
+        Err(error) => {
+            table.problems().error(&hour.place, error.to_string(), "write USD per hour, such as \"2.10\"");
+            None
+        }
+    }
+}

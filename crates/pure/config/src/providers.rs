@@ -1,0 +1,397 @@
+//! `[providers.*]`: who is called, where, in which dialect and with which credential.
+
+use std::fmt;
+use std::sync::Arc;
+
+use domain::{ProviderName, Region, UnixMs};
+use wire::{Dialect, Quirks};
+
+use crate::auth::{AuthScheme, CREDENTIAL_HEADERS, OUR_HEADERS, is_header_name};
+use crate::catalog::{Catalog, CatalogProvider};
+use crate::defaults::{self, TIMEOUTS_KEY, Timeouts};
+use crate::key::{Key, Section};
+use crate::names::{Declared, did_you_mean, nearest};
+use crate::numbers;
+use crate::raw::{Named, Table, Value};
+use crate::secret::{self, CredentialSource, Secret, Vault};
+use crate::url::BaseUrl;
+
+/// An endpoint with its credential, dialect and terms.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// Our name for it.
+    pub name: ProviderName,
+    /// The catalog's name for it, under which its models and prices stand there.
+    pub catalog: Option<String>,
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// Where it answers.
+    pub base_url: BaseUrl,
+    /// What it knows us by.
+    pub credential: Option<Secret>,
+    /// Where the credential was found.
+    pub credential_source: Option<CredentialSource>,
+    /// How the credential is sent.
+    pub auth: AuthScheme,
+    /// Where it processes, as far as it is known.
+    pub region: Option<Region>,
+    /// How it departs from its dialect.
+    pub quirks: &'static Quirks,
+    /// Its deadlines, the defaults filled in.
+    pub timeouts: Timeouts,
+    /// What it promised about data.
+    pub terms: Option<Terms>,
+    /// Sent with every attempt.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What a provider promised about the data it is sent, and until when.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Terms {
+    /// Whether it trains on what it is sent.
+    pub trains_on_data: Option<bool>,
+    /// How long it keeps what it is sent, days.
+    pub retention_days: Option<u32>,
+    /// Where that is written.
+    pub evidence: Option<String>,
+    /// From when on it holds no longer.
+    pub expires: Option<UnixMs>,
+}
+
+impl fmt::Debug for Provider {
+    /// Without the values of extra headers, which may be credentials too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Provider")
+            .field("name", &self.name)
+            .field("dialect", &self.dialect)
+            .field("base_url", &self.base_url.to_string())
+            .field("credential_source", &self.credential_source)
+            .field("auth", &self.auth)
+            .field("region", &self.region)
+            .field("quirks", &self.quirks.name)
+            .field("timeouts", &self.timeouts)
+            .field("terms", &self.terms)
+            .field("headers", &headers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keys of `[providers.NAME]`.
+pub const SECTION: Section = Section {
+    path: "providers.NAME",
+    about: "Who is called. A provider named like a row of catalog/providers.toml takes from there whatever it does not say itself.",
+    keys: &[
+        Key {
+            name: "catalog",
+            takes: "text, name of a catalog row",
+            default: "NAME, where the catalog has it",
+            meaning: "The catalog row that endpoint, dialect, credential header, region, quirks, model limits and prices come from.",
+            example: "\"openai\"",
+        },
+        Key {
+            name: "dialect",
+            takes: "`openai-chat` or `anthropic`",
+            default: "from the catalog, else required",
+            meaning: "What the provider speaks.",
+            example: "\"openai-chat\"",
+        },
+        Key {
+            name: "base_url",
+            takes: "text, `http` or `https` URL",
+            default: "from the catalog, else required",
+            meaning: "Where it answers, up to the path that `/chat/completions` or `/messages` is appended to. No user, query or fragment.",
+            example: "\"http://10.0.0.5:8000/v1\"",
+        },
+        Key {
+            name: "api_key",
+            takes: "table",
+            default: "required where the catalog says so, else none",
+            meaning: "Where the credential is found; never the credential itself.",
+            example: "{ env = \"OPENAI_API_KEY\" }",
+        },
+        Key {
+            name: "auth",
+            takes: "`bearer`, `x-api-key`, `none`, or text `header:NAME`",
+            default: "from the catalog, else `bearer` (openai-chat) or `x-api-key` (anthropic)",
+            meaning: "How the credential is sent.",
+            example: "\"bearer\"",
+        },
+        Key {
+            name: "region",
+            takes: "text, such as `eu` or `eu-de`",
+            default: "from the catalog, unless `base_url` is given; else unknown",
+            meaning: "Where it processes. Workflows with a `residency` use only models whose region is known and inside.",
+            example: "\"eu-de\"",
+        },
+        Key {
+            name: "quirks",
+            takes: "`openai`, `vllm`, `sglang`, `llama-cpp`, `ollama`, `groq`, `together`, `mistral`, `deepseek`, `openrouter` or `generic`",
+            default: "from the catalog, else `generic`",
+            meaning: "How the server departs from its dialect.",
+            example: "\"vllm\"",
+        },
+        TIMEOUTS_KEY,
+        Key {
+            name: "terms",
+            takes: "table",
+            default: "none",
+            meaning: "What the provider promised about data.",
+            example: "{ trains_on_data = false, retention_days = 30, evidence = \"DPA 2026-03\", expires = 2027-03-01 }",
+        },
+        Key {
+            name: "headers",
+            takes: "table of texts",
+            default: "none",
+            meaning: "Sent with every attempt. No credentials: those belong into `api_key`.",
+            example: "{ x-team = \"claims\" }",
+        },
+    ],
+    meters: false,
+};
+
+/// Keys of `terms = { … }`.
+pub const TERMS: Section = Section {
+    path: "providers.NAME.terms",
+    about: "What the provider promised about data, so that the promise is found when somebody asks, and noticed when it ends.",
+    keys: &[
+        Key {
+            name: "trains_on_data",
+            takes: "`true` or `false`",
+            default: "unknown",
+            meaning: "Whether it trains on what it is sent.",
+            example: "false",
+        },
+        Key {
+            name: "retention_days",
+            takes: "days, 0 to 36500",
+            default: "unknown",
+            meaning: "How long it keeps what it is sent.",
+            example: "30",
+        },
+        Key {
+            name: "evidence",
+            takes: "text",
+            default: "none",
+            meaning: "Where the promise is written.",
+            example: "\"DPA 2026-03\"",
+        },
+        Key {
+            name: "expires",
+            takes: "day",
+            default: "never",
+            meaning: "From this day on (UTC) the promise is not relied on: `check` and the console warn.",
+            example: "2027-03-01",
+        },
+    ],
+    meters: false,
+};
+
+/// Reads `[providers.*]`.
+pub(crate) fn read<'d>(
+    root: &Table<'d>,
+    catalog: &Catalog,
+    defaults: Timeouts,
+    vault: Vault,
+    now: UnixMs,
+) -> Vec<Declared<'d, Arc<Provider>>> {
+    root.named("providers", &SECTION)
+        .into_iter()
+        .map(|named| Declared {
+            name: named.name,
+            place: named.table.place.clone(),
+            value: one(&named, catalog, defaults, vault, now).map(Arc::new),
+        })
+        .collect()
+}
+
+fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: UnixMs) -> Option<Provider> {
+    let table = &named.table;
+    let row = catalog_row(named, catalog)?;
+    // Everything is read before anything is given up, so that all problems of a provider show at once.
+    let given_dialect = dialect(table);
+    let given_url = base_url(table);
+    let auth = auth(table);
+    let quirks = quirks(table);
+    let credential = secret::read(table, vault);
+    let headers = headers(table);
+    let terms = terms(table, now);
+    let region = table.region("region");
+    let timeouts = defaults::timeouts(table).over(defaults);
+
+    let base_url = given_url.or_else(|| row.filter(|_| !table.has("base_url"))?.base_url.clone());
+    let dialect = given_dialect.or_else(|| row.filter(|_| !table.has("dialect"))?.dialect);
+    missing(table, row, catalog, named.name, base_url.is_none(), dialect.is_none());
+    let (base_url, dialect) = (base_url?, dialect?);
+    let scheme = auth.or_else(|| row.map(|row| row.auth.clone())).unwrap_or(match dialect {
+        Dialect::OpenAiChat => AuthScheme::Bearer,
+        Dialect::Anthropic => AuthScheme::XApiKey,
+    });
+    credential_fits(table, row, &scheme, &base_url);
+    let region = region.or_else(|| row.filter(|_| !table.has("base_url") && !table.has("region"))?.region.clone());
+    let (credential, credential_source) = credential.unzip();
+    Some(Provider {
+        name: ProviderName::from(named.name),
+        catalog: row.map(|row| row.name.clone()),
+        dialect,
+        base_url,
+        auth: if credential.is_some() { scheme } else { AuthScheme::None },
+        credential,
+        credential_source,
+        region,
+        quirks: quirks.or_else(|| row.map(|row| row.quirks)).unwrap_or(&Quirks::GENERIC),
+        timeouts,
+        terms,
+        headers,
+    })
+}
+
+/// The catalog row it builds on. `None` where one was named that does not exist, `Some(None)` where it needs none.
+fn catalog_row<'c>(named: &Named, catalog: &'c Catalog) -> Option<Option<&'c CatalogProvider>> {
+    let Some(asked) = named.table.text("catalog") else { return Some(catalog.provider(named.name)) };
+    let row = catalog.provider(asked.value);
+    if row.is_none() {
+        let remedy = did_you_mean(asked.value, catalog.providers().map(|row| row.name.as_str()));
+        named.table.problems().error(&asked.place, format!("the catalog has no provider `{}`", asked.value), remedy);
+    }
+    row.map(Some)
+}
+
+fn missing(
+    table: &Table,
+    row: Option<&CatalogProvider>,
+    catalog: &Catalog,
+    name: &str,
+    no_url: bool,
+    no_dialect: bool,
+) {
+    let gap = match (no_url && !table.has("base_url"), no_dialect && !table.has("dialect")) {
+        (true, true) => "`base_url` and `dialect` are",
+        (true, false) => "`base_url` is",
+        (false, true) => "`dialect` is",
+        (false, false) => return,
+    };
+    let reason = match row {
+        None => format!("{gap} missing, and the catalog has no provider `{name}`"),
+        Some(row) => {
+            format!("{gap} missing; the catalog knows prices of `{}` but not how to speak to it yet", row.name)
+        }
+    };
+    let nearest = nearest(name, catalog.providers().map(|row| row.name.as_str()));
+    let remedy = match nearest.filter(|_| row.is_none()) {
+        Some(nearest) => format!("did you mean `{nearest}`? Rename the provider, or write `catalog = \"{nearest}\"`"),
+        None => "give `dialect` and `base_url`, or name a row of the catalog with `catalog`".to_owned(),
+    };
+    table.problems().error(&table.place, reason, remedy);
+}
+
+fn dialect(table: &Table) -> Option<Dialect> {
+    let choices: Vec<(&str, Dialect)> = Dialect::ALL.iter().map(|dialect| (dialect.as_str(), *dialect)).collect();
+    table.choice("dialect", &choices)
+}
+
+fn quirks(table: &Table) -> Option<&'static Quirks> {
+    let choices: Vec<(&str, &'static Quirks)> =
+        wire::quirks::QUIRKS.iter().map(|quirks| (quirks.name, quirks)).collect();
+    table.choice("quirks", &choices)
+}
+
+fn base_url(table: &Table) -> Option<BaseUrl> {
+    let text = table.text("base_url")?;
+    let url = match BaseUrl::parse(text.value) {
+        Ok(url) => url,
+        Err(reason) => {
+            let remedy = "write a URL such as `https://api.example.com/v1`";
+            table.problems().error(&text.place, reason, remedy);
+            return None;
+        }
+    };
+    if let Some(operation) =
+        ["/chat/completions", "/messages", "/embeddings"].into_iter().find(|end| url.path.ends_with(end))
+    {
+        let reason = format!("ends in `{operation}`, which Freehold appends itself");
+        table.problems().error(&text.place, reason, format!("leave `{operation}` out"));
+    }
+    Some(url)
+}
+
+fn auth(table: &Table) -> Option<AuthScheme> {
+    let text = table.text("auth")?;
+    if let Some(scheme) = AuthScheme::from_name(text.value) {
+        return Some(scheme);
+    }
+    let reason = format!("`{}` is no way to send a credential", text.value);
+    table.problems().error(&text.place, reason, "write `bearer`, `x-api-key`, `none`, or `header:NAME`");
+    None
+}
+
+/// Reports a credential that would not be sent, is missing, or would travel in the clear.
+fn credential_fits(table: &Table, row: Option<&CatalogProvider>, scheme: &AuthScheme, base_url: &BaseUrl) {
+    let problems = table.problems();
+    match (table.has("api_key"), scheme) {
+        (true, AuthScheme::None) => problems.error(
+            &table.place_of("auth"),
+            "`auth` is `none`, so `api_key` would never be sent",
+            "leave one of the two out, or write `auth = \"bearer\"`",
+        ),
+        (false, AuthScheme::Bearer | AuthScheme::XApiKey | AuthScheme::Header(_)) if table.has("auth") => {
+            table.missing("api_key", "say where the credential is found: `api_key = { env = \"NAME\" }`");
+        }
+        // The catalog's own endpoint is known to demand a key; another one, such as a gateway of one's own, may not.
+        (false, AuthScheme::Bearer | AuthScheme::XApiKey | AuthScheme::Header(_))
+            if row.is_some() && !table.has("base_url") =>
+        {
+            let usual = row.and_then(|row| row.env.as_deref()).unwrap_or("NAME_OF_VARIABLE");
+            table.missing("api_key", format!("write `api_key = {{ env = \"{usual}\" }}`"));
+        }
+        (true, _) if !base_url.https && !base_url.is_private() => problems.warn(
+            &table.place_of("base_url"),
+            "the credential would travel unencrypted through a network that is not your own",
+            "use `https`",
+        ),
+        _ => {}
+    }
+}
+
+fn terms(table: &Table, now: UnixMs) -> Option<Terms> {
+    let table = table.table("terms", &TERMS)?;
+    let expires = table.day("expires");
+    if let Some(expires) = expires.as_ref().filter(|expires| expires.value <= now) {
+        let reason = format!("these terms expired on {}", numbers::day_text(expires.value));
+        table.problems().warn(&expires.place, reason, "renew them with the provider and write the new day");
+    }
+    Some(Terms {
+        trains_on_data: table.flag("trains_on_data"),
+        retention_days: table.count("retention_days", 0..=36_500).and_then(|days| u32::try_from(days).ok()),
+        evidence: table.text("evidence").map(|text| text.value.to_owned()),
+        expires: expires.map(|expires| expires.value),
+    })
+}
+
+fn headers(table: &Table) -> Vec<(String, String)> {
+    let Some(inner) = table.free_table("headers") else { return Vec::new() };
+    let mut headers = Vec::new();
+    for entry in inner.entries() {
+        let name = entry.name.to_ascii_lowercase();
+        let problem = |reason: &str, remedy: &str| inner.problems().error(&entry.place, reason, remedy);
+        let Value::String(value) = entry.value else {
+            problem("is no text", "put the value in quotation marks");
+            continue;
+        };
+        if !is_header_name(&name) {
+            problem("is no header name", "use letters, digits and `-`");
+        } else if CREDENTIAL_HEADERS.contains(&name.as_str()) {
+            problem(
+                "a credential must not stand in this file",
+                "use `api_key`, with `auth = \"header:NAME\"` where needed",
+            );
+        } else if OUR_HEADERS.contains(&name.as_str()) {
+            problem("Freehold sets this header itself", "leave it out");
+        } else if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+            problem("the value holds characters that no header can carry", "use plain ASCII on one line");
+        } else {
+            headers.push((name, value.to_string()));
+        }
+    }
+    headers
+}

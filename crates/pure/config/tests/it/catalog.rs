@@ -1,0 +1,50 @@
+//! The catalog that ships: it reads without a problem, and what it offers can be configured in one line.
+
+use config::{Catalog, Input};
+
+use crate::{CREDENTIAL, NOW};
+
+fn shipped() -> Catalog {
+    Catalog::parse(
+        include_str!("../../../../../catalog/providers.toml"),
+        include_str!("../../../../../catalog/models.toml"),
+        include_str!("../../../../../catalog/prices.toml"),
+    )
+    .unwrap_or_else(|problems| panic!("{}", crate::printed(&problems)))
+}
+
+#[test]
+fn every_provider_that_can_be_called_needs_its_name_and_credential_only() {
+    let catalog = shipped();
+    let usable = catalog.providers().filter(|row| row.dialect.is_some() && row.base_url.is_some());
+    let text: String = usable
+        .map(|row| match &row.env {
+            Some(env) => format!("[providers.{}]\napi_key = {{ env = \"{env}\" }}\n", row.name),
+            None => format!("[providers.{}]\n", row.name),
+        })
+        .collect();
+    let input = Input {
+        file_name: "freehold.toml",
+        text: &text,
+        catalog: &catalog,
+        environment: &|_| Some(CREDENTIAL.to_owned()),
+        read_secret_file: &|_| Err("no such file".to_owned()),
+        now: NOW,
+    };
+    let snapshot = config::check(&input).unwrap_or_else(|problems| panic!("{}", crate::printed(&problems)));
+    assert!(snapshot.providers.len() >= 2, "{text}");
+}
+
+#[test]
+fn every_listed_model_has_a_price_that_is_valid_now() {
+    let catalog = shipped();
+    let mut models = 0;
+    for provider in catalog.providers() {
+        for (id, model) in catalog.models(&provider.name) {
+            models += 1;
+            let row = model.prices.as_ref().and_then(|book| book.row(NOW));
+            assert!(row.is_some(), "{}/{id}", provider.name);
+        }
+    }
+    assert!(models >= 150, "{models} models");
+}

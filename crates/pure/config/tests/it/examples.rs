@@ -1,0 +1,109 @@
+//! What checked settings become.
+
+use config::{AtLimit, AuthScheme, Resolved, SpoolMode};
+use domain::{Meter, NanoUsd, PicoUsd, Region, UnixMs};
+
+use crate::{NOW, check, design, passes};
+
+#[test]
+fn the_designs_example_passes() {
+    let snapshot = passes(&design());
+    assert_eq!(snapshot.models.len(), 2);
+    assert_eq!(snapshot.workflows["claims-triage"].budget.unwrap().limit, NanoUsd::usd(500));
+    insta::assert_snapshot!(crate::printed(&snapshot.warnings));
+}
+
+#[test]
+fn a_setting_whose_stage_is_not_built_is_an_error() {
+    insta::assert_snapshot!(crate::fails(include_str!("fixtures/design.toml")));
+}
+
+#[test]
+fn every_key_arrives_in_the_snapshot() {
+    let snapshot = passes(include_str!("fixtures/everything.toml"));
+    assert_eq!(snapshot.warnings, []);
+    let server = &snapshot.server;
+    assert!(server.wide && server.spool == SpoolMode::Exact && server.record_retention_days == 30);
+    assert_eq!(server.upstream_proxy.as_deref(), Some("http://proxy.example:3128"));
+    assert_eq!(snapshot.defaults.retry.max_attempts, 5);
+
+    let mirror = &snapshot.providers[0];
+    assert_eq!(mirror.auth, AuthScheme::Header("x-mirror-key".into()));
+    assert_eq!(mirror.catalog.as_deref(), Some("openai"));
+    assert_eq!((mirror.timeouts.first_token_ms, mirror.timeouts.connect_ms), (5_000, 1_000));
+    assert_eq!(mirror.headers, [("x-team".to_owned(), "claims".to_owned())]);
+    assert_eq!(mirror.quirks.name, "vllm");
+    assert_eq!(mirror.terms.as_ref().unwrap().expires, Some(UnixMs(1_803_859_200_000)));
+
+    let [small, own, gpu] = &snapshot.models[..] else { panic!("three models") };
+    assert_eq!(small.price_at(NOW).unwrap().id, "openai/gpt-small@2026-11-12");
+    assert_eq!(small.context_tokens, Some(128_000));
+    let row = own.price_at(NOW).unwrap();
+    assert_eq!((row.id.as_str(), row.source.as_str()), ("freehold.toml/own-price", "freehold.toml:48"));
+    assert_eq!(Meter::ALL.iter().filter(|meter| row.prices.get(**meter).is_some()).count(), Meter::COUNT);
+    assert_eq!(row.bands[0].prices.get(Meter::Input), Some(PicoUsd(6_000_000)));
+    assert_eq!((own.context_tokens, own.quality_milli), (Some(10_000), Some(700)));
+    assert_eq!(gpu.price_at(NOW).unwrap().prices.get(Meter::Output), Some(PicoUsd(112_179)));
+
+    let digest = &snapshot.workflows["digest"];
+    assert_eq!(digest.lanes[0].models, [0, 1, 2]);
+    assert_eq!(digest.budget.unwrap().at_limit, AtLimit::Downgrade);
+    assert_eq!((digest.retry.max_attempts, digest.retry.base_ms), (1, 100));
+    let deadlines = digest.deadlines.over(mirror.timeouts);
+    assert_eq!((deadlines.total_ms, deadlines.first_token_ms), (30_000, 5_000));
+    assert_eq!(digest.capture.as_ref().map(|rule| (rule.retention_days, rule.max_bytes)), Some((7, 1_000)));
+}
+
+#[test]
+fn a_name_resolves_to_a_workflow_an_alias_a_lane_or_a_model() {
+    let snapshot = passes(&design());
+    let workflow = |asked: &str| match snapshot.resolve(asked) {
+        Some(Resolved::Workflow(workflow)) => workflow.name.to_string(),
+        other => panic!("{asked}: {other:?}"),
+    };
+    assert_eq!((workflow("claims-triage").as_str(), workflow("gpt-4o").as_str()), ("claims-triage", "claims-triage"));
+    assert!(matches!(snapshot.resolve("lane:own"), Some(Resolved::Lane(lane)) if lane.index == 1));
+    assert!(matches!(snapshot.resolve("model:sonnet"), Some(Resolved::Model(model)) if model.index == 0));
+    for asked in ["sonnet", "own", "lane:", "model:claims-triage", "lane:gpt-4o", ""] {
+        assert!(snapshot.resolve(asked).is_none(), "{asked}");
+    }
+}
+
+#[test]
+fn residency_keeps_out_what_is_elsewhere_or_unknown() {
+    let snapshot = passes(&design());
+    let workflow = &snapshot.workflows["claims-triage"];
+    let left: Vec<&str> = workflow.lanes.iter().map(|hops| snapshot.lanes[hops.lane].name.as_str()).collect();
+    assert_eq!(left, ["own"]);
+    assert_eq!(workflow.excluded[0].why, "its region is unknown");
+}
+
+#[test]
+fn another_address_does_not_inherit_the_region_of_the_catalogs() {
+    let base = "[providers.openai]\napi_key = { env = \"OPENAI_API_KEY\" }\n";
+    assert_eq!(passes(base).providers[0].region, Some(Region::new("us")));
+    let moved = format!("{base}base_url = \"https://elsewhere.example/v1\"\n");
+    assert_eq!(passes(&moved).providers[0].region, None);
+}
+
+#[test]
+fn a_provider_of_ones_own_needs_no_credential() {
+    let provider = &passes("[providers.x]\ndialect = \"anthropic\"\nbase_url = \"http://10.0.0.5/v1\"").providers[0];
+    assert_eq!((&provider.auth, provider.credential.is_none()), (&AuthScheme::None, true));
+}
+
+#[test]
+fn a_revision_names_the_text_and_nothing_else() {
+    let revision = |text: &str| passes(text).revision;
+    assert_eq!(revision(&design()), revision(&design()));
+    assert_ne!(revision(&design()), revision(&format!("{}# a comment", design())));
+    assert_eq!(revision(&design()).len(), 12);
+}
+
+#[test]
+fn models_keep_the_order_in_which_they_were_written() {
+    let text = "[models.z]\nprovider = \"openai\"\nmodel = \"gpt-small\"\n[models.a]\nprovider = \"openai\"\n\
+                model = \"gpt-small\"\n[providers.openai]\napi_key = { env = \"OPENAI_API_KEY\" }\n";
+    let snapshot = check(text).unwrap();
+    assert_eq!(snapshot.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>(), ["z", "a"]);
+}

@@ -1,0 +1,103 @@
+//! What is wrong is told all at once, each with its place and a remedy.
+
+use proptest::prelude::*;
+
+use crate::{check, design, fails};
+
+#[test]
+fn every_mistake_of_a_file_is_listed_at_once() {
+    let printed = fails(include_str!("fixtures/mistakes.toml"));
+    assert!(!printed.contains("sk-"), "a credential was printed:\n{printed}");
+    assert!(!printed.contains("pass@"), "a password was printed:\n{printed}");
+    insta::assert_snapshot!(printed);
+}
+
+#[test]
+fn broken_syntax_is_one_problem_at_its_place() {
+    let printed = fails("[server]\nlisten = \n[models.x\n");
+    insta::assert_snapshot!(printed);
+}
+
+#[test]
+fn a_key_written_twice_is_told_beside_the_other_problems() {
+    let printed = fails("[aliases]\n\"gpt-4o\" = \"a\"\n\"gpt-4o\" = \"b\"\n[lanes.x]\n[lanes.x]\nclass = \"D\"\n");
+    insta::assert_snapshot!(printed);
+}
+
+#[test]
+fn a_budget_over_a_model_without_price_is_an_error_and_without_budget_a_warning() {
+    let budgeted = design().replace("price = { gpu_hour_usd", "# price = { gpu_hour_usd");
+    let printed = fails(&budgeted);
+    assert!(printed.contains("model `qwen-own` has no price, so the budget would refuse every call"), "{printed}");
+    let free = budgeted.replace("budget =", "# budget =");
+    let warnings = crate::printed(&check(&free).unwrap().warnings);
+    assert!(
+        warnings.contains("warning: models.qwen-own: has no price: calls to it are booked as unpriced"),
+        "{warnings}"
+    );
+}
+
+#[test]
+fn a_residency_that_leaves_nothing_is_an_error() {
+    let printed = fails(&design().replace("region = \"eu-de\"", "region = \"us-east-1\""));
+    let reason =
+        "residency: leaves no model in any lane (`sonnet`: its region is unknown, `qwen-own`: its region is us-east-1)";
+    assert!(printed.contains(reason), "{printed}");
+}
+
+#[test]
+fn a_downgrade_with_nothing_cheaper_is_warned_about() {
+    let says = |text: &str| {
+        crate::printed(&check(text).unwrap().warnings).contains("no lane of this workflow has a cheaper model")
+    };
+    let anywhere = design().replace("residency =", "# residency =");
+    assert!(!says(&anywhere), "the own model is cheaper");
+    assert!(says(&anywhere.replace("[\"premium\", \"own\"]", "[\"premium\"]")));
+    assert!(
+        says(&anywhere.replace("[\"premium\", \"own\"]", "[\"own\", \"premium\"]")),
+        "cheapest first leaves nothing"
+    );
+}
+
+#[test]
+fn what_has_ended_is_warned_about() {
+    let text = design().replace("2027-03-01", "2026-03-01").replace("claude-sonnet-4-5", "claude-old");
+    let warnings = crate::printed(&check(&text).unwrap().warnings);
+    assert!(warnings.contains("these terms expired on 2026-03-01; renew"), "{warnings}");
+    assert!(warnings.contains("announced to serve `claude-old` until 2026-06-30 only"), "{warnings}");
+}
+
+#[test]
+fn a_credential_in_the_clear_across_the_open_network_is_warned_about() {
+    let text = "[providers.x]\ndialect = \"openai-chat\"\nbase_url = \"http://x.example/v1\"\napi_key = { env = \"OPENAI_API_KEY\" }\n";
+    assert!(crate::printed(&check(text).unwrap().warnings).contains("unencrypted"));
+    assert!(!crate::printed(&check(&text.replace("x.example", "10.0.0.5")).unwrap().warnings).contains("unencrypted"));
+}
+
+#[test]
+fn an_empty_file_may_run_but_is_told_so() {
+    let snapshot = check("").unwrap();
+    assert_eq!(snapshot.warnings.len(), 1);
+    assert_eq!(snapshot.server, config::Server::default());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn no_file_makes_the_check_panic(
+        start in 0usize..3000, length in 0usize..40, inserted in "[\\[\\]{}=\"'a-z0-9.,\\n ü_-]{0,12}", everything: bool,
+    ) {
+        let text = if everything { include_str!("fixtures/everything.toml").to_owned() } else { design() };
+        let floor = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let (start, end) = (floor(start), floor(start + length));
+        let mangled = format!("{}{inserted}{}", &text[..start], &text[end.max(start)..]);
+        if let Err(problems) = check(&mangled) {
+            let lines = mangled.lines().count().max(1) + 1;
+            for problem in &problems {
+                prop_assert!(problem.line >= 1 && problem.line <= lines && problem.column >= 1, "{problem}");
+                prop_assert!(!problem.reason.is_empty() && !problem.remedy.is_empty());
+            }
+            prop_assert!(problems.iter().any(|problem| problem.severity == config::Severity::Error));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What people are shown: what a configuration resolves to, and what another one would change.
+
+use crate::{design, passes};
+
+#[test]
+fn a_configuration_is_explained_workflow_by_workflow() {
+    let text = include_str!("fixtures/everything.toml");
+    let explained = config::explain(&passes(&design())) + "\n---\n" + &config::explain(&passes(text));
+    // The revision follows every word of the fixtures; that it is stable is tested elsewhere.
+    let lines = explained.lines().map(|line| if line.starts_with("revision ") { "revision …" } else { line });
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn the_same_configuration_changes_nothing() {
+    assert_eq!(
+        config::diff(&passes(&design()), &passes(&format!("# moved down\n\n{}", design()))),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_change_is_told_in_sentences() {
+    let changed = design()
+        .replace("500 USD", "400 USD")
+        .replace("residency = [\"eu\"]\n", "max_output_tokens = 500\n")
+        .replace("2.10", "3.10")
+        .replace("\"gpt-4o\" =", "\"gpt-5\" =")
+        .replace("ANTHROPIC_API_KEY", "OPENAI_API_KEY")
+        .replace("class = \"A\"", "class = \"B\"")
+        + "[server]\nlisten = \"127.0.0.1:8000\"\n[models.spare]\nprovider = \"gpu-hall\"\nmodel = \"spare\"\n\
+           [workflows.digest]\ncriticality = \"high\"\n";
+    insta::assert_snapshot!(config::diff(&passes(&design()), &passes(&changed)).join("\n"));
+}
+
+#[test]
+fn what_is_gone_is_told_too() {
+    let kept = "[server]\nlisten = \"127.0.0.1:7400\"\n";
+    insta::assert_snapshot!(config::diff(&passes(&design()), &passes(kept)).join("\n"));
+}
+
+#[test]
+fn a_configuration_of_another_machine_is_compared_without_its_secrets() {
+    let here = passes(include_str!("fixtures/everything.toml"));
+    let text = here.text.replace("/run/secrets/mirror", "/elsewhere").replace("/etc/freehold/ca.pem", "/elsewhere.pem");
+    let there = config::check_elsewhere("running", &text, &crate::made_up_catalog(), crate::NOW).unwrap();
+    let changes = config::diff(&there, &here);
+    assert_eq!(
+        changes,
+        [
+            "server: ca_file changes from /elsewhere.pem to /etc/freehold/ca.pem",
+            "provider `mirror`: credential changes from file `/elsewhere` to file `/run/secrets/mirror`",
+        ]
+    );
+}

@@ -1,0 +1,92 @@
+//! The double entry of an attempt: what a workflow spent, and to which provider it is owed. Every record balances.
+
+use domain::{AttemptEnd, Cost, NanoUsd, Record};
+use serde::{Deserialize, Serialize};
+
+/// One side of a booking.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// Which account, its parts after slashes: `spend/claims-triage/serve`, `payable/anthropic`.
+    pub account: String,
+    /// What it receives; negative where it gives.
+    pub amount: NanoUsd,
+}
+
+/// The entries of one record; their sum is zero.
+///
+/// A priced attempt moves its cost from `payable/PROVIDER` to `spend/WORKFLOW/CAUSE`. One that was in flight when an
+/// instance was killed uses `indeterminate/…` and `payable-at-most/…`, so that bounds never mix with costs; so does the
+/// priced part of one with a missing price, under `unpriced/…`. Nothing consumed, nothing booked.
+pub fn entries(record: &Record) -> Vec<JournalEntry> {
+    let amount = record.cost.booked();
+    if amount == NanoUsd::ZERO {
+        return Vec::new();
+    }
+    let (spend, payable) = match (&record.cost, &record.end) {
+        (Cost::AtMost(_), _) | (_, AttemptEnd::Indeterminate) => ("indeterminate", "payable-at-most"),
+        (Cost::Unpriced { .. }, _) => ("unpriced", "payable"),
+        (Cost::Priced { .. }, _) => ("spend", "payable"),
+    };
+    let intent = &record.intent;
+    // A slash cannot stand in a checked name, so a direct call never passes for a workflow called `direct`.
+    let workflow = intent.workflow.as_ref().map_or("(direct)", |workflow| workflow.as_str());
+    vec![
+        JournalEntry { account: format!("{spend}/{workflow}/{}", intent.cause), amount },
+        JournalEntry { account: format!("{payable}/{}", intent.provider), amount: NanoUsd(amount.0.saturating_neg()) },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::examples;
+    use domain::{Meter, PicoUsd};
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_served_attempt_moves_its_cost_from_the_provider_to_the_workflow() {
+        let entries = entries(&examples::record());
+        assert_eq!(
+            entries,
+            [
+                JournalEntry { account: "spend/claims-triage/serve".into(), amount: NanoUsd(4_500_000) },
+                JournalEntry { account: "payable/anthropic".into(), amount: NanoUsd(-4_500_000) },
+            ]
+        );
+    }
+
+    #[test]
+    fn an_attempt_cut_by_a_kill_is_booked_apart_at_its_bound() {
+        let mut record = examples::record();
+        (record.cost, record.end) = (Cost::AtMost(Some(NanoUsd(9))), AttemptEnd::Indeterminate);
+        record.intent.workflow = None;
+        let accounts: Vec<_> = entries(&record).into_iter().map(|entry| entry.account).collect();
+        assert_eq!(accounts, ["indeterminate/(direct)/serve", "payable-at-most/anthropic"]);
+    }
+
+    #[test]
+    fn nothing_consumed_books_nothing() {
+        let mut record = examples::record();
+        record.cost = Cost::NOTHING;
+        assert!(entries(&record).is_empty());
+    }
+
+    #[test]
+    fn a_missing_price_books_what_could_be_priced_apart() {
+        let mut record = examples::record();
+        let Cost::Priced { lines, .. } = record.cost else { unreachable!("the example is priced") };
+        record.cost = Cost::Unpriced { lines, missing: vec![Meter::OutputAudio] };
+        assert_eq!(entries(&record)[0].account, "unpriced/claims-triage/serve");
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_balances(record in examples::any_record(), price in 0i64..100_000_000) {
+            let mut record = record;
+            if let Cost::Priced { lines, .. } = &mut record.cost {
+                lines.iter_mut().for_each(|line| line.price = PicoUsd(price));
+            }
+            prop_assert_eq!(entries(&record).iter().map(|entry| entry.amount).sum::<NanoUsd>(), NanoUsd::ZERO);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Examples of pricing, bug by bug where a peer had one.
+
+use super::*;
+use proptest::prelude::*;
+
+const AT: UnixMs = UnixMs(1_795_252_724_005);
+
+/// A model with a long-context band, two tiers and a European region.
+fn row() -> PriceRow {
+    let per_million = |usd| PicoUsd::per_million(usd).unwrap();
+    let prices = Prices::NONE
+        .with(Meter::Input, per_million("2.5"))
+        .with(Meter::CacheRead, per_million("0.25"))
+        .with(Meter::Output, per_million("15"));
+    let mut row = PriceRow::new("openai/m@2026-11-12", "openai", "m", prices);
+    row.bands.push(Band {
+        above_input_tokens: 1000,
+        prices: Prices::NONE.with(Meter::Input, per_million("5")).with(Meter::Output, per_million("22.5")),
+    });
+    row.tiers.push(TierPrices {
+        tier: "flex".into(),
+        prices: Prices::NONE.with(Meter::Input, per_million("1.25")).with(Meter::Output, per_million("7.5")),
+        bands: vec![Band {
+            above_input_tokens: 1000,
+            prices: Prices::NONE.with(Meter::Input, per_million("2.5")).with(Meter::Output, per_million("11.25")),
+        }],
+    });
+    row.tiers.push(TierPrices {
+        tier: "priority".into(),
+        prices: Prices::NONE.with(Meter::Input, per_million("4")).with(Meter::Output, per_million("30")),
+        bands: Vec::new(),
+    });
+    row.regions.push(RegionPrices { region: "eu".into(), multiplier_millionths: 1_100_000 });
+    row
+}
+
+fn lines(usage: Usage, served: Served) -> Vec<(Meter, i64, String)> {
+    let Cost::Priced { total, lines } = price(&usage, Some(&row()), &served) else { panic!("priced") };
+    assert_eq!(total, lines.iter().map(|line| line.amount).sum());
+    lines.into_iter().map(|line| (line.meter, line.amount.0, line.price_row)).collect()
+}
+
+fn tier(name: &str) -> Served<'_> {
+    Served { at: AT, tier: Some(name), region: None }
+}
+
+#[test]
+fn each_meter_is_one_line_that_names_its_row() {
+    let usage = Usage::ZERO.with(Meter::Input, 100).with(Meter::CacheRead, 800).with(Meter::Output, 10);
+    let id = "openai/m@2026-11-12".to_owned();
+    assert_eq!(
+        lines(usage, Served::standard(AT)),
+        [(Meter::Input, 250_000, id.clone()), (Meter::CacheRead, 200_000, id.clone()), (Meter::Output, 150_000, id),]
+    );
+}
+
+#[test]
+fn cached_tokens_count_towards_the_context_band() {
+    let usage = Usage::ZERO.with(Meter::Input, 1).with(Meter::CacheRead, 1000).with(Meter::Output, 10);
+    let lines = lines(usage, Served::standard(AT));
+    assert_eq!(lines[0], (Meter::Input, 5000, "openai/m@2026-11-12#above-1000".into()));
+    assert_eq!(lines[1], (Meter::CacheRead, 250_000, "openai/m@2026-11-12".into()), "the band names no cache read");
+    assert_eq!(lines[2], (Meter::Output, 225_000, "openai/m@2026-11-12#above-1000".into()));
+}
+
+#[test]
+fn exactly_at_the_threshold_the_band_does_not_apply() {
+    assert_eq!(lines(Usage::ZERO.with(Meter::Input, 1000), Served::standard(AT))[0].1, 2_500_000);
+    assert_eq!(lines(Usage::ZERO.with(Meter::Input, 1001), Served::standard(AT))[0].1, 5_005_000);
+}
+
+#[test]
+fn the_tier_served_decides_and_has_bands_of_its_own() {
+    let usage = Usage::ZERO.with(Meter::Input, 100);
+    assert_eq!(lines(usage, tier("flex"))[0], (Meter::Input, 125_000, "openai/m@2026-11-12#tier-flex".into()));
+    let long = lines(Usage::ZERO.with(Meter::Input, 2000), tier("flex"));
+    assert_eq!(long[0], (Meter::Input, 5_000_000, "openai/m@2026-11-12#above-1000#tier-flex".into()));
+    assert_eq!(lines(usage, tier("default"))[0].2, "openai/m@2026-11-12");
+}
+
+#[test]
+fn a_tier_without_the_band_takes_the_dearer_price() {
+    let usage = Usage::ZERO.with(Meter::Input, 2000).with(Meter::Output, 1);
+    let lines = lines(usage, tier("priority"));
+    assert_eq!(lines[0], (Meter::Input, 10_000_000, "openai/m@2026-11-12#above-1000".into()));
+    assert_eq!(lines[1], (Meter::Output, 30_000, "openai/m@2026-11-12#tier-priority".into()));
+}
+
+#[test]
+fn an_unknown_tier_rings_the_alarm_at_the_standard_price() {
+    let usage = Usage::ZERO.with(Meter::Input, 100);
+    let Cost::Unpriced { lines, missing } = price(&usage, Some(&row()), &tier("ultrafast")) else { panic!("alarm") };
+    assert_eq!((lines[0].amount, missing), (NanoUsd(250_000), vec![Meter::Input]));
+}
+
+#[test]
+fn a_region_billed_apart_multiplies_the_price() {
+    let served = Served { at: AT, tier: None, region: Some("EU-de") };
+    let lines = lines(Usage::ZERO.with(Meter::Input, 100), served);
+    assert_eq!(lines[0], (Meter::Input, 275_000, "openai/m@2026-11-12#region-eu".into()));
+    assert!(!within("europe", "eu") && within("eu", "eu"));
+}
+
+#[test]
+fn meters_without_a_price_fall_back_or_stay_unpriced() {
+    let usage = Usage::ZERO.with(Meter::Reasoning, 10).with(Meter::CacheWrite1h, 10).with(Meter::InputImage, 10);
+    let amounts: Vec<_> = lines(usage, Served::standard(AT)).into_iter().map(|line| line.1).collect();
+    assert_eq!(amounts, [25_000, 150_000, 25_000]);
+    let audio = Usage::ZERO.with(Meter::Input, 10).with(Meter::InputAudio, 1);
+    let Cost::Unpriced { lines, missing } = price(&audio, Some(&row()), &Served::standard(AT)) else { panic!() };
+    assert_eq!((lines.len(), missing), (1, vec![Meter::InputAudio]));
+}
+
+#[test]
+fn zero_is_a_price_and_no_row_is_none() {
+    let free = PriceRow::new("own/m", "own", "m", Prices::NONE.with(Meter::Input, PicoUsd(0)));
+    let usage = Usage::ZERO.with(Meter::Input, 10);
+    assert_eq!(price(&usage, Some(&free), &Served::standard(AT)).booked(), NanoUsd::ZERO);
+    assert!(
+        matches!(price(&usage, Some(&free), &Served::standard(AT)), Cost::Priced { lines, .. } if lines.len() == 1)
+    );
+    let nothing = Cost::Unpriced { lines: vec![], missing: vec![Meter::Input] };
+    assert_eq!(price(&usage, None, &Served::standard(AT)), nothing);
+    assert_eq!(price(&Usage::ZERO, None, &Served::standard(AT)), Cost::NOTHING);
+}
+
+#[test]
+fn history_is_priced_by_the_row_of_its_day() {
+    let old = PriceRow { to: Some(UnixMs(100)), ..PriceRow::new("p/m@a", "p", "m", Prices::NONE) };
+    let new = PriceRow { from: UnixMs(100), ..PriceRow::new("p/m@b", "p", "m", Prices::NONE) };
+    let book = PriceBook::new(vec![new.clone(), old.clone()]).unwrap();
+    assert_eq!(book.row(UnixMs(99)).unwrap().id, "p/m@a");
+    assert_eq!(book.row(UnixMs(100)).unwrap().id, "p/m@b");
+    let ended = PriceBook::new(vec![old.clone()]).unwrap();
+    assert_eq!(ended.row(UnixMs(100)), None);
+    let twice = PriceRow { to: None, ..old };
+    assert_eq!(PriceBook::new(vec![twice, new]), Err(BadBook::Overlap("p/m@a".into(), "p/m@b".into())));
+}
+
+#[test]
+fn an_absurd_usage_costs_the_largest_amount() {
+    let usage = Usage::ZERO.with(Meter::Input, u64::MAX).with(Meter::Output, u64::MAX);
+    assert_eq!(price(&usage, Some(&row()), &Served::standard(AT)).booked(), NanoUsd::MAX);
+}
+
+#[test]
+fn a_negative_price_is_no_price() {
+    let prices = Prices::NONE.with(Meter::Input, PicoUsd(-1));
+    assert_eq!(PriceBook::new(vec![PriceRow::new("x", "p", "m", prices)]), Err(BadBook::Negative("x".into())));
+}
+
+#[test]
+fn a_multiplier_is_read_exactly() {
+    assert_eq!(multiplier_millionths("1.1"), Ok(1_100_000));
+    assert!(multiplier_millionths("1.0000001").is_err());
+}
+
+/// litellm#9812, #6575: cache creation billed twice, as input and as write; #37407: cached and modal tokens overlapping.
+#[test]
+fn litellm_9812_a_written_token_is_billed_once() {
+    let mut row = row();
+    row.prices.set(Meter::CacheWrite5m, PicoUsd(3_125_000));
+    let usage = Usage::ZERO.with(Meter::Input, 10).with(Meter::CacheWrite5m, 990);
+    assert_eq!(price(&usage, Some(&row), &Served::standard(AT)).booked(), NanoUsd(25_000 + 3_093_750));
+}
+
+/// litellm#11789: a cache read in a stream billed at the full price, seven times too much.
+#[test]
+fn litellm_11789_a_cache_read_costs_its_own_price() {
+    let usage = Usage::ZERO.with(Meter::CacheRead, 1000);
+    assert_eq!(price(&usage, Some(&row()), &Served::standard(AT)).booked(), NanoUsd(250_000));
+}
+
+proptest! {
+    #[test]
+    fn a_priced_cost_is_the_sum_of_its_lines_and_counts_every_unit(
+        counts in proptest::collection::vec(0u64..10_000, Meter::COUNT), flex in any::<bool>(),
+    ) {
+        let mut usage = Usage::ZERO;
+        Meter::ALL.iter().zip(counts).for_each(|(meter, count)| usage.set(*meter, count));
+        let cost = price(&usage, Some(&row()), &Served { at: AT, tier: flex.then_some("flex"), region: None });
+        let (lines, missing) = match &cost {
+            Cost::Priced { lines, .. } => (lines.clone(), Vec::new()),
+            Cost::Unpriced { lines, missing } => (lines.clone(), missing.clone()),
+            Cost::AtMost(_) => unreachable!("pricing never bounds"),
+        };
+        for (meter, units) in usage.counts() {
+            let found: u64 = lines.iter().filter(|line| line.meter == meter).map(|line| line.units).sum();
+            prop_assert_eq!(found, if missing.contains(&meter) { 0 } else { units });
+        }
+        prop_assert_eq!(cost.booked(), lines.iter().map(|line| line.amount).sum());
+    }
+}

@@ -1,0 +1,227 @@
+//! What follows which fault, as data: the route and the gateway obey it, and `docs/failure.md` is written from it.
+
+use std::fmt::{self, Write};
+
+use domain::{Blame, FaultClass};
+
+/// How far the answer had come when the fault happened.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Phase {
+    /// Nothing has been sent to the client. A whole (not streamed) answer is in this phase to its end, because it is
+    /// handed over only when all of it has come.
+    BeforeContent,
+    /// A streamed answer whose first content has been sent to the client.
+    AfterContent,
+}
+
+/// What happens next.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Action {
+    /// The same model again, after a wait; then other models.
+    RetryThenNext,
+    /// The next model or lane.
+    Next,
+    /// The client is told, as an HTTP error in its dialect.
+    Surface,
+    /// The stream ends with an error frame in the client's dialect.
+    EndStream,
+    /// Nobody is there to be told. The upstream is cancelled.
+    Stop,
+}
+
+/// How the model's health takes it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Counted {
+    /// Not at all: it says nothing about the model.
+    No,
+    /// As one failure towards its breaker.
+    Failure,
+    /// With Retry-After, as a rate limit: the model is skipped until then. Without, as one failure.
+    RateLimit,
+    /// As one failure; with Retry-After the model is also skipped until then.
+    FailureAndRateLimit,
+    /// The breaker opens at once.
+    OpensAtOnce,
+}
+
+/// What the attempt's record books.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Booked {
+    /// Nothing: the provider had not begun to work, or says itself that it did not.
+    Nothing,
+    /// Nothing where no answer had begun; otherwise the usage the provider reported, else an estimate marked as one.
+    WhatHadBegun,
+    /// The usage the provider reported, else an estimate marked as one: it may have done the work.
+    ReportedOrEstimated,
+}
+
+/// What follows a fault. After content has reached the client nothing is tried again: what was said cannot be unsaid.
+pub fn after(class: FaultClass, phase: Phase) -> Action {
+    match phase {
+        _ if class == FaultClass::ClientGone => Action::Stop,
+        Phase::AfterContent => Action::EndStream,
+        Phase::BeforeContent if class.retry_same() => Action::RetryThenNext,
+        Phase::BeforeContent if class.try_next() => Action::Next,
+        Phase::BeforeContent => Action::Surface,
+    }
+}
+
+/// How the model's health takes a fault, in either phase.
+pub fn counted(class: FaultClass) -> Counted {
+    match class {
+        class if !class.trips_breaker() => Counted::No,
+        FaultClass::QuotaExhausted => Counted::OpensAtOnce,
+        FaultClass::RateLimited => Counted::RateLimit,
+        FaultClass::Overloaded => Counted::FailureAndRateLimit,
+        _ => Counted::Failure,
+    }
+}
+
+/// What an attempt that ended so books.
+pub fn booked(class: FaultClass, phase: Phase) -> Booked {
+    match (phase, class) {
+        (Phase::AfterContent, _) => Booked::ReportedOrEstimated,
+        // Never sent.
+        (_, FaultClass::Connect | FaultClass::ConnectTimeout | FaultClass::Untranslatable) => Booked::Nothing,
+        // Left while it may have been working.
+        (_, FaultClass::FirstTokenTimeout | FaultClass::TotalTimeout | FaultClass::ClientGone) => {
+            Booked::ReportedOrEstimated
+        }
+        _ => Booked::WhatHadBegun,
+    }
+}
+
+/// The page `docs/failure.md`.
+pub fn page() -> String {
+    let mut page = String::from(PREFACE);
+    for class in FaultClass::ALL {
+        let _ = writeln!(
+            page,
+            "| `{class}` | {} | {} | {} | {} | {} | {} |",
+            Who(class.blame()),
+            after(*class, Phase::BeforeContent),
+            booked(*class, Phase::BeforeContent),
+            after(*class, Phase::AfterContent),
+            booked(*class, Phase::AfterContent),
+            counted(*class),
+        );
+    }
+    page.push_str(NOTES);
+    page
+}
+
+const PREFACE: &str = "\
+# What happens when something fails
+
+<!-- Written from crates/pure/routing/src/truth.rs; a test fails when the two differ. To write it anew:
+     UPDATE_DOCS=1 cargo test -p freehold-routing -->
+
+A call is tried on one model after the other, in lane order, until one answers. What may follow a failed attempt depends
+on the kind of fault and on one question: has any content reached the client?
+
+- **Before first content**: nothing has been sent to the client, not even a status. A streamed answer is in this phase
+  until its first frame with content, an answer that is not streamed until all of it has come.
+- **After first content**: only a streamed answer can be here. Nothing is tried again, on no model: what was said cannot
+  be unsaid. The stream ends with an error frame in the client's dialect, and without the dialect's closing event.
+
+| fault | who has to act | before first content | booked | after first content | booked | the model's breaker |
+|---|---|---|---|---|---|---|
+";
+
+const NOTES: &str = "
+## Reading the table
+
+- **same model, then next**: once more on the same model (`retries_same`, 1 unless set otherwise) after a random wait of
+  at most 200 ms that doubles with each attempt, then the other models. A provider that says it is full (429, 503, 529, or
+  any fault with Retry-After) is left at once for a model that is free now; it is waited for only where there is no other
+  and the wait is at most `max_wait_ms` (2 s). A longer Retry-After rules the model out for this call.
+- **next model**: the next of the lane, then the next lane. At most `max_attempts` (4) in all, none after the call's
+  deadline.
+- **HTTP error**: the client gets the fault's code in its own dialect; endpoints.md has the statuses. It is also what
+  happens in the other rows when nothing is left to try.
+- **error frame**: OpenAI: `data: {\"error\": …}`; Anthropic: `event: error`. Both carry the code, who has to act, whether to
+  retry, and that the part received was billed.
+- **Booked** is what the attempt's record says it cost. Each attempt has its own record, so a call that failed over may
+  have cost more than its answer.
+  - *nothing*: it was never sent.
+  - *what had begun*: nothing where the provider refused it with a status; where an answer had begun, the usage it
+    reported, else an estimate, marked as one.
+  - *reported or estimated*: the provider may have done the work and may bill it.
+- **Breaker**: a model's breaker opens when half of its last 20 attempts failed (of at least 5), or 5 in a row. It stays
+  open for 5 s, then one probe is let through; the probe's success closes it, its failure opens it for twice as long, 60 s
+  at most. A model that closes and soon opens again starts where it left off. Faults of the client never count.
+- **All breakers open**: one call in each open time is sent all the same, to the model that would be probed soonest. The
+  others are refused at once, with Retry-After saying when a probe is due.
+- A client that goes away is not told anything; the attempt upstream is cancelled.
+";
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Action::RetryThenNext => "same model, then next",
+            Action::Next => "next model",
+            Action::Surface => "HTTP error",
+            Action::EndStream => "error frame",
+            Action::Stop => "upstream cancelled",
+        })
+    }
+}
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Counted::No => "not counted",
+            Counted::Failure => "counted",
+            Counted::RateLimit => "with Retry-After: skipped until then, not counted; else counted",
+            Counted::FailureAndRateLimit => "counted; with Retry-After also skipped until then",
+            Counted::OpensAtOnce => "opens at once",
+        })
+    }
+}
+
+impl fmt::Display for Booked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Booked::Nothing => "nothing",
+            Booked::WhatHadBegun => "what had begun",
+            Booked::ReportedOrEstimated => "reported or estimated",
+        })
+    }
+}
+
+/// Who has to act, for people who run Freehold.
+struct Who(Blame);
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Blame::Client => "client",
+            Blame::Us => "us",
+            Blame::Provider => "provider",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_content_nothing_is_tried_again() {
+        for class in FaultClass::ALL {
+            let action = after(*class, Phase::AfterContent);
+            assert!(matches!(action, Action::EndStream | Action::Stop), "{class}: {action}");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a golden file is read, and written where its author asks for it")]
+    fn the_page_says_what_the_table_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/failure.md");
+        if std::env::var("UPDATE_DOCS").is_ok() {
+            std::fs::write(path, page()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(written == page(), "docs/failure.md is not what truth.rs says; UPDATE_DOCS=1 writes it anew");
+    }
+}

@@ -1,0 +1,53 @@
+//! One folder per dialect: how it is read into the canonical form and written from it.
+//!
+//! A dialect is a [`Grammar`] and a row in [`grammar`]. No dialect knows another.
+
+pub mod anthropic;
+pub mod openai_chat;
+
+use domain::Fault;
+
+use crate::canonical::{Answer, Cover, Event, Losses, Request, Target};
+use crate::dialect::Dialect;
+use crate::sse;
+
+/// How a dialect is read and written.
+pub(crate) trait Grammar: Sync {
+    /// Reads a request for an answer.
+    fn read_request<'a>(&self, body: &'a str, losses: &mut Losses) -> Result<Request<'a>, Fault>;
+    /// Writes one for a provider.
+    fn write_request(&self, request: &Request<'_>, to: &Target<'_>, losses: &mut Losses) -> Result<Vec<u8>, Fault>;
+    /// Reads a whole answer.
+    fn read_answer<'a>(&self, body: &'a str, losses: &mut Losses) -> Result<Answer<'a>, Fault>;
+    /// Writes one for a client.
+    fn write_answer(&self, answer: &Answer<'_>, cover: &Cover, losses: &mut Losses) -> Vec<u8>;
+    /// Reads a stream.
+    fn stream_reader(&self) -> Box<dyn ReadStream>;
+    /// Writes one for a client.
+    fn stream_writer(&self, cover: Cover) -> Box<dyn WriteStream>;
+}
+
+/// Reads the events of one stream.
+pub(crate) trait ReadStream: Send {
+    /// Reads one event and hands what it says to `each`, in order. An error event is the inner `Err`.
+    fn read(
+        &mut self,
+        event: &sse::Event<'_>,
+        losses: &mut Losses,
+        each: &mut dyn FnMut(Event<'_>, &mut Losses) -> Result<(), Fault>,
+    ) -> Result<Result<(), Fault>, Fault>;
+}
+
+/// Writes the frames of one stream.
+pub(crate) trait WriteStream: Send {
+    /// Writes what one event comes to, if anything yet.
+    fn write(&mut self, event: &Event<'_>, losses: &mut Losses, out: &mut Vec<u8>) -> Result<(), Fault>;
+}
+
+/// The grammar of a dialect.
+pub(crate) fn grammar(dialect: Dialect) -> &'static dyn Grammar {
+    match dialect {
+        Dialect::OpenAiChat => &openai_chat::OpenAiChat,
+        Dialect::Anthropic => &anthropic::Anthropic,
+    }
+}

@@ -1,0 +1,133 @@
+//! What must hold of every parser whatever it is fed. `cargo xtask prove` feeds these functions mutated fixtures for
+//! minutes; the crate's tests do it for a moment. Each panics when its invariant is broken.
+
+use bytes::Bytes;
+use domain::Fault;
+
+use crate::dialect::{Dialect, Operation};
+use crate::errors;
+use crate::quirks::{QUIRKS, Quirks};
+use crate::reply::{self, ReplyPlan, Seen, StreamRelay};
+use crate::request::{Ask, outgoing};
+use crate::scan::scan as read_head;
+use crate::sse::{Joined, MAX_FRAME_BYTES, Piece, Splitter};
+
+/// A request is refused, or it is JSON, and what is sent instead is JSON too and names the right model.
+pub fn scan(data: &[u8]) {
+    for dialect in Dialect::ALL {
+        let Ok(head) = read_head(*dialect, Operation::Chat, data) else { continue };
+        assert!(serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok(), "what the scan takes is JSON");
+        let body = Bytes::copy_from_slice(data);
+        for quirks in QUIRKS {
+            let ask = Ask { upstream_model: "up", quirks, insert_max_output: Some(9), default_max_output: 9 };
+            let Ok(out) = outgoing(*dialect, Operation::Chat, &body, &head, *dialect, &ask) else { continue };
+            let sent = read_head(*dialect, Operation::Chat, &out.body).expect("what is sent can be read");
+            assert_eq!(sent.model.as_deref(), Some("up"));
+            assert_eq!(sent.max_output, head.max_output.or(Some(9)));
+            assert_eq!(sent.stream, head.stream);
+            let kept: usize = data.len() - out.edits.iter().map(|edit| edit.range.len()).sum::<usize>();
+            assert!(kept <= out.body.len(), "only what is named was changed");
+        }
+    }
+}
+
+/// The pieces of a stream are the stream, wherever it is cut.
+pub fn sse(data: &[u8]) {
+    let cuts = [data.len(), data.len() / 2, data.len() / 3, 1];
+    for cut in cuts.into_iter().filter(|cut| *cut > 0) {
+        let (mut splitter, mut whole, mut joined) = (Splitter::default(), Vec::new(), Joined::default());
+        for chunk in data.chunks(cut) {
+            let fed = splitter.feed(chunk, |piece| {
+                match piece {
+                    Piece::Frame(frame) => {
+                        whole.extend_from_slice(frame);
+                        let _ = joined.read(frame).data;
+                    }
+                    Piece::LateLineFeed => whole.push(b'\n'),
+                }
+                Ok(())
+            });
+            if fed.is_err() {
+                assert!(data.len() > MAX_FRAME_BYTES);
+                return;
+            }
+        }
+        whole.extend(splitter.take_rest());
+        assert!(whole == data, "the pieces are the stream, cut every {cut} bytes");
+    }
+}
+
+/// A stream gives the same answer, the same fault and the same figures wherever it is cut, in bounded memory.
+pub fn reply_stream(data: &[u8]) {
+    for (client, upstream) in pairs() {
+        for quirks in ["generic", "vllm"] {
+            let plan = plan(client, upstream, quirks);
+            let whole = relayed(&plan, data, data.len().max(1));
+            for cut in [1, 7, data.len() / 2] {
+                if cut > 0 {
+                    let cut_up = relayed(&plan, data, cut);
+                    assert!(whole == cut_up, "{client} from {upstream}, cut every {cut} bytes");
+                }
+            }
+        }
+    }
+}
+
+/// A whole answer is refused, or its figures add up; the same dialect gives JSON for JSON.
+pub fn reply_body(data: &[u8]) {
+    for (client, upstream) in pairs() {
+        let Ok((out, seen)) = reply::reply_body(&plan(client, upstream, "generic"), data) else { continue };
+        assert!(serde_json::from_slice::<serde::de::IgnoredAny>(&out).is_ok(), "the client gets JSON");
+        assert!(seen.ended);
+    }
+}
+
+/// Any error answer is some fault with a bounded message, and any fault some answer.
+pub fn upstream_fault(data: &[u8]) {
+    for dialect in Dialect::ALL {
+        for status in [200, 302, 400, 401, 404, 413, 429, 500, 529] {
+            let header = |_: &str| std::str::from_utf8(data).ok().map(str::to_owned);
+            let fault = errors::upstream_fault(*dialect, status, &header, data);
+            assert!(fault.message.chars().count() <= 500 && !fault.message.contains('\n'));
+            let error = errors::client_error(*dialect, &fault, "call", false);
+            assert!((400..600).contains(&error.status));
+            let frame = errors::error_frame(*dialect, &error);
+            assert_eq!(
+                frame.iter().filter(|byte| **byte == b'\n').count(),
+                if *dialect == Dialect::Anthropic { 3 } else { 2 }
+            );
+        }
+        let _ = errors::embedded_fault(*dialect, data);
+    }
+}
+
+fn pairs() -> impl Iterator<Item = (Dialect, Dialect)> {
+    Dialect::ALL.iter().flat_map(|client| Dialect::ALL.iter().map(|upstream| (*client, *upstream)))
+}
+
+fn plan(client: Dialect, upstream: Dialect, quirks: &str) -> ReplyPlan {
+    ReplyPlan {
+        client,
+        upstream,
+        operation: Operation::Chat,
+        asked_model: "claims-triage".into(),
+        include_usage: quirks == "generic",
+        continuous_usage: false,
+        quirks: Quirks::named(quirks).expect("a row of the table"),
+        answer_id: "answer_1".into(),
+        created_unix_s: 1,
+    }
+}
+
+/// Relays `data` in chunks of `cut` bytes. After a fault nothing more is fed, as the gateway does.
+fn relayed(plan: &ReplyPlan, data: &[u8], cut: usize) -> (Vec<u8>, Seen, Result<(), Fault>) {
+    let (mut relay, mut out) = (StreamRelay::new(plan.clone()), Vec::new());
+    for chunk in data.chunks(cut) {
+        if let Err(fault) = relay.feed(chunk, &mut out) {
+            return (out, relay.seen().clone(), Err(fault));
+        }
+        assert!(relay.buffered_bytes() <= data.len() + 64 * 1024, "memory is bounded");
+    }
+    let ended = relay.end(&mut out);
+    (out, relay.seen().clone(), ended)
+}

@@ -1,0 +1,36 @@
+//! The grammars spoken on the wire, without a socket: bytes of a client's request in, bytes for a provider out, and the
+//! same for what comes back, with what was consumed read from it on the way.
+//!
+//! Same dialect on both sides: bytes pass through and only named spans change. Different dialects: `translate`, which
+//! reports everything it gave up.
+//!
+//! Reading order: [`dialect`] and [`quirks`] name what is spoken, [`scan`] reads a request's head in one pass, [`request`]
+//! makes the outgoing body, [`sse`] cuts a stream into frames, [`reply`] relays an answer, [`usage`] reads what it cost,
+//! [`errors`] reads providers' errors and writes ours, [`models`] lists models. [`splice`] and `cursor` are the tools
+//! underneath; [`canonical`], [`dialects`] and [`translate`] cross from one dialect to the other; [`fuzz`] holds the
+//! invariants of every parser.
+
+mod ask;
+pub mod canonical;
+mod cursor;
+pub mod dialect;
+pub mod dialects;
+pub mod errors;
+pub mod fuzz;
+pub mod models;
+pub mod quirks;
+pub mod reply;
+pub mod request;
+pub mod scan;
+mod splice;
+pub mod sse;
+pub mod translate;
+pub mod usage;
+
+pub use dialect::{Dialect, Operation};
+pub use errors::{ClientError, Retry, error_body, error_frame, loss_header, upstream_fault};
+pub use models::{ListedModel, models_body};
+pub use quirks::Quirks;
+pub use reply::{ReplyPlan, Seen, StreamRelay, reply_body};
+pub use request::{Ask, Outgoing, outgoing};
+pub use scan::{BadBody, Features, Head, scan};

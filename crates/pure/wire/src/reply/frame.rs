@@ -1,0 +1,97 @@
+//! What both dialects' readers tell of a frame or a body, and how the changes to it are written.
+
+use std::ops::Range;
+
+use domain::{Fault, FaultClass};
+
+use super::plan::Seen;
+use crate::cursor::Bad;
+
+/// What a whole body told beside what went into [`Seen`].
+#[derive(Default)]
+pub(super) struct Body {
+    pub model: Option<Range<usize>>,
+    pub error: bool,
+}
+
+/// Output received: whether there was any, and its bytes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Output {
+    pub any: bool,
+    pub bytes: u64,
+}
+
+impl Output {
+    /// Text of this length; none is no output.
+    pub fn text(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.any |= bytes > 0;
+    }
+
+    /// Adds what another part held.
+    pub fn add(&mut self, other: Output) {
+        self.bytes += other.bytes;
+        self.any |= other.any;
+    }
+
+    /// Puts down what was received.
+    pub fn tell(self, seen: &mut Seen) {
+        seen.output_bytes += self.bytes;
+        seen.content_started |= self.any;
+    }
+}
+
+/// What is to become of a frame.
+pub(super) enum Verdict {
+    /// It passes, with these spans of its data changed.
+    Pass(Changes),
+    /// The client did not ask for it.
+    Drop,
+    /// It is an error.
+    Fault(Fault),
+}
+
+/// Spans to change in one body or frame.
+#[derive(Default)]
+pub(super) struct Changes {
+    /// The value of `model`, quotes included.
+    pub model: Option<Range<usize>>,
+    /// What is to be left out.
+    pub cut: Option<Range<usize>>,
+}
+
+impl Changes {
+    /// Writes `original` with the changes. `place` says where in it a position of the spans stands.
+    pub fn write(self, original: &[u8], asked_model: &[u8], place: impl Fn(usize) -> usize, out: &mut Vec<u8>) {
+        let model = self.model.map(|span| (span, asked_model));
+        let cut = self.cut.map(|span| (span, &b""[..]));
+        let (first, second) = match (&model, &cut) {
+            (Some((model_span, _)), Some((cut_span, _))) if cut_span.start < model_span.start => (cut, model),
+            _ => (model, cut),
+        };
+        let mut from = 0;
+        for (span, with) in [first, second].into_iter().flatten() {
+            let (start, end) = (place(span.start), place(span.end));
+            out.extend_from_slice(&original[from..start]);
+            out.extend_from_slice(with);
+            from = end;
+        }
+        out.extend_from_slice(&original[from..]);
+    }
+}
+
+pub(super) fn quoted(text: &str) -> Vec<u8> {
+    serde_json::to_vec(text).expect("a string has a JSON form")
+}
+
+pub(super) fn malformed(message: &str) -> Fault {
+    Fault::new(FaultClass::Malformed, message)
+}
+
+pub(super) fn not_json(bad: Bad) -> Fault {
+    malformed(&format!("the answer is not the JSON its dialect promises: {} (at byte {})", bad.what, bad.at))
+}
+
+pub(super) fn unexplained() -> Fault {
+    Fault::new(FaultClass::ServerError, "the provider sent an error that could not be read")
+}

@@ -1,0 +1,15 @@
+//! Relays what a provider answers to the client, and reads on the way what the ledger has to know.
+//!
+//! [`ReplyPlan`] says what the answer is to look like and [`Seen`] what was seen of it; [`StreamRelay`] relays a stream,
+//! [`reply_body`] a whole answer. `openai` and `anthropic` read their dialect in place.
+
+mod anthropic;
+mod body;
+mod frame;
+mod openai;
+mod plan;
+mod stream;
+
+pub use body::reply_body;
+pub use plan::{ReplyPlan, Seen};
+pub use stream::StreamRelay;

@@ -1,0 +1,66 @@
+//! What an answer is to look like, and what has been seen of it.
+
+use domain::{Fault, Loss, NanoUsd, Usage};
+
+use crate::dialect::{Dialect, Operation};
+use crate::quirks::Quirks;
+use crate::usage::Reported;
+
+/// What the answer is to look like, settled before the first byte of it comes.
+#[derive(Clone, Debug)]
+pub struct ReplyPlan {
+    /// What the client speaks.
+    pub client: Dialect,
+    /// What the provider speaks.
+    pub upstream: Dialect,
+    /// What was asked for.
+    pub operation: Operation,
+    /// The name the client asked for; it stands in the answer's `model`.
+    pub asked_model: String,
+    /// Whether the client wants the usage chunk ([`crate::Head::include_usage`]).
+    pub include_usage: bool,
+    /// Whether the client wants usage in every chunk ([`crate::Head::continuous_usage`]).
+    pub continuous_usage: bool,
+    /// How the provider's server departs from its dialect.
+    pub quirks: &'static Quirks,
+    /// The id of a translated answer whose provider gave none.
+    pub answer_id: String,
+    /// The time of a translated answer whose provider gave none, seconds since 1970.
+    pub created_unix_s: i64,
+}
+
+/// What has been seen of an answer so far.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Seen {
+    /// What was consumed, as last reported; a complete partition.
+    pub usage: Option<Usage>,
+    /// Tokens in `usage` that the provider's details did not explain; they stand on the base meter.
+    pub usage_residue: u64,
+    /// Whether content came: until then the call may still fail over.
+    pub content_started: bool,
+    /// Whether the dialect's closing event came, or the whole body did.
+    pub ended: bool,
+    /// Why the model stopped, in the provider's word.
+    pub finish: Option<String>,
+    /// Bytes of text, reasoning and tool arguments received, for estimates.
+    pub output_bytes: u64,
+    /// An error that came inside a stream. Its frame is not passed on: the gateway says it in its own words.
+    pub fault: Option<Fault>,
+    /// What the provider says the call cost.
+    pub provider_cost: Option<NanoUsd>,
+    /// The service tier that served, in the provider's word.
+    pub service_tier: Option<String>,
+    /// The provider's id of the answer.
+    pub provider_request_id: Option<String>,
+    /// What the translation of the answer gave up.
+    pub losses: Vec<Loss>,
+}
+
+impl Seen {
+    /// Takes a usage as reported; it replaces the one before.
+    pub(crate) fn report(&mut self, reported: Reported) {
+        self.usage = Some(reported.usage);
+        self.usage_residue = reported.residue;
+        self.provider_cost = reported.cost.or(self.provider_cost);
+    }
+}

@@ -1,0 +1,203 @@
+//! Relays one streamed answer frame by frame, holding no more of it than the frame that has not ended.
+
+use domain::{Fault, FaultClass};
+
+use super::frame::{Verdict, malformed, not_json, quoted, unexplained};
+use super::plan::{ReplyPlan, Seen};
+use super::{anthropic, openai};
+use crate::dialect::Dialect;
+use crate::errors::embedded_fault;
+use crate::sse::{Event, Joined, Piece, Splitter};
+use crate::translate::StreamTranslator;
+
+/// Relays one streamed answer.
+///
+/// Same dialect: frames pass byte for byte, except the value of `model`, usage the client did not ask for, and an opening
+/// event that an Anthropic stream lost. Other dialect: each event is translated. Comments pass either way; they keep idle connections open.
+///
+/// A frame without content (the role, `message_start`, a ping) does not set [`Seen::content_started`]: what `feed` wrote
+/// until then may be withheld and the call tried elsewhere. An answer may be empty, so what is withheld is due at
+/// [`Seen::ended`] too.
+pub struct StreamRelay {
+    splitter: Splitter,
+    relay: Relay,
+}
+
+impl StreamRelay {
+    /// A relay for one answer.
+    pub fn new(plan: ReplyPlan) -> StreamRelay {
+        let translator = (plan.client != plan.upstream).then(|| StreamTranslator::new(&plan));
+        StreamRelay {
+            splitter: Splitter::default(),
+            relay: Relay {
+                asked_model: quoted(&plan.asked_model),
+                plan,
+                seen: Seen::default(),
+                events: anthropic::Stream::default(),
+                joined: Joined::default(),
+                last_passed: true,
+                translator,
+            },
+        }
+    }
+
+    /// Takes bytes as they arrive and appends to `out` what the client is to be sent.
+    ///
+    /// The fault is [`FaultClass::Malformed`]: a frame that is not what the dialect promises, or longer than
+    /// [`crate::sse::MAX_FRAME_BYTES`]. An error the provider sends as an event is no fault of this call; it stands in
+    /// [`Seen::fault`], and nothing that follows it is passed on.
+    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        let StreamRelay { splitter, relay } = self;
+        splitter.feed(bytes, |piece| relay.piece(piece, out))
+    }
+
+    /// The provider closed the stream. [`FaultClass::Cut`] when no closing event came, or the error that did come.
+    ///
+    /// A frame that was not ended by an empty line is not dispatched, as the standard has it, unless it is the closing one:
+    /// some servers hang up without the last line feed.
+    pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let rest = self.splitter.take_rest();
+        let relay = &mut self.relay;
+        if !rest.is_empty() {
+            let mut last = Vec::new();
+            let read = relay.piece(Piece::Frame(&rest), &mut last);
+            if read.is_ok() && relay.seen.ended {
+                out.append(&mut last);
+            }
+        }
+        if let Some(fault) = &relay.seen.fault {
+            return Err(fault.clone());
+        }
+        if let Some(translator) = &mut relay.translator {
+            translator.end(out, &mut relay.seen)?;
+        }
+        if !relay.seen.ended {
+            return Err(Fault::new(FaultClass::Cut, "the stream ended without its closing event"));
+        }
+        Ok(())
+    }
+
+    /// What has been seen so far.
+    pub fn seen(&self) -> &Seen {
+        &self.relay.seen
+    }
+
+    /// Bytes of memory held for frames: the longest that has not ended, and at most 64 KiB more.
+    pub fn buffered_bytes(&self) -> usize {
+        self.splitter.buffered_bytes() + self.relay.joined.buffered_bytes()
+    }
+}
+
+/// Everything but the splitter, so that both can be borrowed at once.
+struct Relay {
+    plan: ReplyPlan,
+    /// The name the client asked for, as JSON.
+    asked_model: Vec<u8>,
+    seen: Seen,
+    /// What an Anthropic stream told so far.
+    events: anthropic::Stream,
+    joined: Joined,
+    /// Whether the frame before was passed on: a late line feed shares its fate.
+    last_passed: bool,
+    translator: Option<StreamTranslator>,
+}
+
+impl Relay {
+    fn piece(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        if self.seen.fault.is_some() {
+            return Ok(());
+        }
+        match piece {
+            Piece::Frame(frame) => {
+                let written = out.len();
+                let done = match self.translator {
+                    Some(_) => self.translate(frame, out),
+                    None => self.pass(frame, out),
+                };
+                self.last_passed = self.translator.is_none() && out.len() > written;
+                self.joined.release();
+                done
+            }
+            Piece::LateLineFeed => {
+                if self.last_passed {
+                    out.push(b'\n');
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Same dialect: the frame as it is, but for the spans that are ours.
+    fn pass(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        let frame = self.joined.read(raw);
+        if let Some(fault) = error_line(self.plan.upstream, frame.error) {
+            self.seen.fault = Some(fault);
+            return Ok(());
+        }
+        let Some(data) = frame.data.filter(|data| !data.trim_ascii().is_empty()) else {
+            out.extend_from_slice(raw);
+            return Ok(());
+        };
+        let verdict = match self.plan.upstream {
+            Dialect::OpenAiChat if data.trim_ascii() == b"[DONE]" => {
+                self.seen.ended = true;
+                out.extend_from_slice(raw);
+                return Ok(());
+            }
+            _ if std::str::from_utf8(data).is_err() => return Err(malformed("an event of the stream is not UTF-8")),
+            Dialect::OpenAiChat if frame.name == "error" => Verdict::Fault(named_error(data)),
+            Dialect::OpenAiChat => openai::chunk(data, &self.plan, &mut self.seen).map_err(not_json)?,
+            Dialect::Anthropic => anthropic::event(data, &mut self.seen, &mut self.events).map_err(not_json)?,
+        };
+        match verdict {
+            Verdict::Pass(changes) => {
+                if std::mem::take(&mut self.events.lacks_opening) {
+                    out.extend(anthropic::opening(&self.plan.answer_id, &self.plan.asked_model));
+                }
+                changes.write(raw, &self.asked_model, |position| self.joined.in_frame(position), out);
+            }
+            Verdict::Drop => {}
+            Verdict::Fault(fault) => self.seen.fault = Some(fault),
+        }
+        Ok(())
+    }
+
+    /// Other dialect: the event goes through the translator; a comment stays one.
+    fn translate(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        let Some(translator) = &mut self.translator else { return Ok(()) };
+        let frame = self.joined.read(raw);
+        if let Some(fault) = error_line(self.plan.upstream, frame.error) {
+            self.seen.fault = Some(fault);
+            return Ok(());
+        }
+        let Some(data) = frame.data.filter(|data| !data.trim_ascii().is_empty()) else {
+            if raw.starts_with(b":") {
+                out.extend_from_slice(b":\n\n");
+            }
+            return Ok(());
+        };
+        if std::str::from_utf8(data).is_err() {
+            return Err(malformed("an event of the stream is not UTF-8"));
+        }
+        if self.plan.upstream == Dialect::OpenAiChat && frame.name == "error" {
+            self.seen.fault = Some(named_error(data));
+            return Ok(());
+        }
+        translator.event(&Event { name: frame.name, data }, out, &mut self.seen)
+    }
+}
+
+/// Older llama.cpp servers put an error under a field `error:` of its own.
+fn error_line(upstream: Dialect, error: Option<&[u8]>) -> Option<Fault> {
+    let error = error.filter(|_| upstream == Dialect::OpenAiChat)?;
+    Some(wrapped_error(error))
+}
+
+/// An event of the name `error`: the error stands in its data, wrapped or bare.
+fn named_error(data: &[u8]) -> Fault {
+    embedded_fault(Dialect::OpenAiChat, data).unwrap_or_else(|| wrapped_error(data))
+}
+
+fn wrapped_error(error: &[u8]) -> Fault {
+    embedded_fault(Dialect::OpenAiChat, &[b"{\"error\":", error, b"}"].concat()).unwrap_or_else(unexplained)
+}

@@ -1,0 +1,312 @@
+//! Makes the body a provider is sent: by splicing named spans where it speaks the client's dialect, by translating where
+//! it does not.
+
+use bytes::Bytes;
+use domain::{Fault, FaultClass, Loss, LossKind};
+
+pub use crate::ask::Ask;
+use crate::dialect::{Dialect, Operation};
+use crate::quirks::{MaxTokensField, Quirks, StreamUsage};
+use crate::scan::Head;
+pub use crate::splice::Edit;
+use crate::splice::Splice;
+use crate::translate;
+
+/// What is to be sent.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Appended to the provider's base URL, which ends in `/v1`.
+    pub path: &'static str,
+    /// The body.
+    pub body: Bytes,
+    /// Same dialect: every span of the client's body that was changed, in order. Empty for a translation.
+    pub edits: Vec<Edit>,
+    /// What the provider will not be told.
+    pub losses: Vec<Loss>,
+    /// Whether the answer will be a stream.
+    pub stream: bool,
+}
+
+/// Makes the body for a provider that speaks `upstream` from a body in `client`, whose head is `head`.
+///
+/// The fault is [`FaultClass::Untranslatable`] when the provider's dialect cannot say it; another model may.
+pub fn outgoing(
+    client: Dialect,
+    operation: Operation,
+    body: &Bytes,
+    head: &Head,
+    upstream: Dialect,
+    ask: &Ask<'_>,
+) -> Result<Outgoing, Fault> {
+    let path = operation
+        .path(upstream)
+        .ok_or_else(|| Fault::new(FaultClass::Untranslatable, format!("{upstream} has no {operation}")))?;
+    let stream = head.stream && operation == Operation::Chat;
+    if client == upstream {
+        let (body, edits, losses) = spliced(client, operation, body, head, ask)?;
+        return Ok(Outgoing { path, body, edits, losses, stream });
+    }
+    let (body, losses) = translate::request(client, upstream, operation, body, ask)?;
+    Ok(Outgoing { path, body: Bytes::from(body), edits: Vec::new(), losses, stream })
+}
+
+type Spliced = (Bytes, Vec<Edit>, Vec<Loss>);
+
+/// The client's own bytes, with the named spans changed.
+fn spliced(dialect: Dialect, operation: Operation, body: &Bytes, head: &Head, ask: &Ask<'_>) -> Result<Spliced, Fault> {
+    let mut splice = Splice::new(body);
+    let mut losses = Vec::new();
+    if head.model.as_deref() != Some(ask.upstream_model) {
+        splice.replace("model", head.spans.model.clone(), json_string(ask.upstream_model));
+    }
+    if operation == Operation::Chat {
+        if dialect == Dialect::OpenAiChat {
+            if head.n > 1 && !ask.quirks.n {
+                let message = format!("{} answers with one choice; `n` is {}", ask.quirks.name, head.n);
+                return Err(Fault::new(FaultClass::Untranslatable, message));
+            }
+            without_unknown_fields(&mut splice, &mut losses, body, head, ask.quirks);
+            with_known_roles(&mut splice, head, ask.quirks);
+            with_stream_usage(&mut splice, head, ask.quirks);
+        }
+        with_cap(&mut splice, dialect, head, ask);
+    }
+    match splice.apply() {
+        Some((changed, edits)) => Ok((Bytes::from(changed), edits, losses)),
+        None => Ok((body.clone(), Vec::new(), losses)),
+    }
+}
+
+/// Cuts fields the server would refuse, and says so.
+fn without_unknown_fields(splice: &mut Splice<'_>, losses: &mut Vec<Loss>, body: &[u8], head: &Head, quirks: &Quirks) {
+    let mut cut = 0;
+    for (name, span) in &head.spans.optional {
+        let known = match *name {
+            "seed" => quirks.seed,
+            "parallel_tool_calls" => quirks.parallel_tool_calls,
+            _ => quirks.logprobs,
+        };
+        if known {
+            continue;
+        }
+        splice.replace(name, span.removal(body, cut), &b""[..]);
+        cut += 1;
+        // Leaving out what says nothing loses nothing.
+        if !matches!(&body[span.value.clone()], b"null" | b"false") {
+            losses.push(Loss {
+                pointer: format!("/{name}"),
+                kind: LossKind::Dropped,
+                reason: format!("servers of the kind {} do not know `{name}`", quirks.name),
+            });
+        }
+    }
+}
+
+/// `developer` is `system` to servers that came before it.
+fn with_known_roles(splice: &mut Splice<'_>, head: &Head, quirks: &Quirks) {
+    if !quirks.developer_role {
+        for role in &head.spans.developer_roles {
+            splice.replace("role", role.clone(), &b"\"system\""[..]);
+        }
+    }
+}
+
+/// Makes a stream report its usage, whatever the client asked: the ledger needs it.
+fn with_stream_usage(splice: &mut Splice<'_>, head: &Head, quirks: &Quirks) {
+    const NAME: &str = "stream_options";
+    let whole: &[u8] = match quirks.stream_usage {
+        _ if !head.stream => return,
+        StreamUsage::None => return,
+        StreamUsage::IncludeUsage => br#"{"include_usage":true}"#,
+        StreamUsage::Continuous => br#"{"include_usage":true,"continuous_usage_stats":true}"#,
+    };
+    let options = match &head.spans.stream_options {
+        Some(options) if options.is_object && options.has_members => options,
+        Some(options) => return splice.replace(NAME, options.value.clone(), whole),
+        None => {
+            let at = head.spans.open;
+            return splice.replace(NAME, at..at, [&br#""stream_options":"#[..], whole, b","].concat());
+        }
+    };
+    let inside = options.value.start + 1;
+    let wanted = [
+        (&options.include_usage, &br#""include_usage":true,"#[..], true),
+        (
+            &options.continuous_usage,
+            br#""continuous_usage_stats":true,"#,
+            quirks.stream_usage == StreamUsage::Continuous,
+        ),
+    ];
+    for (written, inserted, _) in wanted.into_iter().filter(|(_, _, needed)| *needed) {
+        match written {
+            Some(value) => splice.replace(NAME, value.clone(), &b"true"[..]),
+            None => splice.replace(NAME, inside..inside, inserted),
+        }
+    }
+}
+
+/// Puts the cap on output tokens under the name the server knows, and one of ours where the client named none.
+fn with_cap(splice: &mut Splice<'_>, dialect: Dialect, head: &Head, ask: &Ask<'_>) {
+    let spans = &head.spans;
+    let field = match dialect {
+        Dialect::OpenAiChat => ask.quirks.cap_field(),
+        Dialect::Anthropic => "max_tokens",
+    };
+    let (older, newer) = (&spans.max_tokens, &spans.max_completion_tokens);
+    if dialect == Dialect::OpenAiChat {
+        // Where both stand, renaming one would write a field twice: the server has to say what it thinks of them.
+        match (ask.quirks.max_tokens_field, older, newer) {
+            (MaxTokensField::MaxCompletionTokens, Some(cap), None) => {
+                splice.replace("max_tokens", cap.key.clone(), &br#""max_completion_tokens""#[..]);
+            }
+            (MaxTokensField::MaxTokens, None, Some(cap)) => {
+                splice.replace("max_completion_tokens", cap.key.clone(), &br#""max_tokens""#[..]);
+            }
+            _ => {}
+        }
+    }
+    if head.max_output.is_some() {
+        return;
+    }
+    let required = (dialect == Dialect::Anthropic).then_some(ask.default_max_output);
+    let Some(cap) = ask.insert_max_output.or(required) else { return };
+    // A cap of null is none: ours takes its place, or the field would stand twice.
+    let written =
+        if field == "max_tokens" { older.as_ref().or(newer.as_ref()) } else { newer.as_ref().or(older.as_ref()) };
+    match written {
+        Some(null) => splice.replace(field, null.value.clone(), cap.to_string().into_bytes()),
+        None => splice.replace(field, spans.open..spans.open, format!("\"{field}\":{cap},").into_bytes()),
+    }
+}
+
+fn json_string(text: &str) -> Vec<u8> {
+    serde_json::to_vec(text).expect("a string has a JSON form")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::scan;
+
+    fn sent(dialect: Dialect, quirks: &str, cap: Option<u64>, body: &str) -> Result<(String, Outgoing), Fault> {
+        let head = scan(dialect, Operation::Chat, body.as_bytes()).unwrap();
+        let ask = Ask {
+            upstream_model: "up",
+            quirks: Quirks::named(quirks).unwrap(),
+            insert_max_output: cap,
+            default_max_output: 4096,
+        };
+        let out = outgoing(dialect, Operation::Chat, &Bytes::copy_from_slice(body.as_bytes()), &head, dialect, &ask)?;
+        Ok((String::from_utf8(out.body.to_vec()).unwrap(), out))
+    }
+
+    fn openai(quirks: &str, body: &str) -> String {
+        sent(Dialect::OpenAiChat, quirks, None, body).unwrap().0
+    }
+
+    #[test]
+    fn only_the_model_changes_in_a_plain_request() {
+        let (body, out) =
+            sent(Dialect::OpenAiChat, "generic", None, "{ \"model\" : \"a\",\n\"x\":1e400, \"messages\":[]}").unwrap();
+        assert_eq!(body, "{ \"model\" : \"up\",\n\"x\":1e400, \"messages\":[]}");
+        assert_eq!(out.edits, [Edit { name: "model", range: 12..15, written: 4 }]);
+        assert_eq!(out.path, "/chat/completions");
+    }
+
+    #[test]
+    fn a_stream_is_made_to_report_its_usage() {
+        let whole = openai("generic", r#"{"model":"a","messages":[],"stream":true}"#);
+        assert_eq!(whole, r#"{"stream_options":{"include_usage":true},"model":"up","messages":[],"stream":true}"#);
+        let body =
+            |options: &str| format!(r#"{{"model":"up","messages":[],"stream":true,"stream_options":{options}}}"#);
+        for (options, generic, vllm) in [
+            ("null", r#"{"include_usage":true}"#, r#"{"include_usage":true,"continuous_usage_stats":true}"#),
+            ("{ }", r#"{"include_usage":true}"#, r#"{"include_usage":true,"continuous_usage_stats":true}"#),
+            (
+                r#"{"include_usage":false}"#,
+                r#"{"include_usage":true}"#,
+                r#"{"continuous_usage_stats":true,"include_usage":true}"#,
+            ),
+            (
+                r#"{ "x":1}"#,
+                r#"{"include_usage":true, "x":1}"#,
+                r#"{"include_usage":true,"continuous_usage_stats":true, "x":1}"#,
+            ),
+        ] {
+            assert_eq!(openai("generic", &body(options)), body(generic));
+            assert_eq!(openai("vllm", &body(options)), body(vllm));
+            assert_eq!(openai("mistral", &body(options)), body(options));
+        }
+    }
+
+    #[test]
+    fn the_cap_goes_where_the_server_looks_for_it() {
+        let old = r#"{"model":"up","messages":[],"max_tokens":5}"#;
+        let new = r#"{"model":"up","messages":[],"max_completion_tokens":5}"#;
+        assert_eq!((openai("openai", old).as_str(), openai("openai", new).as_str()), (new, new));
+        assert_eq!((openai("ollama", old).as_str(), openai("ollama", new).as_str()), (old, old));
+        assert_eq!((openai("vllm", old).as_str(), openai("vllm", new).as_str()), (old, new));
+    }
+
+    #[test]
+    fn a_cap_of_ours_is_written_only_where_the_client_named_none() {
+        let capped = |quirks, body| sent(Dialect::OpenAiChat, quirks, Some(9), body).unwrap().0;
+        assert_eq!(capped("vllm", r#"{"model":"up","messages":[]}"#), r#"{"max_tokens":9,"model":"up","messages":[]}"#);
+        assert_eq!(
+            capped("openai", r#"{"model":"up","messages":[],"max_tokens":null}"#),
+            r#"{"model":"up","messages":[],"max_completion_tokens":9}"#
+        );
+        assert_eq!(
+            capped("vllm", r#"{"model":"up","messages":[],"max_tokens":2}"#),
+            r#"{"model":"up","messages":[],"max_tokens":2}"#
+        );
+    }
+
+    #[test]
+    fn anthropic_gets_the_cap_it_requires() {
+        let (body, out) = sent(Dialect::Anthropic, "generic", None, r#"{"model":"up","messages":[]}"#).unwrap();
+        assert_eq!(body, r#"{"max_tokens":4096,"model":"up","messages":[]}"#);
+        assert_eq!((out.path, out.edits[0].name), ("/messages", "max_tokens"));
+    }
+
+    #[test]
+    fn fields_a_server_does_not_know_are_left_out_and_told() {
+        let (body, out) = sent(
+            Dialect::OpenAiChat,
+            "deepseek",
+            None,
+            r#"{"seed":7,"parallel_tool_calls":false,"model":"up","messages":[{"role":"developer","content":"x"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(body, r#"{"model":"up","messages":[{"role":"system","content":"x"}]}"#);
+        assert_eq!(out.losses.iter().map(|loss| loss.pointer.as_str()).collect::<Vec<_>>(), ["/seed"]);
+        assert_eq!(out.edits.iter().map(|edit| edit.name).collect::<Vec<_>>(), ["seed", "parallel_tool_calls", "role"]);
+    }
+
+    #[test]
+    fn more_choices_than_the_server_gives_must_go_elsewhere() {
+        let fault = sent(Dialect::OpenAiChat, "groq", None, r#"{"model":"up","messages":[],"n":2}"#).unwrap_err();
+        assert_eq!(fault.class, FaultClass::Untranslatable);
+    }
+
+    #[test]
+    fn an_operation_the_dialect_lacks_must_go_elsewhere() {
+        let body = Bytes::from_static(br#"{"model":"a","input":"x"}"#);
+        let head = scan(Dialect::OpenAiChat, Operation::Embeddings, &body).unwrap();
+        let ask =
+            Ask { upstream_model: "up", quirks: &Quirks::GENERIC, insert_max_output: None, default_max_output: 1 };
+        let fault =
+            outgoing(Dialect::OpenAiChat, Operation::Embeddings, &body, &head, Dialect::Anthropic, &ask).unwrap_err();
+        assert_eq!(fault.class, FaultClass::Untranslatable);
+    }
+
+    #[test]
+    fn a_request_that_needs_no_change_is_the_same_buffer() {
+        let body = Bytes::from_static(br#"{"model":"up","messages":[]}"#);
+        let head = scan(Dialect::OpenAiChat, Operation::Chat, &body).unwrap();
+        let ask =
+            Ask { upstream_model: "up", quirks: &Quirks::GENERIC, insert_max_output: None, default_max_output: 1 };
+        let out = outgoing(Dialect::OpenAiChat, Operation::Chat, &body, &head, Dialect::OpenAiChat, &ask).unwrap();
+        assert_eq!(out.body.as_ptr(), body.as_ptr());
+    }
+}

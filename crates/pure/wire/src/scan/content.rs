@@ -1,0 +1,167 @@
+//! Walks messages: tells text from images, documents and audio, whose bytes say nothing of the tokens they cost.
+
+use std::ops::Range;
+
+use crate::cursor::{Bad, Cursor, Text};
+use crate::dialect::Dialect;
+
+/// Input tokens allowed for one image, whatever its size. OpenAI's image page (vision guide, "Calculating costs") charges
+/// gpt-4o-mini 2 833 tokens and 5 667 more for each of up to eight tiles, the largest published; that is 48 169.
+pub const IMAGE_UPPER_TOKENS: u64 = 50_000;
+
+/// Input tokens allowed for one document or video whose text we cannot see: the context of today's common models. Ours.
+pub const DOCUMENT_UPPER_TOKENS: u64 = 200_000;
+
+/// Base64 bytes of audio that cannot carry more than one token: ten tokens a second at 8 kbit/s are 100 bytes each.
+const AUDIO_BYTES_PER_TOKEN: u64 = 100;
+
+/// What messages hold, so far as it matters before they are sent.
+pub(super) struct Content {
+    dialect: Dialect,
+    /// An image stands in them.
+    pub images: bool,
+    /// A document or a video does.
+    pub documents: bool,
+    /// Audio does.
+    pub audio: bool,
+    /// Bytes of the body that are no text.
+    pub binary_bytes: u64,
+    /// Tokens allowed for them.
+    pub binary_tokens: u64,
+    /// Values `"developer"` of a message's `role`.
+    pub developer_roles: Vec<Range<usize>>,
+}
+
+impl Content {
+    /// Nothing walked yet.
+    pub fn new(dialect: Dialect) -> Content {
+        Content {
+            dialect,
+            images: false,
+            documents: false,
+            audio: false,
+            binary_bytes: 0,
+            binary_tokens: 0,
+            developer_roles: Vec::new(),
+        }
+    }
+
+    /// Messages, or what stands in a message's `content`: text, or blocks that may hold images and documents.
+    pub fn walk(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        match cursor.peek() {
+            Some(b'[') => cursor.array(|cursor| self.walk(cursor)).map(drop),
+            Some(b'{') => self.block(cursor),
+            _ => cursor.skip(),
+        }
+    }
+
+    /// A message or a block of one. Only `content` is looked into further: what a tool is called with is text to the model,
+    /// whatever it looks like.
+    fn block(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        let (mut kind, mut source) = (0..0, None);
+        cursor.object(|cursor, member| {
+            match &*member.key.name(cursor.bytes()) {
+                b"content" => return self.walk(cursor),
+                b"type" => {
+                    if let Some(text) = cursor.string_or_skip()? {
+                        kind = text.span;
+                    }
+                }
+                b"role" if self.dialect == Dialect::OpenAiChat => {
+                    if let Some(role) = cursor.string_or_skip()?
+                        && &*role.name(cursor.bytes()) == b"developer"
+                    {
+                        self.developer_roles.push(role.quoted());
+                    }
+                }
+                b"image_url" => {
+                    self.binary(cursor, b"url")?;
+                    self.images = true;
+                    self.binary_tokens += IMAGE_UPPER_TOKENS;
+                }
+                b"file" | b"video_url" => {
+                    self.binary(cursor, b"file_data")?;
+                    self.documents = true;
+                    self.binary_tokens += DOCUMENT_UPPER_TOKENS;
+                }
+                b"input_audio" | b"audio_url" => {
+                    let before = self.binary_bytes;
+                    self.binary(cursor, b"data")?;
+                    self.audio = true;
+                    let bytes = self.binary_bytes - before;
+                    // Audio named by an address may be of any length.
+                    self.binary_tokens +=
+                        if bytes > 0 { bytes / AUDIO_BYTES_PER_TOKEN + 1 } else { DOCUMENT_UPPER_TOKENS };
+                }
+                b"source" if cursor.peek() == Some(b'{') => source = Some(self.source(cursor)?),
+                _ => return cursor.skip(),
+            }
+            Ok(())
+        })?;
+        match source {
+            None => {}
+            Some(_) if &cursor.bytes()[kind.clone()] == b"image" => {
+                self.images = true;
+                self.binary_tokens += IMAGE_UPPER_TOKENS;
+            }
+            Some(visible) => {
+                self.documents = true;
+                if !visible {
+                    self.binary_tokens += DOCUMENT_UPPER_TOKENS;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An OpenAI part: a data URL, alone or under one of the keys that hold one, is not text.
+    fn binary(&mut self, cursor: &mut Cursor<'_>, holder: &[u8]) -> Result<(), Bad> {
+        if cursor.peek() != Some(b'{') {
+            if let Some(text) = cursor.string_or_skip()? {
+                self.not_text(cursor, &text, true);
+            }
+            return Ok(());
+        }
+        cursor.object(|cursor, member| {
+            let name = member.key.name(cursor.bytes());
+            let holds = *name == *holder || &*name == b"url";
+            if let (Some(text), true) = (cursor.string_or_skip()?, holds) {
+                self.not_text(cursor, &text, &*name == b"url");
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// An Anthropic source. Returns whether all of it is visible text.
+    fn source(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Bad> {
+        let (mut kind, mut data) = (0..0, None);
+        cursor.object(|cursor, member| {
+            match &*member.key.name(cursor.bytes()) {
+                b"type" => {
+                    if let Some(text) = cursor.string_or_skip()? {
+                        kind = text.span;
+                    }
+                }
+                b"data" => data = cursor.string_or_skip()?,
+                b"content" => return self.walk(cursor),
+                _ => return cursor.skip(),
+            }
+            Ok(())
+        })?;
+        let bytes = cursor.bytes();
+        if let (b"base64", Some(text)) = (&bytes[kind.clone()], &data) {
+            self.not_text(cursor, text, false);
+        }
+        Ok(matches!(&bytes[kind], b"text" | b"content"))
+    }
+
+    /// Takes a string out of what counts as text; with `only_data_url`, only when it carries its content in itself.
+    fn not_text(&mut self, cursor: &mut Cursor<'_>, text: &Text, only_data_url: bool) {
+        let raw = &cursor.bytes()[text.span.clone()];
+        if !only_data_url || raw.starts_with(b"data:") {
+            self.binary_bytes += raw.len() as u64;
+            cursor.text_bytes -= text.decoded_len as u64;
+        }
+    }
+}

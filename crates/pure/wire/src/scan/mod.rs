@@ -1,0 +1,588 @@
+//! Reads the head of a request in one validating pass over borrowed bytes: which model, streamed or not, how large.
+
+mod content;
+
+pub use content::{DOCUMENT_UPPER_TOKENS, IMAGE_UPPER_TOKENS};
+
+use std::ops::Range;
+
+use self::content::Content;
+use crate::cursor::{Bad, Cursor, Member};
+use crate::dialect::{Dialect, Operation};
+use crate::splice::MemberSpan;
+
+/// Input tokens allowed for what a server's own template adds around any prompt. Ours, generous.
+const TEMPLATE_UPPER_TOKENS: u64 = 256;
+
+/// Input tokens allowed for the instructions a provider adds when tools are offered. Ours, several times what Anthropic
+/// publishes ("Tool use system prompt token count": under 600).
+const TOOLS_UPPER_TOKENS: u64 = 2_048;
+
+/// What the gateway has to know of a request before it may send it anywhere.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// The name in `model`, as the client wrote it (escapes resolved). A scanned head always has one.
+    pub model: Option<String>,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Whether the client asked for the usage chunk (`stream_options.include_usage`). Always true for Anthropic, whose
+    /// streams carry usage by themselves.
+    pub include_usage: bool,
+    /// Whether the client asked for the usage so far in every chunk (`stream_options.continuous_usage_stats`).
+    pub continuous_usage: bool,
+    /// The cap on output tokens the client named, if it named one; the larger where it named two.
+    pub max_output: Option<u64>,
+    /// How many answers are asked for, at least 1.
+    pub n: u32,
+    /// Bytes of prompt text (escapes resolved, keys included; images, documents and audio not): what tokens are estimated
+    /// from.
+    pub prompt_bytes: u64,
+    /// A number of input tokens the provider will not count above: a token is at least a byte, and what is no text has a
+    /// fixed allowance. What a provider's own server-side tools fetch is not in it.
+    pub input_upper_tokens: u64,
+    /// What the request makes use of.
+    pub features: Features,
+    pub(crate) spans: Spans,
+}
+
+/// What a request makes use of, so that a model that lacks it can be passed over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Features {
+    /// Tools or functions are offered.
+    pub tools: bool,
+    /// A message carries an image.
+    pub images: bool,
+    /// A message carries a document or a video.
+    pub documents: bool,
+    /// A message carries audio, or audio is asked for.
+    pub audio: bool,
+    /// The answer is to be JSON or to follow a schema.
+    pub structured: bool,
+    /// Reasoning is asked for.
+    pub reasoning: bool,
+    /// Token probabilities are asked for.
+    pub logprobs: bool,
+}
+
+/// Why a body was refused before anything was sent.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{message} (at byte {offset} of the body)")]
+pub struct BadBody {
+    /// What is wrong, and what to write instead.
+    pub message: String,
+    /// Byte offset into the body.
+    pub offset: usize,
+    /// The top-level field concerned, if one is.
+    pub param: Option<&'static str>,
+}
+
+/// Where the things stand that may have to change.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Spans {
+    /// Just past the opening brace.
+    pub open: usize,
+    /// The value of `model`, quotes included.
+    pub model: Range<usize>,
+    /// The value of `stream_options`.
+    pub stream_options: Option<StreamOptions>,
+    /// The caps on output tokens, by name.
+    pub max_tokens: Option<Cap>,
+    pub max_completion_tokens: Option<Cap>,
+    /// Members that some servers do not know, in order of place.
+    pub optional: Vec<(&'static str, MemberSpan)>,
+    /// Values `"developer"` of a message's `role`.
+    pub developer_roles: Vec<Range<usize>>,
+}
+
+/// A cap on output tokens, which may be null.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Cap {
+    /// The key, quotes included.
+    pub key: Range<usize>,
+    /// The value.
+    pub value: Range<usize>,
+}
+
+/// The value of `stream_options`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct StreamOptions {
+    /// The value, braces included.
+    pub value: Range<usize>,
+    /// Whether it is an object; `null` otherwise.
+    pub is_object: bool,
+    /// Whether it has members.
+    pub has_members: bool,
+    /// The values of its two members.
+    pub include_usage: Option<Range<usize>>,
+    pub continuous_usage: Option<Range<usize>>,
+}
+
+/// Reads the head of `body`, and checks on the way that all of it is JSON: no provider is sent what it would read otherwise
+/// than we did.
+pub fn scan(dialect: Dialect, operation: Operation, body: &[u8]) -> Result<Head, BadBody> {
+    if let Err(error) = std::str::from_utf8(body) {
+        return Err(BadBody { message: "the body is not UTF-8".into(), offset: error.valid_up_to(), param: None });
+    }
+    let mut cursor = Cursor::new(body);
+    if cursor.peek() != Some(b'{') {
+        return Err(BadBody {
+            message: "the body must be a JSON object".into(),
+            offset: cursor.position(),
+            param: None,
+        });
+    }
+    let mut scanner = Scanner::new(dialect, cursor.position() + 1);
+    let read = cursor.object(|cursor, member| scanner.member(cursor, member)).and_then(|_| {
+        scanner.at_field = None;
+        cursor.finish()
+    });
+    if let Err(bad) = read {
+        return Err(BadBody { message: scanner.complaint(bad), offset: bad.at, param: scanner.at_field });
+    }
+    scanner.head(operation, body.len())
+}
+
+/// Fields that are read, and so may stand only once: of two, we and the provider might each believe another.
+const FIELDS: [&str; 19] = [
+    "model",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "n",
+    "messages",
+    "input",
+    "system",
+    "tools",
+    "functions",
+    "response_format",
+    "output_config",
+    "output_format",
+    "reasoning_effort",
+    "reasoning",
+    "thinking",
+    "logprobs",
+    "audio",
+];
+
+/// Fields that some servers do not know and that may then be left out.
+const OPTIONAL: [&str; 4] = ["seed", "logprobs", "top_logprobs", "parallel_tool_calls"];
+
+const NOT_ONCE: &str = "the field stands twice; write it once";
+
+struct Scanner {
+    spans: Spans,
+    model: Option<String>,
+    stream: bool,
+    include_usage: bool,
+    continuous_usage: bool,
+    max_output: Option<u64>,
+    n: u32,
+    prompt_bytes: u64,
+    features: Features,
+    content: Content,
+    /// One bit for each of [`FIELDS`] met.
+    met: u32,
+    /// The field being read.
+    at_field: Option<&'static str>,
+}
+
+impl Scanner {
+    fn new(dialect: Dialect, open: usize) -> Scanner {
+        Scanner {
+            spans: Spans { open, ..Spans::default() },
+            model: None,
+            stream: false,
+            include_usage: dialect == Dialect::Anthropic,
+            continuous_usage: false,
+            max_output: None,
+            n: 1,
+            prompt_bytes: 0,
+            features: Features::default(),
+            content: Content::new(dialect),
+            met: 0,
+            at_field: None,
+        }
+    }
+
+    /// One top-level member.
+    fn member(&mut self, cursor: &mut Cursor<'_>, member: &Member) -> Result<(), Bad> {
+        let name = member.key.name(cursor.bytes());
+        self.at_field = None;
+        if let Some(index) = FIELDS.iter().position(|field| field.as_bytes() == &*name) {
+            self.at_field = Some(FIELDS[index]);
+            if self.met >> index & 1 == 1 {
+                return Err(Bad { what: NOT_ONCE, at: member.key.span.start });
+            }
+            self.met |= 1 << index;
+        }
+        let before = cursor.text_bytes;
+        match &*name {
+            b"model" => self.model(cursor)?,
+            b"stream" => self.stream = flag(cursor, "`stream` must be true or false")?,
+            b"stream_options" => self.stream_options(cursor)?,
+            b"max_tokens" => self.spans.max_tokens = Some(self.cap(cursor, member)?),
+            b"max_completion_tokens" => self.spans.max_completion_tokens = Some(self.cap(cursor, member)?),
+            b"n" => {
+                let (count, _) = whole_number(cursor, "`n` must be a whole number of at least 1")?;
+                self.n = count.map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX)).max(1);
+            }
+            b"messages" => {
+                if cursor.peek() != Some(b'[') {
+                    return Err(cursor.bad("`messages` must be an array"));
+                }
+                self.content.walk(cursor)?;
+            }
+            b"system" => self.content.walk(cursor)?,
+            b"tools" | b"functions" => self.features.tools |= self.any_of(cursor)?,
+            b"response_format" | b"output_format" => {
+                self.features.structured |= names_type_other_than(cursor, b"text")?
+            }
+            b"output_config" => {
+                if cursor.peek() == Some(b'{') {
+                    cursor.object(|cursor, member| {
+                        self.features.structured |= &*member.key.name(cursor.bytes()) == b"format";
+                        cursor.skip()
+                    })?;
+                } else {
+                    cursor.skip()?;
+                }
+            }
+            b"reasoning_effort" => self.features.reasoning |= is_set(cursor, b"\"none\"")?,
+            b"reasoning" => self.features.reasoning |= is_set(cursor, b"false")?,
+            b"thinking" => self.features.reasoning |= names_type_other_than(cursor, b"disabled")?,
+            b"logprobs" => {
+                let value = cursor.value()?;
+                self.features.logprobs |= &cursor.bytes()[value.clone()] == b"true";
+                self.spans.optional.push(("logprobs", MemberSpan::new(member, value)));
+            }
+            b"audio" => self.features.audio |= is_set(cursor, b"false")?,
+            other => {
+                let value = cursor.value()?;
+                if let Some(optional) = OPTIONAL.iter().find(|optional| optional.as_bytes() == other) {
+                    self.spans.optional.push((optional, MemberSpan::new(member, value)));
+                }
+            }
+        }
+        if is_prompt(&name) {
+            self.prompt_bytes += cursor.text_bytes - before;
+        }
+        Ok(())
+    }
+
+    fn model(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        const WHAT: &str = "`model` must be a string that names a workflow";
+        let start = cursor.position();
+        if cursor.peek() != Some(b'"') {
+            return Err(cursor.bad(WHAT));
+        }
+        let text = cursor.string()?;
+        self.spans.model = text.quoted();
+        match text.decode(cursor.bytes()) {
+            Some(model) if !model.is_empty() => self.model = Some(model.into_owned()),
+            _ => return Err(Bad { what: WHAT, at: start }),
+        }
+        Ok(())
+    }
+
+    fn stream_options(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        let mut options = StreamOptions::default();
+        match cursor.peek() {
+            Some(b'{') => {
+                let start = cursor.position();
+                options.is_object = true;
+                let count = cursor.object(|cursor, member| {
+                    let (slot, asked) = match &*member.key.name(cursor.bytes()) {
+                        b"include_usage" => (&mut options.include_usage, &mut self.include_usage),
+                        b"continuous_usage_stats" => (&mut options.continuous_usage, &mut self.continuous_usage),
+                        _ => return cursor.skip(),
+                    };
+                    if slot.is_some() {
+                        return Err(Bad { what: NOT_ONCE, at: member.key.span.start });
+                    }
+                    cursor.peek();
+                    let value_start = cursor.position();
+                    *asked = flag(cursor, "`include_usage` and `continuous_usage_stats` must be true or false")?;
+                    *slot = Some(value_start..cursor.position());
+                    Ok(())
+                })?;
+                options.has_members = count > 0;
+                options.value = start..cursor.position();
+            }
+            Some(b'n') => options.value = cursor.value()?,
+            _ => return Err(cursor.bad("`stream_options` must be an object")),
+        }
+        self.spans.stream_options = Some(options);
+        Ok(())
+    }
+
+    fn cap(&mut self, cursor: &mut Cursor<'_>, member: &Member) -> Result<Cap, Bad> {
+        let (cap, value) = whole_number(cursor, "the cap on output tokens must be a whole number")?;
+        self.max_output = self.max_output.max(cap);
+        Ok(Cap { key: member.key.quoted(), value })
+    }
+
+    /// An array with anything in it.
+    fn any_of(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Bad> {
+        if cursor.peek() != Some(b'[') {
+            return cursor.skip().map(|()| false);
+        }
+        Ok(cursor.array(|cursor| cursor.skip())? > 0)
+    }
+
+    fn head(self, operation: Operation, body_bytes: usize) -> Result<Head, BadBody> {
+        let missing = |param: &'static str, message: &str| {
+            Err(BadBody { message: message.to_owned(), offset: body_bytes, param: Some(param) })
+        };
+        if self.model.is_none() {
+            return missing("model", "`model` is missing; it names the workflow");
+        }
+        match operation {
+            Operation::Chat | Operation::CountTokens if !self.has("messages") => {
+                return missing("messages", "`messages` is missing");
+            }
+            Operation::Embeddings if !self.has("input") => return missing("input", "`input` is missing"),
+            _ => {}
+        }
+        let content = self.content;
+        let tools = if self.features.tools { TOOLS_UPPER_TOKENS } else { 0 };
+        Ok(Head {
+            model: self.model,
+            stream: self.stream,
+            include_usage: self.include_usage,
+            continuous_usage: self.continuous_usage,
+            max_output: self.max_output,
+            n: self.n,
+            prompt_bytes: self.prompt_bytes,
+            input_upper_tokens: body_bytes as u64 - content.binary_bytes
+                + content.binary_tokens
+                + TEMPLATE_UPPER_TOKENS
+                + tools,
+            features: Features {
+                images: content.images,
+                documents: content.documents,
+                audio: self.features.audio || content.audio,
+                ..self.features
+            },
+            spans: Spans { developer_roles: content.developer_roles, ..self.spans },
+        })
+    }
+
+    fn has(&self, field: &str) -> bool {
+        FIELDS.iter().position(|name| *name == field).is_some_and(|index| self.met >> index & 1 == 1)
+    }
+
+    fn complaint(&self, bad: Bad) -> String {
+        match self.at_field {
+            Some(field) if bad.what == NOT_ONCE => format!("`{field}`: {NOT_ONCE}"),
+            Some(field) if !bad.what.starts_with('`') => format!("`{field}`: {}", bad.what),
+            _ => bad.what.to_owned(),
+        }
+    }
+}
+
+/// Fields whose text becomes prompt.
+fn is_prompt(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"messages"
+            | b"system"
+            | b"tools"
+            | b"functions"
+            | b"input"
+            | b"response_format"
+            | b"output_config"
+            | b"output_format"
+    )
+}
+
+/// `true`, `false`, or `null` for false.
+fn flag(cursor: &mut Cursor<'_>, what: &'static str) -> Result<bool, Bad> {
+    let span = cursor.value()?;
+    match &cursor.bytes()[span.clone()] {
+        b"true" => Ok(true),
+        b"false" | b"null" => Ok(false),
+        _ => Err(Bad { what, at: span.start }),
+    }
+}
+
+/// A whole number, or `None` for null, and where it stands. Anything else is refused: money is held for it.
+fn whole_number(cursor: &mut Cursor<'_>, what: &'static str) -> Result<(Option<u64>, Range<usize>), Bad> {
+    let span = cursor.value()?;
+    match &cursor.bytes()[span.clone()] {
+        b"null" => Ok((None, span)),
+        text => match std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()) {
+            Some(number) => Ok((Some(number), span)),
+            None => Err(Bad { what, at: span.start }),
+        },
+    }
+}
+
+/// Whether a value is neither null nor `off`.
+fn is_set(cursor: &mut Cursor<'_>, off: &[u8]) -> Result<bool, Bad> {
+    let span = cursor.value()?;
+    let text = &cursor.bytes()[span];
+    Ok(text != b"null" && text != off)
+}
+
+/// Whether a value is an object whose `type` is other than `plain`.
+fn names_type_other_than(cursor: &mut Cursor<'_>, plain: &[u8]) -> Result<bool, Bad> {
+    if cursor.peek() != Some(b'{') {
+        return cursor.skip().map(|()| false);
+    }
+    let mut other = true;
+    cursor.object(|cursor, member| {
+        if &*member.key.name(cursor.bytes()) != b"type" {
+            return cursor.skip();
+        }
+        if let Some(text) = cursor.string_or_skip()? {
+            other = &*text.name(cursor.bytes()) != plain;
+        }
+        Ok(())
+    })?;
+    Ok(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat(body: &str) -> Result<Head, BadBody> {
+        scan(Dialect::OpenAiChat, Operation::Chat, body.as_bytes())
+    }
+
+    fn message(body: &str) -> Result<Head, BadBody> {
+        scan(Dialect::Anthropic, Operation::Chat, body.as_bytes())
+    }
+
+    #[test]
+    fn a_plain_request_shows_its_head() {
+        let head =
+            chat(r#"{"model":"claims-triage","messages":[{"role":"user","content":"Hi"}],"max_tokens":7,"n":2}"#)
+                .unwrap();
+        assert_eq!(head.model.as_deref(), Some("claims-triage"));
+        assert_eq!((head.stream, head.max_output, head.n), (false, Some(7), 2));
+        // role, user, content, Hi
+        assert_eq!(head.prompt_bytes, 17);
+        assert_eq!(head.features, Features::default());
+    }
+
+    #[test]
+    fn streams_say_whether_usage_is_wanted() {
+        let head =
+            chat(r#"{"model":"a","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#).unwrap();
+        assert!(head.stream && head.include_usage && !head.continuous_usage);
+        let head = chat(r#"{"model":"a","messages":[],"stream":true,"stream_options":null}"#).unwrap();
+        assert!(head.stream && !head.include_usage);
+        assert!(message(r#"{"model":"a","messages":[],"stream":true}"#).unwrap().include_usage);
+    }
+
+    #[test]
+    fn a_field_that_stands_twice_is_refused_even_when_escaped() {
+        let bad = chat(r#"{"model":"cheap","messages":[],"mod\u0065l":"dear"}"#).unwrap_err();
+        assert_eq!((bad.param, bad.offset), (Some("model"), 32));
+        assert_eq!(bad.message, "`model`: the field stands twice; write it once");
+        assert!(chat(r#"{"model":"a","max_tokens":1,"messages":[],"max_tokens":9000}"#).is_err());
+    }
+
+    #[test]
+    fn what_is_missing_or_of_the_wrong_kind_is_named() {
+        for (body, param) in [
+            (r#"{"messages":[]}"#, Some("model")),
+            (r#"{"model":7,"messages":[]}"#, Some("model")),
+            (r#"{"model":"","messages":[]}"#, Some("model")),
+            (r#"{"model":"a"}"#, Some("messages")),
+            (r#"{"model":"a","messages":{}}"#, Some("messages")),
+            (r#"{"model":"a","messages":[],"max_tokens":-1}"#, Some("max_tokens")),
+            (r#"{"model":"a","messages":[],"max_tokens":"9"}"#, Some("max_tokens")),
+            (r#"{"model":"a","messages":[],"stream":1}"#, Some("stream")),
+            (r#"{"model":"a","messages":[]} x"#, None),
+            ("[]", None),
+            ("", None),
+        ] {
+            let bad = chat(body).unwrap_err();
+            if param.is_some() {
+                assert_eq!(bad.param, param, "{body}: {bad}");
+            }
+        }
+        let bad = chat(r#"{"model":"a","messages":[]} x"#).unwrap_err();
+        assert_eq!((bad.param, bad.message.as_str()), (None, "more follows after the JSON value"));
+        let bad = scan(Dialect::OpenAiChat, Operation::Chat, b"{\"model\":\"\xff\"}").unwrap_err();
+        assert_eq!(bad.to_string(), "the body is not UTF-8 (at byte 10 of the body)");
+        assert_eq!(
+            scan(Dialect::OpenAiChat, Operation::Embeddings, br#"{"model":"a"}"#).unwrap_err().param,
+            Some("input")
+        );
+    }
+
+    #[test]
+    fn an_image_counts_by_its_allowance_not_by_its_bytes() {
+        let body = |data: &str| {
+            format!(
+                r#"{{"model":"a","messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"{data}"}}}}]}}]}}"#
+            )
+        };
+        let small = chat(&body("data:image/png;base64,AAAA")).unwrap();
+        let large = chat(&body(&format!("data:image/png;base64,{}", "A".repeat(100_000)))).unwrap();
+        assert!(small.features.images);
+        assert_eq!((small.prompt_bytes, small.input_upper_tokens), (large.prompt_bytes, large.input_upper_tokens));
+        assert!(small.input_upper_tokens > IMAGE_UPPER_TOKENS);
+    }
+
+    #[test]
+    fn an_anthropic_source_is_text_only_where_the_model_reads_it_as_text() {
+        let body = |kind: &str, source: &str, data: &str| {
+            format!(
+                r#"{{"model":"a","messages":[{{"role":"user","content":[{{"source":{{"data":"{data}","type":"{source}"}},"type":"{kind}"}}]}}]}}"#
+            )
+        };
+        let long = "x".repeat(10_000);
+        let image = message(&body("image", "base64", &long)).unwrap();
+        assert!(image.features.images && image.prompt_bytes < 200);
+        let text = message(&body("document", "text", &long)).unwrap();
+        assert!(
+            text.features.documents && text.prompt_bytes > 10_000 && text.input_upper_tokens < DOCUMENT_UPPER_TOKENS
+        );
+        let pdf = message(&body("document", "base64", &long)).unwrap();
+        assert!(pdf.prompt_bytes < 200 && pdf.input_upper_tokens > DOCUMENT_UPPER_TOKENS);
+    }
+
+    #[test]
+    fn what_a_tool_was_called_with_is_text_whatever_it_looks_like() {
+        let long = "x".repeat(10_000);
+        let head = message(&format!(
+            r#"{{"model":"a","messages":[{{"role":"assistant","content":[{{"type":"tool_use","id":"1","name":"f","input":{{"source":{{"type":"base64","data":"{long}"}}}}}}]}}]}}"#
+        ))
+        .unwrap();
+        assert!(head.prompt_bytes > 10_000 && !head.features.images);
+    }
+
+    #[test]
+    fn features_are_found() {
+        let head = chat(
+            r#"{"model":"a","messages":[],"tools":[{}],"response_format":{"type":"json_schema"},"reasoning_effort":"low","logprobs":true}"#,
+        )
+        .unwrap();
+        let expected =
+            Features { tools: true, structured: true, reasoning: true, logprobs: true, ..Features::default() };
+        assert_eq!(head.features, expected);
+        let none = chat(
+            r#"{"model":"a","messages":[],"tools":[],"response_format":{"type":"text"},"reasoning_effort":null,"logprobs":false}"#,
+        );
+        assert_eq!(none.unwrap().features, Features::default());
+        assert!(
+            message(r#"{"model":"a","messages":[],"thinking":{"type":"enabled","budget_tokens":9}}"#)
+                .unwrap()
+                .features
+                .reasoning
+        );
+        assert!(!message(r#"{"model":"a","messages":[],"thinking":{"type":"disabled"}}"#).unwrap().features.reasoning);
+    }
+
+    #[test]
+    fn escaped_text_counts_as_the_characters_it_stands_for() {
+        let plain = chat(r#"{"model":"a","messages":[{"content":"é中"}]}"#).unwrap();
+        let escaped = chat(r#"{"model":"a","messages":[{"content":"\u00e9\u4e2d"}]}"#).unwrap();
+        assert_eq!(plain.prompt_bytes, escaped.prompt_bytes);
+    }
+}

@@ -1,0 +1,46 @@
+//! Puts a client's request into the words of another dialect.
+
+use domain::{Fault, FaultClass, Loss};
+
+use crate::canonical::{Losses, Target, untranslatable};
+use crate::dialect::{Dialect, Operation};
+use crate::dialects::grammar;
+use crate::request::Ask;
+
+/// The body for a provider that speaks `upstream`, from one in `client`, and what it does not say any more.
+///
+/// The fault is [`FaultClass::Untranslatable`] where leaving something out would ask another question (several answers, files
+/// in another provider's store, a tool only its provider has), and [`FaultClass::BadRequest`] where the body is not what
+/// its own dialect says.
+pub fn request(
+    client: Dialect,
+    upstream: Dialect,
+    operation: Operation,
+    body: &[u8],
+    ask: &Ask<'_>,
+) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
+    match operation {
+        Operation::Chat => {}
+        Operation::Embeddings => {
+            return Err(untranslatable(format!(
+                "{upstream} makes no embeddings; name a model of an openai-chat provider"
+            )));
+        }
+        Operation::CountTokens => {
+            return Err(untranslatable(format!(
+                "{upstream} counts no tokens; estimate them, or name a model of an anthropic provider"
+            )));
+        }
+    }
+    let body = std::str::from_utf8(body).map_err(|_| Fault::new(FaultClass::BadRequest, "the body is not UTF-8"))?;
+    let mut losses = Losses::default();
+    let request = grammar(client).read_request(body, &mut losses)?;
+    let target = Target {
+        model: ask.upstream_model,
+        quirks: ask.quirks,
+        insert_max_output: ask.insert_max_output,
+        default_max_output: ask.default_max_output,
+    };
+    let out = grammar(upstream).write_request(&request, &target, &mut losses)?;
+    Ok((out, losses.into_list()))
+}

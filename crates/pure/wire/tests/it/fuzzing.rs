@@ -1,0 +1,38 @@
+//! A seeded moment of what `cargo xtask prove` does for minutes: mutated fixtures through every parser's invariants.
+
+use wire::fuzz;
+
+use crate::mutate::Chance;
+use crate::support::files;
+
+fn run(seed: u64, times: usize, corpus: &[(String, Vec<u8>)], check: fn(&[u8])) {
+    let mut chance = Chance(seed);
+    for _ in 0..times {
+        let (_, original) = &corpus[chance.below(corpus.len())];
+        check(&chance.mutate(original));
+    }
+}
+
+fn small(mut corpus: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+    corpus.retain(|(_, bytes)| bytes.len() < 6_000);
+    corpus
+}
+
+#[test]
+fn mutated_requests_keep_the_invariants() {
+    run(1, 3000, &small(files("captures", ".request.json")), fuzz::scan);
+}
+
+#[test]
+fn mutated_streams_keep_the_invariants() {
+    let corpus = small(files("streams", ".sse"));
+    run(2, 3000, &corpus, fuzz::sse);
+    run(3, 2000, &corpus, fuzz::reply_stream);
+}
+
+#[test]
+fn mutated_answers_keep_the_invariants() {
+    let corpus = small(files("captures", ".response.json"));
+    run(4, 3000, &corpus, fuzz::reply_body);
+    run(5, 3000, &corpus, fuzz::upstream_fault);
+}

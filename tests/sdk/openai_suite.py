@@ -1,0 +1,420 @@
+#!/usr/bin/env python3
+"""Drives the official OpenAI SDK, sync and async, through Freehold. What it needs is told in suite.py."""
+import asyncio
+import json
+import time
+
+import openai
+import pydantic
+
+from suite import (DOWN, KEY, KEY_LIMITED, OVERLOADED, PIXEL, RATE_LIMITED, SLOW, SPENT, URL, WORKFLOWS, CallIds,
+                   explains_itself, for_each_workflow, losses, raises, raw, run, speaks, test)
+
+BASE = URL + "/v1"
+SAY = [{"role": "system", "content": "You are terse."}, {"role": "user", "content": "Say hello to the claims team."}]
+
+
+class Weather(pydantic.BaseModel):
+    city: str
+    celsius: int
+
+
+def tool(name, **properties):
+    parameters = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+    return {"type": "function", "function": {"name": name, "description": f"Looks up: {name}", "parameters": parameters}}
+
+
+WEATHER = tool("get_weather", city={"type": "string", "enum": ["Ulm", "Graz"]})
+CLOCK = tool("get_time", zone={"type": "string"})
+
+
+def connect(key=KEY, **options):
+    ids = CallIds()
+    http = openai.DefaultHttpxClient(event_hooks={"response": [ids.check]})
+    client = openai.OpenAI(base_url=BASE, api_key=key, max_retries=0, timeout=120, http_client=http, **options)
+    client.ids = ids
+    return client
+
+
+def connect_async():
+    ids = CallIds()
+    http = openai.DefaultAsyncHttpxClient(event_hooks={"response": [ids.check_async]})
+    client = openai.AsyncOpenAI(base_url=BASE, api_key=KEY, max_retries=0, timeout=120, http_client=http)
+    client.ids = ids
+    return client
+
+
+def text_of(chunks):
+    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+
+
+# ---------------------------------------------------------------- answers
+
+@for_each_workflow()
+def a_plain_call_is_answered_under_the_name_it_asked_for(workflow):
+    client = connect()
+    answer = client.chat.completions.create(model=workflow, messages=SAY, max_completion_tokens=16)
+    assert answer.model == workflow, answer.model
+    assert answer.object == "chat.completion" and answer.id
+    assert answer.choices[0].message.role == "assistant" and answer.choices[0].message.content
+    assert answer.choices[0].finish_reason in ("stop", "length"), answer.choices[0]
+    usage = answer.usage
+    assert usage.prompt_tokens > 0 and usage.completion_tokens > 0
+    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens, usage
+    assert len(client.ids.seen) == 1
+
+
+@for_each_workflow()
+def a_stream_comes_in_pieces_without_a_usage_chunk_nobody_asked_for(workflow):
+    client = connect()
+    with client.chat.completions.create(model=workflow, messages=SAY, max_completion_tokens=16, stream=True) as stream:
+        chunks = list(stream)
+    assert text_of(chunks), "no text"
+    assert {chunk.model for chunk in chunks} == {workflow}, {chunk.model for chunk in chunks}
+    assert len({chunk.id for chunk in chunks}) == 1
+    assert all(chunk.choices for chunk in chunks), "a chunk without choices: the usage chunk was not asked for"
+    assert all(chunk.usage is None for chunk in chunks)
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert [choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason][0] in ("stop", "length")
+
+
+@for_each_workflow()
+def a_usage_chunk_comes_last_when_asked_for(workflow):
+    stream = connect().chat.completions.create(
+        model=workflow, messages=SAY, max_completion_tokens=16, stream=True, stream_options={"include_usage": True})
+    chunks = list(stream)
+    last = chunks[-1]
+    assert last.choices == [] and last.model == workflow, last
+    assert last.usage.prompt_tokens > 0 and last.usage.completion_tokens > 0
+    assert last.usage.total_tokens == last.usage.prompt_tokens + last.usage.completion_tokens
+    assert all(chunk.usage is None for chunk in chunks[:-1])
+
+
+@for_each_workflow()
+def the_stream_helper_puts_the_answer_together(workflow):
+    # The helper raises when the answer was cut at its length, so this one must come to its end.
+    with connect().chat.completions.stream(
+            model=workflow, messages=SAY, max_completion_tokens=256, stop=[".", "!"], temperature=0) as stream:
+        for _ in stream:
+            pass
+        final = stream.get_final_completion()
+    assert final.choices[0].message.content and final.model == workflow
+
+
+@for_each_workflow()
+async def the_async_client_is_answered_whole_and_streamed(workflow):
+    async with connect_async() as client:
+        answer = await client.chat.completions.create(model=workflow, messages=SAY, max_completion_tokens=16)
+        assert answer.choices[0].message.content and answer.model == workflow
+        pieces = []
+        async for chunk in await client.chat.completions.create(
+                model=workflow, messages=SAY, max_completion_tokens=16, stream=True):
+            pieces.append(chunk)
+        assert text_of(pieces) and len(client.ids.seen) == 2
+
+
+@for_each_workflow()
+async def calls_side_by_side_do_not_mix(workflow):
+    async with connect_async() as client:
+        answers = await asyncio.gather(*(
+            client.chat.completions.create(model=workflow, messages=SAY, max_completion_tokens=4) for _ in range(8)))
+        assert len({answer.id for answer in answers}) == 8 and len(set(client.ids.seen)) == 8
+
+
+@for_each_workflow()
+def history_developer_role_and_stop_sequences_are_taken(workflow):
+    answer = connect().chat.completions.create(
+        model=workflow, max_completion_tokens=8, stop=["\n\n", "END"], temperature=0.2, top_p=0.9,
+        messages=[{"role": "developer", "content": "You are terse."}, {"role": "user", "content": "Hello"},
+                  {"role": "assistant", "content": "Hello!"}, {"role": "user", "content": [{"type": "text", "text": "Again."}]}])
+    assert answer.choices[0].finish_reason in ("stop", "length")
+
+
+# ---------------------------------------------------------------- tools
+
+@for_each_workflow("sim")
+def tools_are_called_side_by_side(workflow):
+    answer = connect().chat.completions.create(
+        model=workflow, tools=[WEATHER, CLOCK], max_completion_tokens=256,
+        messages=[{"role": "user", "content": "Weather in Ulm, and what time is it in UTC?"}])
+    calls = answer.choices[0].message.tool_calls
+    assert answer.choices[0].finish_reason == "tool_calls", answer.choices[0].finish_reason
+    assert [call.function.name for call in calls] == ["get_weather", "get_time"], calls
+    assert len({call.id for call in calls}) == 2
+    assert "city" in json.loads(calls[0].function.arguments) and "zone" in json.loads(calls[1].function.arguments)
+
+
+@for_each_workflow("sim")
+def one_tool_at_a_time_where_parallel_calls_are_off(workflow):
+    answer = connect().chat.completions.create(
+        model=workflow, tools=[WEATHER, CLOCK], parallel_tool_calls=False, max_completion_tokens=256,
+        messages=[{"role": "user", "content": "Weather in Ulm, and what time is it in UTC?"}])
+    assert len(answer.choices[0].message.tool_calls) == 1
+
+
+@for_each_workflow("sim")
+def tool_arguments_stream_in_pieces_that_make_json(workflow):
+    stream = connect().chat.completions.create(
+        model=workflow, tools=[WEATHER, CLOCK], max_completion_tokens=256, stream=True,
+        messages=[{"role": "user", "content": "Weather in Ulm, and what time is it in UTC?"}])
+    calls, pieces, finish = {}, 0, None
+    for chunk in stream:
+        for choice in chunk.choices:
+            finish = choice.finish_reason or finish
+            for part in choice.delta.tool_calls or []:
+                call = calls.setdefault(part.index, {"id": None, "name": None, "arguments": ""})
+                call["id"] = part.id or call["id"]
+                call["name"] = part.function.name or call["name"]
+                call["arguments"] += part.function.arguments or ""
+                pieces += 1
+    assert finish == "tool_calls", finish
+    assert sorted(calls) == [0, 1], calls
+    assert [calls[index]["name"] for index in (0, 1)] == ["get_weather", "get_time"], calls
+    assert all(call["id"] and json.loads(call["arguments"]) for call in calls.values()), calls
+    assert pieces > 2, "the arguments came in one piece"
+
+
+@for_each_workflow("sim")
+def a_tool_result_goes_back_and_is_answered(workflow):
+    client = connect()
+    messages = [{"role": "user", "content": "Weather in Ulm?"}]
+    first = client.chat.completions.create(model=workflow, tools=[WEATHER], messages=messages, max_completion_tokens=256)
+    call = first.choices[0].message.tool_calls[0]
+    messages += [first.choices[0].message.model_dump(exclude_none=True),
+                 {"role": "tool", "tool_call_id": call.id, "content": "12 °C"}]
+    second = client.chat.completions.create(model=workflow, tools=[WEATHER], messages=messages, max_completion_tokens=32)
+    assert second.choices[0].message.content, second
+
+
+@for_each_workflow("llama-openai")
+def a_real_model_calls_a_tool_streamed(workflow):
+    """Needs the server with `--tool-template`: the bias on its opening token makes SmolLM2 call."""
+    with connect().chat.completions.stream(
+            model=workflow, tools=[WEATHER], tool_choice="required", logit_bias={"13": 18}, stop=["<jupyter_output>"],
+            max_completion_tokens=64, temperature=0, messages=[{"role": "user", "content": "Weather in Ulm?"}]) as stream:
+        for _ in stream:
+            pass
+        message = stream.get_final_completion().choices[0].message
+    assert message.tool_calls[0].function.name == "get_weather"
+    assert json.loads(message.tool_calls[0].function.arguments)["city"] in ("Ulm", "Graz")
+
+
+@for_each_workflow("llama")
+def tool_definitions_and_results_are_taken_by_a_real_server(workflow):
+    answer = connect().chat.completions.create(
+        model=workflow, tools=[WEATHER], max_completion_tokens=8, messages=[
+            {"role": "user", "content": "Weather in Ulm?"},
+            {"role": "assistant", "content": None, "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": "{\"city\": \"Ulm\"}"}}]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "12 °C"}])
+    assert answer.usage.completion_tokens > 0
+
+
+# ---------------------------------------------------------------- structured output, images, sampling
+
+@for_each_workflow("sim", "llama-openai")
+def a_pydantic_model_is_parsed(workflow):
+    answer = connect().chat.completions.parse(
+        model=workflow, response_format=Weather, max_completion_tokens=64, temperature=0,
+        messages=[{"role": "user", "content": "Ulm has 12 degrees."}])
+    assert isinstance(answer.choices[0].message.parsed, Weather), answer.choices[0].message
+
+
+@for_each_workflow("sim")
+def an_image_is_taken(workflow):
+    answer = connect().chat.completions.create(model=workflow, max_completion_tokens=16, messages=[{"role": "user", "content": [
+        {"type": "text", "text": "What is on this picture?"},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}", "detail": "low"}}]}])
+    assert answer.choices[0].message.content
+
+
+@for_each_workflow()
+def several_choices_come_or_the_caller_is_told(workflow):
+    client = connect()
+    ask = {"model": workflow, "messages": SAY, "n": 2, "max_completion_tokens": 8}
+    if speaks(workflow, "openai"):
+        answer = client.chat.completions.create(**ask)
+        assert sorted(choice.index for choice in answer.choices) == [0, 1], answer.choices
+        return
+    # The Anthropic dialect knows one choice: refused with the reason, or one choice and the loss named; never silent.
+    try:
+        answer = client.chat.completions.with_raw_response.create(**ask)
+    except openai.BadRequestError as error:
+        assert "n" in (error.param or error.message), error
+        return
+    assert any(loss.get("pointer") == "/n" for loss in losses(answer.headers)), dict(answer.headers)
+
+
+@for_each_workflow("sim-openai", "llama-openai")
+def logprobs_and_seed_reach_the_provider(workflow):
+    answer = connect().chat.completions.create(
+        model=workflow, messages=SAY, logprobs=True, top_logprobs=2, seed=7, max_completion_tokens=4)
+    tokens = answer.choices[0].logprobs.content
+    assert tokens and all(entry.logprob <= 0 for entry in tokens), tokens
+
+
+@for_each_workflow("sim-anthropic", "llama-anthropic")
+def logprobs_an_anthropic_provider_cannot_give_are_named_as_lost(workflow):
+    try:
+        answer = connect().chat.completions.with_raw_response.create(
+            model=workflow, messages=SAY, logprobs=True, seed=7, max_completion_tokens=4)
+    except openai.BadRequestError:
+        return
+    lost = {loss.get("pointer") for loss in losses(answer.headers)}
+    assert "/logprobs" in lost and "/seed" in lost, lost
+
+
+@for_each_workflow("sim")
+def reasoning_effort_is_taken(workflow):
+    answer = connect().chat.completions.create(model=workflow, messages=SAY, reasoning_effort="low", max_completion_tokens=2048)
+    assert answer.choices[0].message.content
+
+
+# ---------------------------------------------------------------- embeddings and models
+
+@for_each_workflow("sim-openai", "llama-openai")
+def embeddings_come_as_numbers_whatever_the_encoding(workflow):
+    client = connect()
+    several = client.embeddings.create(model=workflow, input=["Water damage", "Storm"])
+    assert len(several.data) == 2 and len(several.data[0].embedding) == len(several.data[1].embedding) > 1
+    assert several.model == workflow, several.model
+    assert all(isinstance(number, float) for number in several.data[0].embedding)
+    plain = client.embeddings.create(model=workflow, input="Water damage", encoding_format="float")
+    difference = max(abs(one - other) for one, other in zip(plain.data[0].embedding, several.data[0].embedding))
+    assert difference < 1e-2, difference
+    assert plain.usage.prompt_tokens > 0
+
+
+@test
+def the_models_list_names_the_workflows():
+    client = connect()
+    names = {model.id for model in client.models.list()}
+    assert set(WORKFLOWS) <= names, names
+
+
+# ---------------------------------------------------------------- errors
+
+def ask(client, workflow, **more):
+    return client.chat.completions.create(model=workflow, messages=SAY, max_completion_tokens=8, **more)
+
+
+def told(error, client, blame):
+    call = error.response.headers["freehold-call-id"]
+    explains_itself(error.body["freehold"], call, blame)
+    assert error.code, error
+    assert client.ids.seen == [call]
+
+
+@test
+def a_wrong_key_is_an_authentication_error():
+    client = connect(key="fh_nobody_nothing")
+    told(raises(openai.AuthenticationError, ask, client, WORKFLOWS[0]), client, "client")
+
+
+@test
+def a_missing_key_is_an_authentication_error():
+    status, headers, body = raw("POST", "/v1/chat/completions", b"{}", {"Content-Type": "application/json"})
+    assert status == 401 and headers["freehold-call-id"], (status, body)
+    assert json.loads(body)["error"]["type"], body
+
+
+@test
+def an_unknown_workflow_is_not_found():
+    client = connect()
+    told(raises(openai.NotFoundError, ask, client, "no-such-workflow"), client, "client")
+
+
+@test
+def an_unknown_route_is_not_found_in_the_openai_dialect():
+    client = connect()
+    error = raises(openai.NotFoundError, client.post, "/nothing/here", cast_to=object, body={})
+    assert error.response.headers["freehold-call-id"], error
+
+
+@for_each_workflow()
+def a_request_without_messages_is_a_bad_request(workflow):
+    client = connect()
+    told(raises(openai.BadRequestError, client.post, "/chat/completions", cast_to=object, body={"model": workflow}), client, "client")
+
+
+@test
+def malformed_json_is_a_bad_request():
+    status, headers, body = raw("POST", "/v1/chat/completions", b'{"model":"x","messages":[}',
+                                {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"})
+    assert status == 400 and headers["freehold-call-id"], (status, body)
+    error = json.loads(body)["error"]
+    assert error["type"] == "invalid_request_error" and error["freehold"]["blame"] == "client", error
+
+
+@test
+def a_spent_budget_is_a_rate_limit_error():
+    client = connect()
+    error = raises(openai.RateLimitError, ask, client, SPENT)
+    told(error, client, "client")
+    assert "budget" in error.message.lower(), error.message
+
+
+@test
+def a_key_over_its_limit_is_a_rate_limit_error():
+    error = None
+    for _ in range(2):  # the first one may still be inside the limit
+        try:
+            ask(connect(key=KEY_LIMITED), WORKFLOWS[0])
+        except openai.RateLimitError as refused:
+            error = refused
+    assert error is not None, "two calls in a row passed a limit of one a minute"
+    assert int(error.response.headers["retry-after"]) > 0, dict(error.response.headers)
+
+
+@test
+def a_rate_limited_provider_is_a_rate_limit_error():
+    client = connect()
+    told(raises(openai.RateLimitError, ask, client, RATE_LIMITED), client, "provider")
+
+
+@test
+def a_provider_that_is_down_is_a_server_error_and_not_a_connection_error():
+    client = connect()
+    told(raises(openai.InternalServerError, ask, client, DOWN), client, "provider")
+    client = connect()
+    raises(openai.InternalServerError, lambda: list(ask(client, DOWN, stream=True)))
+
+
+@test
+def an_overloaded_provider_is_a_server_error():
+    client = connect()
+    told(raises(openai.InternalServerError, ask, client, OVERLOADED), client, "provider")
+
+
+# ---------------------------------------------------------------- keys, leaving early
+
+@test
+def a_key_from_a_function_is_taken():
+    client = openai.OpenAI(base_url=BASE, api_key=lambda: KEY, max_retries=0)
+    assert ask(client, WORKFLOWS[0]).choices
+
+
+@test
+def a_client_that_leaves_a_stream_is_let_go_at_once():
+    client = connect()
+    stream = client.chat.completions.create(model=SLOW, messages=SAY, max_completion_tokens=512, stream=True)
+    next(iter(stream))
+    started = time.monotonic()
+    stream.close()
+    assert time.monotonic() - started < 1.0
+    assert ask(connect(), WORKFLOWS[0]).choices, "the gateway answers on"
+
+
+@test
+async def an_async_client_that_leaves_a_stream_is_let_go_at_once():
+    async with connect_async() as client:
+        stream = await client.chat.completions.create(model=SLOW, messages=SAY, max_completion_tokens=512, stream=True)
+        async for _ in stream:
+            break
+        started = time.monotonic()
+        await stream.close()
+        assert time.monotonic() - started < 1.0
+
+
+if __name__ == "__main__":
+    run("openai")

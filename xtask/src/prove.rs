@@ -1,0 +1,100 @@
+//! The long proofs: minutes of fuzzing, kills under load, budget races. `cargo xtask test` runs a small, seeded version of each.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::shell;
+use crate::workspace::cargo;
+
+/// One proof: a test that everyday runs ignore, or run with smaller numbers.
+struct Proof {
+    name: &'static str,
+    shows: &'static str,
+    package: &'static str,
+    /// The `--test` target.
+    target: &'static str,
+    /// Part of the names of its tests.
+    tests: &'static str,
+    /// Whether everyday runs ignore them.
+    ignored: bool,
+    /// What it sets, where the command line says nothing else.
+    numbers: &'static [Number],
+}
+
+/// A number of a proof: its flag, the variable its tests read, and what it is by default.
+struct Number {
+    flag: &'static str,
+    variable: &'static str,
+    default: Option<u64>,
+}
+
+const SEED: Number = Number { flag: "--seed", variable: "FREEHOLD_PROVE_SEED", default: None };
+
+/// Every proof.
+const PROOFS: &[Proof] = &[
+    Proof {
+        name: "fuzz",
+        shows: "every parser of `wire` takes any bytes without breaking an invariant; --seconds N for each (600), --seed N",
+        package: "freehold-wire",
+        target: "prove",
+        tests: "prove_fuzz",
+        ignored: true,
+        numbers: &[Number { flag: "--seconds", variable: "FREEHOLD_PROVE_SECONDS", default: Some(600) }, SEED],
+    },
+    Proof {
+        name: "kill",
+        shows: "SIGKILL at random moments under load: the ledger holds every served attempt once; --kills N (20)",
+        package: "freehold",
+        target: "it",
+        tests: "kill",
+        ignored: false,
+        numbers: &[Number { flag: "--kills", variable: "FREEHOLD_PROVE_KILLS", default: Some(20) }],
+    },
+    Proof {
+        name: "budget",
+        shows: "1,000 calls at once on a budget worth 100: 100 served, nothing over, nothing left held",
+        package: "freehold",
+        target: "it",
+        tests: "a_thousand_calls",
+        ignored: false,
+        numbers: &[],
+    },
+];
+
+/// `prove NAME [FLAG N]…`: runs it in release and prints how long it took.
+pub fn run(arguments: &[String]) -> Result<ExitCode> {
+    let Some(proof) = arguments.first().and_then(|name| PROOFS.iter().find(|proof| proof.name == name)) else {
+        eprintln!("usage: cargo xtask prove NAME [FLAG N]…\n");
+        for proof in PROOFS {
+            eprintln!("  {:8} {}", proof.name, proof.shows);
+        }
+        return Ok(ExitCode::from(2));
+    };
+    let words = ["test", "--release", "--locked", "--package", proof.package, "--test", proof.target, "--"];
+    let mut command = shell::command(cargo(), &words);
+    if proof.ignored {
+        command.arg("--ignored");
+    }
+    command.args(["--nocapture", "--test-threads", "1", proof.tests]);
+    for number in proof.numbers {
+        if let Some(value) = value_of(&arguments[1..], number.flag)?.or(number.default) {
+            command.env(number.variable, value.to_string());
+        }
+    }
+    let commit =
+        shell::answer(shell::command("git", &["rev-parse", "--short", "HEAD"])).unwrap_or_else(|| "none".into());
+    let started = Instant::now();
+    shell::run(command)?;
+    println!("proof `{}` held: {:.0} s, commit {commit}", proof.name, started.elapsed().as_secs_f64());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn value_of(arguments: &[String], flag: &str) -> Result<Option<u64>> {
+    let Some(at) = arguments.iter().position(|argument| argument == flag) else { return Ok(None) };
+    match arguments.get(at + 1).map(|value| value.parse()) {
+        Some(Ok(value)) => Ok(Some(value)),
+        _ => anyhow::bail!("{flag} takes a whole number"),
+    }
+}
