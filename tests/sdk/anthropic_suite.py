@@ -48,14 +48,14 @@ def text_of(message):
     return "".join(block.text for block in message.content if block.type == "text")
 
 
-def complete(message, workflow):
+def complete(message, workflow, input_is_told=True):
     """A whole message, whether it came whole or streamed."""
     assert message.model == workflow, message.model
     assert message.type == "message" and message.role == "assistant" and message.id
     assert message.stop_reason in ("end_turn", "max_tokens", "stop_sequence", "tool_use"), message.stop_reason
     usage = message.usage
     read = usage.input_tokens + (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
-    assert read > 0 and usage.output_tokens > 0, usage
+    assert (read > 0 or not input_is_told) and usage.output_tokens > 0, usage
     return message
 
 
@@ -88,7 +88,9 @@ def the_stream_helper_puts_the_message_together(workflow):
         with connect().messages.stream(model=workflow, max_tokens=16, messages=[{"role": "user", "content": prompt}]) as stream:
             pieces = list(stream.text_stream)
             message = stream.get_final_message()
-        assert text_of(complete(message, workflow)) == "".join(pieces)
+        # Freehold puts the missing event back, but nobody ever said how many tokens went in: its books estimate them.
+        told = workflow != "llama-anthropic" or message.usage.input_tokens > 0
+        assert text_of(complete(message, workflow, input_is_told=told)) == "".join(pieces)
 
 
 @for_each_workflow()

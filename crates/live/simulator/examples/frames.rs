@@ -15,8 +15,10 @@ fn main() {
     let mut next = |standard: u64| arguments.next().unwrap_or(standard);
     let (streams, tokens, seconds) = (next(8), next(1_000), next(5));
 
-    let scenario =
-        Scenario::parse(&format!("[providers.p]\noutput_tokens = {tokens}\n")).expect("this scenario is right");
+    let text = format!(
+        "[providers.default]\noutput_tokens = {tokens}\n[providers.paced]\noutput_tokens = 301\ntokens_per_second = 100\n"
+    );
+    let scenario = Scenario::parse(&text).expect("this scenario is right");
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -85,6 +87,7 @@ fn whole_answer(client: &mut TcpStream) -> (usize, usize) {
     loop {
         let count = client.read(&mut buffer).expect("it answers");
         assert!(count > 0, "the answer broke off");
+        assert!(bytes > 0 || buffer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&buffer[..count]));
         bytes += count;
         // A mark may lie across two reads: what was left of the last one is looked at again.
         let kept = tail.len();

@@ -18,6 +18,9 @@ use crate::scenario::{Dialect, Fault, Kind, Quota, Script};
 use crate::server::now;
 use crate::{anthropic, openai};
 
+/// A first token that is longer in coming does not come, milliseconds: a day.
+const LONGEST_WAIT_MS: f64 = 86_400_000.0;
+
 /// A provider; its script can be changed while it runs.
 pub struct Provider {
     name: String,
@@ -272,7 +275,8 @@ impl Running {
         request_id: &str,
         chance: &mut Chance,
     ) -> Plan {
-        let first = Duration::from_secs_f64(chance.spread(self.script.first_token_ms).max(0.0) / 1_000.0);
+        let first =
+            Duration::from_secs_f64(chance.spread(self.script.first_token_ms).clamp(0.0, LONGEST_WAIT_MS) / 1_000.0);
         let rate = self.script.tokens_per_second.map(|spread| chance.spread(spread).max(0.001));
         let token = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
         let rest = token * u32::try_from(usage.output.saturating_sub(1)).unwrap_or(u32::MAX);

@@ -25,7 +25,7 @@ pub struct Exchange {
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// As received, in order; credentials replaced by `…`.
+    /// As received; credentials replaced by `…`.
     pub headers: Vec<(String, String)>,
     /// Length of the request's body.
     pub body_bytes: u64,
@@ -144,8 +144,8 @@ struct Kept {
 #[derive(Debug)]
 pub struct Entry {
     book: Arc<Book>,
-    /// Its number.
-    pub number: u64,
+    provider: String,
+    number: u64,
     open: bool,
 }
 
@@ -208,9 +208,9 @@ impl Book {
             pages.stats.dropped += 1;
         }
         exchange.number = pages.first + pages.kept.len() as u64;
-        let number = exchange.number;
+        let (number, provider) = (exchange.number, exchange.provider.clone());
         pages.kept.push_back(Kept { exchange, headers: received.headers });
-        Entry { book: self.clone(), number, open: true }
+        Entry { book: self.clone(), provider, number, open: true }
     }
 
     /// Counts a connection.
@@ -230,37 +230,28 @@ impl Book {
         self.pages.lock().stats.clone()
     }
 
-    /// Forgets all exchanges; those under way are then no longer followed.
+    /// Forgets all exchanges; the sums stay.
     pub fn clear(&self) {
         let mut pages = self.pages.lock();
         pages.first += pages.kept.len() as u64;
         pages.kept.clear();
-    }
-
-    fn change(&self, number: u64, change: impl FnOnce(&mut Exchange, &mut ProviderStats)) {
-        let mut pages = self.pages.lock();
-        let Some(index) = number.checked_sub(pages.first).and_then(|index| usize::try_from(index).ok()) else { return };
-        let Pages { kept, stats, .. } = &mut *pages;
-        if let Some(kept) = kept.get_mut(index) {
-            let sums = stats.providers.entry(kept.exchange.provider.clone()).or_default();
-            change(&mut kept.exchange, sums);
-        }
     }
 }
 
 impl Entry {
     /// The answer begins.
     pub fn answering(&self, status: u16, fault: Option<Kind>, usage: Option<Usage>, frames: usize) {
-        self.book.change(self.number, |exchange, sums| {
+        let mut pages = self.book.pages.lock();
+        if let Some(exchange) = pages.exchange(self.number) {
             exchange.state = State::Answering;
             exchange.status = Some(status);
             exchange.fault = fault;
             exchange.frames = frames as u64;
             exchange.usage = usage.map(Counts::from);
-            if let Some(fault) = fault {
-                *sums.faults.entry(fault).or_default() += 1;
-            }
-        });
+        }
+        if let Some(fault) = fault {
+            *pages.sums(&self.provider).faults.entry(fault).or_default() += 1;
+        }
     }
 
     /// The answer ended.
@@ -268,17 +259,18 @@ impl Entry {
         if !std::mem::replace(&mut self.open, false) {
             return;
         }
-        let now = crate::server::now();
-        self.book.change(self.number, |exchange, sums| {
+        let mut pages = self.book.pages.lock();
+        if let Some(exchange) = pages.exchange(self.number) {
             exchange.state = state;
             exchange.frames_sent = frames_sent as u64;
             exchange.bytes_sent = bytes_sent as u64;
-            exchange.ended_at = Some(now);
-            sums.in_flight = sums.in_flight.saturating_sub(1);
-            sums.frames_sent += frames_sent as u64;
-            sums.bytes_sent += bytes_sent as u64;
-            *sums.ended.entry(state).or_default() += 1;
-        });
+            exchange.ended_at = Some(crate::server::now());
+        }
+        let sums = pages.sums(&self.provider);
+        sums.in_flight = sums.in_flight.saturating_sub(1);
+        sums.frames_sent += frames_sent as u64;
+        sums.bytes_sent += bytes_sent as u64;
+        *sums.ended.entry(state).or_default() += 1;
     }
 }
 
@@ -289,6 +281,12 @@ impl Drop for Entry {
 }
 
 impl Pages {
+    /// The exchange of this number, where it is still kept.
+    fn exchange(&mut self, number: u64) -> Option<&mut Exchange> {
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.kept.get_mut(index).map(|kept| &mut kept.exchange)
+    }
+
     fn sums(&mut self, provider: &str) -> &mut ProviderStats {
         if !self.stats.providers.contains_key(provider) {
             self.stats.providers.insert(provider.to_owned(), ProviderStats::default());
@@ -359,6 +357,7 @@ mod tests {
         let numbers: Vec<u64> = book.exchanges(0, 9).iter().map(|exchange| exchange.number).collect();
         assert_eq!((numbers.as_slice(), book.stats().dropped), (&[2, 3][..], 1));
         drop(entries);
+        assert_eq!(book.stats().providers["quick"].in_flight, 0);
         assert!(book.exchanges(0, 9).iter().all(|exchange| exchange.state == State::ClientGone));
     }
 }

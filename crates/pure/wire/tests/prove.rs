@@ -66,3 +66,30 @@ fn prove_fuzz_reply_body() {
 fn prove_fuzz_upstream_fault() {
     prove("upstream_fault", &[("captures", ".response.json")], fuzz::upstream_fault);
 }
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_translate_request() {
+    prove(
+        "translate_request",
+        &[("captures", ".request.json"), ("translate", "request.json")],
+        wire::translate::fuzz::request,
+    );
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_translate_body() {
+    prove(
+        "translate_body",
+        &[("captures", ".response.json"), ("translate", "answer.json")],
+        wire::translate::fuzz::body,
+    );
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_translate_stream() {
+    let corpus = [("streams", ".sse"), ("captures", ".sse"), ("translate", "stream.sse")];
+    prove("translate_stream", &corpus, wire::translate::fuzz::stream);
+}

@@ -214,14 +214,14 @@ pub fn text(path: &Path) -> String {
 }
 
 /// What a process says about where it listens: lines such as `gateway http://127.0.0.1:41234`.
-struct Lines(BufReader<ChildStdout>);
+pub struct Lines(BufReader<ChildStdout>);
 
 impl Lines {
-    fn of(out: ChildStdout) -> Lines {
+    pub fn of(out: ChildStdout) -> Lines {
         Lines(BufReader::new(out))
     }
 
-    fn address(&mut self, what: &str) -> SocketAddr {
+    pub fn address(&mut self, what: &str) -> SocketAddr {
         let mut seen = String::new();
         loop {
             let mut line = String::new();
@@ -235,7 +235,7 @@ impl Lines {
     }
 
     /// Keeps reading, so that the process never blocks on a full pipe.
-    fn ignore_rest(mut self) {
+    pub fn ignore_rest(mut self) {
         std::thread::spawn(move || std::io::copy(&mut self.0, &mut std::io::sink()));
     }
 }

@@ -1,2 +1,172 @@
-//! The official SDKs, driven through a real server with real and simulated providers behind it. `cargo xtask test` installs
-//! them and runs these; on their own they need FREEHOLD_SDK_PYTHON, the interpreter they are installed for.
+//! The official SDKs and a real browser, driven against a real server, with simulated providers and a real llama.cpp server
+//! behind it. `cargo xtask test` installs what they need and runs them (`--ignored`); each needs the environment it names.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::harness::{Freehold, Lines, Simulator, Site, eventually};
+use crate::http::request;
+
+/// Providers that do all they are asked, and some that do not.
+const SCENARIO: &str = r#"
+[providers.good]
+output_tokens = { from = 12, to = 40 }
+
+[[providers.down.faults]]
+kind = "server_error"
+
+[[providers.overloaded.faults]]
+kind = "overloaded"
+
+[[providers.limited.faults]]
+kind = "rate_limited"
+retry_after_ms = 30000
+
+[providers.slow]
+output_tokens = 400
+tokens_per_second = 40
+"#;
+
+fn needed(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; `cargo xtask test` sets it"))
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../..")
+}
+
+/// A real llama.cpp server with a real small model.
+struct Llama {
+    process: Child,
+    address: std::net::SocketAddr,
+}
+
+impl Llama {
+    fn start() -> Llama {
+        let mut process = Command::new(needed("FREEHOLD_TEST_PYTHON"))
+            .arg(root().join("tests/real/llama_server.py"))
+            .args(["--port", "0", "--embeddings", "--tool-template"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = Lines::of(process.stdout.take().unwrap());
+        let address = lines.address("llama.cpp listening on");
+        lines.ignore_rest();
+        Llama { process, address }
+    }
+}
+
+impl Drop for Llama {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A provider, its model, lane, criticality and workflow, all of one name.
+fn row(name: &str, dialect: &str, base_url: &str, more: &str, workflow: &str) -> String {
+    format!(
+        "[providers.{name}]\ndialect = \"{dialect}\"\nbase_url = \"{base_url}\"\napi_key = {{ env = \"SIM_KEY\" }}\n{more}\n\n\
+         [models.{name}]\nprovider = \"{name}\"\nmodel = \"test-model\"\nprice = {{ input = \"1\", output = \"5\" }}\n\n\
+         [lanes.{name}]\nclass = \"B\"\nmodels = [\"{name}\"]\npick = \"best\"\n\n[criticality.{name}]\nlanes = [\"{name}\"]\n\n\
+         [workflows.{name}]\ncriticality = \"{name}\"\n{workflow}\n\n"
+    )
+}
+
+fn configuration(simulator: &Simulator, llama: &Llama) -> String {
+    let sim = |provider: &str| format!("http://{}/{provider}/v1", simulator.address);
+    let llama = format!("http://{}/v1", llama.address);
+    let quirks = "quirks = \"llama-cpp\"";
+    [
+        row("sim-openai", "openai-chat", &sim("good"), "quirks = \"openai\"", ""),
+        row("sim-anthropic", "anthropic", &sim("good"), "", ""),
+        row("llama-openai", "openai-chat", &llama, quirks, ""),
+        row("llama-anthropic", "anthropic", &llama, "", ""),
+        row("down", "openai-chat", &sim("down"), "", ""),
+        row("overloaded", "openai-chat", &sim("overloaded"), "", ""),
+        row("limited", "openai-chat", &sim("limited"), "", ""),
+        row("slow", "openai-chat", &sim("slow"), "", ""),
+        row(
+            "spent",
+            "openai-chat",
+            &sim("good"),
+            "",
+            "budget = { limit = \"0.000000001 USD\", per = \"total\", at_limit = \"refuse\" }",
+        ),
+    ]
+    .concat()
+}
+
+fn suite(name: &str) {
+    let python = needed("FREEHOLD_SDK_PYTHON");
+    let scratch = testkit::scratch_dir("sdk-scenario");
+    let simulator = Simulator::start(scratch.path(), SCENARIO);
+    let llama = Llama::start();
+    let site = Site::new("sdk", &configuration(&simulator, &llama));
+    let freehold = site.start();
+    let limited = site.key(&["--label", "limited", "--requests-per-minute", "1"]);
+    // Asking for the list costs nothing of the key's one request a minute.
+    let authorization = format!("Bearer {limited}");
+    eventually("the limited key is known", || {
+        let answer = request(freehold.gateway, "GET", "/v1/models", &[("authorization", &authorization)], b"");
+        (answer.status == 200).then_some(())
+    });
+    let status = Command::new(python)
+        .arg(root().join("tests/sdk").join(name))
+        .env("FREEHOLD_URL", format!("http://{}", freehold.gateway))
+        .env("FREEHOLD_KEY", &freehold.key)
+        .env("FREEHOLD_KEY_LIMITED", &limited)
+        .env("FREEHOLD_WORKFLOWS", "sim-openai,sim-anthropic,llama-openai,llama-anthropic")
+        .env("FREEHOLD_WORKFLOW_DOWN", "down")
+        .env("FREEHOLD_WORKFLOW_OVERLOADED", "overloaded")
+        .env("FREEHOLD_WORKFLOW_RATE_LIMITED", "limited")
+        .env("FREEHOLD_WORKFLOW_SPENT", "spent")
+        .env("FREEHOLD_WORKFLOW_SLOW", "slow")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{name} failed");
+}
+
+#[test]
+#[ignore = "needs the official SDKs and llama.cpp; `cargo xtask test` runs it"]
+fn the_official_openai_sdk_works_through_freehold() {
+    suite("openai_suite.py");
+}
+
+#[test]
+#[ignore = "needs the official SDKs and llama.cpp; `cargo xtask test` runs it"]
+fn the_official_anthropic_sdk_works_through_freehold() {
+    suite("anthropic_suite.py");
+}
+
+#[test]
+#[ignore = "needs Chromium and playwright-core; `cargo xtask test` runs it"]
+fn the_console_works_in_a_real_browser() {
+    let scratch = testkit::scratch_dir("browser-scenario");
+    let simulator = Simulator::start(scratch.path(), SCENARIO);
+    let sim = |provider: &str| format!("http://{}/{provider}/v1", simulator.address);
+    let configuration = [
+        row("good", "openai-chat", &sim("good"), "", "budget = { limit = \"5 USD\", per = \"day\", at_limit = \"refuse\" }"),
+        row("down", "openai-chat", &sim("down"), "", ""),
+    ]
+    .concat();
+    let site = Site::new("browser", &configuration);
+    let freehold: Freehold = site.start();
+    for _ in 0..60 {
+        freehold.chat("good", r#","max_tokens":40"#);
+    }
+    (0..3).for_each(|_| assert_eq!(freehold.chat("down", "").status, 502));
+    eventually("the calls reach the store", || {
+        (freehold.admin("/api/v1/calls?outcome=failed").to_string().matches("call_").count() >= 3).then_some(())
+    });
+    let status = Command::new(needed("FREEHOLD_TEST_NODE"))
+        .arg("console.mjs")
+        .current_dir(needed("FREEHOLD_TEST_BROWSER"))
+        .env("CONSOLE_URL", format!("http://{}", freehold.console))
+        .env("ADMIN_TOKEN", &freehold.admin_token)
+        .env("CHROMIUM", needed("FREEHOLD_TEST_CHROMIUM"))
+        .status()
+        .unwrap();
+    assert!(status.success(), "the browser found faults");
+}

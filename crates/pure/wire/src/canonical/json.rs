@@ -11,6 +11,9 @@ use serde_json::value::RawValue;
 use super::Placed;
 use super::losses::Losses;
 
+/// The longest name of a field that is told by its name: what is kept of a stream has a bound.
+const MAX_NAME_BYTES: usize = 128;
+
 /// The members of one JSON object that no one has read yet, and where in the body it stands.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
@@ -69,6 +72,10 @@ impl<'a> Fields<'a> {
     pub(crate) fn finish(self, losses: &mut Losses, reasons: &[(&str, &str)]) {
         for (name, value) in &self.members {
             if says_nothing(value) {
+                continue;
+            }
+            if name.len() > MAX_NAME_BYTES {
+                losses.dropped(&*self.at, "a field with an overlong name is not known to the translation");
                 continue;
             }
             let reason = reasons.iter().find(|(known, _)| known == name).map(|(_, reason)| *reason);

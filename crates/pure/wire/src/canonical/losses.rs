@@ -2,8 +2,8 @@
 
 use domain::{Loss, LossKind};
 
-/// The longest list kept for one translation. A body can have a million unknown fields; the list ends with their number.
-const MAX_LOSSES: usize = 200;
+/// The longest list kept for one translation: a body can have a million unknown fields. It ends with how many more there were.
+const MAX_LOSSES: usize = 100;
 
 /// What was given up on the way.
 #[derive(Clone, Debug, Default)]

@@ -415,6 +415,9 @@ pub struct Cover {
     pub continuous_usage: bool,
 }
 
+/// The longest id or word of a provider's that is kept between the events of a stream, bytes.
+pub(crate) const MAX_KEPT_BYTES: usize = 512;
+
 /// A body whose field at `at` is not what its dialect says; `must` names what it must be.
 pub(crate) fn refused(at: &str, must: &str) -> Fault {
     Fault::new(FaultClass::BadRequest, format!("`{at}` {must}"))
@@ -446,12 +449,13 @@ impl<'a> Part<'a> {
 }
 
 impl Finish<'_> {
-    /// The same, borrowing nothing.
-    pub(crate) fn into_owned(self) -> Finish<'static> {
+    /// The same, borrowing nothing. What is kept of a stream has a bound, so words beyond it are not kept.
+    pub(crate) fn to_kept(&self) -> Finish<'static> {
+        let keep = |text: &Cow<'_, str>| (text.len() <= MAX_KEPT_BYTES).then(|| Cow::Owned(text.to_string()));
         Finish {
             reason: self.reason,
-            word: Cow::Owned(self.word.into_owned()),
-            stop_sequence: self.stop_sequence.map(|text| Cow::Owned(text.into_owned())),
+            word: keep(&self.word).unwrap_or_default(),
+            stop_sequence: self.stop_sequence.as_ref().and_then(keep),
         }
     }
 }

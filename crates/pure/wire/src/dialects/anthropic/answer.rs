@@ -103,7 +103,9 @@ pub(super) fn write(answer: &Answer<'_>, cover: &Cover, losses: &mut Losses) -> 
             losses.approximated("/usage", "the provider reported no usage; SDKs require one, so it says zero");
         }
         let usage = answer.usage.map_or(Usage::ZERO, |reported| reported.usage);
-        body.object("usage", |written| write_usage(written, &usage, answer.service_tier.as_deref()));
+        body.object("usage", |written| {
+            write_usage(written, &usage, answer.service_tier.as_deref().and_then(tier_word))
+        });
     });
     out
 }
@@ -161,9 +163,14 @@ pub(super) fn write_usage(written: &mut Object<'_>, usage: &Usage, service_tier:
     if thinking > 0 {
         written.object("output_tokens_details", |details| details.put("thinking_tokens", &thinking));
     }
-    match service_tier {
-        Some("default") => written.put("service_tier", "standard"),
-        Some("priority") => written.put("service_tier", "priority"),
-        _ => {}
+    written.put_some("service_tier", service_tier);
+}
+
+/// The dialect's word for the tier that served.
+pub(super) fn tier_word(tier: &str) -> Option<&'static str> {
+    match tier {
+        "default" => Some("standard"),
+        "priority" => Some("priority"),
+        _ => None,
     }
 }

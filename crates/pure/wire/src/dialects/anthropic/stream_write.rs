@@ -2,9 +2,9 @@
 
 use domain::{Fault, Usage};
 
-use super::answer::{made_tool_id, stop_word, write_usage};
+use super::answer::{made_tool_id, stop_word, tier_word, write_usage};
 use crate::canonical::json::{Object, object};
-use crate::canonical::{Cover, Event, Finish, Losses, malformed};
+use crate::canonical::{Cover, Event, Finish, Losses, MAX_KEPT_BYTES, malformed};
 use crate::dialects::WriteStream;
 
 /// What must be remembered between events.
@@ -18,7 +18,7 @@ pub(super) struct Writer {
     refused: bool,
     finish: Option<Finish<'static>>,
     usage: Option<Usage>,
-    service_tier: Option<String>,
+    service_tier: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Writer {
     }
 
     fn write_usage(&self, written: &mut Object<'_>) {
-        write_usage(written, &self.usage.unwrap_or(Usage::ZERO), self.service_tier.as_deref());
+        write_usage(written, &self.usage.unwrap_or(Usage::ZERO), self.service_tier);
     }
 
     /// Opens a block, unless it is the one that is open.
@@ -103,7 +103,7 @@ impl WriteStream for Writer {
     fn write(&mut self, event: &Event<'_>, losses: &mut Losses, out: &mut Vec<u8>) -> Result<(), Fault> {
         match event {
             Event::Start { id, .. } => {
-                if let Some(id) = id {
+                if let Some(id) = id.as_ref().filter(|id| id.len() <= MAX_KEPT_BYTES) {
                     self.cover.id = id.to_string();
                 }
             }
@@ -147,9 +147,9 @@ impl WriteStream for Writer {
                 }
             }
             Event::BlockEnd => self.close(out),
-            Event::Finish(finish) => self.finish = Some(finish.clone().into_owned()),
+            Event::Finish(finish) => self.finish = Some(finish.to_kept()),
             Event::Usage(reported) => self.usage = Some(reported.usage),
-            Event::ServiceTier(tier) => self.service_tier = Some(tier.to_string()),
+            Event::ServiceTier(tier) => self.service_tier = tier_word(tier),
             Event::Ping => {
                 self.start(out);
                 frame(out, "ping", |_| {});

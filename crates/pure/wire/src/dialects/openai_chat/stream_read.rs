@@ -1,6 +1,7 @@
 //! Reads the chunks of a streamed chat completion.
 
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hasher};
 
 use domain::Fault;
 use serde_json::value::RawValue;
@@ -26,7 +27,8 @@ pub(super) struct Reader {
 
 struct Call {
     index: u64,
-    id: String,
+    /// A hash of its id, which tells calls apart; ids have any length.
+    id: Option<u64>,
 }
 
 type Each<'e> = dyn FnMut(Event<'_>, &mut Losses) -> Result<(), Fault> + 'e;
@@ -148,14 +150,18 @@ impl Reader {
             Some(index) => self.calls.iter().rposition(|call| call.index == index),
             None => self.calls.len().checked_sub(1),
         };
-        let another = |call: &Call| !name.is_empty() && id.as_ref().is_some_and(|id| *id != call.id);
+        let hash = id.as_deref().map(|id| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(id.as_bytes());
+            hasher.finish()
+        });
+        let another = |call: &Call| !name.is_empty() && hash.is_some() && hash != call.id;
         let ordinal = match known.filter(|known| !another(&self.calls[*known])) {
             Some(known) => known,
             None if self.calls.len() == MAX_CALLS => return Err(malformed("the answer has too many tool calls")),
             None => {
                 let ordinal = self.calls.len();
-                let id_kept = id.as_deref().unwrap_or_default().chars().take(200).collect();
-                self.calls.push(Call { index: index.unwrap_or(ordinal as u64), id: id_kept });
+                self.calls.push(Call { index: index.unwrap_or(ordinal as u64), id: hash });
                 each(Event::ToolStart { ordinal: ordinal_of(ordinal), id, name }, losses)?;
                 ordinal
             }

@@ -1,0 +1,353 @@
+//! Replays every folder of fixtures/translate: what a provider is sent, what a client gets, what was given up.
+//!
+//! A case is a folder under the client's dialect, with `origin.toml` and any of `request.json`, `answer.json`, `stream.sse`;
+//! what ours makes of each lies beside it. `FREEHOLD_BLESS=1` writes those anew: read the difference before it is kept.
+#![allow(clippy::disallowed_methods, reason = "tests read their fixtures and one variable")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use domain::{Fault, Loss};
+use serde_json::Value;
+use wire::{Ask, Dialect, Operation, Quirks, ReplyPlan, Seen, StreamRelay, reply_body, translate};
+
+#[path = "it/mutate.rs"]
+mod mutate;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/translate")
+}
+
+/// One folder.
+struct Case {
+    folder: PathBuf,
+    client: Dialect,
+    upstream: Dialect,
+    origin: toml::Table,
+}
+
+impl Case {
+    /// Every folder, of every client's dialect.
+    fn all() -> Vec<Case> {
+        let mut cases = Vec::new();
+        for (name, client, upstream) in [
+            ("openai_chat", Dialect::OpenAiChat, Dialect::Anthropic),
+            ("anthropic", Dialect::Anthropic, Dialect::OpenAiChat),
+        ] {
+            for entry in std::fs::read_dir(fixtures().join(name)).unwrap() {
+                let folder = entry.unwrap().path();
+                let origin = std::fs::read_to_string(folder.join("origin.toml"))
+                    .unwrap_or_else(|error| panic!("{}/origin.toml: {error}", folder.display()));
+                let origin = origin.parse().unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+                cases.push(Case { folder, client, upstream, origin });
+            }
+        }
+        cases.sort_by(|one, other| one.folder.cmp(&other.folder));
+        cases
+    }
+
+    fn name(&self) -> String {
+        self.folder.strip_prefix(fixtures()).unwrap().display().to_string()
+    }
+
+    /// The bytes of an input, here or where `origin.toml` says they lie.
+    fn input(&self, kind: &str, ending: &str) -> Option<Vec<u8>> {
+        let section = self.origin.get(kind)?;
+        let file = section.get("file").and_then(|file| file.as_str()).map(str::to_owned);
+        let path = self.folder.join(file.unwrap_or(format!("{kind}.{ending}")));
+        assert!(section.get("origin").is_some(), "{}: {kind} says nothing of where it comes from", self.name());
+        Some(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    }
+
+    fn setting(&self, name: &str) -> Option<&toml::Value> {
+        self.origin.get("ask")?.get(name)
+    }
+
+    fn quirks(&self) -> &'static Quirks {
+        let name = self.setting("quirks").map_or("generic", |name| name.as_str().unwrap());
+        Quirks::named(name).unwrap_or_else(|| panic!("{}: no quirks `{name}`", self.name()))
+    }
+
+    fn plan(&self) -> ReplyPlan {
+        let flag = |name| self.setting(name).is_some_and(|value| value.as_bool().unwrap());
+        ReplyPlan {
+            client: self.client,
+            upstream: self.upstream,
+            operation: Operation::Chat,
+            asked_model: "claims-triage".into(),
+            include_usage: flag("include_usage"),
+            continuous_usage: flag("continuous_usage"),
+            quirks: self.quirks(),
+            answer_id: "answer_1".into(),
+            created_unix_s: 1_795_000_000,
+        }
+    }
+
+    fn request(&self, body: &[u8]) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
+        let model = self.setting("model").map_or("up-model", |model| model.as_str().unwrap());
+        let ask =
+            Ask { upstream_model: model, quirks: self.quirks(), insert_max_output: None, default_max_output: 4096 };
+        translate::request(self.client, self.upstream, Operation::Chat, body, &ask)
+    }
+
+    /// Compares with the file of this name, or writes it. Nothing expected means no file.
+    fn expect(&self, file: &str, made: Option<String>, wrong: &mut Vec<String>) {
+        let path = self.folder.join(file);
+        if std::env::var_os("FREEHOLD_BLESS").is_some() {
+            match made {
+                Some(made) => std::fs::write(&path, made).unwrap(),
+                None => drop(std::fs::remove_file(&path)),
+            }
+            return;
+        }
+        let kept = std::fs::read_to_string(&path).ok();
+        if kept != made {
+            let show = |text: &Option<String>| text.clone().unwrap_or("no file".into());
+            wrong.push(format!("{}/{file}\n--- kept\n{}\n--- made\n{}", self.name(), show(&kept), show(&made)));
+        }
+    }
+
+    fn expect_losses(&self, kind: &str, losses: &[Loss], wrong: &mut Vec<String>) {
+        let lines: Vec<_> = losses.iter().map(|loss| serde_json::to_string(loss).unwrap()).collect();
+        let text = (!lines.is_empty()).then(|| lines.join("\n") + "\n");
+        self.expect(&format!("{kind}.losses.jsonl"), text, wrong);
+    }
+}
+
+/// JSON on several lines, its tokens untouched.
+fn indented(json: &[u8]) -> String {
+    let (mut out, mut depth, mut quoted, mut escaped) = (String::new(), 0usize, false, false);
+    let text = std::str::from_utf8(json).unwrap();
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        if quoted {
+            out.push(c);
+            (quoted, escaped) = (escaped || c != '"', !escaped && c == '\\');
+            continue;
+        }
+        match c {
+            '"' => {
+                quoted = true;
+                out.push(c);
+            }
+            '{' | '[' => {
+                out.push(c);
+                if characters.peek().is_some_and(|next| matches!(next, '}' | ']')) {
+                    out.extend(characters.next());
+                } else {
+                    depth += 1;
+                    out.push_str(&format!("\n{}", "  ".repeat(depth)));
+                }
+            }
+            '}' | ']' => {
+                depth -= 1;
+                out.push_str(&format!("\n{}{c}", "  ".repeat(depth)));
+            }
+            ',' => out.push_str(&format!(",\n{}", "  ".repeat(depth))),
+            ':' => out.push_str(": "),
+            c if c.is_whitespace() => {}
+            c => out.push(c),
+        }
+    }
+    out.push('\n');
+    out
+}
+
+fn fault_text(fault: &Fault) -> String {
+    format!("{}: {}\n", fault.class, fault.message)
+}
+
+fn relayed(plan: &ReplyPlan, chunks: &[&[u8]]) -> (Vec<u8>, Seen, Result<(), Fault>) {
+    let (mut relay, mut out) = (StreamRelay::new(plan.clone()), Vec::new());
+    for chunk in chunks {
+        if let Err(fault) = relay.feed(chunk, &mut out) {
+            return (out, relay.seen().clone(), Err(fault));
+        }
+    }
+    let ended = relay.end(&mut out);
+    (out, relay.seen().clone(), ended)
+}
+
+#[test]
+fn every_case_is_translated_as_it_was() {
+    let (cases, mut wrong) = (Case::all(), Vec::new());
+    assert!(cases.len() >= 25);
+    for case in &cases {
+        if let Some(body) = case.input("request", "json") {
+            let (out, fault, losses) = match case.request(&body) {
+                Ok((out, losses)) => (Some(indented(&out)), None, losses),
+                Err(fault) => (None, Some(fault_text(&fault)), Vec::new()),
+            };
+            case.expect("request.out.json", out, &mut wrong);
+            case.expect("request.fault.txt", fault, &mut wrong);
+            case.expect_losses("request", &losses, &mut wrong);
+        }
+        if let Some(body) = case.input("answer", "json") {
+            let (out, fault, losses) = match reply_body(&case.plan(), &body) {
+                Ok((out, seen)) => (Some(indented(&out)), None, seen.losses),
+                Err(fault) => (None, Some(fault_text(&fault)), Vec::new()),
+            };
+            case.expect("answer.out.json", out, &mut wrong);
+            case.expect("answer.fault.txt", fault, &mut wrong);
+            case.expect_losses("answer", &losses, &mut wrong);
+        }
+        if let Some(stream) = case.input("stream", "sse") {
+            let (out, seen, end) = relayed(&case.plan(), &[&stream]);
+            case.expect("stream.out.sse", Some(String::from_utf8(out).unwrap()), &mut wrong);
+            case.expect("stream.fault.txt", end.err().map(|fault| fault_text(&fault)), &mut wrong);
+            case.expect_losses("stream", &seen.losses, &mut wrong);
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ\n{}", wrong.len(), wrong.join("\n\n"));
+}
+
+#[test]
+fn every_stream_reads_the_same_split_at_every_byte() {
+    for case in Case::all() {
+        let Some(stream) = case.input("stream", "sse") else { continue };
+        let plan = case.plan();
+        let whole = relayed(&plan, &[&stream]);
+        let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+        assert!(relayed(&plan, &bytes) == whole, "{}, one byte at a time", case.name());
+        // A stream of a thousand frames is cut at some of its bytes only, and byte by byte above.
+        let step = (stream.len() / 4_000).max(1);
+        for at in (1..stream.len()).step_by(step) {
+            let (head, tail) = stream.split_at(at);
+            assert!(relayed(&plan, &[head, tail]) == whole, "{}, split at byte {at}", case.name());
+        }
+    }
+}
+
+/// What the ledger is told must not depend on what the client speaks.
+#[test]
+fn a_translated_answer_is_seen_as_one_that_passes_through() {
+    let told = |seen: &Seen| Seen { losses: Vec::new(), ..seen.clone() };
+    for case in Case::all() {
+        let plan = case.plan();
+        let through = ReplyPlan { client: case.upstream, ..plan.clone() };
+        if let Some(stream) = case.input("stream", "sse") {
+            let ((_, ours, end), (_, theirs, their_end)) = (relayed(&plan, &[&stream]), relayed(&through, &[&stream]));
+            assert_eq!((told(&ours), end), (told(&theirs), their_end), "{}/stream", case.name());
+        }
+        if let Some(body) = case.input("answer", "json") {
+            let (ours, theirs) = (reply_body(&plan, &body).unwrap().1, reply_body(&through, &body).unwrap().1);
+            // Of a whole answer one reading counts the JSON of arguments, the other their texts.
+            let told = |seen: &Seen| Seen { output_bytes: 0, ..told(seen) };
+            assert_eq!(told(&ours), told(&theirs), "{}/answer", case.name());
+            assert_eq!(ours.output_bytes > 0, theirs.output_bytes > 0, "{}/answer", case.name());
+        }
+    }
+    for (folder, upstream, client) in [
+        ("openai-chat", Dialect::OpenAiChat, Dialect::Anthropic),
+        ("anthropic", Dialect::Anthropic, Dialect::OpenAiChat),
+    ] {
+        for entry in std::fs::read_dir(fixtures().join("../streams").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let stream = std::fs::read(&path).unwrap();
+            let plan = ReplyPlan { client, upstream, quirks: &Quirks::GENERIC, ..Case::all()[0].plan() };
+            let through = ReplyPlan { client: upstream, ..plan.clone() };
+            let ((out, ours, end), (_, theirs, their_end)) =
+                (relayed(&plan, &[&stream]), relayed(&through, &[&stream]));
+            assert_eq!((told(&ours), end), (told(&theirs), their_end), "{}", path.display());
+            assert!(!out.is_empty() || ours.fault.is_some(), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_loss_of_a_request_points_at_something_that_is_there() {
+    for case in Case::all() {
+        let Some(body) = case.input("request", "json") else { continue };
+        let Ok((_, losses)) = case.request(&body) else { continue };
+        let value: Value = serde_json::from_slice(&body).unwrap();
+        let mut met = BTreeSet::new();
+        for loss in losses {
+            // The one field whose absence is told.
+            let there = loss.pointer == "/max_tokens" || value.pointer(&loss.pointer).is_some();
+            assert!(there, "{}: {} is not in the body", case.name(), loss.pointer);
+            assert!(loss.reason.len() > 10 && loss.reason.len() < 200, "{}: {}", case.name(), loss.reason);
+            assert!(met.insert((loss.pointer.clone(), loss.reason.clone())), "{}: told twice", case.name());
+        }
+    }
+}
+
+/// Nothing the client wrote is left out in silence: every member of the request that was known or unknown is either found in
+/// what was sent (its texts, numbers and names) or told.
+#[test]
+fn no_text_of_a_message_is_lost_in_silence() {
+    for case in Case::all() {
+        let Some(body) = case.input("request", "json") else { continue };
+        let Ok((out, losses)) = case.request(&body) else { continue };
+        let sent =
+            texts(&serde_json::from_slice(&out).unwrap(), "").into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+        let sent = sent.join("\n");
+        let value: Value = serde_json::from_slice(&body).unwrap();
+        for (pointer, text) in
+            texts(&value["messages"], "/messages").into_iter().chain(texts(&value["system"], "/system"))
+        {
+            let told = losses.iter().any(|loss| pointer.starts_with(&loss.pointer) && !loss.pointer.is_empty());
+            let structure = ["/type", "/role", "/media_type", "/id", "/tool_call_id", "/tool_use_id", "/arguments"];
+            let is_structure = structure.iter().any(|end| pointer.ends_with(end));
+            // A data address is taken apart or put together; its last bytes stay.
+            let tail = text.rsplit(',').next().unwrap_or_default().trim();
+            let decoded = text.starts_with("data:text/plain");
+            assert!(
+                told || is_structure || decoded || sent.contains(tail) || text == "auto",
+                "{}: {pointer} = {text:?} is neither sent nor told",
+                case.name()
+            );
+        }
+    }
+}
+
+/// Every text in a value, with its pointer.
+fn texts(value: &Value, at: &str) -> Vec<(String, String)> {
+    match value {
+        Value::String(text) => vec![(at.to_owned(), text.clone())],
+        Value::Array(items) => {
+            items.iter().enumerate().flat_map(|(index, item)| texts(item, &format!("{at}/{index}"))).collect()
+        }
+        Value::Object(members) => {
+            members.iter().flat_map(|(name, member)| texts(member, &format!("{at}/{name}"))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn what_has_no_counterpart_says_where_to_go() {
+    let ask = Ask { upstream_model: "m", quirks: &Quirks::GENERIC, insert_max_output: None, default_max_output: 1 };
+    let fault = |client, upstream, operation| {
+        fault_text(&translate::request(client, upstream, operation, b"{}", &ask).unwrap_err())
+    };
+    assert_eq!(
+        fault(Dialect::Anthropic, Dialect::OpenAiChat, Operation::CountTokens),
+        "untranslatable: openai-chat counts no tokens; estimate them, or name a model of an anthropic provider\n"
+    );
+    assert_eq!(
+        fault(Dialect::OpenAiChat, Dialect::Anthropic, Operation::Embeddings),
+        "untranslatable: anthropic makes no embeddings; name a model of an openai-chat provider\n"
+    );
+}
+
+#[test]
+fn mutated_fixtures_break_no_invariant() {
+    let mut chance = mutate::Chance(0x5eed);
+    for case in Case::all() {
+        let inputs: [(Option<Vec<u8>>, fn(&[u8]), usize); 3] = [
+            (case.input("request", "json"), translate::fuzz::request, 20),
+            (case.input("answer", "json"), translate::fuzz::body, 40),
+            (case.input("stream", "sse"), translate::fuzz::stream, 15),
+        ];
+        for (input, check, times) in inputs {
+            let Some(input) = input else { continue };
+            check(&input);
+            for _ in 0..times {
+                let mutated = chance.mutate(&input);
+                if std::panic::catch_unwind(|| check(&mutated)).is_err() {
+                    panic!("{}: {:?}", case.name(), String::from_utf8_lossy(&mutated));
+                }
+            }
+        }
+    }
+}
