@@ -80,8 +80,19 @@ fn tests() -> Result<()> {
 /// is missing is a failure here.
 fn real_parts() -> Result<()> {
     let Some(chromium) = shell::which("chromium") else { bail!("chromium is not installed; run without --no-setup") };
-    let arguments =
-        ["test", "--package", "freehold", "--locked", "--test", "it", "--", "--ignored", "--test-threads", "1", "sdk::"];
+    let arguments = [
+        "test",
+        "--package",
+        "freehold",
+        "--locked",
+        "--test",
+        "it",
+        "--",
+        "--ignored",
+        "--test-threads",
+        "1",
+        "sdk::",
+    ];
     let mut command = shell::command(cargo(), &arguments);
     command
         .env("FREEHOLD_TEST_PYTHON", setup::python())

@@ -3,9 +3,9 @@
 use http::{Method, Response, StatusCode, Uri};
 use serde_json::json;
 
+use crate::hall::Hall;
 use crate::pace::Paced;
 use crate::scenario::Script;
-use crate::server::{Hall, with_status};
 
 /// What can be asked for; also the answer to `GET /`.
 const ROUTES: &str = r#"{"simulator":"freehold","routes":["GET /_transcript?since=NUMBER&limit=COUNT","DELETE /_transcript","GET /_stats","POST /_script?provider=NAME (the provider's table as TOML)","POST /NAME/v1/chat/completions","POST /NAME/v1/embeddings","POST /NAME/v1/messages","POST /NAME/v1/messages/count_tokens","GET /NAME/v1/models"]}"#;
@@ -58,4 +58,12 @@ fn query<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
 
 fn json(status: StatusCode, body: &serde_json::Value) -> Response<Paced> {
     with_status(status, body.to_string().into_bytes())
+}
+
+/// A JSON answer that the transcript does not follow.
+pub(crate) fn with_status(status: StatusCode, body: Vec<u8>) -> Response<Paced> {
+    let mut response = Response::new(Paced::plain(body));
+    *response.status_mut() = status;
+    crate::faults::put(response.headers_mut(), "content-type", "application/json");
+    response
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::answering::Answering;
 use crate::ask::Ask;
 use crate::content::{Choice, Content, Finish, Usage, signature};
 use crate::frames::{Frames, Writer};
-use crate::provider::Answering;
 
 /// A message, whole or streamed.
 pub fn answer(call: &Answering<'_>, ask: &Ask, content: &Content) -> Frames {

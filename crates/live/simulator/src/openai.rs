@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::answering::Answering;
 use crate::ask::{self, Ask};
 use crate::chance::{Chance, fingerprint};
 use crate::content::{Choice, Content, Finish, Pieces, Usage};
 use crate::frames::{Frames, Writer};
-use crate::provider::Answering;
 
 /// What changes when the model does; ours never does.
 const FINGERPRINT: &str = "fp_simulated";

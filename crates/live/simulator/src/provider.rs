@@ -8,14 +8,15 @@ use http::HeaderMap;
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 
+use crate::answering::Answering;
 use crate::ask::{self, Ask};
 use crate::chance::{Chance, fingerprint};
+use crate::clock::now;
 use crate::content::{self, Content, Usage};
 use crate::faults::{self, Left, Refusal};
 use crate::frames::Frames;
 use crate::pace::Pace;
 use crate::scenario::{Dialect, Fault, Kind, Quota, Script};
-use crate::server::now;
 use crate::{anthropic, openai};
 
 /// A first token that is longer in coming does not come, milliseconds: a day.
@@ -53,17 +54,6 @@ pub enum Operation {
     Embeddings,
     CountTokens,
     Models,
-}
-
-/// A call being answered, as the writers of answers see it.
-pub struct Answering<'a> {
-    pub script: &'a Script,
-    /// The scenario's.
-    pub seed: u64,
-    /// Letters and digits that distinguish this answer.
-    pub id: String,
-    pub created_unix_s: i64,
-    fault: Option<Kind>,
 }
 
 /// What is to be sent, and how.
@@ -373,30 +363,6 @@ impl Counter {
     fn turn(&mut self, window: u64) {
         if self.window != window {
             *self = Counter { window, ..Counter::default() };
-        }
-    }
-}
-
-impl Answering<'_> {
-    /// The service tier to report.
-    pub fn tier(&self, standard: &'static str) -> &str {
-        self.script.usage.service_tier.as_deref().unwrap_or(standard)
-    }
-
-    /// The usage to report, which a fault may make a lie.
-    pub fn reported(&self, usage: Usage) -> Option<Usage> {
-        match self.fault {
-            Some(Kind::UsageMissing) => None,
-            Some(Kind::UsageZero) => Some(Usage::default()),
-            Some(Kind::UsageWrong) => Some(Usage {
-                prompt: usage.prompt * 10,
-                cached: usage.cached * 10,
-                cache_write_5m: usage.cache_write_5m * 10,
-                cache_write_1h: usage.cache_write_1h * 10,
-                output: usage.output * 10,
-                reasoning: usage.reasoning * 10,
-            }),
-            _ => Some(usage),
         }
     }
 }

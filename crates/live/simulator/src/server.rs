@@ -1,30 +1,30 @@
 //! Sockets and routes: one task for each connection, one provider for each path.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
-use domain::UnixMs;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use parking_lot::RwLock;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::admin::with_status;
+use crate::clock::now;
 use crate::faults::Refusal;
+use crate::hall::Hall;
 use crate::pace::{End, Paced, Reset};
-use crate::provider::{Operation, Plan, Provider, Running, Violence};
+use crate::provider::{Operation, Plan, Running, Violence};
 use crate::scenario::{Dialect, Scenario, Script};
-use crate::transcript::{Book, Entry, Exchange, Received, State, Stats};
+use crate::transcript::{Entry, Exchange, Received, State, Stats};
 use crate::{admin, anthropic, openai};
 
 /// Longest request body taken, bytes.
@@ -38,26 +38,11 @@ pub struct Simulator {
     accepting: JoinHandle<()>,
 }
 
-/// All providers under one address.
-pub(crate) struct Hall {
-    pub(crate) book: Arc<Book>,
-    seed: u64,
-    providers: RwLock<BTreeMap<String, Arc<Provider>>>,
-}
-
 /// Serves the scenario at `listen`; port 0 takes any free one. Needs a Tokio runtime.
 pub async fn serve(scenario: Scenario, listen: SocketAddr) -> io::Result<Simulator> {
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
-    let providers = scenario.providers.into_iter().map(|(name, script)| {
-        let provider = Provider::new(&name, scenario.seed, script);
-        (name, Arc::new(provider))
-    });
-    let hall = Arc::new(Hall {
-        book: Arc::new(Book::new(scenario.transcript)),
-        seed: scenario.seed,
-        providers: RwLock::new(providers.collect()),
-    });
+    let hall = Arc::new(Hall::new(scenario));
     let accepting = tokio::spawn(accept(listener, hall.clone()));
     Ok(Simulator { address, hall, accepting })
 }
@@ -88,30 +73,6 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         self.accepting.abort();
-    }
-}
-
-impl Hall {
-    pub(crate) fn set_script(&self, name: &str, script: Script) {
-        let known = self.providers.read().get(name).cloned();
-        match known {
-            Some(provider) => provider.set(script),
-            None => {
-                let provider = Arc::new(Provider::new(name, self.seed, script));
-                self.providers.write().insert(name.to_owned(), provider);
-            }
-        }
-    }
-
-    /// The provider a path means, and the rest of the path: `/name/v1/x`, or `/v1/x` for the default one.
-    fn provider<'a>(&self, path: &'a str) -> Option<(Arc<Provider>, &'a str)> {
-        let providers = self.providers.read();
-        if path.starts_with("/v1/") {
-            let default = providers.get("default").or_else(|| providers.values().next())?;
-            return Some((default.clone(), path));
-        }
-        let (name, _) = path.strip_prefix('/')?.split_once('/')?;
-        Some((providers.get(name)?.clone(), &path[name.len() + 1..]))
     }
 }
 
@@ -262,20 +223,6 @@ fn not_found(dialect: Dialect, method: &Method, path: &str) -> Response<Paced> {
     with_status(StatusCode::NOT_FOUND, refusal.body(dialect, "req_none"))
 }
 
-/// A JSON answer that the transcript does not follow.
-pub(crate) fn with_status(status: StatusCode, body: Vec<u8>) -> Response<Paced> {
-    let mut response = Response::new(Paced::plain(body));
-    *response.status_mut() = status;
-    crate::faults::put(response.headers_mut(), "content-type", "application/json");
-    response
-}
-
 async fn collect(body: Incoming) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
     Ok(Limited::new(body, BODY_BYTES).collect().await?.to_bytes())
-}
-
-/// The time.
-pub(crate) fn now() -> UnixMs {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

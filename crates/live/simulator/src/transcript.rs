@@ -264,7 +264,7 @@ impl Entry {
             exchange.state = state;
             exchange.frames_sent = frames_sent as u64;
             exchange.bytes_sent = bytes_sent as u64;
-            exchange.ended_at = Some(crate::server::now());
+            exchange.ended_at = Some(crate::clock::now());
         }
         let sums = pages.sums(&self.provider);
         sums.in_flight = sums.in_flight.saturating_sub(1);

@@ -19,6 +19,7 @@ use domain::{Cause, Fault, FaultClass, NanoUsd, UnixMs};
 use crate::backoff::{Chance, RetryPolicy};
 use crate::candidate::{Candidate, ModelIndex};
 use crate::health::{Need, Permit, Refused};
+use crate::hop::{Hop, Obstacle, Standing};
 use crate::order::order;
 use crate::sentence;
 
@@ -32,39 +33,6 @@ pub struct Route {
     attempts_made: u16,
     /// The hop that was handed out and not reported yet.
     out: Option<usize>,
-}
-
-/// A candidate, and how this call stands with it.
-#[derive(Debug)]
-pub(crate) struct Hop {
-    pub(crate) candidate: Candidate,
-    pub(crate) attempts: u16,
-    pub(crate) standing: Standing,
-    /// What its model answered when it was asked for this hop.
-    pub(crate) refused: Option<Obstacle>,
-    /// When its provider said to come back.
-    back_at: Option<UnixMs>,
-}
-
-/// A permit that was not given.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Obstacle {
-    pub(crate) why: Refused,
-    pub(crate) since: UnixMs,
-    pub(crate) until: UnixMs,
-}
-
-/// Whether a candidate is still in play.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Standing {
-    /// Not tried.
-    Fresh,
-    /// Tried, failed, and may be tried again.
-    Again(FaultClass),
-    /// Tried and failed for good.
-    Failed(FaultClass),
-    /// The caller cannot use it, and says why.
-    Skipped(String),
 }
 
 /// What to do now.

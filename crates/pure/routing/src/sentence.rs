@@ -7,7 +7,7 @@ use domain::{Pick, UnixMs};
 
 use crate::candidate::Candidate;
 use crate::health::{Need, Refused};
-use crate::route::{Hop, Obstacle, Standing};
+use crate::hop::{Hop, Obstacle, Standing};
 
 /// How many obstacles a sentence names before it only counts them.
 const NAMED: usize = 4;

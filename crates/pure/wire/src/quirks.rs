@@ -21,6 +21,8 @@ pub struct Quirks {
     pub parallel_tool_calls: bool,
     /// Whether `response_format` of type `json_schema` is understood.
     pub json_schema: bool,
+    // The columns from here to `source` matter to translations only; their values are from what is known of each server's
+    // documentation and were not tried.
     /// Whether `cache_control` marks on parts and tools are understood.
     pub cache_control: bool,
     /// Whether `top_k` is understood, though the dialect has no such field.

@@ -147,7 +147,13 @@ fn the_console_works_in_a_real_browser() {
     let simulator = Simulator::start(scratch.path(), SCENARIO);
     let sim = |provider: &str| format!("http://{}/{provider}/v1", simulator.address);
     let configuration = [
-        row("good", "openai-chat", &sim("good"), "", "budget = { limit = \"5 USD\", per = \"day\", at_limit = \"refuse\" }"),
+        row(
+            "good",
+            "openai-chat",
+            &sim("good"),
+            "",
+            "budget = { limit = \"5 USD\", per = \"day\", at_limit = \"refuse\" }",
+        ),
         row("down", "openai-chat", &sim("down"), "", ""),
     ]
     .concat();

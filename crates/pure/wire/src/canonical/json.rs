@@ -163,7 +163,7 @@ pub(crate) fn count(value: &RawValue) -> Option<u64> {
     text.parse().ok().or_else(|| {
         let float: f64 = text.parse().ok()?;
         // Below 2^53 the float is exact, and so is the cast.
-        (float >= 0.0 && float <= 9_007_199_254_740_992.0 && float.fract() == 0.0).then_some(float as u64)
+        ((0.0..=9_007_199_254_740_992.0).contains(&float) && float.fract() == 0.0).then_some(float as u64)
     })
 }
 

@@ -386,6 +386,11 @@ pub enum Event<'a> {
         /// The text.
         json: Cow<'a, str>,
     },
+    /// Output that no other dialect has a place for: so many bytes of it. It was made, and will be billed.
+    Elsewhere {
+        /// Bytes of text.
+        bytes: usize,
+    },
     /// What was being said is complete.
     BlockEnd,
     /// Why it ended. What was consumed may still follow.

@@ -70,6 +70,10 @@ fn note(event: &Event<'_>, seen: &mut Seen) {
             seen.output_bytes += text.len() as u64;
             seen.content_started |= !text.is_empty();
         }
+        Event::Elsewhere { bytes } => {
+            seen.output_bytes += *bytes as u64;
+            seen.content_started = true;
+        }
         Event::RedactedThinking(data) => {
             seen.output_bytes += data.len() as u64;
             seen.content_started = true;

@@ -37,9 +37,11 @@ pub(super) enum Sampling {
 }
 
 impl Abilities {
-    /// What the model of this id takes. Sources: Anthropic's pages on extended and adaptive thinking, effort, structured
-    /// outputs, and its migration guides to Claude 4.5, 4.6 and 4.7. A server that is not Claude speaks the dialect as it
-    /// was when servers learned it.
+    /// What the model of this id takes. A server that is not Claude speaks the dialect as it was when servers learned it.
+    ///
+    /// From third parties' accounts of Anthropic's pages on adaptive thinking, effort and structured outputs, and of its
+    /// migration guides to Claude 4.5, 4.6 and 4.7, read in November 2026; none of it was tried against the API. A name
+    /// without a number is taken for the newest.
     pub(super) fn of(model: &str) -> Abilities {
         let Some((_, rest)) = model.rsplit_once("claude-") else {
             return Abilities {

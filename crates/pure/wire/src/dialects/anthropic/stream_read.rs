@@ -148,7 +148,8 @@ impl Reader {
             other => {
                 let why = format!("blocks of the type `{}` are not known to the translation", short(other));
                 losses.dropped("/content_block", why);
-                return Ok(());
+                let bytes = block.take_text("name").map_or(0, |name| name.len());
+                return each(Event::Elsewhere { bytes }, losses);
             }
         }
         block.finish(losses, &[("citations", "citations exist only in this dialect")]);
@@ -170,8 +171,10 @@ impl Reader {
             "input_json_delta" => {
                 let json = delta.take_text("partial_json").unwrap_or_default();
                 // The input of a block that was not known is not known either.
-                if let Some((_, ordinal)) = self.call.filter(|(open, _)| *open == index && !json.is_empty()) {
-                    each(Event::ToolArguments { ordinal, json }, losses)?;
+                match self.call.filter(|(open, _)| *open == index) {
+                    _ if json.is_empty() => {}
+                    Some((_, ordinal)) => each(Event::ToolArguments { ordinal, json }, losses)?,
+                    None => each(Event::Elsewhere { bytes: json.len() }, losses)?,
                 }
             }
             "citations_delta" => {

@@ -146,6 +146,7 @@ impl WriteStream for Writer {
                     return Err(malformed("the arguments of a tool call came after the next one had begun"));
                 }
             }
+            Event::Elsewhere { .. } => {}
             Event::BlockEnd => self.close(out),
             Event::Finish(finish) => self.finish = Some(finish.to_kept()),
             Event::Usage(reported) => self.usage = Some(reported.usage),

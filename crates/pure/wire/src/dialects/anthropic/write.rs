@@ -106,10 +106,9 @@ fn tools(body: &mut Object<'_>, request: &Request<'_>, abilities: Abilities, los
     }
     let functions: Vec<_> = request.tools.iter().filter(|tool| tool.built_in.is_none()).collect();
     if functions.is_empty() {
-        if let Some(choice) = &request.tool_choice {
-            if matches!(choice.value, ToolChoice::Any | ToolChoice::Named(_)) {
-                losses.dropped(&choice.at, "no tools are offered");
-            }
+        let forces = |choice: &&Placed<ToolChoice<'_>>| matches!(choice.value, ToolChoice::Any | ToolChoice::Named(_));
+        if let Some(choice) = request.tool_choice.as_ref().filter(forces) {
+            losses.dropped(&choice.at, "no tools are offered");
         }
         return;
     }

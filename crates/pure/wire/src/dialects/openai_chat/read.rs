@@ -54,10 +54,9 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
     }
     for name in ["safety_identifier", "user"] {
         let at = fields.at(name);
-        if let Some(user) = fields.take_text(name).filter(|user| !user.is_empty()) {
-            if let Some(other) = request.user.replace(Placed { at, value: user }) {
-                losses.dropped(other.at, "one name of the user is carried over, and `user` is there too");
-            }
+        let Some(user) = fields.take_text(name).filter(|user| !user.is_empty()) else { continue };
+        if let Some(other) = request.user.replace(Placed { at, value: user }) {
+            losses.dropped(other.at, "one name of the user is carried over, and `user` is there too");
         }
     }
     if let Some(tier) = fields.take_text("service_tier") {
@@ -104,10 +103,9 @@ fn no_audio(fields: &mut Fields<'_>) -> Result<(), Fault> {
 fn limits<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>, losses: &mut Losses) -> Result<(), Fault> {
     let older = option(fields, "max_tokens", count, "must be a whole number")?;
     let newer = option(fields, "max_completion_tokens", count, "must be a whole number")?;
-    if let (Some(older), Some(newer)) = (&older, &newer) {
-        if older.value != newer.value {
-            losses.dropped(&older.at, "`max_completion_tokens` is there too, and newer");
-        }
+    let differ = |older: &&Placed<u64>| newer.as_ref().is_some_and(|newer| newer.value != older.value);
+    if let Some(older) = older.as_ref().filter(differ) {
+        losses.dropped(&older.at, "`max_completion_tokens` is there too, and newer");
     }
     request.max_output = newer.or(older);
     request.n = option(fields, "n", count, "must be a whole number")?;

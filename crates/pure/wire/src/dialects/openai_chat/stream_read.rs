@@ -53,14 +53,17 @@ impl ReadStream for Reader {
         }
         fields.take("model");
         let (id, created_unix_s) = (answer::id(&mut fields), answer::created(&mut fields));
-        if !std::mem::replace(&mut self.started, true) {
+        let choices = fields.take("choices").and_then(list).unwrap_or_default();
+        // Azure's filter speaks before the answer has an id.
+        if !self.started && (id.is_some() || !choices.is_empty()) {
+            self.started = true;
             each(Event::Start { id, created_unix_s }, losses)?;
         }
         if let Some(tier) = fields.take_text("service_tier") {
             each(Event::ServiceTier(tier), losses)?;
         }
         let usage = answer::usage(&mut fields);
-        for (place, choice) in fields.take("choices").and_then(list).unwrap_or_default().into_iter().enumerate() {
+        for (place, choice) in choices.into_iter().enumerate() {
             self.choice(choice, place, losses, each)?;
         }
         if let Some(usage) = usage {
@@ -83,7 +86,9 @@ impl Reader {
         let mut choice = Fields::read(choice.get(), &*at).ok_or_else(|| malformed("a choice is no object"))?;
         if choice.take("index").and_then(count).unwrap_or(0) != 0 {
             losses.dropped(at, "one choice is carried over");
-            return Ok(());
+            let delta = choice.take("delta").and_then(|delta| Fields::read(delta.get(), ""));
+            let bytes = delta.and_then(|mut delta| delta.take_text("content")).map_or(0, |text| text.len());
+            return if bytes > 0 { each(Event::Elsewhere { bytes }, losses) } else { Ok(()) };
         }
         if let Some(mut delta) = choice.take("delta").and_then(|delta| Fields::read(delta.get(), choice.at("delta"))) {
             self.delta(&mut delta, losses, each)?;

@@ -124,11 +124,8 @@ fn tools(body: &mut Object<'_>, request: &Request<'_>, to: &Target<'_>, losses: 
     }
     let says_nothing = |choice: &ToolChoice<'_>| matches!(choice, ToolChoice::Auto | ToolChoice::None);
     match &request.tool_choice {
-        Some(choice) if functions.is_empty() => {
-            if !says_nothing(&choice.value) {
-                losses.dropped(&choice.at, "no tools are offered");
-            }
-        }
+        Some(choice) if functions.is_empty() && says_nothing(&choice.value) => {}
+        Some(choice) if functions.is_empty() => losses.dropped(&choice.at, "no tools are offered"),
         Some(choice) => match &choice.value {
             ToolChoice::Auto => body.put("tool_choice", "auto"),
             ToolChoice::Any => body.put("tool_choice", "required"),
@@ -246,8 +243,8 @@ fn write_reasoning(body: &mut Object<'_>, reasoning: &Placed<Reasoning>, to: &Ta
         Reasoning::Budget(tokens) => {
             losses.approximated(&reasoning.at, "a budget of tokens is sent as a reasoning_effort near it");
             match tokens {
-                0..=LOW_EFFORT_TOKENS => Effort::Low,
-                ..=MEDIUM_EFFORT_TOKENS => Effort::Medium,
+                few if few <= LOW_EFFORT_TOKENS => Effort::Low,
+                some if some <= MEDIUM_EFFORT_TOKENS => Effort::Medium,
                 _ => Effort::High,
             }
         }
