@@ -210,6 +210,7 @@ impl PolicyKeeper {
         let mut look = tokio::time::interval(Duration::from_millis(LOOK_EVERY_MS));
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut seen = self.gateway.deployed.load().snapshot.text.to_string();
+        let mut pending: Option<String> = None;
         loop {
             let told = tokio::select! {
                 () = stopped(&mut stop) => return,
@@ -225,11 +226,14 @@ impl PolicyKeeper {
                 _ = look.tick() => false,
             };
             match policy::read(&self.source.file) {
-                Ok(text) if told || text != seen => {
-                    seen.clone_from(&text);
-                    self.take_configuration(&text, &keys).await;
+                // A file that is being written is seen in halves: a change is taken when two looks agree on it.
+                Ok(text) if told || (text != seen && pending.as_ref() == Some(&text)) => {
+                    pending = None;
+                    if self.take_configuration(&text, &keys).await {
+                        seen = text;
+                    }
                 }
-                Ok(_) => {}
+                Ok(text) => pending = (text != seen).then_some(text),
                 // A file that is being replaced may be away for a moment; told to read it, its absence is a problem.
                 Err(error) if told => self.refuse(vec![format!("{error:#}")]),
                 Err(_) => {}
@@ -237,24 +241,34 @@ impl PolicyKeeper {
         }
     }
 
-    async fn take_configuration(&self, text: &str, keys: &watch::Receiver<Vec<KeyGrant>>) {
+    /// Whether that was the last word about this text: taken over or refused, as opposed to a store that is away.
+    async fn take_configuration(&self, text: &str, keys: &watch::Receiver<Vec<KeyGrant>>) -> bool {
         let snapshot = match self.source.check(text) {
             Ok(snapshot) => snapshot,
-            Err(problems) => return self.refuse(problems.iter().map(ToString::to_string).collect()),
+            Err(problems) => {
+                self.refuse(problems.iter().map(ToString::to_string).collect());
+                return true;
+            }
         };
         let grants = keys.borrow().clone();
-        let taken = async {
-            let limits = limits(&self.store, &snapshot, &grants, Some(&self.gateway)).await?;
-            self.gateway.deploy(Policy { snapshot: snapshot.clone(), limits })?;
-            anyhow::Ok(())
+        let limits = match limits(&self.store, &snapshot, &grants, Some(&self.gateway)).await {
+            Ok(limits) => limits,
+            Err(error) => {
+                self.refuse(vec![format!(
+                    "what is booked in its budgets cannot be read, and is tried again: {error:#}"
+                )]);
+                return false;
+            }
         };
-        if let Err(error) = taken.await {
-            return self.refuse(vec![format!("{error:#}")]);
+        if let Err(error) = self.gateway.deploy(Policy { snapshot: snapshot.clone(), limits }) {
+            self.refuse(vec![error.to_string()]);
+            return true;
         }
         tracing::info!(revision = snapshot.revision, "a new configuration runs");
         if let Err(error) = self.control.record_revision(&snapshot).await {
             tracing::error!(%error, "the new configuration runs, but its history could not be written");
         }
+        true
     }
 
     async fn take_keys(&self, keys: &mut watch::Receiver<Vec<KeyGrant>>) {
@@ -262,8 +276,13 @@ impl PolicyKeeper {
         let snapshot = self.gateway.deployed.load().snapshot.clone();
         match limits(&self.store, &snapshot, &grants, Some(&self.gateway)).await {
             Ok(limits) => self.gateway.publish_keys(Keys { grants, limits }),
-            // The watch comes again with the next change; until then the old keys stand.
-            Err(error) => tracing::error!(%error, "the keys changed, but their budgets could not be read"),
+            Err(error) => {
+                tracing::error!(%error, "the keys changed, but their budgets cannot be read; revocations hold already");
+                // Who is refused needs no budget; the rest is tried again.
+                self.gateway.revoke(&grants);
+                tokio::time::sleep(Duration::from_millis(LOOK_EVERY_MS)).await;
+                keys.mark_changed();
+            }
         }
     }
 

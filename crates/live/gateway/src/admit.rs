@@ -22,8 +22,6 @@ pub struct Admitted {
     pub dialect: Dialect,
     /// What it wants.
     pub operation: Operation,
-    /// Whose call it is.
-    pub key: Arc<Key>,
     /// What the body says, as far as we need to know.
     pub head: Head,
     /// What `model` said.
@@ -66,14 +64,13 @@ pub fn admit(
     call: Call,
     dialect: Dialect,
     operation: Operation,
-    key: Arc<Key>,
     snapshot: &Snapshot,
-) -> Result<Admitted, (Call, Refusal)> {
-    match check(&call, dialect, operation, &key, snapshot) {
+) -> Result<Admitted, Box<(Call, Refusal)>> {
+    match check(&call, dialect, operation, &call.key, snapshot) {
         Ok((head, asked, target, tokens_reserved)) => {
-            Ok(Admitted { call, dialect, operation, key, head, asked, target, tokens_reserved })
+            Ok(Admitted { call, dialect, operation, head, asked, target, tokens_reserved })
         }
-        Err(refusal) => Err((call, refusal)),
+        Err(refusal) => Err(Box::new((call, refusal))),
     }
 }
 
@@ -91,13 +88,18 @@ fn check(
         Some(Resolved::Workflow(workflow)) => Target::Workflow(workflow),
         Some(Resolved::Lane(lane)) => Target::Lane(lane),
         Some(Resolved::Model(model)) => Target::Model(model),
-        None => return Err(Refusal::UnknownModel { hint: hint(key, snapshot), asked }),
+        None => return Err(Refusal::UnknownModel { hint: hint(key, snapshot), asked: short(&asked) }),
     };
     if !may_use(key, &target) {
-        return Err(Refusal::NotAllowed { key: key.grant.id.to_string(), asked });
+        return Err(Refusal::NotAllowed { key: key.grant.id.to_string(), asked: short(&asked) });
     }
     let tokens = take_limits(key, &head, call.at)?;
     Ok((head, asked, target, tokens))
+}
+
+/// What a client wrote, short enough to be repeated in an error.
+pub fn short(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(120).collect()
 }
 
 fn may_use(key: &Key, target: &Target) -> bool {
@@ -160,7 +162,7 @@ fn take_limits(key: &Key, head: &Head, now: UnixMs) -> Result<u64, Refusal> {
 /// Corrects the key's token meter, once a call has ended, from what was reserved to what was used.
 pub fn correct_limits(admitted: &Admitted, tokens_used: u64, now: UnixMs) {
     let reserved = admitted.tokens_reserved;
-    if let Some(bucket) = admitted.key.meters.lock().tokens.as_mut().filter(|_| reserved > 0) {
+    if let Some(bucket) = admitted.call.key.meters.lock().tokens.as_mut().filter(|_| reserved > 0) {
         if tokens_used > reserved {
             bucket.charge(tokens_used - reserved, now);
         } else {

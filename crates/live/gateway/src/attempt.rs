@@ -31,6 +31,8 @@ pub const OUTPUT_CAP_WHERE_NONE_IS_KNOWN: u64 = 4_096;
 pub const OUTPUT_CAP_WHERE_ONE_IS_DEMANDED: u64 = 4_096;
 /// Longest answer taken in whole, bytes.
 const WHOLE_ANSWER_BYTES: usize = 64 << 20;
+/// Most that is withheld from the client while no content has come, bytes.
+const WITHHELD_BYTES: usize = 256 << 10;
 /// Longest error body read, bytes.
 const ERROR_BODY_BYTES: usize = 64 << 10;
 /// How long an error body may take, milliseconds.
@@ -55,7 +57,7 @@ pub enum Answer {
         /// What the client gets.
         body: Bytes,
         /// What was seen in it.
-        seen: Seen,
+        seen: Box<Seen>,
     },
     /// A stream whose first content has come.
     Stream {
@@ -94,16 +96,16 @@ pub async fn attempt(
     let mut route =
         Route::new(candidates(deployed, call, workflow.as_deref()), policy, seed, admitted.call.at + total_ms);
     let mut last: Option<Fault> = None;
-    let mut refused_money: Option<Spent> = None;
+    let mut skipped = Skipped::default();
     loop {
         let now = clock::now();
         let next =
             route.next(last.as_ref(), &mut |index, need| deployed.slots[index].health.lock().permit(now, need), now);
         let (candidate, wait_ms, cause, probe, decision) = match next {
             Next::Try { candidate, wait_ms, cause, probe, decision } => (candidate, wait_ms, cause, probe, decision),
-            Next::GiveUp { why, retry_after_ms, .. } => {
+            Next::GiveUp { why, retry_after_ms, all_open } => {
                 trail.note("attempt", &*why);
-                return Err(give_up(last, refused_money, why, retry_after_ms, trail.cost > NanoUsd::ZERO));
+                return Err(give_up(last, skipped, why, retry_after_ms, all_open, trail.cost > NanoUsd::ZERO));
             }
         };
         let slot = &deployed.slots[candidate.model];
@@ -126,11 +128,16 @@ pub async fn attempt(
                 slot.health.lock().abandoned(probe);
                 trail.note("attempt", format!("{}: {}", model.name, fault.message));
                 route.skip(candidate.model, &fault.message);
-                last = Some(fault);
+                skipped.unsaid = Some(fault);
                 continue;
             }
         };
-        let held = match hold(gateway, call, &bound, &model).await {
+        let held = tokio::select! {
+            biased;
+            held = hold(gateway, call, &bound, &model) => held,
+            () = client.gone() => Err(Refusal::ClientGone),
+        };
+        let held = match held {
             Ok(held) => held,
             Err(refusal) => {
                 slot.health.lock().abandoned(probe);
@@ -138,24 +145,29 @@ pub async fn attempt(
                     Refusal::Budget(spent) if downgrades(workflow.as_deref(), &spent) => {
                         trail.note("hold", format!("{}: {}", model.name, Refusal::Budget(spent.clone())));
                         route.skip(candidate.model, "its budget does not cover it");
-                        refused_money = Some(*spent);
+                        skipped.money = Some(spent);
                         continue;
                     }
                     Refusal::Unpriced { .. } => {
                         trail.note("hold", refusal.to_string());
                         route.skip(candidate.model, "it has no price and a budget applies");
-                        last = Some(Fault::new(FaultClass::Internal, refusal.to_string()));
+                        skipped.unpriced = Some(refusal);
                         continue;
                     }
                     refusal => return Err(refusal),
                 }
             }
         };
+        if client.is_gone() {
+            slot.health.lock().abandoned(probe);
+            gateway.budgets.release(held);
+            return Err(Refusal::ClientGone);
+        }
         trail.attempts += 1;
         let intent = Intent {
             attempt: AttemptId { call: admitted.call.id, ordinal: trail.attempts },
             at: clock::now(),
-            key: admitted.key.grant.id.clone(),
+            key: admitted.call.key.grant.id.clone(),
             workflow: workflow.as_ref().map(|workflow| workflow.name.clone()),
             lane: lane_name(&candidate),
             model: model.name.clone(),
@@ -169,9 +181,7 @@ pub async fn attempt(
         };
         if let Err(error) = gateway.spool.intent(&Entry::Intent(intent.clone())).await {
             slot.health.lock().abandoned(probe);
-            if let Some(held) = held {
-                gateway.budgets.release(held);
-            }
+            gateway.budgets.release(held);
             return Err(Refusal::Spool(error.to_string()));
         }
         let mut attempt = Attempt {
@@ -308,27 +318,24 @@ impl Bound {
 
 fn scopes(call: &Protected) -> [Option<Scope>; 2] {
     let workflow = call.call().target.workflow().map(|workflow| Scope::Workflow(workflow.name.clone()));
-    [workflow, Some(Scope::Key(call.call().key.grant.id.clone()))]
+    [workflow, Some(Scope::Key(call.call().call.key.grant.id.clone()))]
 }
 
 /// Reserves the bound on every budget that applies.
-async fn hold(gateway: &Gateway, call: &Protected, bound: &Bound, model: &Model) -> Result<Option<Held>, Refusal> {
-    if !bound.budgeted {
-        return Ok(None);
-    }
+async fn hold(gateway: &Gateway, call: &Protected, bound: &Bound, model: &Model) -> Result<Held, Refusal> {
     let scopes = scopes(call);
+    if !bound.budgeted {
+        return Ok(gateway.budgets.note(scopes));
+    }
     let Some(amount) = bound.cost else {
         let scope = scopes.iter().flatten().find(|scope| gateway.budgets.limits(scope));
         let scope = scope.map_or_else(|| "a scope".to_owned(), ToString::to_string);
         return Err(Refusal::Unpriced { model: model.name.clone(), scope });
     };
-    match gateway.budgets.hold(scopes, amount).await {
-        Ok(held) => Ok(Some(held)),
-        Err(spent) => {
-            gateway.metrics.budget_refusals.inc();
-            Err(Refusal::Budget(Box::new(spent)))
-        }
-    }
+    gateway.budgets.hold(scopes, amount).await.map_err(|spent| {
+        gateway.metrics.budget_refusals.inc();
+        Refusal::Budget(Box::new(spent))
+    })
 }
 
 /// Whether a spent budget sends the call to something cheaper instead of refusing it.
@@ -337,20 +344,34 @@ fn downgrades(workflow: Option<&Workflow>, spent: &Spent) -> bool {
     matches!(spent.scope, Scope::Workflow(_)) && at_limit == Some(AtLimit::Downgrade)
 }
 
+/// Why candidates were passed over without an attempt; told only when no attempt was made, so that a fault which may be
+/// over in a moment is not hidden behind one that will not.
+#[derive(Default)]
+struct Skipped {
+    /// A budget did not cover it.
+    money: Option<Box<Spent>>,
+    /// It has no price, and a budget applies.
+    unpriced: Option<Refusal>,
+    /// Its dialect cannot say the request.
+    unsaid: Option<Fault>,
+}
+
 fn give_up(
     last: Option<Fault>,
-    refused_money: Option<Spent>,
+    skipped: Skipped,
     why: String,
     retry_after_ms: Option<u64>,
+    all_open: bool,
     billed: bool,
 ) -> Refusal {
-    match (last, refused_money) {
-        (None, Some(spent)) => Refusal::Budget(Box::new(spent)),
-        (Some(fault), _) => Refusal::Upstream { fault, why, retry_after_ms, billed },
-        (None, None) => {
-            let fault = Fault { retry_after_ms, ..Fault::new(FaultClass::Overloaded, "no model can be tried now") };
-            Refusal::Upstream { fault, why, retry_after_ms, billed }
-        }
+    let upstream = |fault: Fault, why: String| Refusal::Upstream { fault, why, retry_after_ms, billed };
+    match (last, skipped) {
+        (Some(fault), _) => upstream(fault, why),
+        (None, _) if all_open => upstream(Fault::new(FaultClass::Overloaded, "no model can be tried now"), why),
+        (None, Skipped { money: Some(spent), .. }) => Refusal::Budget(spent),
+        (None, Skipped { unpriced: Some(refusal), .. }) => refusal,
+        (None, Skipped { unsaid: Some(fault), .. }) => upstream(fault, why),
+        (None, _) => upstream(Fault::new(FaultClass::Overloaded, "no model can be tried now"), why),
     }
 }
 
@@ -440,9 +461,10 @@ async fn exchange(
         return match wire::reply_body(&plan, &body) {
             Ok((body, seen)) => match seen.fault.clone() {
                 Some(fault) => Err(Failure::Fault(fault, Some(Box::new(seen)))),
-                None => Ok(Answer::Whole { body: body.into(), seen }),
+                None => Ok(Answer::Whole { body: body.into(), seen: Box::new(seen) }),
             },
-            Err(fault) => Err(Failure::Fault(fault, None)),
+            // It was answered and will be billed, though nobody can read it: booked as an estimate.
+            Err(fault) => Err(Failure::Fault(fault, Some(Box::default()))),
         };
     }
     let mut relay = Box::new(StreamRelay::new(plan));
@@ -463,12 +485,15 @@ async fn exchange(
         let seen = relay.seen();
         let fault = fed.as_ref().err().or(seen.fault.as_ref());
         if let Some(fault) = fault {
-            return Err(Failure::Fault(fault.clone(), Some(Box::new(seen.clone()))));
+            // An error in the place of an answer is billed no more than one with a status.
+            let began = seen.usage.is_some() || seen.output_bytes > 0 || seen.content_started;
+            return Err(Failure::Fault(fault.clone(), began.then(|| Box::new(seen.clone()))));
         }
         if seen.content_started && attempt.first_token_ms.is_none() {
             attempt.first_token_ms = Some(u64::try_from(attempt.sent.elapsed().as_millis()).unwrap_or(u64::MAX));
         }
-        if seen.content_started || seen.ended || fed.is_ok_and(|over| over) {
+        // A provider that says much without content is not waited for with ever more memory.
+        if seen.content_started || seen.ended || fed.is_ok_and(|over| over) || out.len() > WITHHELD_BYTES {
             return Ok(Answer::Stream { incoming, relay, first: out });
         }
     }

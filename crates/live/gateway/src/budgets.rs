@@ -61,14 +61,16 @@ struct Entry {
     account: Arc<Mutex<Account>>,
 }
 
-/// Money reserved for an attempt. It must be settled or released; dropping it would leave it held for ever, so nothing
-/// here does that silently: `#[must_use]`, and both ways out consume it.
+/// Money reserved for an attempt, and whose. It must be settled or released; dropping it would leave it held for ever, so
+/// nothing here does that silently: both ways out consume it, and it cannot be cloned.
 #[must_use]
 #[derive(Debug)]
 pub struct Held {
     amount: NanoUsd,
     at: UnixMs,
     scopes: [Option<Scope>; 2],
+    /// The very accounts it was taken from; a scope without one had no budget then.
+    taken: [Option<Arc<Mutex<Account>>>; 2],
 }
 
 /// A budget that refused.
@@ -90,7 +92,7 @@ impl Held {
 }
 
 impl Budgets {
-    /// Makes the accounts match these limits. Known accounts keep what they hold and have booked.
+    /// Makes the accounts match these limits. Known accounts keep what calls under way hold.
     pub fn set(&self, limits: Vec<Limit>, now: UnixMs) {
         let mut accounts = self.accounts.write();
         let mut next = FxHashMap::default();
@@ -100,7 +102,11 @@ impl Budgets {
                     known.account.lock().set_limit(limit);
                     known
                 }
-                _ => {
+                Some(known) => {
+                    known.account.lock().rewindow(limit, window, settled, now);
+                    Entry { window, ..known }
+                }
+                None => {
                     let account = Account::new(limit, window, settled, window.bounds(now).0);
                     Entry { window, account: Arc::new(Mutex::new(account)) }
                 }
@@ -126,6 +132,7 @@ impl Budgets {
     /// by others, waits up to [`HOLD_WAIT_MS`] for it.
     pub async fn hold(&self, scopes: [Option<Scope>; 2], amount: NanoUsd) -> Result<Held, Spent> {
         let until = Instant::now() + Duration::from_millis(HOLD_WAIT_MS);
+        let mut last_try = false;
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
@@ -133,42 +140,62 @@ impl Budgets {
             freed.as_mut().enable();
             let now = clock::now();
             match self.try_hold(&scopes, amount, now) {
-                Ok(()) => return Ok(Held { amount, at: now, scopes }),
-                Err(spent) if spent.only_reserved() => {
-                    if tokio::time::timeout_at(until, freed).await.is_err() {
-                        return Err(spent);
-                    }
+                Ok(taken) => return Ok(Held { amount, at: now, scopes, taken }),
+                Err(spent) if spent.only_reserved() && !last_try => {
+                    last_try = tokio::time::timeout_at(until, freed).await.is_err();
                 }
                 Err(spent) => return Err(spent),
             }
         }
     }
 
-    fn try_hold(&self, scopes: &[Option<Scope>; 2], asked: NanoUsd, now: UnixMs) -> Result<(), Spent> {
+    /// Notes whose money an attempt will cost that no budget limits now, so that a budget which appears meanwhile has it.
+    pub fn note(&self, scopes: [Option<Scope>; 2]) -> Held {
+        Held { amount: NanoUsd::ZERO, at: clock::now(), scopes, taken: [None, None] }
+    }
+
+    fn try_hold(
+        &self,
+        scopes: &[Option<Scope>; 2],
+        asked: NanoUsd,
+        now: UnixMs,
+    ) -> Result<[Option<Arc<Mutex<Account>>>; 2], Spent> {
         let accounts = self.accounts.read();
-        let mut taken: [Option<&Entry>; 2] = [None, None];
+        let mut taken: [Option<Arc<Mutex<Account>>>; 2] = [None, None];
         for (place, scope) in scopes.iter().enumerate() {
             let Some(scope) = scope else { continue };
             let Some(entry) = accounts.get(scope) else { continue };
             let held = entry.account.lock().hold(asked, now);
             if let Err(short) = held {
-                for entry in taken.into_iter().flatten() {
-                    entry.account.lock().release(asked);
+                for account in taken.into_iter().flatten() {
+                    account.lock().release(asked);
                 }
+                // Nobody is woken for what was held for this moment only: waiters that wake each other without end would
+                // stop everything. Who was refused because of it tries once more when its wait is over.
                 return Err(Spent { scope: scope.clone(), asked, short });
             }
-            taken[place] = Some(entry);
+            taken[place] = Some(entry.account.clone());
         }
-        Ok(())
+        Ok(taken)
     }
 
-    /// Books what it cost and frees the rest. Returns what was billed beyond what had been held, over all scopes.
+    /// Books what it cost and frees the rest. Returns what was billed beyond what had been held, the largest of all scopes.
     pub fn settle(&self, held: Held, actual: NanoUsd) -> NanoUsd {
         let now = clock::now();
+        let Held { amount, at, scopes, taken } = held;
         let accounts = self.accounts.read();
         let mut overrun = NanoUsd::ZERO;
-        for entry in held.scopes.iter().flatten().filter_map(|scope| accounts.get(scope)) {
-            overrun = overrun.max(entry.account.lock().settle(held.amount, actual, held.at, now).overrun);
+        for (scope, taken) in scopes.iter().zip(&taken) {
+            let Some(scope) = scope else { continue };
+            let current = accounts.get(scope).map(|entry| &entry.account);
+            if let Some(account) = taken {
+                overrun = overrun.max(account.lock().settle(amount, actual, at, now).overrun);
+            }
+            // A budget that appeared, or was made anew, while the attempt was under way.
+            if let Some(current) = current.filter(|current| taken.as_ref().is_none_or(|old| !Arc::ptr_eq(old, current)))
+            {
+                current.lock().book(actual, at, now);
+            }
         }
         drop(accounts);
         self.freed.notify_waiters();
@@ -188,14 +215,14 @@ impl Budgets {
             .iter()
             .map(|(scope, entry)| (scope.clone(), entry.window, entry.account.lock().view(now)))
             .collect();
-        views.sort_by(|a, b| a.0.to_string().cmp(&b.0.to_string()));
+        views.sort_by_key(|(scope, _, _)| scope.to_string());
         views
     }
 }
 
 impl Spent {
     /// Whether the amount would fit if everything reserved were given back.
-    fn only_reserved(&self) -> bool {
+    pub fn only_reserved(&self) -> bool {
         self.short.settled.saturating_add(self.asked) <= self.short.limit
     }
 }

@@ -1,5 +1,6 @@
-//! A call as it came in: bytes, credential and the few headers a provider's dialect knows.
+//! A call as it came in: bytes, whose it is, and the few headers a provider's dialect knows.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -7,9 +8,10 @@ use domain::{CallId, UnixMs};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::endpoints::Endpoint;
+use crate::keys::Key;
 use crate::refusal::Refusal;
 
-/// One client request, not yet admitted.
+/// One client request of a known key, not yet admitted.
 pub struct Call {
     /// Its identifier, in every answer and record.
     pub id: CallId,
@@ -19,8 +21,8 @@ pub struct Call {
     pub at: UnixMs,
     /// When, for measuring.
     pub arrived: Instant,
-    /// The key as sent.
-    pub credential: Option<String>,
+    /// Whose call it is.
+    pub key: Arc<Key>,
     /// Headers that go on to a provider of the same dialect.
     pub carried: Vec<(HeaderName, HeaderValue)>,
     /// The query that goes on to a provider of the same dialect, with its question mark; empty when there is none.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use domain::{KeyGrant, KeyId};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::budgets::Budgets;
 use crate::chance::Chance;
@@ -35,6 +37,8 @@ pub struct Gateway {
     pub rejected: Mutex<Vec<String>>,
     /// Whether new calls are turned away.
     pub draining: AtomicBool,
+    /// Turned true when calls under way must end now.
+    pub cut: watch::Sender<bool>,
     pepper: [u8; 32],
 }
 
@@ -52,6 +56,7 @@ impl Gateway {
             chance: Chance::new(),
             rejected: Mutex::default(),
             draining: AtomicBool::new(false),
+            cut: watch::Sender::new(false),
             pepper,
         };
         gateway.budgets.set(policy.limits, now);
@@ -63,8 +68,9 @@ impl Gateway {
     pub fn deploy(&self, policy: Policy) -> Result<(), UpstreamError> {
         let now = clock::now();
         let deployed = Deployed::new(policy.snapshot, now, Some(&self.deployed.load()))?;
-        self.deployed.store(Arc::new(deployed));
+        // Budgets first: no call is decided by a policy whose limits are not there yet.
         self.budgets.set(policy.limits, now);
+        self.deployed.store(Arc::new(deployed));
         self.rejected.lock().clear();
         self.announce();
         Ok(())
@@ -73,8 +79,18 @@ impl Gateway {
     /// Takes over the keys; effective for the next call.
     pub fn publish_keys(&self, keys: Keys) {
         let table = KeyTable::new(self.pepper, keys.grants, Some(&self.keys.load()), clock::now());
-        self.keys.store(Arc::new(table));
         self.budgets.set(keys.limits, clock::now());
+        self.keys.store(Arc::new(table));
+    }
+
+    /// Takes over only what was revoked, of keys whose budgets are not known yet.
+    pub fn revoke(&self, grants: &[KeyGrant]) {
+        let known = self.keys.load();
+        let revoked = |id: &KeyId| grants.iter().find(|grant| grant.id == *id).and_then(|grant| grant.revoked_at);
+        let mut kept: Vec<KeyGrant> = known.iter().map(|key| key.grant.clone()).collect();
+        kept.iter_mut().for_each(|grant| grant.revoked_at = grant.revoked_at.or_else(|| revoked(&grant.id)));
+        let table = KeyTable::new(self.pepper, kept, Some(&known), clock::now());
+        self.keys.store(Arc::new(table));
     }
 
     /// Says that the configuration on disk is not taken over, and why.

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use domain::record::CallFailure;
 use domain::{CallId, Entry};
 use http::{Response, StatusCode};
 use wire::errors::{ClientError, Retry};
 use wire::{Dialect, Operation};
 
-use crate::admit::{admit, authenticate, correct_limits};
+use crate::admit::{admit, correct_limits};
 use crate::attempt::attempt;
 use crate::call::Call;
 use crate::clock;
@@ -29,15 +30,11 @@ pub async fn live(gateway: Arc<Gateway>, call: Call, dialect: Dialect, operation
     let mut trail = Trail::new(call.id, call.at, call.arrived, call.endpoint.name, revision, gateway.pepper());
     let id = call.id;
 
-    let key = match authenticate(&gateway.keys.load(), call.credential.as_deref(), call.at) {
-        Ok(key) => key,
-        // Strangers leave a count, not a record: they must not be able to fill the disk.
-        Err(refusal) => return turn_away(&gateway, client, id, dialect, &refusal, call.endpoint.name),
-    };
-    trail.key = Some(key.grant.id.clone());
-    let admitted = match admit(call, dialect, operation, key, &deployed.snapshot) {
+    trail.key = Some(call.key.grant.id.clone());
+    let admitted = match admit(call, dialect, operation, &deployed.snapshot) {
         Ok(admitted) => admitted,
-        Err((call, refusal)) => {
+        Err(refused) => {
+            let (call, refusal) = *refused;
             trail.request(&call.body, None);
             trail.note("admit", "refused");
             return refuse(&gateway, trail, client, id, dialect, refusal).await;
@@ -104,26 +101,20 @@ pub async fn live(gateway: Arc<Gateway>, call: Call, dialect: Dialect, operation
     };
     let status = if matches!(failure, Some(Refusal::ClientGone)) { 499 } else { 200 };
     let parting: Parting = relayed.parting;
-    let error = failure.as_ref().map(|refusal| (refusal, refusal.client_error(&call, dialect)));
+    let error = failure.as_ref().map(|refusal| refusal.client_error(&call, dialect));
     finish(&gateway, trail, vec![Entry::Record(Box::new(record))], status, error).await;
     parting.deliver().await;
 }
 
 /// Writes the end of a call down, together with what else became true.
-async fn finish(
-    gateway: &Gateway,
-    trail: Trail,
-    mut facts: Vec<Entry>,
-    status: u16,
-    failure: Option<(&Refusal, ClientError)>,
-) {
+async fn finish(gateway: &Gateway, trail: Trail, mut facts: Vec<Entry>, status: u16, failure: Option<ClientError>) {
     let workflow = trail.workflow.as_ref().map_or("(direct)", |name| name.as_str()).to_owned();
     let seconds = trail.elapsed_seconds();
     if let Some(ms) = trail.first_token_ms {
         // Exact enough for a histogram.
         gateway.metrics.first_token_seconds.observe(ms as f64 / 1000.0);
     }
-    let failure = failure.map(|(refusal, error)| (refusal, error.code, error.blame));
+    let failure = failure.map(|error| CallFailure { code: error.code, blame: error.blame, message: error.message });
     let end = trail.end(status, failure, clock::now());
     gateway.metrics.call_seconds.observe(seconds);
     let endpoint = crate::endpoints::all().find(|endpoint| endpoint.name == end.endpoint).map_or("", |e| e.name);
@@ -140,23 +131,8 @@ async fn refuse(gateway: &Gateway, mut trail: Trail, client: Waiting, id: CallId
     if let ReplyBody::Whole(Some(body)) = response.body() {
         trail.answer(body);
     }
-    finish(gateway, trail, Vec::new(), error.status, Some((&refusal, error))).await;
+    finish(gateway, trail, Vec::new(), error.status, Some(error)).await;
     let _ = client.send(response);
-}
-
-/// Refuses a call of nobody we know.
-fn turn_away(
-    gateway: &Gateway,
-    client: Waiting,
-    id: CallId,
-    dialect: Dialect,
-    refusal: &Refusal,
-    endpoint: &'static str,
-) {
-    let error = refusal.client_error(&id.to_string(), dialect);
-    let labels = CallLabels { workflow: "(none)".into(), endpoint, status: error.status };
-    gateway.metrics.calls.get_or_create(&labels).inc();
-    let _ = client.send(error_response(dialect, &error));
 }
 
 /// The error as the client's dialect and SDK expect it.
@@ -216,7 +192,7 @@ fn admission(admitted: &crate::admit::Admitted) -> String {
         crate::admit::Target::Lane(lane) => format!("lane `{}`, named directly", lane.name),
         crate::admit::Target::Model(model) => format!("model `{}`, named directly", model.name),
     };
-    format!("{what}, by key `{}`", admitted.key.grant.id)
+    format!("{what}, by key `{}`", admitted.call.key.grant.id)
 }
 
 /// The body of a token count that no provider could give.

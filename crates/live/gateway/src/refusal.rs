@@ -1,7 +1,7 @@
 //! Every way a call can fail on its way through, and what the client is told: status, stable code, who is to blame,
 //! whether trying again helps, whether it was billed, and what to do next.
 
-use domain::{Blame, Fault, FaultClass, ModelName};
+use domain::{Blame, Fault, ModelName};
 use thiserror::Error;
 use wire::Dialect;
 use wire::errors::{ClientError, Retry};
@@ -180,24 +180,32 @@ struct Meaning {
     code: String,
     blame: Blame,
     retry: Retry,
-    billed: bool,
     param: Option<String>,
 }
 
 impl Refusal {
     /// What the client is told, in no dialect yet.
     pub fn client_error(&self, call: &str, dialect: Dialect) -> ClientError {
-        let Meaning { status, code, blame, retry, billed, param } = self.meaning(dialect);
-        ClientError { status, code, message: self.to_string(), blame, retry, billed, call: call.to_owned(), param }
+        if let Refusal::Upstream { fault, retry_after_ms, billed, .. } = self {
+            let error = wire::errors::client_error(dialect, fault, call, *billed);
+            // When another model is free again is for us to know; the fault knows only its own.
+            let retry = match (error.retry, retry_after_ms) {
+                (Retry::Now | Retry::After(_), Some(ms)) => Retry::After(*ms),
+                (retry, _) => retry,
+            };
+            return ClientError { retry, ..error };
+        }
+        let Meaning { status, code, blame, retry, param } = self.meaning();
+        let message = self.to_string();
+        ClientError { status, code, message, blame, retry, billed: false, call: call.to_owned(), param }
     }
 
-    fn meaning(&self, dialect: Dialect) -> Meaning {
+    fn meaning(&self) -> Meaning {
         let plain = |status: u16, code: &str, blame: Blame, retry: Retry| Meaning {
             status,
             code: code.to_owned(),
             blame,
             retry,
-            billed: false,
             param: None,
         };
         match self {
@@ -222,48 +230,19 @@ impl Refusal {
             }
             Refusal::NotAllowed { .. } => plain(403, "not_allowed", Blame::Client, Retry::No),
             Refusal::Limit { wait_ms, .. } => plain(429, "key_limit", Blame::Client, Retry::After(*wait_ms)),
+            // What is only reserved by calls in flight may be free again in a moment.
+            Refusal::Budget(spent) if spent.only_reserved() => {
+                plain(429, "budget_reserved", Blame::Client, Retry::After(1_000))
+            }
             Refusal::Budget(_) => plain(429, "budget_spent", Blame::Client, Retry::No),
             Refusal::Unpriced { .. } => plain(503, "model_unpriced", Blame::Us, Retry::No),
             Refusal::NoCandidate { .. } => plain(503, "no_candidate", Blame::Us, Retry::No),
-            Refusal::Upstream { fault, retry_after_ms, billed, .. } => {
-                Meaning { billed: *billed, ..upstream(fault, *retry_after_ms, dialect) }
-            }
+            Refusal::Upstream { .. } => plain(502, "upstream", Blame::Provider, Retry::Now),
             Refusal::ClientGone => plain(499, "client_gone", Blame::Client, Retry::No),
             Refusal::Busy { .. } => plain(503, "busy", Blame::Us, Retry::After(1_000)),
             Refusal::Draining => plain(503, "draining", Blame::Us, Retry::Now),
             Refusal::Spool(_) => plain(503, "spool_unwritable", Blame::Us, Retry::After(5_000)),
             Refusal::Defect(_) => plain(500, "defect", Blame::Us, Retry::No),
         }
-    }
-}
-
-/// What the last fault of a provider means to the client.
-fn upstream(fault: &Fault, retry_after_ms: Option<u64>, dialect: Dialect) -> Meaning {
-    let wait = |otherwise: u64| Retry::After(retry_after_ms.or(fault.retry_after_ms).unwrap_or(otherwise));
-    // Anthropic's SDKs know 529 as overloaded; OpenAI's know 503.
-    let overloaded = if dialect == Dialect::Anthropic { 529 } else { 503 };
-    let (status, retry) = match fault.class {
-        FaultClass::BadRequest => (fault.status.filter(|s| (400..500).contains(s)).unwrap_or(400), Retry::No),
-        FaultClass::ContextTooLong | FaultClass::ContentPolicy | FaultClass::Untranslatable => (400, Retry::No),
-        FaultClass::RateLimited => (429, wait(1_000)),
-        FaultClass::Overloaded => (overloaded, wait(1_000)),
-        FaultClass::ConnectTimeout
-        | FaultClass::FirstTokenTimeout
-        | FaultClass::FrameTimeout
-        | FaultClass::TotalTimeout => (504, wait(1_000)),
-        FaultClass::Credential | FaultClass::ModelMissing | FaultClass::QuotaExhausted => (502, Retry::No),
-        FaultClass::Connect | FaultClass::Reset | FaultClass::Cut | FaultClass::Malformed | FaultClass::ServerError => {
-            (502, wait(1_000))
-        }
-        FaultClass::ClientGone => (499, Retry::No),
-        FaultClass::Internal => (500, Retry::No),
-    };
-    Meaning {
-        status,
-        code: fault.class.as_str().to_owned(),
-        blame: fault.class.blame(),
-        retry,
-        billed: false,
-        param: None,
     }
 }

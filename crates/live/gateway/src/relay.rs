@@ -21,6 +21,9 @@ use crate::upstream::sentence;
 /// How long the rest of an upstream answer is read after its closing event, so that the connection can be used again.
 const DRAIN_MS: u64 = 1_000;
 
+/// A client that kept us from reading this long in all may have broken the stream itself.
+const HELD_UP: Duration = Duration::from_secs(1);
+
 /// An answer that is over but for its last bytes, which wait until it is booked.
 pub struct Relayed {
     /// The attempt, to be settled now.
@@ -68,7 +71,7 @@ pub async fn relay(
             trail.answer(&body);
             trail.first_token_ms = Some(trail.elapsed_ms());
             let response = head.body(ReplyBody::whole(body)).expect("status and headers are ours and valid");
-            Relayed { attempt, seen, end: RelayEnd::Served, parting: Parting::Whole(client, response) }
+            Relayed { attempt, seen: *seen, end: RelayEnd::Served, parting: Parting::Whole(client, response) }
         }
         Answer::Stream { incoming, relay, first } => {
             trail.first_token_ms = Some(trail.elapsed_ms());
@@ -76,7 +79,8 @@ pub async fn relay(
                 let seen = relay.seen().clone();
                 return Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody };
             };
-            let stream = Stream { incoming, relay, client, deadline: deadline.into(), frame_ms };
+            let stream =
+                Stream { incoming, relay, client, deadline: deadline.into(), frame_ms, held_up: Duration::ZERO };
             stream.run(attempt, first, dialect, call, trail).await
         }
     }
@@ -88,6 +92,8 @@ struct Stream {
     client: Streaming,
     deadline: Instant,
     frame_ms: u64,
+    /// How long the client has kept us from reading.
+    held_up: Duration,
 }
 
 /// Why the pump stopped.
@@ -107,7 +113,11 @@ impl Stream {
         trail: &mut Trail,
     ) -> Relayed {
         let mut out = first;
-        let stop = self.pump(&mut out, trail).await;
+        let stop = match self.pump(&mut out, trail).await {
+            // A provider that we did not read because the client did not is not to blame, nor is its breaker.
+            Stop::Fault(fault) if self.held_up >= HELD_UP && at_a_distance(fault.class) => Stop::Gone,
+            stop => stop,
+        };
         let seen = self.relay.seen().clone();
         let (end, rest) = match stop {
             Stop::Gone => return Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody },
@@ -140,9 +150,10 @@ impl Stream {
             if !out.is_empty() {
                 trail.answer(out);
                 let bytes = Bytes::from(std::mem::take(out));
+                let asked = Instant::now();
                 // A client that takes nothing for the rest of the call's time is as good as gone.
                 match timeout_at(self.deadline, self.client.send(bytes)).await {
-                    Ok(Ok(())) => {}
+                    Ok(Ok(())) => self.held_up += asked.elapsed(),
                     Ok(Err(Gone)) | Err(_) => return Stop::Gone,
                 }
             }
@@ -177,6 +188,11 @@ impl Stream {
     }
 }
 
+/// Faults that a reader who does not read brings about.
+fn at_a_distance(class: FaultClass) -> bool {
+    matches!(class, FaultClass::TotalTimeout | FaultClass::Reset | FaultClass::Cut)
+}
+
 impl Parting {
     /// Hands the last bytes over. Booking is done; nothing that happens here changes what the call cost.
     pub async fn deliver(self) {
@@ -188,7 +204,7 @@ impl Parting {
                 if !bytes.is_empty() {
                     let _ = client.send(bytes.into()).await;
                 }
-                drop(client);
+                client.end().await;
                 if let Some(mut rest) = *rest {
                     let until = Instant::now() + Duration::from_millis(DRAIN_MS);
                     while let Ok(Some(Ok(_))) = timeout_at(until, rest.frame()).await {}

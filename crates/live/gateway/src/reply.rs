@@ -1,14 +1,14 @@
 //! The way back to the client: a head once, then bytes, and the news that the client went away. The call runs in a
 //! task of its own, so a client that hangs up stops nothing that must still be booked.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Chunks that may wait for a slow client before the upstream is read no further.
 const CHUNKS_WAITING: usize = 16;
@@ -18,7 +18,17 @@ pub enum ReplyBody {
     /// Known in full.
     Whole(Option<Bytes>),
     /// Comes piece by piece from the call's task.
-    Stream(mpsc::Receiver<Bytes>),
+    Stream(mpsc::Receiver<Piece>),
+    /// A stream that came to its end.
+    Over,
+}
+
+/// A piece of a stream.
+pub enum Piece {
+    /// Bytes.
+    Bytes(Bytes),
+    /// Nothing more comes. A stream that stops without it was broken off, and the client must be able to tell.
+    End,
 }
 
 impl ReplyBody {
@@ -30,25 +40,34 @@ impl ReplyBody {
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.get_mut() {
-            ReplyBody::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            ReplyBody::Stream(pieces) => {
-                pieces.poll_recv(context).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let body = self.get_mut();
+        let piece = match body {
+            ReplyBody::Over => return Poll::Ready(None),
+            ReplyBody::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            ReplyBody::Stream(pieces) => std::task::ready!(pieces.poll_recv(context)),
+        };
+        Poll::Ready(match piece {
+            Some(Piece::Bytes(bytes)) => Some(Ok(Frame::data(bytes))),
+            Some(Piece::End) => {
+                *body = ReplyBody::Over;
+                None
             }
-        }
+            // hyper closes the connection without the last chunk, so that no client takes a part for the whole.
+            None => Some(Err(io::Error::other("the answer was broken off"))),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, ReplyBody::Whole(None))
+        matches!(self, ReplyBody::Whole(None) | ReplyBody::Over)
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             ReplyBody::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            ReplyBody::Stream(_) => SizeHint::default(),
+            ReplyBody::Stream(_) | ReplyBody::Over => SizeHint::default(),
         }
     }
 }
@@ -56,27 +75,38 @@ impl Body for ReplyBody {
 /// The client's end, as the call's task sees it before the head is sent.
 pub struct Waiting {
     head: oneshot::Sender<Response<ReplyBody>>,
+    cut: watch::Receiver<bool>,
 }
 
 /// The client's end while a stream runs.
 pub struct Streaming {
-    pieces: mpsc::Sender<Bytes>,
+    pieces: mpsc::Sender<Piece>,
+    cut: watch::Receiver<bool>,
 }
 
 /// The client went away.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Gone;
 
-/// A pair: what the call's task writes to, and what the server waits for.
-pub fn pair() -> (Waiting, oneshot::Receiver<Response<ReplyBody>>) {
+/// A pair: what the call's task writes to, and what the server waits for. When `cut` turns true, the client counts as gone:
+/// the process ends, and what was spent is booked rather than left for recovery.
+pub fn pair(cut: watch::Receiver<bool>) -> (Waiting, oneshot::Receiver<Response<ReplyBody>>) {
     let (head, answer) = oneshot::channel();
-    (Waiting { head }, answer)
+    (Waiting { head, cut }, answer)
 }
 
 impl Waiting {
     /// Resolves when the client has gone away.
     pub async fn gone(&mut self) {
-        self.head.closed().await;
+        tokio::select! {
+            () = self.head.closed() => {}
+            () = cut(&mut self.cut) => {}
+        }
+    }
+
+    /// Whether the client has gone away.
+    pub fn is_gone(&self) -> bool {
+        self.head.is_closed() || *self.cut.borrow()
     }
 
     /// Sends a whole answer.
@@ -89,18 +119,34 @@ impl Waiting {
         let (pieces, body) = mpsc::channel(CHUNKS_WAITING);
         let response = head.body(ReplyBody::Stream(body)).expect("status and headers are ours and valid");
         self.head.send(response).map_err(|_| Gone)?;
-        Ok(Streaming { pieces })
+        Ok(Streaming { pieces, cut: self.cut })
     }
 }
 
 impl Streaming {
     /// Resolves when the client has gone away.
-    pub async fn gone(&self) {
-        self.pieces.closed().await;
+    pub async fn gone(&mut self) {
+        tokio::select! {
+            () = self.pieces.closed() => {}
+            () = cut(&mut self.cut) => {}
+        }
     }
 
     /// Hands bytes over, waiting while the client is slow.
     pub async fn send(&self, bytes: Bytes) -> Result<(), Gone> {
-        self.pieces.send(bytes).await.map_err(|_| Gone)
+        self.pieces.send(Piece::Bytes(bytes)).await.map_err(|_| Gone)
+    }
+
+    /// Says that nothing more comes.
+    pub async fn end(self) {
+        // A client that is gone needs no end.
+        let _ = self.pieces.send(Piece::End).await;
+    }
+}
+
+async fn cut(cut: &mut watch::Receiver<bool>) {
+    if cut.wait_for(|cut| *cut).await.is_err() {
+        // Nobody is left who could cut.
+        std::future::pending().await
     }
 }

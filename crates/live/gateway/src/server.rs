@@ -20,12 +20,14 @@ use tokio::net::{TcpListener, TcpStream};
 use wire::models::ListedModel;
 use wire::{Dialect, Operation};
 
-use crate::admit::{authenticate, names};
+use crate::admit::{authenticate, names, short};
 use crate::call::{Call, credential};
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::endpoints::{self, Endpoint, NoRoute, Serves};
+use crate::keys::Key;
 use crate::life::{error_response, live};
+use crate::metrics::CallLabels;
 use crate::refusal::Refusal;
 use crate::reply::{self, ReplyBody};
 
@@ -33,6 +35,11 @@ use crate::reply::{self, ReplyBody};
 const HEAD_MS: u64 = 30_000;
 /// How long a client may take to send a body, milliseconds.
 const BODY_MS: u64 = 60_000;
+/// Most that is read of a stranger's body, bytes and milliseconds.
+const DISCARD_BYTES: usize = 64 << 10;
+const DISCARD_MS: u64 = 1_000;
+/// How long calls that are cut off at the end of the drain may take to be booked, milliseconds.
+const CUT_MS: u64 = 2_000;
 /// How long to wait before accepting again when the system has no file descriptors left, milliseconds.
 const ACCEPT_PAUSE_MS: u64 = 50;
 
@@ -56,18 +63,23 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Futu
             }
         }
     }
-    drop(listener);
     gateway.draining.store(true, Ordering::Relaxed);
-    let drained = async {
-        graceful.shutdown().await;
-        // A call whose client hung up still has to be booked.
+    drop(listener);
+    // A call whose client hung up still has to be booked.
+    let booked = async || {
         while gateway.metrics.in_flight.get() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
+    let drained = async {
+        graceful.shutdown().await;
+        booked().await;
+    };
     if tokio::time::timeout(Duration::from_millis(server.drain_ms), drained).await.is_err() {
         let calls = gateway.metrics.in_flight.get();
-        tracing::warn!(calls, "the drain time is over; what is under way will be booked as indeterminate");
+        tracing::warn!(calls, "the drain time is over; what is under way is cut off and booked as cancelled");
+        gateway.cut.send_replace(true);
+        let _ = tokio::time::timeout(Duration::from_millis(CUT_MS), booked()).await;
     }
 }
 
@@ -129,14 +141,30 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
             if gateway.is_draining() {
                 return refuse(dialect, &Refusal::Draining);
             }
-            if gateway.metrics.in_flight.get() >= i64::try_from(limits.max_calls_in_flight).unwrap_or(i64::MAX) {
+            let known = credential(&head.headers)
+                .and_then(|credential| authenticate(&gateway.keys.load(), credential.as_deref(), at));
+            let key = match known {
+                Ok(key) => key,
+                Err(refusal) => {
+                    // Strangers leave a count, not a record, and their bodies are not kept: they must be able to fill
+                    // neither the disk nor the memory.
+                    discard(body).await;
+                    let error = refusal.client_error(&id.to_string(), dialect);
+                    let labels =
+                        CallLabels { workflow: "(none)".into(), endpoint: endpoint.name, status: error.status };
+                    gateway.metrics.calls.get_or_create(&labels).inc();
+                    return error_response(dialect, &error);
+                }
+            };
+            let Some(counted) = Counted::new(gateway.clone(), limits.max_calls_in_flight) else {
                 return refuse(dialect, &Refusal::Busy { limit: limits.max_calls_in_flight });
-            }
-            let call = match read_call(id, at, arrived, endpoint, &head, body, limits.max_body_bytes).await {
-                Ok(call) => call,
+            };
+            let body = match read_body(&head, body, limits.max_body_bytes).await {
+                Ok(body) => body,
                 Err(refusal) => return refuse(dialect, &refusal),
             };
-            match run(gateway, call, dialect, operation).await {
+            let call = call(id, at, arrived, endpoint, key, &head, body);
+            match run(gateway, call, dialect, operation, counted).await {
                 Some(response) => response,
                 None => refuse(dialect, &Refusal::Defect("the call's task ended without an answer".into())),
             }
@@ -145,9 +173,14 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
 }
 
 /// Runs a call in a task of its own and waits for its answer. Dropping this future (the client hung up) tells the task.
-async fn run(gateway: Arc<Gateway>, call: Call, dialect: Dialect, operation: Operation) -> Option<Response<ReplyBody>> {
-    let (waiting, answer) = reply::pair();
-    let counted = Counted::new(gateway.clone());
+async fn run(
+    gateway: Arc<Gateway>,
+    call: Call,
+    dialect: Dialect,
+    operation: Operation,
+    counted: Counted,
+) -> Option<Response<ReplyBody>> {
+    let (waiting, answer) = reply::pair(gateway.cut.subscribe());
     tokio::spawn(async move {
         live(gateway, call, dialect, operation, waiting).await;
         drop(counted);
@@ -159,9 +192,11 @@ async fn run(gateway: Arc<Gateway>, call: Call, dialect: Dialect, operation: Ope
 struct Counted(Arc<Gateway>);
 
 impl Counted {
-    fn new(gateway: Arc<Gateway>) -> Counted {
-        gateway.metrics.in_flight.inc();
-        Counted(gateway)
+    /// Counts one in, unless that would be more than `most`.
+    fn new(gateway: Arc<Gateway>, most: usize) -> Option<Counted> {
+        let before = gateway.metrics.in_flight.inc();
+        let counted = Counted(gateway);
+        (before < i64::try_from(most).unwrap_or(i64::MAX)).then_some(counted)
     }
 }
 
@@ -194,7 +229,8 @@ fn models(
         .into_iter()
         .map(|id| ListedModel { id, created_unix_s: deployed.since.0 / 1000, owned_by: "freehold".into() })
         .collect();
-    let wanted = path.strip_prefix("/anthropic").unwrap_or(path).strip_prefix("/v1/models/");
+    let path = path.strip_prefix("/anthropic").unwrap_or(path).trim_end_matches('/');
+    let wanted = path.strip_prefix("/v1/models/");
     let body = match wanted {
         None => wire::models::models_body(dialect, &listed),
         Some(wanted) => {
@@ -213,15 +249,26 @@ fn models(
     Ok(response)
 }
 
-async fn read_call(
+fn call(
     id: domain::CallId,
     at: domain::UnixMs,
     arrived: Instant,
     endpoint: &'static Endpoint,
+    key: Arc<Key>,
     head: &http::request::Parts,
-    body: Incoming,
-    max_body_bytes: usize,
-) -> Result<Call, Refusal> {
+    body: Bytes,
+) -> Call {
+    let mut carried = Vec::new();
+    for name in endpoint.carries {
+        let name = HeaderName::from_static(name);
+        carried.extend(head.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
+    }
+    let query = head.uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    Call { id, endpoint, at, arrived, key, carried, query, body }
+}
+
+/// Reads a body of the right kind, within its bounds of size and time.
+async fn read_body(head: &http::request::Parts, body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
     if let Some(encoding) = head.headers.get(CONTENT_ENCODING).filter(|value| *value != "identity") {
         return Err(Refusal::BodyEncoded(short(encoding.to_str().unwrap_or("?"))));
     }
@@ -232,24 +279,16 @@ async fn read_call(
             return Err(Refusal::BodyType(short(text)));
         }
     }
-    let credential = credential(&head.headers)?;
     let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|bytes| bytes > max_body_bytes) {
-        return Err(Refusal::BodyTooLarge { limit: max_body_bytes });
+    if announced.is_some_and(|bytes| bytes > limit) {
+        return Err(Refusal::BodyTooLarge { limit });
     }
-    let body = tokio::time::timeout(Duration::from_millis(BODY_MS), read_body(body, announced, max_body_bytes))
-        .await
-        .map_err(|_| Refusal::BodyLost(format!("it took longer than {BODY_MS} ms")))??;
-    let mut carried = Vec::new();
-    for name in endpoint.carries {
-        let name = HeaderName::from_static(name);
-        carried.extend(head.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
-    }
-    let query = head.uri.query().map_or_else(String::new, |query| format!("?{query}"));
-    Ok(Call { id, endpoint, at, arrived, credential, carried, query, body })
+    let all = collect(body, announced, limit);
+    let in_time = tokio::time::timeout(Duration::from_millis(BODY_MS), all).await;
+    in_time.map_err(|_| Refusal::BodyLost(format!("it took longer than {BODY_MS} ms")))?
 }
 
-async fn read_body(mut body: Incoming, announced: Option<usize>, limit: usize) -> Result<Bytes, Refusal> {
+async fn collect(mut body: Incoming, announced: Option<usize>, limit: usize) -> Result<Bytes, Refusal> {
     let mut all = BytesMut::new();
     let mut only: Option<Bytes> = None;
     while let Some(frame) = body.frame().await {
@@ -274,7 +313,14 @@ async fn read_body(mut body: Incoming, announced: Option<usize>, limit: usize) -
     Ok(only.unwrap_or_else(|| all.freeze()))
 }
 
-/// What a stranger sent, short enough to be repeated in an error.
-fn short(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(120).collect()
+/// Reads a small body away, so that closing the connection does not swallow the answer; a large one is left unread.
+async fn discard(mut body: Incoming) {
+    let mut read = 0;
+    let until = tokio::time::Instant::now() + Duration::from_millis(DISCARD_MS);
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout_at(until, body.frame()).await {
+        read += frame.data_ref().map_or(0, Bytes::len);
+        if read > DISCARD_BYTES {
+            return;
+        }
+    }
 }

@@ -19,8 +19,8 @@ use crate::protect::Protected;
 pub struct Attempt {
     /// As the spool has it.
     pub intent: Intent,
-    /// What is reserved for it, where a budget applies.
-    pub held: Option<Held>,
+    /// What is reserved for it, nothing where no budget applies.
+    pub held: Held,
     /// When it was sent.
     pub sent: Instant,
     /// Where it went.
@@ -85,12 +85,10 @@ pub fn settle(books: &Books<'_>, call: &Protected, attempt: Attempt, ending: &En
         region: None,
     };
     let cost = if usage == Usage::ZERO { Cost::NOTHING } else { ledger::price::price(&usage, row, &served) };
-    if let Some(held) = attempt.held {
-        let overrun = books.budgets.settle(held, cost.booked());
-        if overrun > NanoUsd::ZERO {
-            tracing::warn!(attempt = %attempt.intent.attempt, usd = %overrun, "a provider billed above its own cap; booked as overrun");
-            books.metrics.overrun_nano_usd.inc_by(overrun.0.unsigned_abs());
-        }
+    let overrun = books.budgets.settle(attempt.held, cost.booked());
+    if overrun > NanoUsd::ZERO {
+        tracing::warn!(attempt = %attempt.intent.attempt, usd = %overrun, "a provider billed above its own cap; booked as overrun");
+        books.metrics.overrun_nano_usd.inc_by(overrun.0.unsigned_abs());
     }
     if usage_origin == UsageOrigin::Reported {
         let workflow = attempt.intent.workflow.as_ref();

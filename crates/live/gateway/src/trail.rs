@@ -8,8 +8,6 @@ use config::CaptureRule;
 use domain::record::{BodyPrint, CallFailure, Capture, StageNote};
 use domain::{CallEnd, CallId, Class, KeyId, LaneName, Loss, ModelName, NanoUsd, UnixMs, WorkflowName};
 
-use crate::refusal::Refusal;
-
 /// Grows while the call passes its stages.
 pub struct Trail {
     call: CallId,
@@ -126,7 +124,7 @@ impl Trail {
     }
 
     /// The end of the call.
-    pub fn end(self, status: u16, failure: Option<(&Refusal, String, domain::Blame)>, now: UnixMs) -> CallEnd {
+    pub fn end(self, status: u16, failure: Option<CallFailure>, now: UnixMs) -> CallEnd {
         let answer = BodyPrint {
             bytes: self.answer.bytes,
             hash: if self.answer.bytes == 0 {
@@ -145,7 +143,7 @@ impl Trail {
             at: self.at,
             ended_at: now,
             key: self.key,
-            asked: self.asked.chars().take(200).collect(),
+            asked: cut(&self.asked, 200),
             workflow: self.workflow,
             lane: self.lane.as_ref().map(|(name, _)| name.clone()),
             class: self.lane.map(|(_, class)| class),
@@ -153,7 +151,7 @@ impl Trail {
             endpoint: self.endpoint.to_owned(),
             stream: self.stream,
             status,
-            failure: failure.map(|(refusal, code, blame)| CallFailure { code, blame, message: refusal.to_string() }),
+            failure: failure.map(|failure| CallFailure { message: cut(&failure.message, 2_000), ..failure }),
             attempts: self.attempts,
             first_token_ms: self.first_token_ms,
             cost: self.cost,
@@ -168,4 +166,9 @@ impl Trail {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The first characters of a text that strangers may have made long.
+fn cut(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
 }

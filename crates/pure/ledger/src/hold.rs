@@ -134,6 +134,21 @@ impl Account {
         self.limit = limit;
     }
 
+    /// Counts over another window from now on, with what is booked in it already. Holds stay: the calls they belong to are
+    /// under way and will settle here.
+    pub fn rewindow(&mut self, limit: NanoUsd, window: Window, settled: NanoUsd, now: UnixMs) {
+        let held = self.held;
+        *self = Account { held, ..Account::new(limit, window, settled, window.bounds(now).0) };
+    }
+
+    /// Books what a call cost that was admitted before this account existed, and so holds nothing here.
+    pub fn book(&mut self, actual: NanoUsd, admitted_at: UnixMs, now: UnixMs) {
+        self.turn(now);
+        if admitted_at >= self.window_start {
+            self.settled = self.settled.saturating_add(actual.max(NanoUsd::ZERO));
+        }
+    }
+
     /// The window it counts over.
     pub fn window(&self) -> Window {
         self.window
@@ -141,7 +156,8 @@ impl Account {
 
     fn can_hold(&mut self, amount: NanoUsd, now: UnixMs) -> Result<(), Short> {
         self.turn(now);
-        if amount.max(NanoUsd::ZERO) <= self.left() {
+        // What costs nothing fits always, after an overrun or below a lowered limit too.
+        if amount <= NanoUsd::ZERO || amount <= self.left() {
             return Ok(());
         }
         Err(Short {
@@ -192,6 +208,25 @@ mod tests {
 
     fn account(limit: i64) -> Account {
         Account::new(NanoUsd(limit), Window::Day, NanoUsd::ZERO, NOON)
+    }
+
+    #[test]
+    fn another_window_keeps_what_calls_under_way_hold() {
+        let now = UnixMs(1_795_252_724_005);
+        let mut account = Account::new(NanoUsd(100), Window::Day, NanoUsd(0), Window::Day.bounds(now).0);
+        account.hold(NanoUsd(50), now).unwrap();
+        account.rewindow(NanoUsd(100), Window::Month, NanoUsd(20), now);
+        assert!(account.hold(NanoUsd(31), now).is_err(), "20 booked, 50 held");
+        account.settle(NanoUsd(50), NanoUsd(40), now, now);
+        account.book(NanoUsd(5), now, now);
+        assert_eq!((account.view(now).settled, account.view(now).held), (NanoUsd(65), NanoUsd(0)));
+    }
+
+    #[test]
+    fn what_costs_nothing_fits_below_a_lowered_limit() {
+        let now = UnixMs(1_795_252_724_005);
+        let mut account = Account::new(NanoUsd(10), Window::Total, NanoUsd(20), now);
+        assert!(account.hold(NanoUsd(0), now).is_ok() && account.hold(NanoUsd(1), now).is_err());
     }
 
     #[test]

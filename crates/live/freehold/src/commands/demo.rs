@@ -196,7 +196,7 @@ async fn traffic(gateway: SocketAddr, key: String, llama: bool) {
         let (workflow, _, prompt) = sample.copied().unwrap_or(SAMPLES[0]);
         calls += 1;
         // One in twenty goes to the real model, which is slow.
-        let workflow = if llama && calls % 20 == 0 { "real-model" } else { workflow };
+        let workflow = if llama && calls.is_multiple_of(20) { "real-model" } else { workflow };
         let stream = draw & 1 == 0;
         let path = if (draw >> 1) & 3 == 0 { "/v1/messages" } else { "/v1/chat/completions" };
         let body = serde_json::json!({

@@ -201,7 +201,9 @@ fn every_refusal_names_a_code_somebody_to_blame_and_the_call() {
     assert_eq!(send("POST", &[]).header("freehold-error"), Some("key_missing"));
     let two = [("authorization", "Bearer fh_a_b"), ("x-api-key", "fh_c_d")];
     assert_eq!(send("POST", &two).header("freehold-error"), Some("credentials_conflict"));
-    assert_eq!(send("POST", &[("content-type", "text/plain")]).header("freehold-error"), Some("body_type"));
+    let authorization = format!("Bearer {key}");
+    let plain = [("authorization", authorization.as_str()), ("content-type", "text/plain")];
+    assert_eq!(send("POST", &plain).header("freehold-error"), Some("body_type"));
     assert_eq!(send("PUT", &[]).header("freehold-error"), Some("wrong_method"));
     assert!(chat.received().is_empty(), "nothing refused is ever sent");
 }

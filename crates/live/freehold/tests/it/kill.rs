@@ -85,7 +85,7 @@ fn no_served_attempt_is_lost_or_doubled_by_sigkill_under_load() {
 fn load(gateway: std::net::SocketAddr, key: &str, client: usize, stop: &AtomicBool) {
     let authorization = format!("Bearer {key}");
     let headers = [("authorization", authorization.as_str())];
-    let stream = client % 2 == 0;
+    let stream = client.is_multiple_of(2);
     let body = format!(
         r#"{{"model":"w","max_tokens":50,"stream":{stream},"messages":[{{"role":"user","content":"Hello"}}]}}"#
     );
