@@ -21,9 +21,9 @@ pub const LOOK_EVERY_MS: u64 = 200;
 pub const BATCH_ENTRIES: usize = 1_000;
 /// Bytes read at once; more only for a line that is longer.
 const CHUNK_BYTES: u64 = 1 << 20;
-/// Beside calls the job rests this many times as long as it worked, so that it takes at most a fifth of one core from
+/// Beside calls the job rests this many times as long as it worked, so that it takes at most a tenth of one core from
 /// them; the spool keeps what waits.
-const REST_FACTOR: u32 = 4;
+const REST_FACTOR: u32 = 9;
 /// With more than this waiting it rests no more: the disk is finite too. Bytes.
 const REST_BELOW_BYTES: u64 = 1 << 30;
 /// A line longer than this is no entry.

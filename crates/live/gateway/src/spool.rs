@@ -38,12 +38,12 @@ pub enum Durability {
 /// The writing end; cheap to share.
 pub struct Spool {
     shared: Arc<Shared>,
-    durability: Durability,
     synced: watch::Receiver<u64>,
 }
 
 struct Shared {
     directory: PathBuf,
+    durability: Durability,
     segment: Mutex<Segment>,
     /// Wakes the syncing thread.
     dirty: Condvar,
@@ -69,6 +69,7 @@ impl Spool {
         let file = new_segment(directory)?;
         let shared = Arc::new(Shared {
             directory: directory.to_owned(),
+            durability,
             segment: Mutex::new(Segment {
                 file,
                 bytes: 0,
@@ -85,7 +86,7 @@ impl Spool {
         let (publish, synced) = watch::channel(0);
         let thread = shared.clone();
         std::thread::Builder::new().name("spool-sync".into()).spawn(move || sync_until_closed(&thread, &publish))?;
-        Ok(Spool { shared, durability, synced })
+        Ok(Spool { shared, synced })
     }
 
     /// Writes an intent; the attempt may be sent only when this returned `Ok`.
@@ -119,7 +120,7 @@ impl Spool {
     }
 
     async fn settled(&self, position: u64) {
-        if self.durability == Durability::Exact {
+        if self.shared.durability == Durability::Exact {
             let mut synced = self.synced.clone();
             // The thread ends only when the spool is dropped, and then nobody waits here.
             let _ = synced.wait_for(|reached| *reached >= position).await;
@@ -257,7 +258,10 @@ fn sync_until_closed(shared: &Shared, publish: &watch::Sender<u64>) {
         if closing {
             return;
         }
-        std::thread::sleep(Duration::from_millis(SYNC_EVERY_MS));
+        // Where calls wait for the disk, the time it takes is what gathers the next batch.
+        if shared.durability == Durability::Batched {
+            std::thread::sleep(Duration::from_millis(SYNC_EVERY_MS));
+        }
     }
 }
 
