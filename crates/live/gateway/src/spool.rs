@@ -6,7 +6,7 @@
 //! [`Durability::Exact`] mode a call waits for that sync.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,12 +19,23 @@ use tokio::sync::watch;
 
 /// Longest time an append stays unsynced, milliseconds.
 pub const SYNC_EVERY_MS: u64 = 5;
+/// Longest time an append in [`Durability::Exact`] mode waits for the disk, milliseconds. A disk that takes longer is
+/// treated as one that fails.
+pub const SYNC_WITHIN_MS: u64 = 5_000;
 /// A segment is closed when it has grown to this many bytes, so that the store can delete what it has taken over.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// Or when it is this old and holds anything, milliseconds, so that captured bodies do not outlive their retention here.
 pub const SEGMENT_MS: u64 = 3_600_000;
 /// Records that could not be written (disk full) wait in memory up to this many bytes, while new calls are refused.
 const BACKLOG_BYTES: usize = 64 << 20;
+/// The ends of calls wait there only while less than this is waiting: clients that retry make a line of each refusal,
+/// and those must not take the room of records, which are money.
+const BACKLOG_BYTES_FOR_CALLS: usize = BACKLOG_BYTES / 2;
+/// A disk that fails is tried again after [`SYNC_EVERY_MS`], then after twice as long each time, up to this many
+/// milliseconds.
+const RETRY_MS: u64 = 1_000;
+/// Bytes written, and cut off again, to learn whether a disk that was full takes more. One block of common file systems.
+const PROBE: [u8; 4096] = [0; 4096];
 
 /// What an append waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,64 +49,90 @@ pub enum Durability {
 /// The writing end; cheap to share.
 pub struct Spool {
     shared: Arc<Shared>,
-    synced: watch::Receiver<u64>,
+    durability: Durability,
 }
 
 struct Shared {
     directory: PathBuf,
-    durability: Durability,
+    open: OpenSegment,
     segment: Mutex<Segment>,
     /// Wakes the syncing thread.
     dirty: Condvar,
-    appended: AtomicU64,
+    confirmed: watch::Sender<Confirmed>,
+    /// Whether `segment.trouble` is set, for readers that must not wait for the lock.
     failing: AtomicBool,
     closing: AtomicBool,
     dropped: AtomicU64,
 }
 
+/// How a segment is made; tests give disks that fail.
+type OpenSegment = Box<dyn Fn(&Path) -> io::Result<File> + Send + Sync>;
+
 struct Segment {
     file: File,
     bytes: u64,
     opened: Instant,
-    /// Lines that a failed write left over, in order, to be written before anything else.
+    /// The file ends in half a line, or a sync of it failed, after which a later sync may report success for pages that
+    /// the kernel has given up. The next write goes to a new file.
+    spoiled: bool,
+    /// Facts that no file has taken yet, in order, to be written before anything else.
     backlog: Vec<u8>,
+    /// Bytes that files have taken since the start. An append is known by this count after it.
+    appended: u64,
     unsynced: bool,
+    /// Why the disk is not trusted at the moment. While it is set only the syncing thread tries it, at growing distances.
+    trouble: Option<String>,
+}
+
+/// What is known of the disk, in counts of [`Segment::appended`].
+#[derive(Clone, Copy, Default)]
+struct Confirmed {
+    /// The disk has everything up to here, but for what was lost.
+    synced: u64,
+    /// Up to here something was in a file whose sync failed.
+    lost: u64,
 }
 
 impl Spool {
     /// Opens a new segment in `directory`, which is made when missing, and starts the syncing thread.
     pub fn open(directory: &Path, durability: Durability) -> io::Result<Spool> {
+        Spool::open_with(directory, durability, Box::new(new_segment))
+    }
+
+    fn open_with(directory: &Path, durability: Durability, open: OpenSegment) -> io::Result<Spool> {
         std::fs::create_dir_all(directory)?;
-        let file = new_segment(directory)?;
+        let file = open(directory)?;
         let shared = Arc::new(Shared {
             directory: directory.to_owned(),
-            durability,
+            open,
             segment: Mutex::new(Segment {
                 file,
                 bytes: 0,
                 opened: Instant::now(),
+                spoiled: false,
                 backlog: Vec::new(),
+                appended: 0,
                 unsynced: false,
+                trouble: None,
             }),
             dirty: Condvar::new(),
-            appended: AtomicU64::new(0),
+            confirmed: watch::Sender::default(),
             failing: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
         });
-        let (publish, synced) = watch::channel(0);
         let thread = shared.clone();
-        std::thread::Builder::new().name("spool-sync".into()).spawn(move || sync_until_closed(&thread, &publish))?;
-        Ok(Spool { shared, synced })
+        std::thread::Builder::new().name("spool-sync".into()).spawn(move || sync_until_closed(&thread))?;
+        Ok(Spool { shared, durability })
     }
 
-    /// Writes an intent; the attempt may be sent only when this returned `Ok`.
+    /// Writes an intent; the attempt may be sent only when this returned `Ok`. In [`Durability::Exact`] mode an error
+    /// may come after the line was written: the call is then refused, and the store counts the attempt as one in flight.
     pub async fn intent(&self, entry: &Entry) -> io::Result<()> {
         let mut line = Vec::with_capacity(512);
         segment::encode(entry, &mut line);
-        let position = self.shared.append(&line)?;
-        self.settled(position).await;
-        Ok(())
+        let position = self.shared.append(&mut self.shared.segment.lock(), &line)?;
+        self.settled(position).await
     }
 
     /// Writes what is already true. It cannot be refused: what the disk does not take now waits in memory, and new
@@ -105,11 +142,13 @@ impl Spool {
         for entry in entries {
             segment::encode(entry, &mut lines);
         }
-        let position = self.shared.append_or_keep(&lines);
-        self.settled(position).await;
+        if let Some(position) = self.shared.append_or_keep(&lines, entries) {
+            // They are true whether the disk confirms them or not, and that it does not was logged when it began.
+            let _ = self.settled(position).await;
+        }
     }
 
-    /// Whether the disk refuses writes at the moment.
+    /// Whether the disk refuses writes or syncs at the moment.
     pub fn failing(&self) -> bool {
         self.shared.failing.load(Ordering::Relaxed)
     }
@@ -119,60 +158,78 @@ impl Spool {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    async fn settled(&self, position: u64) {
-        if self.shared.durability == Durability::Exact {
-            let mut synced = self.synced.clone();
-            // The thread ends only when the spool is dropped, and then nobody waits here.
-            let _ = synced.wait_for(|reached| *reached >= position).await;
+    /// Waits until the disk has confirmed what was appended up to `position`, where that is asked for.
+    async fn settled(&self, position: u64) -> io::Result<()> {
+        if self.durability == Durability::Batched {
+            return Ok(());
+        }
+        let mut confirmed = self.shared.confirmed.subscribe();
+        let known = confirmed.wait_for(|known| known.synced.max(known.lost) >= position);
+        match tokio::time::timeout(Duration::from_millis(SYNC_WITHIN_MS), known).await {
+            // A waiter that sees both late cannot tell which came first, and takes the worse.
+            Ok(Ok(known)) if known.lost < position => Ok(()),
+            Ok(_) => Err(io::Error::other("the disk could not sync the spool")),
+            Err(_) => {
+                let late = format!("the disk has not confirmed a sync of the spool within {SYNC_WITHIN_MS} ms");
+                let late = io::Error::new(io::ErrorKind::TimedOut, late);
+                self.shared.fail(&mut self.shared.segment.lock(), &late);
+                Err(late)
+            }
         }
     }
 }
 
 impl Drop for Spool {
+    /// Whoever closes the spool does not wait for the next try of a disk that failed, so this is the last one.
     fn drop(&mut self) {
+        let mut segment = self.shared.segment.lock();
+        if !segment.backlog.is_empty()
+            && let Err(error) = self.shared.write(&mut segment, &[])
+        {
+            let bytes = segment.backlog.len();
+            tracing::error!(%error, bytes, "the spool was closed before the disk took all of it; records are lost");
+        }
+        drop(segment);
         self.shared.closing.store(true, Ordering::Relaxed);
         self.shared.dirty.notify_one();
     }
 }
 
 impl Shared {
-    fn append(&self, lines: &[u8]) -> io::Result<u64> {
-        let mut segment = self.segment.lock();
-        let written = self.write(&mut segment, lines);
-        self.failing.store(written.is_err(), Ordering::Relaxed);
-        written.map(|()| self.advance(&mut segment, lines.len()))
-    }
-
-    fn append_or_keep(&self, lines: &[u8]) -> u64 {
-        let mut segment = self.segment.lock();
-        if let Err(error) = self.write(&mut segment, lines) {
-            if !self.failing.swap(true, Ordering::Relaxed) {
-                tracing::error!(%error, "the spool cannot be written; new calls are refused until it can");
-            }
-            if segment.backlog.len() + lines.len() <= BACKLOG_BYTES {
-                segment.backlog.extend_from_slice(lines);
-            } else {
-                self.dropped.fetch_add(lines.len() as u64, Ordering::Relaxed);
-            }
-        } else {
-            self.failing.store(false, Ordering::Relaxed);
+    /// The position after `lines`, once a file has them.
+    fn append(&self, segment: &mut Segment, lines: &[u8]) -> io::Result<u64> {
+        if let Some(trouble) = &segment.trouble {
+            return Err(io::Error::other(format!("the spool has been failing: {trouble}")));
         }
-        self.advance(&mut segment, lines.len())
-    }
-
-    fn advance(&self, segment: &mut Segment, bytes: usize) -> u64 {
+        self.write(segment, lines).inspect_err(|error| self.fail(segment, error))?;
         segment.unsynced = true;
         self.dirty.notify_one();
-        self.appended.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64
+        Ok(segment.appended)
+    }
+
+    /// The position after `lines`, which are those of `entries`; none where they wait in memory instead.
+    fn append_or_keep(&self, lines: &[u8], entries: &[Entry]) -> Option<u64> {
+        let mut segment = self.segment.lock();
+        if let Ok(position) = self.append(&mut segment, lines) {
+            return Some(position);
+        }
+        let mut line = Vec::new();
+        for entry in entries {
+            line.clear();
+            segment::encode(entry, &mut line);
+            if segment.backlog.len() + line.len() <= backlog_bytes_for(entry) {
+                segment.backlog.extend_from_slice(&line);
+            } else {
+                self.dropped.fetch_add(line.len() as u64, Ordering::Relaxed);
+            }
+        }
+        None
     }
 
     /// Writes the backlog and then `lines`, or leaves the file as it was.
     fn write(&self, segment: &mut Segment, lines: &[u8]) -> io::Result<()> {
         if segment.is_over() {
-            segment.file.sync_data()?;
-            segment.file = new_segment(&self.directory)?;
-            segment.bytes = 0;
-            segment.opened = Instant::now();
+            self.turn(segment)?;
         }
         if !segment.backlog.is_empty() {
             let backlog = std::mem::take(&mut segment.backlog);
@@ -184,28 +241,134 @@ impl Shared {
         }
         write_whole(segment, lines)
     }
+
+    /// Goes on in a new file.
+    fn turn(&self, segment: &mut Segment) -> io::Result<()> {
+        if let Err(error) = segment.file.sync_data() {
+            let was_known = segment.spoiled;
+            self.spoil(segment);
+            if !was_known {
+                return Err(error);
+            }
+        }
+        segment.file = (self.open)(&self.directory)?;
+        segment.bytes = 0;
+        segment.opened = Instant::now();
+        segment.spoiled = false;
+        Ok(())
+    }
+
+    /// Writes what waits and syncs: one turn of the syncing thread, and the only way out of trouble.
+    fn sync(&self) -> io::Result<()> {
+        let (file, position, troubled) = {
+            let mut segment = self.segment.lock();
+            let troubled = segment.trouble.is_some();
+            self.catch_up(&mut segment).inspect_err(|error| self.fail(&mut segment, error))?;
+            segment.unsynced = false;
+            (segment.file.try_clone(), segment.appended, troubled)
+        };
+        // Without the lock: appends go on meanwhile.
+        let synced = file.and_then(|file| file.sync_data());
+        let mut segment = self.segment.lock();
+        match synced {
+            Ok(()) => {
+                self.confirmed.send_modify(|known| known.synced = known.synced.max(position));
+                // Trouble that began during this sync is for the next one to end.
+                if troubled {
+                    self.recovered(&mut segment);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.spoil(&mut segment);
+                self.fail(&mut segment, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Brings the file up to date, and a disk that failed to the proof that it takes bytes again.
+    fn catch_up(&self, segment: &mut Segment) -> io::Result<()> {
+        let proven = segment.trouble.is_none() || !segment.backlog.is_empty();
+        self.write(segment, &[])?;
+        if proven { Ok(()) } else { probe(segment) }
+    }
+
+    /// What the file took since its last sync may never reach the disk, and whoever waits for that is told.
+    fn spoil(&self, segment: &mut Segment) {
+        segment.spoiled = true;
+        segment.unsynced = true;
+        self.confirmed.send_modify(|known| known.lost = known.lost.max(segment.appended));
+    }
+
+    fn fail(&self, segment: &mut Segment, error: &io::Error) {
+        if segment.trouble.replace(error.to_string()).is_none() {
+            tracing::error!(
+                %error,
+                "the spool cannot be written or synced; new calls are refused until it can, and a power loss now would lose records"
+            );
+        }
+        self.failing.store(true, Ordering::Relaxed);
+        self.dirty.notify_one();
+    }
+
+    fn recovered(&self, segment: &mut Segment) {
+        if segment.trouble.take().is_some() {
+            tracing::info!(dropped_bytes = self.dropped.load(Ordering::Relaxed), "the spool can be written again");
+        }
+        self.failing.store(false, Ordering::Relaxed);
+    }
+
+    /// Waits until there is something for the syncing thread to do. Whether it is the last time.
+    fn wait(&self) -> bool {
+        let mut segment = self.segment.lock();
+        let closing = || self.closing.load(Ordering::Relaxed);
+        while !segment.unsynced && segment.backlog.is_empty() && segment.trouble.is_none() && !closing() {
+            self.dirty.wait_for(&mut segment, Duration::from_millis(SEGMENT_MS / 60));
+            if segment.is_over() {
+                break;
+            }
+        }
+        closing()
+    }
 }
 
 impl Segment {
     fn is_over(&self) -> bool {
         let old = || self.opened.elapsed() >= Duration::from_millis(SEGMENT_MS);
-        self.bytes >= SEGMENT_BYTES || (self.bytes > 0 && old())
+        self.spoiled || self.bytes >= SEGMENT_BYTES || (self.bytes > 0 && old())
+    }
+
+    /// Takes back what was written behind the last whole line.
+    fn cut(&mut self) -> io::Result<()> {
+        self.file.set_len(self.bytes).inspect_err(|_| self.spoiled = true)
+    }
+}
+
+/// How full the backlog may get with this entry.
+fn backlog_bytes_for(entry: &Entry) -> usize {
+    match entry {
+        Entry::Call(_) => BACKLOG_BYTES_FOR_CALLS,
+        Entry::Intent(_) | Entry::Record(_) => BACKLOG_BYTES,
     }
 }
 
 /// Writes all or, by cutting the file back, nothing: a half line would hide the next one from the reader.
 fn write_whole(segment: &mut Segment, lines: &[u8]) -> io::Result<()> {
-    match segment.file.write_all(lines) {
-        Ok(()) => {
-            segment.bytes += lines.len() as u64;
-            Ok(())
-        }
-        Err(error) => {
-            let _ = segment.file.set_len(segment.bytes);
-            let _ = segment.file.seek(io::SeekFrom::Start(segment.bytes));
-            Err(error)
-        }
+    if let Err(error) = segment.file.write_all(lines) {
+        // Where even that fails the file is spoiled, and the first error says more than the second.
+        let _ = segment.cut();
+        return Err(error);
     }
+    segment.bytes += lines.len() as u64;
+    segment.appended += lines.len() as u64;
+    Ok(())
+}
+
+/// Whether the file takes more. A reader that comes in between sees a torn tail, and reads it again the next time.
+fn probe(segment: &mut Segment) -> io::Result<()> {
+    let written = segment.file.write_all(&PROBE);
+    segment.cut().and(written)
 }
 
 /// Names sort by time; the number behind it tells segments of one millisecond apart.
@@ -220,8 +383,10 @@ fn new_segment(directory: &Path) -> io::Result<File> {
                 // Whoever takes segments over leaves the locked one alone, whatever its name says about its age. A file
                 // system without locks costs that guard and nothing else.
                 let _ = file.try_lock();
-                // The name itself must survive a power loss too.
-                File::open(directory)?.sync_all()?;
+                // The name itself must survive a power loss too. One that may not is not left to pile up.
+                File::open(directory).and_then(|directory| directory.sync_all()).inspect_err(|_| {
+                    let _ = std::fs::remove_file(&path);
+                })?;
                 return Ok(file);
             }
         }
@@ -229,39 +394,16 @@ fn new_segment(directory: &Path) -> io::Result<File> {
     Err(io::Error::other("a thousand segments were opened within one millisecond"))
 }
 
-fn sync_until_closed(shared: &Shared, publish: &watch::Sender<u64>) {
+fn sync_until_closed(shared: &Shared) {
+    let mut pause_ms = SYNC_EVERY_MS;
     loop {
-        let (file, position, closing) = {
-            let mut segment = shared.segment.lock();
-            while !segment.unsynced && !shared.closing.load(Ordering::Relaxed) {
-                shared.dirty.wait_for(&mut segment, Duration::from_millis(SEGMENT_MS / 60));
-                if segment.is_over() {
-                    // An empty write turns the segment.
-                    let _ = shared.write(&mut segment, &[]);
-                }
-            }
-            let closing = shared.closing.load(Ordering::Relaxed);
-            if !segment.backlog.is_empty() {
-                let written = shared.write(&mut segment, &[]);
-                shared.failing.store(written.is_err(), Ordering::Relaxed);
-            }
-            segment.unsynced = !segment.backlog.is_empty();
-            (segment.file.try_clone(), shared.appended.load(Ordering::Relaxed), closing)
-        };
-        let synced = file.and_then(|file| file.sync_data());
-        match synced {
-            Ok(()) => {
-                publish.send_replace(position);
-            }
-            Err(error) => tracing::error!(%error, "the spool cannot be synced; a power loss now would lose records"),
-        }
+        let closing = shared.wait();
+        // What fails is logged where trouble begins.
+        pause_ms = if shared.sync().is_ok() { SYNC_EVERY_MS } else { (pause_ms * 2).min(RETRY_MS) };
         if closing {
             return;
         }
-        // Where calls wait for the disk, the time it takes is what gathers the next batch.
-        if shared.durability == Durability::Batched {
-            std::thread::sleep(Duration::from_millis(SYNC_EVERY_MS));
-        }
+        std::thread::sleep(Duration::from_millis(pause_ms));
     }
 }
 
@@ -305,25 +447,99 @@ mod tests {
         }
     }
 
+    /// A disk whose files are `/dev/full`, which answers every write with ENOSPC and cannot be synced or cut, while
+    /// `fails` is set. The first segment is made then too.
+    fn failing_disk(file: &'static str, durability: Durability, scratch: &Path) -> (Spool, Arc<AtomicBool>) {
+        let fails = Arc::new(AtomicBool::new(true));
+        let asked = fails.clone();
+        let open = move |directory: &Path| match asked.load(Ordering::Relaxed) {
+            true => OpenOptions::new().append(true).open(file),
+            false => new_segment(directory),
+        };
+        (Spool::open_with(scratch, durability, Box::new(open)).unwrap(), fails)
+    }
+
+    fn lines(entries: &[Entry]) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for entry in entries {
+            segment::encode(entry, &mut lines);
+        }
+        lines
+    }
+
     #[tokio::test]
     async fn a_full_disk_refuses_intents_and_keeps_facts_in_order_for_later() {
         let scratch = testkit::scratch_dir("spool-full");
-        let spool = Spool::open(scratch.path(), Durability::Batched).unwrap();
-        // /dev/full answers every write with ENOSPC.
-        let good = {
-            let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
-            std::mem::replace(&mut spool.shared.segment.lock().file, full)
-        };
+        let (spool, full) = failing_disk("/dev/full", Durability::Batched, scratch.path());
         assert!(spool.intent(&intent(1)).await.is_err());
         spool.facts(&[intent(2)]).await;
         assert!(spool.failing());
-        spool.shared.segment.lock().file = good;
-        spool.intent(&intent(3)).await.unwrap();
+        let refused = spool.intent(&intent(1)).await.unwrap_err();
+        assert!(refused.to_string().starts_with("the spool has been failing: "), "{refused}");
+        full.store(false, Ordering::Relaxed);
+        spool.shared.sync().unwrap();
         assert!(!spool.failing());
+        spool.intent(&intent(3)).await.unwrap();
         assert_eq!(spool.dropped_bytes(), 0);
-        let mut expected = Vec::new();
-        segment::encode(&intent(2), &mut expected);
-        segment::encode(&intent(3), &mut expected);
-        assert_eq!(read_back(scratch.path()), expected);
+        assert_eq!(read_back(scratch.path()), lines(&[intent(2), intent(3)]));
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_refused_only_an_intent_recovers_without_another_call() {
+        let scratch = testkit::scratch_dir("spool-idle");
+        let (spool, full) = failing_disk("/dev/full", Durability::Batched, scratch.path());
+        assert!(spool.intent(&intent(1)).await.is_err());
+        assert!(spool.shared.sync().is_err(), "nothing waits, but the disk is still full");
+        assert!(spool.failing());
+        full.store(false, Ordering::Relaxed);
+        spool.shared.sync().unwrap();
+        assert!(!spool.failing());
+        assert_eq!(read_back(scratch.path()), b"", "the probe is cut off again");
+    }
+
+    #[tokio::test]
+    async fn while_the_disk_is_full_ends_of_calls_are_dropped_before_records() {
+        let scratch = testkit::scratch_dir("spool-room");
+        let (spool, _full) = failing_disk("/dev/full", Durability::Batched, scratch.path());
+        let sample = testkit::Sample::new(1, UnixMs(1));
+        let (record, end) = (Entry::Record(Box::new(sample.record())), Entry::Call(Box::new(sample.end())));
+        let (record_bytes, end_bytes) = (lines(&[record.clone()]).len(), lines(&[end.clone()]).len());
+        spool.facts(&[record.clone(), end.clone()]).await;
+        assert_eq!(spool.shared.segment.lock().backlog, lines(&[record.clone(), end.clone()]));
+
+        spool.shared.segment.lock().backlog = vec![b'x'; BACKLOG_BYTES_FOR_CALLS];
+        spool.facts(&[end.clone(), record.clone()]).await;
+        assert_eq!(spool.shared.segment.lock().backlog.len(), BACKLOG_BYTES_FOR_CALLS + record_bytes);
+        assert_eq!(spool.dropped_bytes(), end_bytes as u64);
+
+        spool.shared.segment.lock().backlog = vec![b'x'; BACKLOG_BYTES - record_bytes + 1];
+        spool.facts(&[record]).await;
+        assert_eq!(spool.dropped_bytes(), (end_bytes + record_bytes) as u64);
+        // What is no line must not outlive the test in a log about lost records.
+        spool.shared.segment.lock().backlog.clear();
+    }
+
+    #[tokio::test]
+    async fn a_failed_sync_refuses_the_intent_that_waits_for_it_and_later_lines_go_to_a_new_file() {
+        let scratch = testkit::scratch_dir("spool-sync");
+        // /dev/null takes every write and cannot be synced.
+        let (spool, fails) = failing_disk("/dev/null", Durability::Exact, scratch.path());
+        assert!(spool.intent(&intent(1)).await.is_err());
+        assert!(spool.failing());
+        spool.facts(&[intent(2)]).await;
+        fails.store(false, Ordering::Relaxed);
+        spool.shared.sync().unwrap();
+        assert!(!spool.failing());
+        spool.intent(&intent(3)).await.unwrap();
+        assert_eq!(read_back(scratch.path()), lines(&[intent(2), intent(3)]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_never_confirms_holds_a_call_no_longer_than_the_bound() {
+        let scratch = testkit::scratch_dir("spool-hang");
+        let spool = Spool::open(scratch.path(), Durability::Exact).unwrap();
+        // No append reaches this position, so no sync confirms it.
+        let error = spool.settled(u64::MAX).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -16,7 +16,7 @@ use store::Store;
 use tokio::sync::Semaphore;
 
 use super::init;
-use crate::assembly::{Instance, Source, told_to_stop};
+use crate::assembly::{Instance, Source, StopSignals};
 use crate::{fetch, policy};
 
 /// Everything on one machine: simulated providers, sample workflows and traffic, the console.
@@ -66,6 +66,7 @@ const SAMPLES: &[(&str, u32, &str)] = &[
 
 /// Runs the demo until told to stop.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let signals = StopSignals::listen();
     let scratch = Scratch::new()?;
     let scenario = Scenario::parse(include_str!("../demo/scenario.toml")).context("the demo's scenario")?;
     let simulator = simulator::serve(scenario, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
@@ -86,7 +87,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
     let traffic =
         (!arguments.no_traffic).then(|| tokio::spawn(traffic(instance.gateway_address, key.clone(), llama.is_some())));
-    instance.run_until(told_to_stop()).await;
+    instance.run_until(signals.told()).await;
     if let Some(traffic) = traffic {
         traffic.abort();
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use control::DataDirectory;
 use gateway::clock;
 
-use crate::assembly::{Instance, Source, told_to_stop};
+use crate::assembly::{Instance, Source, StopSignals};
 use crate::{exit, policy};
 
 /// Run the gateway and the console.
@@ -25,6 +25,7 @@ pub struct Arguments {
 
 /// Serves.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let signals = StopSignals::listen();
     anyhow::ensure!(
         arguments.database.is_none(),
         "`--database` is not built yet: this version keeps its records in the SQLite database of --data; leave it out"
@@ -53,6 +54,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let instance = Instance::start(source, snapshot, &data).await?;
     println!("gateway http://{}", instance.gateway_address);
     println!("console http://{}", instance.console_address);
-    instance.run_until(told_to_stop()).await;
+    instance.run_until(signals.told()).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use simulator::Scenario;
 
-use crate::assembly::told_to_stop;
+use crate::assembly::StopSignals;
 use crate::policy;
 
 /// Run simulated providers alone, with a transcript of what they received.
@@ -26,6 +26,7 @@ pub struct Arguments {
 
 /// Simulates until told to stop.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let signals = StopSignals::listen();
     anyhow::ensure!(arguments.listen.ip().is_loopback(), "simulated providers take any key: listen on loopback only");
     let scenario = match &arguments.scenario {
         None => Scenario::plain(),
@@ -36,7 +37,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let simulator = simulator::serve(scenario, arguments.listen).await.context("the address cannot be listened on")?;
     println!("simulator http://{}", simulator.address);
-    told_to_stop().await;
+    signals.told().await;
     simulator.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -428,6 +428,15 @@ pub(crate) fn refused(at: &str, must: &str) -> Fault {
     Fault::new(FaultClass::BadRequest, format!("`{at}` {must}"))
 }
 
+/// Whether a text is a media type without parameters: two tokens of RFC 9110, which hold no comma that would end the head of
+/// a data URL.
+pub(crate) fn is_media_type(text: &str) -> bool {
+    let token = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    };
+    text.split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype))
+}
+
 /// A request that the provider's dialect cannot say.
 pub(crate) fn untranslatable(why: impl Into<String>) -> Fault {
     Fault::new(FaultClass::Untranslatable, why)
@@ -475,6 +484,19 @@ impl Losses {
     pub(crate) fn cache(&mut self, mark: Option<&PlacedRaw<'_>>, why: &str) {
         if let Some(mark) = mark {
             self.dropped(&mark.at, why);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_media_type_holds_nothing_that_would_end_the_head_of_a_data_url() {
+        assert!(is_media_type("image/png") && is_media_type("application/vnd.ms-excel"));
+        for text in ["", "image", "image/", "/png", "image/,png", "image/png;base64", "image/ png", "a/b/c"] {
+            assert!(!is_media_type(text), "{text}");
         }
     }
 }

@@ -6,7 +6,7 @@ use domain::Fault;
 use serde_json::value::RawValue;
 
 use crate::canonical::json::{Fields, flag, is_object, list, short, text};
-use crate::canonical::{Content, Losses, Part, Source, refused, untranslatable};
+use crate::canonical::{Content, Losses, Part, Source, is_media_type, refused, untranslatable};
 
 /// Why blocks of this kind are left out of a history that crosses.
 const OF_THE_PROVIDER: &str = "what the provider's own tools did is not shown to another";
@@ -127,9 +127,19 @@ fn source<'a>(fields: &mut Fields<'a>, losses: &mut Losses) -> Result<Source<'a>
     };
     let source = match kind.as_ref() {
         "base64" => {
-            Source::Base64 { media_type: must_text(&mut inner, "media_type")?, data: must_text(&mut inner, "data")? }
+            let media_type = must_text(&mut inner, "media_type")?;
+            if !is_media_type(&media_type) {
+                return Err(refused(&inner.at("media_type"), "must be a media type such as image/png"));
+            }
+            Source::Base64 { media_type, data: must_text(&mut inner, "data")? }
         }
-        "url" => Source::Url(must_text(&mut inner, "url")?),
+        "url" => {
+            let url = must_text(&mut inner, "url")?;
+            if url.starts_with("data:") {
+                return Err(refused(&inner.at("url"), "must be an address on the web; send bytes as base64"));
+            }
+            Source::Url(url)
+        }
         "file" => Source::File(must_text(&mut inner, "file_id")?),
         "text" => {
             inner.take("media_type");
