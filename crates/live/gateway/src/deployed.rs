@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use config::{Model, Snapshot};
+use config::{Model, Provider, Snapshot};
 use domain::{NanoUsd, UnixMs, WorkflowName};
 use ledger::learn::{BytesPerToken, OutputLength};
 use parking_lot::Mutex;
@@ -36,17 +36,19 @@ pub struct Slot {
 }
 
 impl Deployed {
-    /// Puts a snapshot to work; what is known of unchanged models is carried over.
+    /// Puts a snapshot to work; what is known of unchanged models is carried over. Where the provider's address or
+    /// credential changed, failures of before say nothing: health starts afresh, and sizes stay known.
     pub fn new(snapshot: Arc<Snapshot>, since: UnixMs, before: Option<&Deployed>) -> Result<Deployed, UpstreamError> {
         let same =
             |a: &Model, b: &Model| a.name == b.name && a.upstream == b.upstream && a.provider.name == b.provider.name;
         let known = |model: &Model| {
             let before = before?;
             let index = before.snapshot.models.iter().position(|other| same(model, other))?;
-            Some(before.slots[index].clone())
+            let (slot, provider) = (&before.slots[index], &before.snapshot.models[index].provider);
+            Some(if asked_alike(provider, &model.provider) { slot.clone() } else { Arc::new(slot.renewed()) })
         };
         let slots = snapshot.models.iter().map(|model| known(model).unwrap_or_else(|| Arc::new(Slot::new()))).collect();
-        let upstreams = Upstreams::new(&snapshot.server, &snapshot.providers)?;
+        let upstreams = Upstreams::new(&snapshot.server, &snapshot.providers, before.map(|before| &before.upstreams))?;
         Ok(Deployed { snapshot, since, slots, upstreams })
     }
 
@@ -56,12 +58,27 @@ impl Deployed {
     }
 }
 
+/// Whether what one of them answered tells what the other will: same place, same credential sent the same way. Headers
+/// count, since some providers take the credential, or the account, in one of their own.
+fn asked_alike(a: &Provider, b: &Provider) -> bool {
+    a.base_url == b.base_url && a.credential == b.credential && a.auth == b.auth && a.headers == b.headers
+}
+
 impl Slot {
     fn new() -> Slot {
         Slot {
             health: Mutex::new(ModelHealth::new(BreakerSettings::default())),
             bytes_per_token: Mutex::default(),
             output: Mutex::default(),
+        }
+    }
+
+    /// The same model asked in another way: its sizes are as known, its health is not.
+    fn renewed(&self) -> Slot {
+        Slot {
+            bytes_per_token: Mutex::new(self.bytes_per_token.lock().clone()),
+            output: Mutex::new(self.output.lock().clone()),
+            ..Slot::new()
         }
     }
 
@@ -101,4 +118,56 @@ pub struct Size {
     pub prompt_bytes: u64,
     /// The client's own cap on output tokens.
     pub max_output: Option<u64>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use config::Input;
+    use domain::{Fault, FaultClass};
+    use routing::State;
+
+    const NOW: UnixMs = UnixMs(1_767_225_600_000);
+
+    /// One provider `p` with these lines, and its model `m`.
+    pub(crate) fn snapshot(provider: &str) -> Snapshot {
+        let text = format!(
+            "[providers.p]\ndialect = \"openai-chat\"\n{provider}\n\n[models.m]\nprovider = \"p\"\nmodel = \"v\"\n\
+             price = {{ input = \"1\", output = \"1\" }}\n"
+        );
+        let input = Input {
+            file_name: "freehold.toml",
+            text: &text,
+            catalog: &config::Catalog::default(),
+            environment: &|name| Some(format!("value-of-{name}")),
+            read_secret_file: &|_| Err("there is none".into()),
+            now: NOW,
+        };
+        config::check(&input).unwrap()
+    }
+
+    fn deployed(provider: &str, before: Option<&Deployed>) -> Deployed {
+        Deployed::new(Arc::new(snapshot(provider)), NOW, before).unwrap()
+    }
+
+    #[test]
+    fn a_mended_credential_or_address_closes_the_breaker_and_keeps_what_was_learned_of_sizes() {
+        let broken = "base_url = \"http://127.0.0.1:1\"\napi_key = { env = \"OLD\" }";
+        let first = deployed(broken, None);
+        first.slots[0].observe(None, 8_000, 1_000, 10);
+        let learned = first.slots[0].estimate_tokens(8_000);
+        assert_ne!(learned, Slot::new().estimate_tokens(8_000));
+        first.slots[0].health.lock().failed(NOW, &Fault::new(FaultClass::QuotaExhausted, "spent"), false);
+        let state = |deployed: &Deployed| deployed.slots[0].health.lock().view(NOW).state;
+        assert_eq!(state(&first), State::Open);
+
+        let untouched = deployed(broken, Some(&first));
+        assert_eq!(state(&untouched), State::Open);
+
+        for mended in [broken.replace("OLD", "NEW"), broken.replace(":1\"", ":2\"")] {
+            let after = deployed(&mended, Some(&first));
+            assert_eq!(state(&after), State::Closed, "{mended}");
+            assert_eq!(after.slots[0].estimate_tokens(8_000), learned, "{mended}");
+        }
+    }
 }

@@ -50,6 +50,7 @@ pub enum Durability {
 pub struct Spool {
     shared: Arc<Shared>,
     durability: Durability,
+    confirm_within: Duration,
 }
 
 struct Shared {
@@ -59,6 +60,8 @@ struct Shared {
     /// Wakes the syncing thread.
     dirty: Condvar,
     confirmed: watch::Sender<Confirmed>,
+    /// Held during a sync, so that the late end of one is not taken for that of the next.
+    syncing: Mutex<()>,
     /// Whether `segment.trouble` is set, for readers that must not wait for the lock.
     failing: AtomicBool,
     closing: AtomicBool,
@@ -117,13 +120,14 @@ impl Spool {
             }),
             dirty: Condvar::new(),
             confirmed: watch::Sender::default(),
+            syncing: Mutex::new(()),
             failing: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
         });
         let thread = shared.clone();
         std::thread::Builder::new().name("spool-sync".into()).spawn(move || sync_until_closed(&thread))?;
-        Ok(Spool { shared, durability })
+        Ok(Spool { shared, durability, confirm_within: Duration::from_millis(SYNC_WITHIN_MS) })
     }
 
     /// Writes an intent; the attempt may be sent only when this returned `Ok`. In [`Durability::Exact`] mode an error
@@ -165,12 +169,12 @@ impl Spool {
         }
         let mut confirmed = self.shared.confirmed.subscribe();
         let known = confirmed.wait_for(|known| known.synced.max(known.lost) >= position);
-        match tokio::time::timeout(Duration::from_millis(SYNC_WITHIN_MS), known).await {
+        match tokio::time::timeout(self.confirm_within, known).await {
             // A waiter that sees both late cannot tell which came first, and takes the worse.
             Ok(Ok(known)) if known.lost < position => Ok(()),
             Ok(_) => Err(io::Error::other("the disk could not sync the spool")),
             Err(_) => {
-                let late = format!("the disk has not confirmed a sync of the spool within {SYNC_WITHIN_MS} ms");
+                let late = format!("the disk has not confirmed a sync of the spool within {:?}", self.confirm_within);
                 let late = io::Error::new(io::ErrorKind::TimedOut, late);
                 self.shared.fail(&mut self.shared.segment.lock(), &late);
                 Err(late)
@@ -260,6 +264,7 @@ impl Shared {
 
     /// Writes what waits and syncs: one turn of the syncing thread, and the only way out of trouble.
     fn sync(&self) -> io::Result<()> {
+        let _alone = self.syncing.lock();
         let (file, position, troubled) = {
             let mut segment = self.segment.lock();
             let troubled = segment.trouble.is_some();
@@ -305,7 +310,8 @@ impl Shared {
         if segment.trouble.replace(error.to_string()).is_none() {
             tracing::error!(
                 %error,
-                "the spool cannot be written or synced; new calls are refused until it can, and a power loss now would lose records"
+                "the spool cannot be written or synced; new calls are refused until it can be, and a power loss now \
+                 would lose records"
             );
         }
         self.failing.store(true, Ordering::Relaxed);
@@ -501,9 +507,9 @@ mod tests {
     async fn while_the_disk_is_full_ends_of_calls_are_dropped_before_records() {
         let scratch = testkit::scratch_dir("spool-room");
         let (spool, _full) = failing_disk("/dev/full", Durability::Batched, scratch.path());
-        let sample = testkit::Sample::new(1, UnixMs(1));
+        let sample = testkit::facts::Sample::new(1, UnixMs(1));
         let (record, end) = (Entry::Record(Box::new(sample.record())), Entry::Call(Box::new(sample.end())));
-        let (record_bytes, end_bytes) = (lines(&[record.clone()]).len(), lines(&[end.clone()]).len());
+        let [record_bytes, end_bytes] = [&record, &end].map(|entry| lines(std::slice::from_ref(entry)).len());
         spool.facts(&[record.clone(), end.clone()]).await;
         assert_eq!(spool.shared.segment.lock().backlog, lines(&[record.clone(), end.clone()]));
 
@@ -534,10 +540,11 @@ mod tests {
         assert_eq!(read_back(scratch.path()), lines(&[intent(2), intent(3)]));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_disk_that_never_confirms_holds_a_call_no_longer_than_the_bound() {
         let scratch = testkit::scratch_dir("spool-hang");
-        let spool = Spool::open(scratch.path(), Durability::Exact).unwrap();
+        let mut spool = Spool::open(scratch.path(), Durability::Exact).unwrap();
+        spool.confirm_within = Duration::from_millis(10);
         // No append reaches this position, so no sync confirms it.
         let error = spool.settled(u64::MAX).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
