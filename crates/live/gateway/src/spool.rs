@@ -250,7 +250,7 @@ impl Shared {
     fn turn(&self, segment: &mut Segment) -> io::Result<()> {
         if let Err(error) = segment.file.sync_data() {
             let was_known = segment.spoiled;
-            self.spoil(segment);
+            self.spoil(segment, &error);
             if !was_known {
                 return Err(error);
             }
@@ -285,8 +285,7 @@ impl Shared {
                 Ok(())
             }
             Err(error) => {
-                self.spoil(&mut segment);
-                self.fail(&mut segment, &error);
+                self.spoil(&mut segment, &error);
                 Err(error)
             }
         }
@@ -300,7 +299,9 @@ impl Shared {
     }
 
     /// What the file took since its last sync may never reach the disk, and whoever waits for that is told.
-    fn spoil(&self, segment: &mut Segment) {
+    fn spoil(&self, segment: &mut Segment, error: &io::Error) {
+        // First, so that whoever is told finds the spool failing.
+        self.fail(segment, error);
         segment.spoiled = true;
         segment.unsynced = true;
         self.confirmed.send_modify(|known| known.lost = known.lost.max(segment.appended));
