@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::canonical::json::{Fields, list, short, text};
 use crate::canonical::{
-    Content, Losses, Message, Part, Placed, PlacedRaw, Request, Role, Source, refused, untranslatable,
+    Content, Losses, Message, Part, Placed, PlacedRaw, Request, Role, Source, is_media_type, refused, untranslatable,
 };
 
 /// Reads one message into the request: before the conversation where that is its place, else at its end.
@@ -169,6 +169,9 @@ fn source<'a>(url: Cow<'a, str>, at: &str) -> Result<Source<'a>, Fault> {
     let media_type = head["data:".len()..].strip_suffix(";base64").ok_or_else(|| refused(at, must))?;
     // Parameters of the type say nothing that a provider takes.
     let media_type = media_type.split(';').next().unwrap_or_default().to_ascii_lowercase();
+    if !is_media_type(&media_type) {
+        return Err(refused(at, must));
+    }
     let from = head.len() + 1;
     let data = match url {
         Cow::Borrowed(url) => Cow::Borrowed(&url[from..]),
