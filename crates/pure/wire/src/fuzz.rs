@@ -120,7 +120,7 @@ fn plan(client: Dialect, upstream: Dialect, quirks: &str) -> ReplyPlan {
 }
 
 /// Relays `data` in chunks of `cut` bytes. After a fault nothing more is fed, as the gateway does.
-fn relayed(plan: &ReplyPlan, data: &[u8], cut: usize) -> (Vec<u8>, Seen, Result<(), Fault>) {
+pub(crate) fn relayed(plan: &ReplyPlan, data: &[u8], cut: usize) -> (Vec<u8>, Seen, Result<(), Fault>) {
     let (mut relay, mut out) = (StreamRelay::new(plan.clone()), Vec::new());
     for chunk in data.chunks(cut) {
         if let Err(fault) = relay.feed(chunk, &mut out) {

@@ -1,14 +1,15 @@
 //! What must hold of translations whatever they are fed. Each function panics when its invariant is broken; the crate's
 //! tests feed them mutated fixtures for a moment, `cargo xtask prove` for minutes.
 
-use domain::{Fault, FaultClass};
+use domain::FaultClass;
 use serde::de::IgnoredAny;
 
 use crate::canonical::Losses;
 use crate::dialect::{Dialect, Operation};
 use crate::dialects::grammar;
+use crate::fuzz::relayed;
 use crate::quirks::{QUIRKS, Quirks};
-use crate::reply::{ReplyPlan, Seen, StreamRelay};
+use crate::reply::{ReplyPlan, Seen};
 use crate::request::Ask;
 use crate::scan::scan;
 use crate::sse::{Event, Joined, Piece, Splitter};
@@ -110,15 +111,4 @@ fn plan(client: Dialect, upstream: Dialect) -> ReplyPlan {
         answer_id: "answer_1".into(),
         created_unix_s: 1,
     }
-}
-
-fn relayed(plan: &ReplyPlan, data: &[u8], cut: usize) -> (Vec<u8>, Seen, Result<(), Fault>) {
-    let (mut relay, mut out) = (StreamRelay::new(plan.clone()), Vec::new());
-    for chunk in data.chunks(cut) {
-        if let Err(fault) = relay.feed(chunk, &mut out) {
-            return (out, relay.seen().clone(), Err(fault));
-        }
-    }
-    let ended = relay.end(&mut out);
-    (out, relay.seen().clone(), ended)
 }
