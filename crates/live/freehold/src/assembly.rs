@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use crate::background::Background;
 use crate::policy;
 use crate::running::RunningGateway;
 
@@ -68,6 +69,7 @@ pub struct Instance {
     stop: watch::Sender<bool>,
     jobs: Vec<JoinHandle<()>>,
     store: Store,
+    _background: Background,
     _lock: DataLock,
 }
 
@@ -75,7 +77,10 @@ impl Instance {
     /// Recovers what an earlier process left, and starts everything but the acceptance of calls.
     pub async fn start(source: Source, snapshot: Arc<Snapshot>, data: &DataDirectory) -> anyhow::Result<Instance> {
         let lock = data.lock()?;
-        let store = Store::open(&data.database()).await.context("the database cannot be opened")?;
+        let background = Background::start()?;
+        let database = data.database();
+        let store = background.done(async move { Store::open(&database).await }).await?;
+        let store = store.context("the database cannot be opened")?;
         let pepper = Pepper::load_or_make(data)?;
         let recovered = control::recover(&store, data, &lock, clock::now()).await?;
         if recovered.pass.fresh > 0 || recovered.indeterminate > 0 {
@@ -107,7 +112,7 @@ impl Instance {
         let gateway = Arc::new(Gateway::new(policy, keys_now, pepper.bytes(), spool)?);
 
         let listener = bind(server.listen, "listen").await?;
-        let console_listener = bind(server.console_listen, "console_listen").await?;
+        let console_listener = background.done(bind(server.console_listen, "console_listen")).await??;
         let gateway_address = listener.local_addr()?;
         let console_address = console_listener.local_addr()?;
 
@@ -128,18 +133,28 @@ impl Instance {
         control.record_revision(&snapshot).await?;
 
         let mut jobs = vec![
-            tokio::spawn(ingest.run(stopping.clone(), Arc::new(clock::now))),
-            tokio::spawn(watch_keys.run(stopping.clone())),
-            tokio::spawn(control::retention::run(control.clone(), stopping.clone())),
+            background.spawn(ingest.run(stopping.clone(), Arc::new(clock::now))),
+            background.spawn(watch_keys.run(stopping.clone())),
+            background.spawn(control::retention::run(control.clone(), stopping.clone())),
         ];
         if let Some(exporter) = exporter {
-            jobs.push(tokio::spawn(exporter.run(stopping.clone())));
+            jobs.push(background.spawn(exporter.run(stopping.clone())));
         }
         let keeper = PolicyKeeper { source, gateway: gateway.clone(), control: control.clone(), store: store.clone() };
-        jobs.push(tokio::spawn(keeper.run(keys, reload, stopping.clone())));
+        jobs.push(background.spawn(keeper.run(keys, reload, stopping.clone())));
         let pages = router(control.clone(), running);
-        jobs.push(tokio::spawn(serve_pages(console_listener, pages, stopping)));
-        Ok(Instance { gateway_address, console_address, gateway, listener, stop, jobs, store, _lock: lock })
+        jobs.push(background.spawn(serve_pages(console_listener, pages, stopping)));
+        Ok(Instance {
+            gateway_address,
+            console_address,
+            gateway,
+            listener,
+            stop,
+            jobs,
+            store,
+            _background: background,
+            _lock: lock,
+        })
     }
 
     /// Takes calls until `stop` resolves; then lets calls end, has the store take over the spool, and ends.

@@ -1,6 +1,7 @@
 //! The `freehold` command: reads what was asked for and hands it to the command's file.
 
 mod assembly;
+mod background;
 mod commands;
 mod fetch;
 mod logging;

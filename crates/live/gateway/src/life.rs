@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use domain::record::CallFailure;
 use domain::{CallId, Entry};
-use http::{Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use wire::errors::{ClientError, Retry};
 use wire::{Dialect, Operation};
 
@@ -153,24 +154,38 @@ pub fn error_response(dialect: Dialect, error: &ClientError) -> Response<ReplyBo
     head.body(body).expect("status and headers are ours and valid")
 }
 
-fn head(call: &str, status: StatusCode, content_type: &str) -> http::response::Builder {
-    Response::builder()
-        .status(status)
-        .header("content-type", content_type)
-        .header("freehold-call-id", call)
-        .header("x-request-id", call)
-        .header("request-id", call)
+/// Names of the headers every answer has; made once, since checking a name letter by letter is work.
+const CALL_ID: HeaderName = HeaderName::from_static("freehold-call-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const FREEHOLD_MODEL: HeaderName = HeaderName::from_static("freehold-model");
+const FREEHOLD_LANE: HeaderName = HeaderName::from_static("freehold-lane");
+/// Headers an answer has at most, with what hyper adds.
+const HEADERS: usize = 12;
+
+fn head(call: &str, status: StatusCode, content_type: &'static str) -> http::response::Builder {
+    let mut head = Response::builder().status(status);
+    if let Some(headers) = head.headers_mut() {
+        headers.reserve(HEADERS);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        let call = HeaderValue::from_str(call).expect("an identifier of ours is letters and digits");
+        for name in [CALL_ID, X_REQUEST_ID] {
+            headers.insert(name, call.clone());
+        }
+        headers.insert(REQUEST_ID, call);
+    }
+    head
 }
 
 fn answer_head(call: &str, answered: &crate::attempt::Answered, stream: bool) -> http::response::Builder {
     let attempt = &answered.attempt;
     let content_type = if stream { "text/event-stream; charset=utf-8" } else { "application/json" };
-    let mut head = head(call, StatusCode::OK, content_type).header("freehold-model", attempt.intent.model.as_str());
+    let mut head = head(call, StatusCode::OK, content_type).header(FREEHOLD_MODEL, attempt.intent.model.as_str());
     if stream {
         head = head.header("cache-control", "no-cache").header("x-accel-buffering", "no");
     }
     if let Some(lane) = &attempt.intent.lane {
-        head = head.header("freehold-lane", lane.as_str());
+        head = head.header(FREEHOLD_LANE, lane.as_str());
     }
     let seen_losses = match &answered.answer {
         crate::attempt::Answer::Whole { seen, .. } => &seen.losses[..],

@@ -34,6 +34,9 @@ const BACKLOG_BYTES_FOR_CALLS: usize = BACKLOG_BYTES / 2;
 /// A disk that fails is tried again after [`SYNC_EVERY_MS`], then after twice as long each time, up to this many
 /// milliseconds.
 const RETRY_MS: u64 = 1_000;
+/// So many turns of [`SYNC_EVERY_MS`] without anything to sync, and the syncing thread waits to be woken: at ten calls a
+/// second and more, no call pays for waking it.
+const TURNS_BEFORE_REST: u32 = 20;
 /// Bytes written, and cut off again, to learn whether a disk that was full takes more. One block of common file systems.
 const PROBE: [u8; 4096] = [0; 4096];
 
@@ -126,7 +129,7 @@ impl Spool {
             dropped: AtomicU64::new(0),
         });
         let thread = shared.clone();
-        std::thread::Builder::new().name("spool-sync".into()).spawn(move || sync_until_closed(&thread))?;
+        std::thread::Builder::new().name("spool-sync".into()).spawn(move || sync_until_closed(&thread, durability))?;
         Ok(Spool { shared, durability, confirm_within: Duration::from_millis(SYNC_WITHIN_MS) })
     }
 
@@ -329,18 +332,27 @@ impl Shared {
     /// Waits until there is something for the syncing thread to do. Whether it is the last time.
     fn wait(&self) -> bool {
         let mut segment = self.segment.lock();
-        let closing = || self.closing.load(Ordering::Relaxed);
-        while !segment.unsynced && segment.backlog.is_empty() && segment.trouble.is_none() && !closing() {
+        while !segment.has_work() && !self.is_closing() {
             self.dirty.wait_for(&mut segment, Duration::from_millis(SEGMENT_MS / 60));
-            if segment.is_over() {
-                break;
-            }
         }
-        closing()
+        self.is_closing()
+    }
+
+    fn has_work(&self) -> bool {
+        self.segment.lock().has_work()
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 }
 
 impl Segment {
+    /// Whether there is anything to write, sync, find out or close.
+    fn has_work(&self) -> bool {
+        self.unsynced || !self.backlog.is_empty() || self.trouble.is_some() || self.is_over()
+    }
+
     fn is_over(&self) -> bool {
         let old = || self.opened.elapsed() >= Duration::from_millis(SEGMENT_MS);
         self.spoiled || self.bytes >= SEGMENT_BYTES || (self.bytes > 0 && old())
@@ -401,16 +413,31 @@ fn new_segment(directory: &Path) -> io::Result<File> {
     Err(io::Error::other("a thousand segments were opened within one millisecond"))
 }
 
-fn sync_until_closed(shared: &Shared) {
+/// What the syncing thread does. Batched, it pauses before each sync: whatever comes meanwhile shares it, and it does not
+/// come between a call's intent and its sending. A call that waits for the disk is not kept waiting for company.
+fn sync_until_closed(shared: &Shared, durability: Durability) {
+    let batched = durability == Durability::Batched;
     let mut pause_ms = SYNC_EVERY_MS;
+    // How often in a row there was nothing to do; to begin with, nothing is expected.
+    let mut idle_turns = TURNS_BEFORE_REST;
     loop {
-        let closing = shared.wait();
-        // What fails is logged where trouble begins.
-        pause_ms = if shared.sync().is_ok() { SYNC_EVERY_MS } else { (pause_ms * 2).min(RETRY_MS) };
+        let closing = if batched && idle_turns < TURNS_BEFORE_REST { shared.is_closing() } else { shared.wait() };
+        if batched && !closing {
+            std::thread::sleep(Duration::from_millis(pause_ms));
+        }
+        if shared.has_work() {
+            idle_turns = 0;
+            // What fails is logged where trouble begins.
+            pause_ms = if shared.sync().is_ok() { SYNC_EVERY_MS } else { (pause_ms * 2).min(RETRY_MS) };
+        } else {
+            idle_turns += 1;
+        }
         if closing {
             return;
         }
-        std::thread::sleep(Duration::from_millis(pause_ms));
+        if !batched {
+            std::thread::sleep(Duration::from_millis(pause_ms));
+        }
     }
 }
 

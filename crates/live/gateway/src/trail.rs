@@ -45,7 +45,8 @@ pub struct Trail {
 }
 
 struct Fingerprint {
-    hasher: blake3::Hasher,
+    /// Apart, since it is two kilobytes, and a call's state is moved about.
+    hasher: Box<blake3::Hasher>,
     bytes: u64,
 }
 
@@ -86,7 +87,7 @@ impl Trail {
             losses: Vec::new(),
             stages: Vec::new(),
             request: BodyPrint::default(),
-            answer: Fingerprint { hasher: blake3::Hasher::new_keyed(&pepper), bytes: 0 },
+            answer: Fingerprint { hasher: Box::new(blake3::Hasher::new_keyed(&pepper)), bytes: 0 },
             capture: None,
         }
     }

@@ -29,6 +29,11 @@ use tower_service::Service;
 
 use crate::protect::Protected;
 
+const X_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// Headers a request usually has at most, with what hyper adds.
+const HEADERS: usize = 12;
+
 /// How long an unused connection is kept. Below the 60 s after which common load balancers close theirs.
 const IDLE_SECONDS: u64 = 50;
 /// Unused connections kept per provider.
@@ -229,11 +234,12 @@ fn request(sending: Sending<'_>) -> Result<Request<Full<Bytes>>, Fault> {
     let uri: Uri = format!("{}{path}", provider.base_url).parse().map_err(|_| ours("the URL"))?;
     let mut request = Request::post(uri).body(Full::new(body)).map_err(|_| ours("the request"))?;
     let headers = request.headers_mut();
+    headers.reserve(HEADERS);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("freehold/", env!("CARGO_PKG_VERSION"))));
     headers.insert(ACCEPT, HeaderValue::from_static(if stream { "text/event-stream" } else { "application/json" }));
     let attempt = HeaderValue::try_from(attempt.to_string()).map_err(|_| ours("the attempt id"))?;
-    headers.insert(HeaderName::from_static("x-client-request-id"), attempt);
+    headers.insert(X_CLIENT_REQUEST_ID, attempt);
     for (name, value) in carried {
         headers.append(name.clone(), value.clone());
     }
@@ -250,7 +256,7 @@ fn authorize(headers: &mut HeaderMap, provider: &Provider) -> Result<(), ()> {
     let (name, text) = match &provider.auth {
         AuthScheme::None => return Ok(()),
         AuthScheme::Bearer => (AUTHORIZATION, format!("Bearer {}", secret.expose())),
-        AuthScheme::XApiKey => (HeaderName::from_static("x-api-key"), secret.expose().to_owned()),
+        AuthScheme::XApiKey => (X_API_KEY, secret.expose().to_owned()),
         AuthScheme::Header(name) => (HeaderName::try_from(name.as_str()).map_err(|_| ())?, secret.expose().to_owned()),
     };
     let mut value = HeaderValue::try_from(text).map_err(|_| ())?;

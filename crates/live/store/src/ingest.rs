@@ -1,7 +1,7 @@
 //! Takes over what the spool holds: one transaction per batch, and nothing twice, however often it is offered.
 //!
-//! Each table takes its rows of a batch in one statement, as a JSON array that SQLite unpacks: ten statements for a
-//! thousand entries, because each statement costs a round trip to the connection's thread.
+//! Tables with a row for each fact take many rows in one statement (`rows.rs`); those with a few rows for a whole batch
+//! take them as a JSON array that SQLite unpacks.
 
 use std::collections::HashSet;
 
@@ -11,6 +11,7 @@ use sqlx::{Row, SqliteConnection};
 
 use crate::open::{Store, StoreError, signed, to_json};
 use crate::rollup::{Sums, text};
+use crate::rows::{Rows, Table};
 
 /// What was read from one segment since the last time.
 #[derive(Clone, Debug, Default)]
@@ -49,25 +50,19 @@ pub struct SegmentState {
     pub corrupt_offset: Option<u64>,
 }
 
-const INSERT_ATTEMPTS: &str = "
-    INSERT INTO attempts (attempt, at, workflow, lane, model, provider, key, cause, end_kind, cost_kind, cost_nano, usage, record)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-           value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12
-    FROM json_each(?1) WHERE true
-    ON CONFLICT (attempt) DO NOTHING RETURNING attempt";
-const INSERT_CALLS: &str = "
-    INSERT INTO calls (call, ended_at, workflow, lane, model, key, failed, cost_nano, call_end)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8
-    FROM json_each(?1) WHERE true
-    ON CONFLICT (call) DO NOTHING RETURNING call";
-const INSERT_JOURNAL: &str = "
-    INSERT INTO journal (attempt, line, account, amount_nano)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1) WHERE true
-    ON CONFLICT DO NOTHING";
-const INSERT_CAPTURES: &str = "
-    INSERT INTO captures (call, until, capture)
-    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1) WHERE true
-    ON CONFLICT DO NOTHING";
+const ATTEMPTS: Table = Table {
+    into: "attempts (attempt, at, workflow, lane, model, provider, key, cause, end_kind, cost_kind, cost_nano, usage, record)",
+    columns: 13,
+    key: "attempt",
+};
+const CALLS: Table = Table {
+    into: "calls (call, ended_at, workflow, lane, model, key, failed, cost_nano, call_end)",
+    columns: 9,
+    key: "call",
+};
+const JOURNAL: Table =
+    Table { into: "journal (attempt, line, account, amount_nano)", columns: 4, key: "attempt, line" };
+const CAPTURES: Table = Table { into: "captures (call, until, capture)", columns: 3, key: "call" };
 const INSERT_INTENTS: &str = "
     INSERT INTO intents (attempt, at, intent)
     SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1)
@@ -115,41 +110,63 @@ impl Store {
     /// Takes over a batch: all of it, or, on an error, nothing. A batch that reaches no further into its segment than
     /// the store has read already changes nothing; neither does an attempt or call that is known.
     pub async fn ingest(&self, batch: Batch) -> Result<Ingested, StoreError> {
-        // Writing a thousand entries as JSON takes milliseconds that no call should wait for.
-        let (batch, rows) = tokio::task::spawn_blocking(move || {
-            let rows = Rows::of(&batch.entries);
-            (batch, rows)
-        })
-        .await
-        .expect("turning plain data into JSON does not panic");
-
-        let mut transaction = self.begin().await?;
-        let reached: Option<i64> = sqlx::query_scalar("SELECT upto_offset FROM segments WHERE name = ?1")
-            .bind(&batch.segment)
-            .fetch_optional(&mut *transaction)
-            .await?;
-        if reached.is_some_and(|reached| reached >= signed(batch.upto_offset)) {
-            return Ok(Ingested { repeated: (rows.attempts.len() + rows.calls.len()) as u64, fresh: Vec::new() });
-        }
-        let ingested = take_over(&mut transaction, &rows, batch.entries).await?;
-        sqlx::query(MOVE_SEGMENT)
-            .bind(&batch.segment)
-            .bind(signed(batch.upto_offset))
-            .bind(signed(batch.corrupt_lines))
-            .bind(batch.corrupt_offset.map(signed))
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(ingested)
+        let Batch { segment, upto_offset, entries, corrupt_lines, corrupt_offset } = batch;
+        let segment = SegmentState { name: segment, upto_offset, corrupt_lines, corrupt_offset };
+        self.take_over(entries, Some(&segment)).await
     }
 
     /// Takes over facts that come from no segment, such as what recovery concludes.
     pub async fn record(&self, entries: Vec<Entry>) -> Result<Ingested, StoreError> {
-        let rows = Rows::of(&entries);
-        let mut transaction = self.begin().await?;
-        let ingested = take_over(&mut transaction, &rows, entries).await?;
-        transaction.commit().await?;
-        Ok(ingested)
+        self.take_over(entries, None).await
+    }
+
+    /// Books what is new, and moves `segment`, in one transaction.
+    async fn take_over(&self, entries: Vec<Entry>, segment: Option<&SegmentState>) -> Result<Ingested, StoreError> {
+        // Writing a thousand entries as JSON takes milliseconds that no call should wait for.
+        let (mut entries, mut facts) = tokio::task::spawn_blocking(move || {
+            let facts = Facts::of(&entries);
+            (entries, facts)
+        })
+        .await
+        .expect("turning plain data into JSON does not panic");
+        let mut repeated = 0;
+        loop {
+            let mut transaction = self.begin().await?;
+            if let Some(segment) = segment
+                && has_reached(&mut transaction, segment).await?
+            {
+                repeated += entries.iter().filter(|entry| is_fact(entry)).count() as u64;
+                return Ok(Ingested { fresh: Vec::new(), repeated });
+            }
+            let attempts = ATTEMPTS.insert(&mut transaction, &mut facts.attempts).await?;
+            let calls = CALLS.insert(&mut transaction, &mut facts.calls).await?;
+            if attempts && calls {
+                finish(&mut transaction, &mut facts, segment).await?;
+                transaction.commit().await?;
+                return Ok(Ingested { fresh: entries.into_iter().filter(is_fact).collect(), repeated });
+            }
+            // Something was known already: rare (a batch that another process offered, a restored backup), so only then
+            // is it asked what.
+            transaction.rollback().await?;
+            let offered = entries.iter().filter(|entry| is_fact(entry)).count() as u64;
+            let known = self.known(&entries).await?;
+            entries = new_ones(entries, &known);
+            repeated += offered - entries.iter().filter(|entry| is_fact(entry)).count() as u64;
+            facts = Facts::of(&entries);
+        }
+    }
+
+    /// Which of these attempts and calls the store has.
+    async fn known(&self, entries: &[Entry]) -> Result<HashSet<String>, StoreError> {
+        let names: Vec<String> = entries.iter().filter_map(fact_name).collect();
+        let known: Vec<String> = sqlx::query_scalar(
+            "SELECT value FROM json_each(?1) WHERE EXISTS (SELECT 1 FROM attempts WHERE attempt = value)
+                                                OR EXISTS (SELECT 1 FROM calls WHERE call = value)",
+        )
+        .bind(to_json(&names))
+        .fetch_all(self.writer())
+        .await?;
+        Ok(known.into_iter().collect())
     }
 
     /// Attempts that were about to be sent and left no record, oldest first.
@@ -182,34 +199,22 @@ impl Store {
     }
 }
 
-type AttemptRow = (
-    String,
-    i64,
-    String,
-    String,
-    String,
-    String,
-    String,
-    &'static str,
-    &'static str,
-    &'static str,
-    i64,
-    String,
-    String,
-);
-type CallRow = (String, i64, String, String, String, String, u8, i64, String);
-
-/// A batch as rows; built before the transaction so that the write lock is held no longer than needed.
+/// What a batch comes to: rows, and sums. Built before the transaction, so that the write lock is held no longer than
+/// needed.
 #[derive(Default)]
-struct Rows {
-    attempts: Vec<AttemptRow>,
-    calls: Vec<CallRow>,
-    captures: Vec<(String, i64, String)>,
+struct Facts {
+    attempts: Rows,
+    calls: Rows,
+    journal: Rows,
+    captures: Rows,
     intents: Vec<(String, i64, String)>,
+    /// Attempts that ended, whose intents are open no more.
+    ended: Vec<String>,
+    sums: Sums,
 }
 
-impl Rows {
-    fn of(entries: &[Entry]) -> Rows {
+impl Facts {
+    fn of(entries: &[Entry]) -> Facts {
         let ended: HashSet<_> = entries
             .iter()
             .filter_map(|entry| match entry {
@@ -217,44 +222,59 @@ impl Rows {
                 Entry::Intent(_) | Entry::Call(_) => None,
             })
             .collect();
-        let mut rows = Rows::default();
+        let mut facts = Facts::default();
         for entry in entries {
             match entry {
                 // Most intents meet their record in the same batch and never touch the disk.
                 Entry::Intent(intent) if ended.contains(&intent.attempt) => {}
                 Entry::Intent(intent) => {
-                    rows.intents.push((intent.attempt.to_string(), intent.at.0, to_json(intent)));
+                    facts.intents.push((intent.attempt.to_string(), intent.at.0, to_json(intent)));
                 }
-                Entry::Record(record) => rows.attempts.push(attempt_row(record)),
-                Entry::Call(call) => rows.push_call(call),
+                Entry::Record(record) => facts.push_record(record),
+                Entry::Call(call) => facts.push_call(call),
             }
         }
-        rows
+        facts
+    }
+
+    fn push_record(&mut self, record: &Record) {
+        let attempt = record.intent.attempt.to_string();
+        push_attempt(&mut self.attempts, &attempt, record);
+        for (line, entry) in ledger::journal::entries(record).into_iter().enumerate() {
+            self.journal.text(attempt.clone());
+            self.journal.whole(line as i64);
+            self.journal.text(entry.account);
+            self.journal.whole(entry.amount.0);
+        }
+        self.sums.add_record(record);
+        self.ended.push(attempt);
     }
 
     fn push_call(&mut self, call: &CallEnd) {
-        let call_end = match &call.capture {
+        let name = call.call.to_string();
+        if let Some(capture) = &call.capture {
+            self.captures.text(name.clone());
+            self.captures.whole(capture.until.0);
+            self.captures.text(to_json(capture));
+        }
+        let rows = &mut self.calls;
+        rows.text(name);
+        rows.whole(call.ended_at.0);
+        rows.text(text(call.workflow.as_ref()));
+        rows.text(text(call.lane.as_ref()));
+        rows.text(text(call.model.as_ref()));
+        rows.text(text(call.key.as_ref()));
+        rows.whole(i64::from(call.failure.is_some()));
+        rows.whole(call.cost.0);
+        rows.text(match &call.capture {
             None => to_json(call),
             Some(_) => to_json(&CallEnd { capture: None, ..call.clone() }),
-        };
-        self.calls.push((
-            call.call.to_string(),
-            call.ended_at.0,
-            text(call.workflow.as_ref()),
-            text(call.lane.as_ref()),
-            text(call.model.as_ref()),
-            text(call.key.as_ref()),
-            u8::from(call.failure.is_some()),
-            call.cost.0,
-            call_end,
-        ));
-        if let Some(capture) = &call.capture {
-            self.captures.push((call.call.to_string(), capture.until.0, to_json(capture)));
-        }
+        });
+        self.sums.add_call(call);
     }
 }
 
-fn attempt_row(record: &Record) -> AttemptRow {
+fn push_attempt(rows: &mut Rows, attempt: &str, record: &Record) {
     let intent = &record.intent;
     let end = match &record.end {
         AttemptEnd::Served { .. } => "served",
@@ -267,70 +287,77 @@ fn attempt_row(record: &Record) -> AttemptRow {
         Cost::Unpriced { .. } => "unpriced",
         Cost::AtMost(_) => "at_most",
     };
-    (
-        intent.attempt.to_string(),
-        intent.at.0,
-        text(intent.workflow.as_ref()),
-        text(intent.lane.as_ref()),
-        intent.model.to_string(),
-        intent.provider.to_string(),
-        intent.key.to_string(),
-        intent.cause.as_str(),
-        end,
-        cost,
-        record.cost.booked().0,
-        to_json(&record.usage),
-        to_json(record),
-    )
+    rows.text(attempt.to_owned());
+    rows.whole(intent.at.0);
+    rows.text(text(intent.workflow.as_ref()));
+    rows.text(text(intent.lane.as_ref()));
+    rows.text(intent.model.to_string());
+    rows.text(intent.provider.to_string());
+    rows.text(intent.key.to_string());
+    rows.word(intent.cause.as_str());
+    rows.word(end);
+    rows.word(cost);
+    rows.whole(record.cost.booked().0);
+    rows.text(to_json(&record.usage));
+    rows.text(to_json(record));
 }
 
-async fn take_over(
-    connection: &mut SqliteConnection,
-    rows: &Rows,
-    entries: Vec<Entry>,
-) -> Result<Ingested, StoreError> {
-    let mut new_attempts = insert_new(connection, INSERT_ATTEMPTS, &rows.attempts).await?;
-    let mut new_calls = insert_new(connection, INSERT_CALLS, &rows.calls).await?;
-    let captures: Vec<_> = rows.captures.iter().filter(|row| new_calls.contains(&row.0)).collect();
-    let (mut sums, mut journal, mut ingested) = (Sums::default(), Vec::new(), Ingested::default());
-    for entry in entries {
-        let is_new = match &entry {
-            Entry::Intent(_) => continue,
-            // Taken out of the set, so that a repetition within the batch is a repetition too.
-            Entry::Record(record) => new_attempts.remove(&record.intent.attempt.to_string()),
-            Entry::Call(call) => new_calls.remove(&call.call.to_string()),
-        };
-        if !is_new {
-            ingested.repeated += 1;
-            continue;
-        }
-        match &entry {
-            Entry::Record(record) => {
-                sums.add_record(record);
-                journal.extend(journal_rows(record));
-            }
-            Entry::Call(call) => sums.add_call(call),
-            Entry::Intent(_) => {}
-        }
-        ingested.fresh.push(entry);
+/// Whether an entry is booked: an intent is only remembered while it is open.
+fn is_fact(entry: &Entry) -> bool {
+    !matches!(entry, Entry::Intent(_))
+}
+
+/// Under which name a fact is booked once.
+fn fact_name(entry: &Entry) -> Option<String> {
+    match entry {
+        Entry::Intent(_) => None,
+        Entry::Record(record) => Some(record.intent.attempt.to_string()),
+        Entry::Call(call) => Some(call.call.to_string()),
     }
-    insert(connection, INSERT_JOURNAL, &journal).await?;
-    insert(connection, INSERT_CAPTURES, &captures).await?;
-    insert(connection, INSERT_INTENTS, &rows.intents).await?;
-    insert(connection, DELETE_INTENTS, &rows.attempts.iter().map(|row| &row.0).collect::<Vec<_>>()).await?;
-    add_sums(connection, &sums).await?;
-    Ok(ingested)
 }
 
-fn journal_rows(record: &Record) -> Vec<(String, usize, String, i64)> {
-    let attempt = record.intent.attempt.to_string();
-    let lines = ledger::journal::entries(record).into_iter().enumerate();
-    lines.map(|(line, entry)| (attempt.clone(), line, entry.account.to_string(), entry.amount.0)).collect()
+/// The entries without facts that are known, and without the repetitions among them.
+fn new_ones(entries: Vec<Entry>, known: &HashSet<String>) -> Vec<Entry> {
+    let mut met = HashSet::new();
+    // Intents stay: `INSERT_INTENTS` looks for their records.
+    let mut is_new = |entry: &Entry| fact_name(entry).is_none_or(|name| !known.contains(&name) && met.insert(name));
+    entries.into_iter().filter(|entry| is_new(entry)).collect()
+}
+
+/// Whether the store has read this far already.
+async fn has_reached(connection: &mut SqliteConnection, segment: &SegmentState) -> Result<bool, StoreError> {
+    let reached: Option<i64> = sqlx::query_scalar("SELECT upto_offset FROM segments WHERE name = ?1")
+        .bind(&segment.name)
+        .fetch_optional(connection)
+        .await?;
+    Ok(reached.is_some_and(|reached| reached >= signed(segment.upto_offset)))
+}
+
+async fn finish(
+    connection: &mut SqliteConnection,
+    facts: &mut Facts,
+    segment: Option<&SegmentState>,
+) -> Result<(), StoreError> {
+    JOURNAL.insert(connection, &mut facts.journal).await?;
+    CAPTURES.insert(connection, &mut facts.captures).await?;
+    insert(connection, INSERT_INTENTS, &facts.intents).await?;
+    insert(connection, DELETE_INTENTS, &facts.ended).await?;
+    add_sums(connection, &facts.sums).await?;
+    if let Some(segment) = segment {
+        sqlx::query(MOVE_SEGMENT)
+            .bind(&segment.name)
+            .bind(signed(segment.upto_offset))
+            .bind(signed(segment.corrupt_lines))
+            .bind(segment.corrupt_offset.map(signed))
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn add_sums(connection: &mut SqliteConnection, sums: &Sums) -> Result<(), StoreError> {
-    let spend: Vec<_> = sums
-        .spend
+    let spend = sums.spend();
+    let spend: Vec<_> = spend
         .iter()
         .map(|((width, start, workflow, lane, model, key), sum)| {
             let counts =
@@ -338,15 +365,15 @@ async fn add_sums(connection: &mut SqliteConnection, sums: &Sums) -> Result<(), 
             (width, start, workflow, lane, model, key, counts.0, counts.1, counts.2, counts.3, counts.4, counts.5)
         })
         .collect();
-    let traffic: Vec<_> = sums
-        .traffic
+    let traffic = sums.traffic();
+    let traffic: Vec<_> = traffic
         .iter()
         .map(|((width, start, workflow, lane, model, key), sum)| {
             (width, start, workflow, lane, model, key, sum.calls, sum.errors, sum.cost_nano)
         })
         .collect();
-    let first_tokens: Vec<_> = sums
-        .first_tokens
+    let first_tokens = sums.first_tokens();
+    let first_tokens: Vec<_> = first_tokens
         .iter()
         .map(|((width, start, workflow, lane, model, bucket), calls)| {
             (width, start, workflow, lane, model, bucket, calls)
@@ -355,7 +382,7 @@ async fn add_sums(connection: &mut SqliteConnection, sums: &Sums) -> Result<(), 
     insert(connection, ADD_SPEND, &spend).await?;
     insert(connection, ADD_TRAFFIC, &traffic).await?;
     insert(connection, ADD_FIRST_TOKENS, &first_tokens).await?;
-    insert(connection, MOVE_LAST_USED, &sums.last_used.iter().collect::<Vec<_>>()).await
+    insert(connection, MOVE_LAST_USED, &sums.last_used()).await
 }
 
 async fn insert<T: Serialize>(
@@ -367,16 +394,4 @@ async fn insert<T: Serialize>(
         sqlx::query(sql).bind(to_json(rows)).execute(connection).await?;
     }
     Ok(())
-}
-
-async fn insert_new<T: Serialize>(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
-    rows: &[T],
-) -> Result<HashSet<String>, StoreError> {
-    if rows.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let new: Vec<String> = sqlx::query_scalar(sql).bind(to_json(rows)).fetch_all(connection).await?;
-    Ok(new.into_iter().collect())
 }

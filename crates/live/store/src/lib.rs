@@ -1,10 +1,10 @@
 //! What is kept: records, calls, sums, keys, sessions, configurations. The only crate that knows SQL.
 //!
 //! Reading order: [`open`] is the database and what can go wrong with it; [`ingest`] takes over what the spool holds,
-//! once; [`rollup`] says what is summed; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
+//! once, `rows` puts it into tables; [`rollup`] says what is summed; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
 //! tokens and sessions; [`history`] configurations and the audit lines; [`prune`] forgets what is old.
 //!
-//! Every value reaches SQL as a bound parameter and every statement is a literal; there is no `LIKE`.
+//! Every value reaches SQL as a bound parameter and every statement is made of literals; there is no `LIKE`.
 
 pub mod access;
 pub mod calls;
@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod open;
 pub mod prune;
 pub mod rollup;
+mod rows;
 pub mod spend;
 
 pub use access::{AdminToken, StoredSession};

@@ -1,8 +1,8 @@
 //! What is summed while facts are taken over, so that a page adds up days and minutes instead of calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use domain::{AttemptEnd, Blame, CallEnd, Cost, Record, UnixMs};
+use domain::{AttemptEnd, Blame, CallEnd, Cost, KeyId, LaneName, ModelName, Record, UnixMs, WorkflowName};
 
 /// Milliseconds of a minute, an hour, a day: the widths sums are kept in.
 pub const MINUTE_MS: i64 = 60_000;
@@ -38,62 +38,117 @@ pub(crate) struct TrafficSum {
     pub cost_nano: i64,
 }
 
-/// The sums of one batch.
+/// The sums of one batch, in the narrowest width of each; [`Sums::spend`] and its like widen them.
 #[derive(Default)]
 pub(crate) struct Sums {
-    pub spend: BTreeMap<SumKey, SpendSum>,
-    pub traffic: BTreeMap<SumKey, TrafficSum>,
-    pub first_tokens: BTreeMap<BucketKey, i64>,
-    pub last_used: BTreeMap<String, i64>,
+    /// By hour.
+    spend: HashMap<Whose, SpendSum>,
+    /// By minute.
+    traffic: HashMap<Whose, TrafficSum>,
+    /// By minute, and by bucket of the first-token time.
+    first_tokens: HashMap<(Whose, u32), i64>,
+    last_used: HashMap<KeyId, i64>,
 }
+
+/// Start, workflow, lane, model, key: names as the facts share them, so that finding a sum copies no text.
+type Whose = (i64, Option<WorkflowName>, Option<LaneName>, Option<ModelName>, Option<KeyId>);
 
 impl Sums {
     pub fn add_record(&mut self, record: &Record) {
         let intent = &record.intent;
-        for width in [HOUR_MS, DAY_MS] {
-            let key = (
-                width,
-                start_of(intent.at, width),
-                text(intent.workflow.as_ref()),
-                text(intent.lane.as_ref()),
-                intent.model.to_string(),
-                intent.key.to_string(),
-            );
-            let sum = self.spend.entry(key).or_default();
-            sum.attempts += 1;
-            add(&mut sum.cost_nano, record.cost.booked().0);
-            add(&mut sum.input_tokens, crate::open::signed(record.usage.input_tokens()));
-            add(&mut sum.output_tokens, crate::open::signed(record.usage.output_tokens()));
-            sum.unpriced += i64::from(is_unpriced(&record.cost));
-            sum.indeterminate += i64::from(record.end == AttemptEnd::Indeterminate);
-        }
-        self.used(intent.key.to_string(), record.ended_at);
+        let whose = (
+            start_of(intent.at, HOUR_MS),
+            intent.workflow.clone(),
+            intent.lane.clone(),
+            Some(intent.model.clone()),
+            Some(intent.key.clone()),
+        );
+        let sum = self.spend.entry(whose).or_default();
+        sum.attempts += 1;
+        add(&mut sum.cost_nano, record.cost.booked().0);
+        add(&mut sum.input_tokens, crate::open::signed(record.usage.input_tokens()));
+        add(&mut sum.output_tokens, crate::open::signed(record.usage.output_tokens()));
+        sum.unpriced += i64::from(is_unpriced(&record.cost));
+        sum.indeterminate += i64::from(record.end == AttemptEnd::Indeterminate);
+        self.used(&intent.key, record.ended_at);
     }
 
     pub fn add_call(&mut self, call: &CallEnd) {
-        let failed = is_error(call);
-        for width in [MINUTE_MS, HOUR_MS, DAY_MS] {
-            let start = start_of(call.ended_at, width);
-            let (workflow, lane, model) =
-                (text(call.workflow.as_ref()), text(call.lane.as_ref()), text(call.model.as_ref()));
-            let key = (width, start, workflow.clone(), lane.clone(), model.clone(), text(call.key.as_ref()));
-            let sum = self.traffic.entry(key).or_default();
-            sum.calls += 1;
-            sum.errors += i64::from(failed);
-            add(&mut sum.cost_nano, call.cost.0);
-            if let Some(ms) = call.first_token_ms {
-                *self.first_tokens.entry((width, start, workflow, lane, model, bucket(ms))).or_default() += 1;
-            }
+        let start = start_of(call.ended_at, MINUTE_MS);
+        let whose = (start, call.workflow.clone(), call.lane.clone(), call.model.clone(), call.key.clone());
+        if let Some(ms) = call.first_token_ms {
+            // Pages do not ask for them by key.
+            let whose = (start, call.workflow.clone(), call.lane.clone(), call.model.clone(), None);
+            *self.first_tokens.entry((whose, bucket(ms))).or_default() += 1;
         }
+        let sum = self.traffic.entry(whose).or_default();
+        sum.calls += 1;
+        sum.errors += i64::from(is_error(call));
+        add(&mut sum.cost_nano, call.cost.0);
         if let Some(key) = &call.key {
-            self.used(key.to_string(), call.ended_at);
+            self.used(key, call.ended_at);
         }
     }
 
-    fn used(&mut self, key: String, at: UnixMs) {
-        let last = self.last_used.entry(key).or_insert(at.0);
-        *last = at.0.max(*last);
+    fn used(&mut self, key: &KeyId, at: UnixMs) {
+        match self.last_used.get_mut(key) {
+            Some(last) => *last = at.0.max(*last),
+            None => drop(self.last_used.insert(key.clone(), at.0)),
+        }
     }
+
+    /// Money by hour and day.
+    pub fn spend(&self) -> BTreeMap<SumKey, SpendSum> {
+        let mut wide: BTreeMap<SumKey, SpendSum> = BTreeMap::new();
+        for (whose, narrow) in &self.spend {
+            for width in [HOUR_MS, DAY_MS] {
+                let sum = wide.entry(sum_key(whose, width)).or_default();
+                sum.attempts += narrow.attempts;
+                sum.unpriced += narrow.unpriced;
+                sum.indeterminate += narrow.indeterminate;
+                sum.cost_nano = sum.cost_nano.saturating_add(narrow.cost_nano);
+                sum.input_tokens = sum.input_tokens.saturating_add(narrow.input_tokens);
+                sum.output_tokens = sum.output_tokens.saturating_add(narrow.output_tokens);
+            }
+        }
+        wide
+    }
+
+    /// Calls by minute, hour and day.
+    pub fn traffic(&self) -> BTreeMap<SumKey, TrafficSum> {
+        let mut wide: BTreeMap<SumKey, TrafficSum> = BTreeMap::new();
+        for (whose, narrow) in &self.traffic {
+            for width in [MINUTE_MS, HOUR_MS, DAY_MS] {
+                let sum = wide.entry(sum_key(whose, width)).or_default();
+                sum.calls += narrow.calls;
+                sum.errors += narrow.errors;
+                sum.cost_nano = sum.cost_nano.saturating_add(narrow.cost_nano);
+            }
+        }
+        wide
+    }
+
+    /// First-token times by minute, hour and day.
+    pub fn first_tokens(&self) -> BTreeMap<BucketKey, i64> {
+        let mut wide = BTreeMap::new();
+        for ((whose, bucket), calls) in &self.first_tokens {
+            for width in [MINUTE_MS, HOUR_MS, DAY_MS] {
+                let (width, start, workflow, lane, model, _) = sum_key(whose, width);
+                *wide.entry((width, start, workflow, lane, model, *bucket)).or_default() += calls;
+            }
+        }
+        wide
+    }
+
+    /// When each key was last used.
+    pub fn last_used(&self) -> Vec<(String, i64)> {
+        self.last_used.iter().map(|(key, at)| (key.to_string(), *at)).collect()
+    }
+}
+
+fn sum_key((start, workflow, lane, model, key): &Whose, width: i64) -> SumKey {
+    let start = start_of(UnixMs(*start), width);
+    (width, start, text(workflow.as_ref()), text(lane.as_ref()), text(model.as_ref()), text(key.as_ref()))
 }
 
 /// Whether a call failed by anybody's fault but the client's.

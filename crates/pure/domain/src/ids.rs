@@ -54,15 +54,22 @@ pub struct KeyId(pub Arc<str>);
 #[error("`{0}` is no identifier; expected `call_` and 26 letters or digits, for an attempt followed by `.1`")]
 pub struct BadId(pub String);
 
-impl fmt::Display for CallId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl CallId {
+    /// Its text: ASCII.
+    pub fn text(self) -> [u8; 31] {
         let mut text = *b"call_00000000000000000000000000";
         let mut rest = self.0;
         for letter in text[5..].iter_mut().rev() {
             *letter = ALPHABET[(rest & 31) as usize];
             rest >>= 5;
         }
-        f.pad(std::str::from_utf8(&text).expect("the alphabet is ASCII"))
+        text
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(std::str::from_utf8(&self.text()).expect("the alphabet is ASCII"))
     }
 }
 

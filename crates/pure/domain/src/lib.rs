@@ -14,6 +14,7 @@ pub mod loss;
 pub mod money;
 pub mod names;
 pub mod record;
+mod record_form;
 pub mod region;
 pub mod time;
 pub mod usage;

@@ -35,8 +35,10 @@ pub struct Intent {
     /// Whose key.
     pub key: KeyId,
     /// For which workflow; absent where a key addressed a lane or model directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<WorkflowName>,
     /// Through which lane; absent where a key addressed a model directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane: Option<LaneName>,
     /// To which model.
     pub model: ModelName,
@@ -45,14 +47,14 @@ pub struct Intent {
     /// Why.
     pub cause: Cause,
     /// What is held for it: the most it can cost; absent where no price is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<NanoUsd>,
 }
 
-/// The fact a finished attempt leaves.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+/// The fact a finished attempt leaves. Its JSON has the intent's fields beside its own: see `record_form`.
+#[derive(Clone, PartialEq, Debug)]
 pub struct Record {
     /// What was said before it was sent.
-    #[serde(flatten)]
     pub intent: Intent,
     /// When it ended.
     pub ended_at: UnixMs,
@@ -79,7 +81,6 @@ pub struct Record {
     /// Why it went there, in one sentence.
     pub decision: String,
     /// What translating the request and the answer gave up.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<Loss>,
     /// The provider's own id of the answer or request, for talking to its support.
     pub provider_request_id: Option<String>,
@@ -170,16 +171,21 @@ pub struct CallEnd {
     /// When the last byte was handed over, or the refusal sent.
     pub ended_at: UnixMs,
     /// Whose key; absent where none was recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyId>,
     /// What the client wrote into `model`.
     pub asked: String,
     /// Which workflow that meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<WorkflowName>,
     /// The lane that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane: Option<LaneName>,
     /// Its class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
     /// The model that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelName>,
     /// Client-facing route, such as `POST /v1/chat/completions`.
     pub endpoint: String,
@@ -188,10 +194,12 @@ pub struct CallEnd {
     /// HTTP status the client got.
     pub status: u16,
     /// Absent when all went well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<CallFailure>,
     /// How many attempts were made.
     pub attempts: u16,
     /// From the first byte in to the first content out, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token_ms: Option<u64>,
     /// Sum of what its attempts booked.
     pub cost: NanoUsd,
