@@ -12,6 +12,7 @@ mod import;
 mod litellm;
 mod rows;
 mod sources;
+mod tokenizers;
 
 use std::process::ExitCode;
 

@@ -8,6 +8,7 @@ use toml::Table;
 
 use super::import::read;
 use super::rows::{ModelRow, PriceRow, optional_text, text};
+use super::tokenizers::tokenizer;
 
 /// Fewer models than this mean that an import went wrong.
 const LEAST_MODELS: usize = 150;
@@ -83,6 +84,15 @@ fn problems(providers: &[Table], models: &[ModelRow], prices: &[PriceRow]) -> Ve
         }
         if model.sources.is_empty() || !is_day(&model.as_of) || model.retired.as_ref().is_some_and(|day| !is_day(day)) {
             problems.push(format!("model `{name}` needs sources, and days written as 2026-11-12"));
+        }
+    }
+    for model in models {
+        let (listed, ruled) = (model.tokenizer.as_deref(), tokenizer(&model.provider, &model.id));
+        if listed != ruled {
+            let (name, shown) = (&model.id, |one: Option<&str>| one.unwrap_or("none").to_owned());
+            let (listed, ruled) = (shown(listed), shown(ruled));
+            problems
+                .push(format!("model `{}/{name}` has tokenizer {listed}; tokenizers.rs says {ruled}", model.provider));
         }
     }
     for (provider, model) in by_model.keys().filter(|key| !seen.contains(*key)) {

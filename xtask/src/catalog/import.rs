@@ -11,6 +11,7 @@ use super::genai;
 use super::litellm::{self, Map};
 use super::rows::{ModelRow, PriceRow, tables};
 use super::sources::{Lists, Release, SOURCES};
+use super::tokenizers::tokenizer;
 
 /// Imports, and writes the two files.
 pub fn run() -> Result<()> {
@@ -154,6 +155,7 @@ fn model_row(
         mode: ours.map_or_else(|| guessed.to_owned(), |ours| ours.mode.clone()),
         context_tokens: ours.and_then(|ours| ours.context_tokens).or(context_tokens),
         max_output_tokens: ours.and_then(|ours| ours.max_output_tokens),
+        tokenizer: tokenizer(provider, id).map(str::to_owned),
         retired: ours.and_then(|ours| ours.retired.clone()),
         sources,
         as_of,
@@ -199,6 +201,8 @@ fn keep_dropped(old: Vec<ModelRow>, new: Vec<ModelRow>) -> Vec<ModelRow> {
     let key = |row: &ModelRow| (row.provider.clone(), row.id.clone());
     let mut rows: BTreeMap<_, ModelRow> = old.into_iter().map(|row| (key(&row), row)).collect();
     rows.extend(new.into_iter().map(|row| (key(&row), row)));
+    // What counts for a model is our table's word, of whatever import its row is.
+    rows.values_mut().for_each(|row| row.tokenizer = tokenizer(&row.provider, &row.id).map(str::to_owned));
     rows.into_values().collect()
 }
 

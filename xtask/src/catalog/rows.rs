@@ -44,6 +44,8 @@ pub struct ModelRow {
     pub context_tokens: Option<u64>,
     /// Most output tokens.
     pub max_output_tokens: Option<u64>,
+    /// The public tokenizer that counts for it.
+    pub tokenizer: Option<String>,
     /// The day it is or was retired.
     pub retired: Option<String>,
     /// Package and version.
@@ -125,6 +127,7 @@ impl ModelRow {
                 writeln!(out, "{key} = {count}").expect("a string takes everything");
             }
         }
+        optional(out, "tokenizer", self.tokenizer.as_deref());
         optional(out, "retired", self.retired.as_deref());
         sources(out, &self.sources);
         pair(out, "as_of", &self.as_of);
@@ -132,7 +135,17 @@ impl ModelRow {
 
     /// Reads a row of the file.
     pub fn read(table: &Table) -> Result<ModelRow> {
-        let known = ["provider", "id", "mode", "context_tokens", "max_output_tokens", "retired", "sources", "as_of"];
+        let known = [
+            "provider",
+            "id",
+            "mode",
+            "context_tokens",
+            "max_output_tokens",
+            "tokenizer",
+            "retired",
+            "sources",
+            "as_of",
+        ];
         if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
             bail!("models.toml: unknown key `{key}`");
         }
@@ -143,6 +156,7 @@ impl ModelRow {
             mode: text(table, "mode")?,
             context_tokens: count("context_tokens"),
             max_output_tokens: count("max_output_tokens"),
+            tokenizer: optional_text(table, "tokenizer")?,
             retired: optional_text(table, "retired")?,
             sources: texts(table, "sources")?,
             as_of: text(table, "as_of")?,

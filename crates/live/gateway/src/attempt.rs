@@ -20,7 +20,7 @@ use crate::deployed::{Deployed, Size};
 use crate::protect::Protected;
 use crate::refusal::Refusal;
 use crate::reply::Waiting;
-use crate::settle::{Attempt, Books, Ending, settle};
+use crate::settle::{Attempt, Ending, settle};
 use crate::trail::Trail;
 use crate::upstream::{Sending, sentence};
 
@@ -206,8 +206,7 @@ pub async fn attempt(
                     }
                     Failure::Gone(seen) => (Ending::Cancelled(seen.as_deref()), None),
                 };
-                let books = Books { budgets: &gateway.budgets, metrics: &gateway.metrics };
-                let record = settle(&books, call, attempt, &ending);
+                let record = settle(&gateway.books(), call, attempt, &ending).await;
                 trail.cost += record.cost.booked();
                 trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
                 gateway.spool.facts(&[Entry::Record(Box::new(record))]).await;
@@ -454,6 +453,7 @@ async fn exchange(
         quirks: model.provider.quirks,
         answer_id: admitted.call.id.to_string(),
         created_unix_s: admitted.call.at.0 / 1000,
+        keep_bytes: model.tokenizer.map_or(0, |_| crate::tokens::KEPT_BYTES),
     };
     let mut incoming = response.into_body();
     if !stream {

@@ -16,7 +16,9 @@ use crate::deployed::Deployed;
 use crate::keys::KeyTable;
 use crate::metrics::{Metrics, RevisionLabels};
 use crate::ports::{Keys, Policy};
+use crate::settle::Books;
 use crate::spool::Spool;
+use crate::tokens::TokenCounter;
 use crate::upstream::UpstreamError;
 
 /// The data plane: what every call needs, put together once.
@@ -31,6 +33,8 @@ pub struct Gateway {
     pub spool: Spool,
     /// Counters.
     pub metrics: Metrics,
+    /// What counts tokens that were not reported.
+    pub tokens: TokenCounter,
     /// Identifiers and seeds.
     pub chance: Chance,
     /// Why the configuration on disk is not the one that runs.
@@ -53,6 +57,7 @@ impl Gateway {
             budgets: Budgets::default(),
             spool,
             metrics: Metrics::new(),
+            tokens: TokenCounter::default(),
             chance: Chance::new(),
             rejected: Mutex::default(),
             draining: AtomicBool::new(false),
@@ -110,6 +115,11 @@ impl Gateway {
     /// What keys the hashes of secrets and fingerprints.
     pub fn pepper(&self) -> [u8; 32] {
         self.pepper
+    }
+
+    /// The books attempts are settled in.
+    pub fn books(&self) -> Books<'_> {
+        Books { budgets: &self.budgets, metrics: &self.metrics, tokens: &self.tokens, cut: &self.cut }
     }
 
     /// Whether new calls are turned away.

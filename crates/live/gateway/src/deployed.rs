@@ -2,9 +2,10 @@
 //! Swapped whole; a call keeps the one it started with.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use config::{Model, Provider, Snapshot};
-use domain::{NanoUsd, UnixMs, WorkflowName};
+use domain::{Meter, NanoUsd, UnixMs, Usage, WorkflowName};
 use ledger::learn::{BytesPerToken, OutputLength};
 use parking_lot::Mutex;
 use routing::{BreakerSettings, ModelHealth, ModelIndex};
@@ -33,6 +34,7 @@ pub struct Slot {
     pub health: Mutex<ModelHealth>,
     bytes_per_token: Mutex<BytesPerToken>,
     output: Mutex<FxHashMap<Option<WorkflowName>, OutputLength>>,
+    reasons_unseen: AtomicBool,
 }
 
 impl Deployed {
@@ -70,6 +72,7 @@ impl Slot {
             health: Mutex::new(ModelHealth::new(BreakerSettings::default())),
             bytes_per_token: Mutex::default(),
             output: Mutex::default(),
+            reasons_unseen: AtomicBool::new(false),
         }
     }
 
@@ -78,6 +81,7 @@ impl Slot {
         Slot {
             bytes_per_token: Mutex::new(self.bytes_per_token.lock().clone()),
             output: Mutex::new(self.output.lock().clone()),
+            reasons_unseen: AtomicBool::new(self.reasons_unseen()),
             ..Slot::new()
         }
     }
@@ -88,6 +92,21 @@ impl Slot {
             self.bytes_per_token.lock().observe(prompt_bytes, input_tokens);
         }
         self.output.lock().entry(workflow.cloned()).or_default().observe(output_tokens);
+    }
+
+    /// Learns from a usage whether the model bills reasoning that it does not show: the text that came is then nearer to
+    /// what its other tokens make than to what all of them would.
+    pub fn observe_reasoning(&self, usage: &Usage, output_bytes: u64) {
+        let (reasoning, output) = (usage.get(Meter::Reasoning), usage.output_tokens());
+        let unseen = |shown| BytesPerToken::UNLEARNED_MILLI_BYTES * (2 * output - reasoning) / 2000 > shown;
+        if reasoning > 0 && unseen(output_bytes) {
+            self.reasons_unseen.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was seen to.
+    pub fn reasons_unseen(&self) -> bool {
+        self.reasons_unseen.load(Ordering::Relaxed)
     }
 
     /// Tokens of this many bytes, by this model's own measure, and how far off that may be in percent.

@@ -1,5 +1,5 @@
 //! The data plane. A call comes in at [`server`], is found a route in [`endpoints`], and lives its life in [`life`], with
-//! what [`dataplane`] puts together: [`admit`], [`protect`], [`attempt`], [`relay`], [`settle`]. What the gateway needs
+//! what [`dataplane`] puts together: [`admit`], [`protect`], [`attempt`], [`relay`], [`settle`], which has what no provider reported counted by [`tokens`]. What the gateway needs
 //! from outside is in [`ports`]; the facts it makes leave by [`spool`].
 
 pub mod ports;
@@ -14,6 +14,7 @@ pub mod attempt;
 pub mod upstream;
 pub mod relay;
 pub mod settle;
+pub mod tokens;
 pub mod reply;
 pub mod refusal;
 pub mod trail;

@@ -21,7 +21,7 @@ use crate::protect::{Protected, protect};
 use crate::refusal::Refusal;
 use crate::relay::{Parting, RelayEnd, relay};
 use crate::reply::{ReplyBody, Waiting};
-use crate::settle::{Books, Ending, settle};
+use crate::settle::{Ending, settle};
 use crate::trail::Trail;
 
 /// Lives one call from its bytes to its booking. Runs to its end whatever the client does.
@@ -90,8 +90,7 @@ pub async fn live(gateway: Arc<Gateway>, call: Call, dialect: Dialect, operation
         RelayEnd::Failed(fault, _) => Ending::Failed { fault, seen: Some(&seen), after_content: true },
         RelayEnd::Gone => Ending::Cancelled(Some(&seen)),
     };
-    let books = Books { budgets: &gateway.budgets, metrics: &gateway.metrics };
-    let record = settle(&books, &protected, relayed.attempt, &ending);
+    let record = settle(&gateway.books(), &protected, relayed.attempt, &ending).await;
     trail.cost += record.cost.booked();
     trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
     correct_limits(protected.call(), trail.tokens_used, clock::now());

@@ -7,6 +7,7 @@ use std::time::Instant;
 use domain::{AttemptEnd, Cost, Fault, FaultClass, Intent, Loss, Meter, NanoUsd, Record, Usage, UsageOrigin};
 use ledger::price::Served;
 use routing::Candidate;
+use tokio::sync::watch;
 use wire::{Operation, Seen};
 
 use crate::budgets::{Budgets, Held};
@@ -14,6 +15,7 @@ use crate::clock;
 use crate::deployed::Slot;
 use crate::metrics::Metrics;
 use crate::protect::Protected;
+use crate::tokens::{Counted, Texts, TokenCounter};
 
 /// An attempt that was written down and sent.
 pub struct Attempt {
@@ -62,20 +64,25 @@ pub struct Books<'a> {
     pub budgets: &'a Budgets,
     /// Counters.
     pub metrics: &'a Metrics,
+    /// What counts tokens that were not reported.
+    pub tokens: &'a TokenCounter,
+    /// True when calls must end now.
+    pub cut: &'a watch::Sender<bool>,
 }
 
 /// Settles an attempt. The record is returned for the spool; everything else is done.
-pub fn settle(books: &Books<'_>, call: &Protected, attempt: Attempt, ending: &Ending<'_>) -> Record {
+pub async fn settle(books: &Books<'_>, call: &Protected, attempt: Attempt, ending: &Ending<'_>) -> Record {
     let now = clock::now();
     let latency_ms = u64::try_from(attempt.sent.elapsed().as_millis()).unwrap_or(u64::MAX);
     let admitted = call.call();
     let model = &call.snapshot().models[attempt.candidate.model];
     let seen = ending.seen();
 
+    let counted = counted(books, call, &attempt, ending).await;
     let (usage, usage_origin) = match admitted.operation {
         // Counting is free at every provider that offers it.
         Operation::CountTokens => (Usage::ZERO, UsageOrigin::None),
-        Operation::Chat | Operation::Embeddings => consumed(&attempt, admitted.head.prompt_bytes, ending),
+        Operation::Chat | Operation::Embeddings => consumed(&attempt, admitted.head.prompt_bytes, ending, counted),
     };
     let row = model.prices.as_ref().and_then(|book| book.row(attempt.intent.at));
     let served = Served {
@@ -93,6 +100,7 @@ pub fn settle(books: &Books<'_>, call: &Protected, attempt: Attempt, ending: &En
     if usage_origin == UsageOrigin::Reported {
         let workflow = attempt.intent.workflow.as_ref();
         attempt.slot.observe(workflow, admitted.head.prompt_bytes, usage.input_tokens(), usage.output_tokens());
+        attempt.slot.observe_reasoning(&usage, seen.map_or(0, |seen| seen.output_bytes));
     }
     judge(&attempt.slot, attempt.probe, attempt.first_token_ms, latency_ms, ending);
 
@@ -127,6 +135,17 @@ impl Ending<'_> {
         }
     }
 
+    /// Whether the provider may have done work that it bills.
+    fn may_have_worked(&self) -> bool {
+        match self {
+            Ending::Served(_) | Ending::Cancelled(_) => true,
+            // A provider that we left because it was slow may have done the work all the same.
+            Ending::Failed { fault, seen, .. } => {
+                seen.is_some() || matches!(fault.class, FaultClass::FirstTokenTimeout | FaultClass::TotalTimeout)
+            }
+        }
+    }
+
     fn as_end(&self) -> AttemptEnd {
         match self {
             Ending::Served(seen) => AttemptEnd::Served { finish: seen.finish.clone() },
@@ -142,21 +161,22 @@ impl Ending<'_> {
 
 /// What was consumed. What the provider reports counts, zero included; where it reports nothing although it had the
 /// prompt, we estimate. A provider that answered with an error bills nothing.
-fn consumed(attempt: &Attempt, prompt_bytes: u64, ending: &Ending<'_>) -> (Usage, UsageOrigin) {
-    let may_have_worked = match ending {
-        Ending::Served(_) | Ending::Cancelled(_) => true,
-        // A provider that we left because it was slow may have done the work all the same.
-        Ending::Failed { fault, seen, .. } => {
-            seen.is_some() || matches!(fault.class, FaultClass::FirstTokenTimeout | FaultClass::TotalTimeout)
-        }
-    };
-    if !may_have_worked {
+fn consumed(
+    attempt: &Attempt,
+    prompt_bytes: u64,
+    ending: &Ending<'_>,
+    counted: Option<Counted>,
+) -> (Usage, UsageOrigin) {
+    if !ending.may_have_worked() {
         return (Usage::ZERO, UsageOrigin::None);
     }
     let seen = ending.seen();
     // A stream that was cut may have reported the input and only a part of the output: the larger one counts.
     let output_bytes = seen.map_or(0, |seen| seen.output_bytes);
-    let (output_estimate, error_percent) = attempt.slot.estimate_tokens(output_bytes);
+    let (output_estimate, error_percent) = match &counted {
+        Some(counted) => (counted.output.tokens, counted.output.error_percent()),
+        None => attempt.slot.estimate_tokens(output_bytes),
+    };
     match seen.and_then(|seen| seen.usage) {
         Some(usage) if matches!(ending, Ending::Served(_)) => (usage, UsageOrigin::Reported),
         Some(mut usage) if usage.output_tokens() < output_estimate => {
@@ -165,10 +185,48 @@ fn consumed(attempt: &Attempt, prompt_bytes: u64, ending: &Ending<'_>) -> (Usage
         }
         Some(usage) => (usage, UsageOrigin::Reported),
         None => {
-            let (input, _) = attempt.slot.estimate_tokens(prompt_bytes);
+            let (input, error_percent) = match &counted {
+                Some(counted) => (counted.input.tokens, counted.error_percent()),
+                None => (attempt.slot.estimate_tokens(prompt_bytes).0, error_percent),
+            };
             let usage = Usage::ZERO.with(Meter::Input, input).with(Meter::Output, output_estimate);
             (usage, UsageOrigin::Estimated { error_percent })
         }
+    }
+}
+
+/// What a public tokenizer counts where the provider did not report all. Nothing where the model has none, or where calls
+/// must end now: what is cut off at the end of a drain is not kept waiting.
+async fn counted(books: &Books<'_>, call: &Protected, attempt: &Attempt, ending: &Ending<'_>) -> Option<Counted> {
+    let admitted = call.call();
+    let tokenizer = call.snapshot().models[attempt.candidate.model].tokenizer?;
+    let seen = ending.seen();
+    let reported = seen.is_some_and(|seen| seen.usage.is_some());
+    if admitted.operation == Operation::CountTokens
+        || !ending.may_have_worked()
+        || (reported && matches!(ending, Ending::Served(_)))
+    {
+        return None;
+    }
+    let (head, chat) = (&admitted.head, admitted.operation == Operation::Chat);
+    let features = &head.features;
+    let texts = Texts {
+        tokenizer,
+        chat,
+        body: admitted.call.body.clone(),
+        prompt_bytes: head.prompt_bytes,
+        beyond_text: features.images || features.documents || features.audio,
+        answer: seen.map_or_else(String::new, |seen| seen.kept.text().to_owned()),
+        answer_bytes: seen.map_or(0, |seen| seen.output_bytes),
+        answers: u64::from(head.n),
+        may_call: features.tools,
+        reasons_unseen: chat && (features.reasoning || attempt.slot.reasons_unseen()),
+    };
+    let mut cut = books.cut.subscribe();
+    tokio::select! {
+        biased;
+        _ = cut.wait_for(|cut| *cut) => None,
+        counted = books.tokens.count(texts) => counted,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::numbers;
 use crate::prices;
 use crate::problem::{Place, Problem, Problems};
 use crate::raw::{self, Table};
+use crate::tokenizers::Tokenizer;
 use crate::url::BaseUrl;
 
 /// What Freehold knows of providers, models and prices without being told.
@@ -48,6 +49,8 @@ pub struct CatalogModel {
     pub context_tokens: Option<u64>,
     /// Longest output, tokens.
     pub max_output_tokens: Option<u64>,
+    /// What counts its tokens, where that is public.
+    pub tokenizer: Option<&'static Tokenizer>,
     /// The day from which on the provider announced to serve it no longer.
     pub retired: Option<UnixMs>,
     /// Whether it makes vectors instead of answers.
@@ -141,6 +144,7 @@ const MODEL: Section = Section {
         key("mode"),
         key("context_tokens"),
         key("max_output_tokens"),
+        key("tokenizer"),
         key("retired"),
         key("source"),
         key("sources"),
@@ -212,6 +216,7 @@ fn read_models(catalog: &mut Catalog, root: &Table) {
         let model = CatalogModel {
             context_tokens: table.count("context_tokens", 1..=u64::MAX),
             max_output_tokens: table.count("max_output_tokens", 1..=u64::MAX),
+            tokenizer: table.choice("tokenizer", &Tokenizer::choices()),
             retired: table.day("retired").map(|day| day.value),
             embedding: table.choice("mode", &[("chat", false), ("embedding", true)]).unwrap_or(false),
             prices: None,

@@ -119,6 +119,7 @@ fn model(snapshot: &Snapshot, model: &Arc<Model>) -> (String, Facts) {
         ("quality", or_none(model.quality_milli.map(milli_text))),
         ("context_tokens", or_none(model.context_tokens)),
         ("max_output_tokens", or_none(model.max_output_tokens)),
+        ("tokenizer", or_none(model.tokenizer.map(|tokenizer| tokenizer.name))),
     ];
     (model.name.to_string(), facts)
 }

@@ -5,8 +5,8 @@
 //! one file per section, in the order in which they build on each other: [`server`], [`defaults`], [`providers`],
 //! [`models`], [`lanes`], [`criticality`], [`workflows`], [`aliases`]. [`secret`] keeps credentials from being printed,
 //! [`auth`] says how they
-//! are sent, [`url`] and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices, and
-//! [`catalog`] the data files. [`check`] puts the sections together
+//! are sent, [`url`] and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices,
+//! [`tokenizers`] lists the public ones, and [`catalog`] reads the data files. [`check`] puts the sections together
 //! into a [`snapshot`]; [`explain`] says what it comes to, [`diff`] what would change, and [`reference`] prints the
 //! documentation of every key.
 
@@ -31,6 +31,7 @@ pub mod reference;
 pub mod secret;
 pub mod server;
 pub mod snapshot;
+pub mod tokenizers;
 pub mod url;
 pub mod workflows;
 
@@ -48,5 +49,6 @@ pub use reference::reference;
 pub use secret::{CredentialSource, Secret};
 pub use server::{Server, SpoolMode};
 pub use snapshot::{Resolved, Snapshot};
+pub use tokenizers::{Tokenizer, Vocabulary};
 pub use url::BaseUrl;
 pub use workflows::{AtLimit, Budget, CaptureRule, Excluded, LaneHops, Workflow};

@@ -14,6 +14,7 @@ use crate::prices;
 use crate::problem::At;
 use crate::providers::Provider;
 use crate::raw::{Named, Table};
+use crate::tokenizers::Tokenizer;
 
 /// A model at a provider, under the name lanes use.
 #[derive(Clone, PartialEq, Debug)]
@@ -36,6 +37,8 @@ pub struct Model {
     pub context_tokens: Option<u64>,
     /// Longest output, tokens.
     pub max_output_tokens: Option<u64>,
+    /// What counts its tokens where its provider does not report them; absent where none is public.
+    pub tokenizer: Option<&'static Tokenizer>,
 }
 
 impl Model {
@@ -98,6 +101,13 @@ pub const SECTION: Section = Section {
             default: "from the catalog, else unknown",
             meaning: "Longest output; bounds what a call can cost.",
             example: "64_000",
+        },
+        Key {
+            name: "tokenizer",
+            takes: "`o200k_base`, `cl100k_base` or `o200k_harmony`",
+            default: "from the catalog, else none",
+            meaning: "Public tokenizer that counts what a provider did not report; without one, tokens are estimated by the bytes per token of the model's reported usage. OpenAI's models have one, and gpt-oss at any provider; other vendors publish none that could be built in.",
+            example: "\"o200k_harmony\"",
         },
     ],
     meters: false,
@@ -170,6 +180,7 @@ fn one(
     let region = table.region("region");
     let context_tokens = table.count("context_tokens", 1..=1_000_000_000);
     let max_output_tokens = table.count("max_output_tokens", 1..=1_000_000_000);
+    let tokenizer = table.choice("tokenizer", &Tokenizer::choices());
 
     let provider = provider.and_then(|asked| find("provider", &asked, providers, table.problems()))?;
     let provider = providers[provider].value.clone()?;
@@ -193,6 +204,7 @@ fn one(
         region: region.or_else(|| provider.region.clone()),
         context_tokens: context_tokens.or(listed.context_tokens),
         max_output_tokens: max_output_tokens.or(listed.max_output_tokens),
+        tokenizer: tokenizer.or(listed.tokenizer),
         provider,
     })
 }

@@ -43,6 +43,28 @@ impl Text {
         }
     }
 
+    /// The characters from left to right, escapes resolved one by one: for a hot path, which nothing is allocated on. Half
+    /// a surrogate pair is U+FFFD.
+    pub fn each_part(&self, bytes: &[u8], mut each: impl FnMut(&str)) {
+        let Ok(mut rest) = std::str::from_utf8(&bytes[self.span.clone()]) else { return };
+        while let Some((plain, escape)) = rest.split_once('\\') {
+            each(plain);
+            let (character, length) = match escape.as_bytes().first() {
+                Some(b'b') => ('\u{8}', 1),
+                Some(b'f') => ('\u{c}', 1),
+                Some(b'n') => ('\n', 1),
+                Some(b'r') => ('\r', 1),
+                Some(b't') => ('\t', 1),
+                Some(b'u') => utf16(escape),
+                Some(plain) => (char::from(*plain), 1),
+                None => return,
+            };
+            each(character.encode_utf8(&mut [0; 4]));
+            rest = &escape[length..];
+        }
+        each(rest);
+    }
+
     /// The bytes, escapes resolved, for comparing keys: `"mod\u0065l"` is `model` to every reader behind us.
     pub fn name<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         if !self.escaped {
@@ -52,6 +74,19 @@ impl Text {
             Some(text) => Cow::Owned(text.into_owned().into_bytes()),
             None => Cow::Borrowed(&bytes[self.span.clone()]),
         }
+    }
+}
+
+/// The character of a `u` escape, with the second half of a surrogate pair where that follows; and its length.
+fn utf16(escape: &str) -> (char, usize) {
+    let unit = |at: usize| u32::from_str_radix(escape.get(at..at + 4)?, 16).ok();
+    let second = escape.get(5..7).filter(|mark| *mark == "\\u").and_then(|_| unit(7));
+    match (unit(1), second) {
+        (Some(high @ 0xd800..=0xdbff), Some(low @ 0xdc00..=0xdfff)) => {
+            let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+            (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 11)
+        }
+        (code, _) => (code.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER), escape.len().min(5)),
     }
 }
 
@@ -67,6 +102,7 @@ pub(crate) struct Member {
 }
 
 /// A position in JSON text.
+#[derive(Clone)]
 pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -475,6 +511,20 @@ mod tests {
         }
     }
 
+    /// A string in which every character is an escape of UTF-16 units, as some servers write all but ASCII.
+    fn escaped(text: &str) -> String {
+        let units: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        format!("\"{units}\"")
+    }
+
+    #[test]
+    fn each_escape_is_the_character_it_stands_for() {
+        let json = r#""a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\ud83dz""#;
+        let (text, mut parts) = (Cursor::new(json.as_bytes()).string().unwrap(), String::new());
+        text.each_part(json.as_bytes(), |part| parts.push_str(part));
+        assert_eq!(parts, "a\"\\/\u{8}\u{c}\n\r\té😀\u{fffd}z");
+    }
+
     proptest! {
         #[test]
         fn accepts_exactly_what_serde_json_accepts(text in r#"[\[\]{}:, 0-9eE.+\-"\\/a-fnrtu]{0,24}"#) {
@@ -486,7 +536,11 @@ mod tests {
             let json = serde_json::to_string(&text).unwrap();
             let read = Cursor::new(json.as_bytes()).string().unwrap();
             prop_assert_eq!(read.decoded_len, text.len());
-            prop_assert_eq!(read.decode(json.as_bytes()).unwrap(), text);
+            prop_assert_eq!(read.decode(json.as_bytes()).unwrap(), text.as_str());
+            let (ascii, parts) = (escaped(&text), std::cell::RefCell::new(String::new()));
+            let read = Cursor::new(ascii.as_bytes()).string().unwrap();
+            read.each_part(ascii.as_bytes(), |part| parts.borrow_mut().push_str(part));
+            prop_assert_eq!(parts.into_inner(), text);
         }
     }
 }

@@ -116,6 +116,7 @@ fn plan(client: Dialect, upstream: Dialect, quirks: &str) -> ReplyPlan {
         quirks: Quirks::named(quirks).expect("a row of the table"),
         answer_id: "answer_1".into(),
         created_unix_s: 1,
+        keep_bytes: 0,
     }
 }
 

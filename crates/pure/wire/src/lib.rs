@@ -31,6 +31,6 @@ pub use dialect::{Dialect, Operation};
 pub use errors::{ClientError, Retry, error_body, error_frame, loss_header, upstream_fault};
 pub use models::{ListedModel, models_body};
 pub use quirks::Quirks;
-pub use reply::{ReplyPlan, Seen, StreamRelay, reply_body};
+pub use reply::{Kept, ReplyPlan, Seen, StreamRelay, reply_body};
 pub use request::{Ask, Outgoing, outgoing};
-pub use scan::{BadBody, Features, Head, scan};
+pub use scan::{BadBody, Features, Head, Prompt, prompt_texts, scan};

@@ -80,6 +80,7 @@ impl Case {
             quirks: self.quirks(),
             answer_id: "answer_1".into(),
             created_unix_s: 1_795_000_000,
+            keep_bytes: 0,
         }
     }
 

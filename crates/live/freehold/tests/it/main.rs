@@ -9,3 +9,4 @@ mod http;
 mod keys;
 mod kill;
 mod sdk;
+mod tokens;

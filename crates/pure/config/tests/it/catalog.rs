@@ -36,6 +36,21 @@ fn every_provider_that_can_be_called_needs_its_name_and_credential_only() {
 }
 
 #[test]
+fn openais_models_have_their_public_tokenizer_and_other_vendors_have_none() {
+    let catalog = shipped();
+    let of = |provider: &str, id: &str| catalog.model(provider, id).unwrap().tokenizer.map(|tokenizer| tokenizer.name);
+    for id in ["gpt-4o", "gpt-4o-mini-2024-07-18", "gpt-4.1-mini", "gpt-5.4", "o3"] {
+        assert_eq!(of("openai", id), Some("o200k_base"), "{id}");
+    }
+    for id in ["gpt-4", "gpt-4-turbo", "gpt-3.5-turbo", "text-embedding-3-small"] {
+        assert_eq!(of("openai", id), Some("cl100k_base"), "{id}");
+    }
+    assert_eq!(of("groq", "openai/gpt-oss-120b"), Some("o200k_harmony"));
+    assert_eq!(of("openai", "gpt-6-sol"), None, "nobody published which it has");
+    assert!(catalog.models("anthropic").all(|(_, model)| model.tokenizer.is_none()));
+}
+
+#[test]
 fn every_listed_model_has_a_price_that_is_valid_now() {
     let catalog = shipped();
     let mut models = 0;

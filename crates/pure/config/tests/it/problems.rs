@@ -25,6 +25,18 @@ fn a_key_written_twice_is_told_beside_the_other_problems() {
 }
 
 #[test]
+fn an_unknown_tokenizer_is_told_with_those_that_are_known() {
+    let with =
+        |name: &str| design().replace("model = \"qwen3-32b\"\n", &format!("model = \"q\"\ntokenizer = \"{name}\"\n"));
+    let printed = fails(&with("o200k"));
+    let reason = "`o200k` is none of its values; did you mean `o200k_base`? write one of `o200k_base`, `cl100k_base`, `o200k_harmony`";
+    assert!(printed.contains("models.qwen-own.tokenizer") && printed.contains(reason), "{printed}");
+    let snapshot = check(&with("o200k_harmony")).unwrap();
+    let own = snapshot.models.iter().find(|model| model.name.as_str() == "qwen-own").unwrap();
+    assert_eq!(own.tokenizer.map(|tokenizer| tokenizer.name), Some("o200k_harmony"));
+}
+
+#[test]
 fn a_budget_over_a_model_without_price_is_an_error_and_without_budget_a_warning() {
     let budgeted = design().replace("price = { gpu_hour_usd", "# price = { gpu_hour_usd");
     let printed = fails(&budgeted);

@@ -157,7 +157,7 @@ impl Message {
     }
 
     fn tell(&self, data: &[u8], seen: &mut Seen, tally: &mut Tally) {
-        self.output.tell(seen);
+        self.output.tell(data, seen);
         let text = |text: &Option<Text>| text.as_ref()?.decode(data).map(|text| text.into_owned());
         if self.finish.is_some() {
             seen.finish = text(&self.finish);
@@ -196,7 +196,7 @@ fn block(cursor: &mut Cursor<'_>) -> Result<Block, Bad> {
             }
             b"text" | b"thinking" | b"partial_json" | b"data" | b"name" => {
                 if let Some(text) = cursor.string_or_skip()? {
-                    block.output.text(text.decoded_len);
+                    block.output.text(text);
                 }
             }
             // What a tool is called with, in a whole answer. A stream opens it empty.

@@ -14,7 +14,7 @@ pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Faul
     if let Err(error) = std::str::from_utf8(body) {
         return Err(malformed(&format!("the answer is not UTF-8 at byte {}", error.valid_up_to())));
     }
-    let mut seen = Seen::default();
+    let mut seen = Seen::nothing(plan);
     let read = match plan.upstream {
         Dialect::OpenAiChat => openai::body(body, &mut seen),
         Dialect::Anthropic => anthropic::body(body, &mut seen),
@@ -29,7 +29,7 @@ pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Faul
     }
     if plan.client != plan.upstream {
         // The translation reads everything again, by its own measure.
-        let mut seen = Seen::default();
+        let mut seen = Seen::nothing(plan);
         let out = translate::body(plan, body, &mut seen)?;
         seen.ended = true;
         return Ok((out, seen));
@@ -58,6 +58,7 @@ mod tests {
             quirks: &Quirks::GENERIC,
             answer_id: String::new(),
             created_unix_s: 0,
+            keep_bytes: 64,
         }
     }
 
@@ -73,6 +74,7 @@ mod tests {
         assert_eq!(out, body.replace("gpt-4o-2024", "claims-triage"));
         assert_eq!(seen.usage, Some(Usage::ZERO.with(Meter::Input, 9).with(Meter::Output, 2)));
         assert_eq!((seen.output_bytes, seen.finish.as_deref(), seen.ended), (6, Some("stop"), true));
+        assert_eq!(seen.kept.text(), "héf{}");
         assert_eq!(seen.provider_request_id.as_deref(), Some("chatcmpl-1"));
         assert_eq!(seen.service_tier.as_deref(), Some("default"));
     }
@@ -85,6 +87,7 @@ mod tests {
         assert_eq!((seen.finish.as_deref(), seen.service_tier.as_deref()), (Some("tool_use"), Some("standard")));
         assert_eq!(seen.usage, Some(Usage::ZERO.with(Meter::Input, 3).with(Meter::Output, 4)));
         assert!(seen.output_bytes >= 7 && seen.content_started);
+        assert_eq!(seen.kept.text(), "abcheyf");
     }
 
     #[test]

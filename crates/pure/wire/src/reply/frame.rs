@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use domain::{Fault, FaultClass};
+use smallvec::SmallVec;
 
 use super::plan::Seen;
-use crate::cursor::Bad;
+use crate::cursor::{Bad, Text};
 
 /// What a whole body told beside what went into [`Seen`].
 #[derive(Default)]
@@ -14,17 +15,26 @@ pub(super) struct Body {
     pub error: bool,
 }
 
-/// Output received: whether there was any, and its bytes.
-#[derive(Clone, Copy, Default)]
+/// Output received: whether there was any, its bytes, and where its texts stand.
+#[derive(Default)]
 pub(super) struct Output {
     pub any: bool,
     pub bytes: u64,
+    texts: SmallVec<[Text; 2]>,
 }
 
 impl Output {
-    /// Text of this length; none is no output.
-    pub fn text(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
+    /// A text; an empty one is no output.
+    pub fn text(&mut self, text: Text) {
+        self.length(text.decoded_len as u64);
+        if text.decoded_len > 0 {
+            self.texts.push(text);
+        }
+    }
+
+    /// Text of this length that stands in more than one string.
+    pub fn length(&mut self, bytes: u64) {
+        self.bytes += bytes;
         self.any |= bytes > 0;
     }
 
@@ -32,12 +42,16 @@ impl Output {
     pub fn add(&mut self, other: Output) {
         self.bytes += other.bytes;
         self.any |= other.any;
+        self.texts.extend(other.texts);
     }
 
-    /// Puts down what was received.
-    pub fn tell(self, seen: &mut Seen) {
+    /// Puts down what was received in `data`.
+    pub fn tell(&self, data: &[u8], seen: &mut Seen) {
         seen.output_bytes += self.bytes;
         seen.content_started |= self.any;
+        if seen.kept.is_open() {
+            self.texts.iter().for_each(|text| text.each_part(data, |part| seen.kept.push(part)));
+        }
     }
 }
 

@@ -1,15 +1,17 @@
 //! Relays what a provider answers to the client, and reads on the way what the ledger has to know.
 //!
 //! [`ReplyPlan`] says what the answer is to look like and [`Seen`] what was seen of it; [`StreamRelay`] relays a stream,
-//! [`reply_body`] a whole answer. `openai` and `anthropic` read their dialect in place.
+//! [`reply_body`] a whole answer; [`Kept`] is the beginning of its text. `openai` and `anthropic` read their dialect in place.
 
 mod anthropic;
 mod body;
 mod frame;
+mod kept;
 mod openai;
 mod plan;
 mod stream;
 
 pub use body::reply_body;
+pub use kept::Kept;
 pub use plan::{ReplyPlan, Seen};
 pub use stream::StreamRelay;

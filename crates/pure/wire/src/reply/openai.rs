@@ -101,7 +101,7 @@ impl Answer {
 
     /// Puts down what the ledger wants to know.
     fn tell(&self, data: &[u8], seen: &mut Seen) {
-        self.output.tell(seen);
+        self.output.tell(data, seen);
         let text = |text: &Option<Text>| text.as_ref()?.decode(data).map(|text| text.into_owned());
         if self.finish.is_some() {
             seen.finish = text(&self.finish);
@@ -148,9 +148,10 @@ impl Answer {
                 b"content" | b"reasoning_content" | b"reasoning" | b"refusal" => {
                     let before = cursor.text_bytes;
                     match cursor.peek() {
-                        Some(b'"' | b'[') => {
+                        Some(b'"') => self.output.text(cursor.string()?),
+                        Some(b'[') => {
                             cursor.skip()?;
-                            self.output.text(usize::try_from(cursor.text_bytes - before).unwrap_or(usize::MAX));
+                            self.output.length(cursor.text_bytes - before);
                         }
                         _ => cursor.skip()?,
                     }
@@ -193,7 +194,7 @@ impl Answer {
         cursor.object(|cursor, member| {
             let counts = matches!(&*member.key.name(cursor.bytes()), b"name" | b"arguments" | b"input");
             if let (Some(text), true) = (cursor.string_or_skip()?, counts) {
-                self.output.text(text.decoded_len);
+                self.output.text(text);
             }
             Ok(())
         })?;

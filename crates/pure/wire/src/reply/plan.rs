@@ -2,6 +2,7 @@
 
 use domain::{Fault, Loss, NanoUsd, Usage};
 
+use super::kept::Kept;
 use crate::dialect::{Dialect, Operation};
 use crate::quirks::Quirks;
 use crate::usage::Reported;
@@ -27,6 +28,8 @@ pub struct ReplyPlan {
     pub answer_id: String,
     /// The time of a translated answer whose provider gave none, seconds since 1970.
     pub created_unix_s: i64,
+    /// How many bytes of the answer's text to keep in [`Seen::kept`].
+    pub keep_bytes: usize,
 }
 
 /// What has been seen of an answer so far.
@@ -44,6 +47,8 @@ pub struct Seen {
     pub finish: Option<String>,
     /// Bytes of text, reasoning and tool arguments received, for estimates.
     pub output_bytes: u64,
+    /// The beginning of that text, as far as the plan keeps it.
+    pub kept: Kept,
     /// An error that came inside a stream. Its frame is not passed on: the gateway says it in its own words.
     pub fault: Option<Fault>,
     /// What the provider says the call cost.
@@ -57,6 +62,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Nothing yet, of an answer to be relayed by this plan.
+    pub(crate) fn nothing(plan: &ReplyPlan) -> Seen {
+        Seen { kept: Kept::up_to(plan.keep_bytes), ..Seen::default() }
+    }
+
     /// Takes a usage as reported; it replaces the one before.
     pub(crate) fn report(&mut self, reported: Reported) {
         self.usage = Some(reported.usage);

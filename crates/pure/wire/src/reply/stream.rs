@@ -31,8 +31,8 @@ impl StreamRelay {
             splitter: Splitter::default(),
             relay: Relay {
                 asked_model: quoted(&plan.asked_model),
+                seen: Seen::nothing(&plan),
                 plan,
-                seen: Seen::default(),
                 events: anthropic::Stream::default(),
                 joined: Joined::default(),
                 last_passed: true,

@@ -1,8 +1,10 @@
 //! Reads the head of a request in one validating pass over borrowed bytes: which model, streamed or not, how large.
 
 mod content;
+mod prompt;
 
 pub use content::{DOCUMENT_UPPER_TOKENS, IMAGE_UPPER_TOKENS};
+pub use prompt::{Prompt, prompt_texts};
 
 use std::ops::Range;
 

@@ -25,10 +25,15 @@ pub fn body(plan: &ReplyPlan, body: &[u8], seen: &mut Seen) -> Result<Vec<u8>, F
 fn note(answer: &Answer<'_>, seen: &mut Seen) {
     for part in &answer.parts {
         let bytes = match &part.content {
-            Content::Text(text) | Content::Refusal(text) | Content::Thinking { text, .. } => text.len(),
+            Content::Text(text) | Content::Refusal(text) | Content::Thinking { text, .. } => {
+                seen.kept.push(text);
+                text.len()
+            }
             Content::RedactedThinking(data) => data.len(),
             Content::ToolUse { name, arguments, .. } => {
                 seen.content_started = true;
+                seen.kept.push(name);
+                seen.kept.push(arguments);
                 name.len() + arguments.len()
             }
             _ => 0,

@@ -110,5 +110,6 @@ fn plan(client: Dialect, upstream: Dialect) -> ReplyPlan {
         quirks: &Quirks::GENERIC,
         answer_id: "answer_1".into(),
         created_unix_s: 1,
+        keep_bytes: 0,
     }
 }

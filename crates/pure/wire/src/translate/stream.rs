@@ -68,6 +68,7 @@ fn note(event: &Event<'_>, seen: &mut Seen) {
     match event {
         Event::Text(text) | Event::Thinking(text) | Event::Refusal(text) => {
             seen.output_bytes += text.len() as u64;
+            seen.kept.push(text);
             seen.content_started |= !text.is_empty();
         }
         Event::Elsewhere { bytes } => {
@@ -80,9 +81,13 @@ fn note(event: &Event<'_>, seen: &mut Seen) {
         }
         Event::ToolStart { name, .. } => {
             seen.output_bytes += name.len() as u64;
+            seen.kept.push(name);
             seen.content_started = true;
         }
-        Event::ToolArguments { json, .. } => seen.output_bytes += json.len() as u64,
+        Event::ToolArguments { json, .. } => {
+            seen.output_bytes += json.len() as u64;
+            seen.kept.push(json);
+        }
         Event::Start { id, .. } => seen.provider_request_id = id.as_ref().map(|id| id.to_string()),
         Event::Finish(finish) => seen.finish = Some(finish.word.to_string()),
         Event::Usage(reported) => seen.report(*reported),

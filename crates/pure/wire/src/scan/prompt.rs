@@ -1,0 +1,196 @@
+//! Hands out the texts of a prompt one by one, for a tokenizer, up to a bound.
+
+use std::ops::Range;
+
+use crate::cursor::{Bad, Cursor};
+
+/// What a prompt is made of, so far as it was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Prompt {
+    /// Messages; a system prompt beside them is one.
+    pub messages: u64,
+    /// Messages that carry a name.
+    pub names: u64,
+    /// Calls of tools in them.
+    pub calls: u64,
+    /// Bytes of text handed out.
+    pub text_bytes: u64,
+    /// How many of those are tools and schemas, written as JSON: a provider shows them to its model in another form.
+    pub schema_bytes: u64,
+    /// Whether that was all of it.
+    pub whole: bool,
+}
+
+/// Hands the texts of a request's body to `each`, escapes resolved, until `most_bytes` of them have been; the last one may
+/// be cut. What is no text (images, documents, audio), and identifiers a model is not shown, are left out.
+pub fn prompt_texts(body: &[u8], most_bytes: usize, each: &mut dyn FnMut(&str)) -> Prompt {
+    let mut reader = Reader { prompt: Prompt { whole: true, ..Prompt::default() }, room: most_bytes, each };
+    let mut cursor = Cursor::new(body);
+    // A body that was admitted is JSON; the only way to end early is the bound.
+    let read = cursor.object(|cursor, member| match &*member.key.name(body) {
+        b"messages" if cursor.peek() == Some(b'[') => cursor.array(|cursor| reader.message(cursor)).map(drop),
+        b"system" => {
+            reader.prompt.messages += 1;
+            reader.text("system")?;
+            reader.content(cursor)
+        }
+        b"input" => reader.content(cursor),
+        b"tools" | b"functions" | b"response_format" | b"output_config" | b"output_format" => reader.schema(cursor),
+        _ => cursor.skip(),
+    });
+    reader.prompt.whole &= read.is_ok();
+    reader.prompt
+}
+
+struct Reader<'e> {
+    prompt: Prompt,
+    room: usize,
+    each: &'e mut dyn FnMut(&str),
+}
+
+/// Ends the walk; told to nobody.
+const ENOUGH: Bad = Bad { what: "enough was read", at: 0 };
+
+impl Reader<'_> {
+    fn text(&mut self, text: &str) -> Result<(), Bad> {
+        let taken = &text[..text.floor_char_boundary(self.room.min(text.len()))];
+        (self.each)(taken);
+        self.prompt.text_bytes += taken.len() as u64;
+        self.room -= taken.len();
+        if taken.len() < text.len() { Err(ENOUGH) } else { Ok(()) }
+    }
+
+    fn string(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        match cursor.string_or_skip()?.and_then(|text| text.decode(cursor.bytes())) {
+            Some(text) => self.text(&text),
+            None => Ok(()),
+        }
+    }
+
+    /// A value as it is written.
+    fn json(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        let span: Range<usize> = cursor.value()?;
+        std::str::from_utf8(&cursor.bytes()[span]).map_or(Ok(()), |json| self.text(json))
+    }
+
+    /// Tools, or the form an answer is to have. A form without a schema is one the model is not told of.
+    fn schema(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        if cursor.peek() == Some(b'{') {
+            let (before, mut has_schema) = (cursor.clone(), false);
+            cursor.object(|cursor, member| {
+                has_schema |= matches!(&*member.key.name(cursor.bytes()), b"schema" | b"json_schema" | b"format");
+                cursor.skip()
+            })?;
+            if !has_schema {
+                return Ok(());
+            }
+            *cursor = before;
+        }
+        let before = self.prompt.text_bytes;
+        let read = self.json(cursor);
+        self.prompt.schema_bytes += self.prompt.text_bytes - before;
+        read
+    }
+
+    fn message(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        if cursor.peek() != Some(b'{') {
+            return cursor.skip();
+        }
+        self.prompt.messages += 1;
+        cursor.object(|cursor, member| match &*member.key.name(cursor.bytes()) {
+            b"role" | b"reasoning_content" | b"refusal" => self.string(cursor),
+            b"name" => {
+                self.prompt.names += 1;
+                self.string(cursor)
+            }
+            b"content" => self.content(cursor),
+            b"tool_calls" if cursor.peek() == Some(b'[') => {
+                self.prompt.calls += u64::from(cursor.array(|cursor| self.holder(cursor))?);
+                Ok(())
+            }
+            b"function_call" => self.holder(cursor),
+            _ => cursor.skip(),
+        })?;
+        Ok(())
+    }
+
+    /// A text, or parts with texts in them.
+    fn content(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        match cursor.peek() {
+            Some(b'"') => self.string(cursor),
+            Some(b'[') => cursor.array(|cursor| self.content(cursor)).map(drop),
+            Some(b'{') => self.part(cursor),
+            _ => cursor.skip(),
+        }
+    }
+
+    fn part(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        cursor.object(|cursor, member| match &*member.key.name(cursor.bytes()) {
+            b"text" | b"thinking" | b"refusal" | b"name" => self.string(cursor),
+            b"content" => self.content(cursor),
+            b"input" => {
+                self.prompt.calls += 1;
+                self.json(cursor)
+            }
+            _ => cursor.skip(),
+        })?;
+        Ok(())
+    }
+
+    /// A call of a tool: what it is called, and with what.
+    fn holder(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        if cursor.peek() != Some(b'{') {
+            return cursor.skip();
+        }
+        cursor.object(|cursor, member| match &*member.key.name(cursor.bytes()) {
+            b"name" | b"arguments" | b"input" => self.string(cursor),
+            b"function" | b"custom" => self.holder(cursor),
+            _ => cursor.skip(),
+        })?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str, most_bytes: usize) -> (Prompt, Vec<String>) {
+        let mut texts = Vec::new();
+        let prompt = prompt_texts(body.as_bytes(), most_bytes, &mut |text| texts.push(text.to_owned()));
+        (prompt, texts)
+    }
+
+    #[test]
+    fn the_texts_of_a_chat_are_handed_out_and_nothing_else() {
+        let body = r#"{"model":"w","messages":[{"role":"system","content":"Be\nkind"},{"role":"user","name":"ann","content":[{"type":"text","text":"What is this?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]},{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"look","arguments":"{\"x\":1}"}}]},{"role":"tool","tool_call_id":"call_1","content":"a cat"}],"user":"u-1","temperature":1}"#;
+        let (prompt, texts) = read(body, 1 << 20);
+        let expected =
+            ["system", "Be\nkind", "user", "ann", "What is this?", "assistant", "look", "{\"x\":1}", "tool", "a cat"];
+        assert_eq!(texts, expected);
+        assert_eq!(
+            (prompt.messages, prompt.names, prompt.calls, prompt.schema_bytes, prompt.whole),
+            (4, 1, 1, 0, true)
+        );
+        assert_eq!(prompt.text_bytes, expected.concat().len() as u64);
+    }
+
+    #[test]
+    fn a_system_prompt_beside_the_messages_is_one_of_them_and_a_tools_schema_is_told_apart() {
+        let body = r#"{"model":"w","system":[{"type":"text","text":"Be kind","cache_control":{"type":"ephemeral"}}],"output_format":{"type":"text"},"tools":[{"name":"f"}],"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"a cat"},{"type":"document","source":{"type":"base64","data":"AAAA"}}]}]}"#;
+        let (prompt, texts) = read(body, 1 << 20);
+        assert_eq!(texts, ["system", "Be kind", r#"[{"name":"f"}]"#, "user", "a cat"]);
+        assert_eq!((prompt.messages, prompt.schema_bytes), (2, 14));
+    }
+
+    #[test]
+    fn reading_stops_at_the_bound() {
+        let body = r#"{"messages":[{"role":"user","content":"aé中b"},{"role":"user","content":"more"}],"input":"c"}"#;
+        let (prompt, texts) = read(body, 8);
+        assert_eq!((texts.concat().as_str(), prompt.messages, prompt.whole), ("useraé", 1, false));
+        assert_eq!(
+            read(r#"{"input":["ab","cd"]}"#, 4),
+            (Prompt { text_bytes: 4, whole: true, ..Prompt::default() }, vec!["ab".to_owned(), "cd".to_owned()])
+        );
+    }
+}
