@@ -44,7 +44,7 @@ const SCHEMA_ERROR_PERCENT: u64 = 50;
 /// more than their texts (tokens/examples.rs); twice that.
 const CALL_ERROR: u64 = 8;
 /// What stands for an error that nothing bounds: pictures and sound among the texts, reasoning that is billed and not shown.
-const UNBOUNDED_ERROR_PERCENT: u64 = BytesPerToken::UNLEARNED_ERROR_PERCENT as u64;
+const UNBOUNDED_ERROR_PERCENT: u16 = BytesPerToken::UNLEARNED_ERROR_PERCENT;
 
 /// What is to be counted.
 pub struct Texts {
@@ -77,6 +77,8 @@ pub struct Count {
     pub tokens: u64,
     /// More or fewer than that by so many.
     pub error: u64,
+    /// Whether there may be more of it than anything we saw tells.
+    pub unbounded: bool,
 }
 
 /// What was counted.
@@ -91,19 +93,23 @@ pub struct Counted {
 impl Counted {
     /// By how many percent both together may be off, at least 1.
     pub fn error_percent(&self) -> u16 {
-        percent(self.input.error + self.output.error, self.input.tokens + self.output.tokens)
+        let (input, output) = (&self.input, &self.output);
+        let both = Count {
+            tokens: input.tokens + output.tokens,
+            error: input.error + output.error,
+            unbounded: input.unbounded || output.unbounded,
+        };
+        both.error_percent()
     }
 }
 
 impl Count {
     /// By how many percent it may be off, at least 1.
     pub fn error_percent(&self) -> u16 {
-        percent(self.error, self.tokens)
+        let percent = self.error.saturating_mul(100).div_ceil(self.tokens.max(1));
+        let least = if self.unbounded { UNBOUNDED_ERROR_PERCENT } else { 1 };
+        u16::try_from(percent).unwrap_or(u16::MAX).max(least)
     }
-}
-
-fn percent(part: u64, whole: u64) -> u16 {
-    u16::try_from((part.saturating_mul(100)).div_ceil(whole.max(1))).unwrap_or(u16::MAX).max(1)
 }
 
 /// Where counts are asked for.
@@ -217,15 +223,12 @@ fn prompt(texts: &Texts, tokens_of: &dyn Fn(&str) -> u64) -> Count {
         tokens += chat.prompt + chat.message * messages + chat.name * names;
         error += chat.prompt_error + CALL_ERROR * calls;
     }
-    if texts.beyond_text {
-        error += tokens * UNBOUNDED_ERROR_PERCENT / 100;
-    }
-    Count { tokens, error }
+    Count { tokens, error, unbounded: texts.beyond_text }
 }
 
 fn answer(texts: &Texts, tokens_of: &dyn Fn(&str) -> u64) -> Count {
-    if texts.answer_bytes == 0 && !texts.reasons_unseen {
-        return Count::default();
+    if texts.answer_bytes == 0 {
+        return Count { unbounded: texts.reasons_unseen, ..Count::default() };
     }
     let kept_bytes = texts.answer.len() as u64;
     let (read, rest_bytes) = (tokens_of(&texts.answer), texts.answer_bytes.saturating_sub(kept_bytes));
@@ -236,10 +239,7 @@ fn answer(texts: &Texts, tokens_of: &dyn Fn(&str) -> u64) -> Count {
     if texts.may_call {
         error += CALL_ERROR;
     }
-    if texts.reasons_unseen {
-        error += tokens * UNBOUNDED_ERROR_PERCENT / 100;
-    }
-    Count { tokens, error }
+    Count { tokens, error, unbounded: texts.reasons_unseen }
 }
 
 /// The tokens of so many bytes that are like those counted; by the rule of thumb where none were.

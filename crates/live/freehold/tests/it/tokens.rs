@@ -69,7 +69,8 @@ fn a_provider_that_never_reports_usage_is_booked_by_its_models_tokenizer() {
     let whole = freehold.chat("w", "");
     let text = whole.json()["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
     let streamed = freehold.chat("w", r#","stream":true"#);
-    let events = streamed.text().lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
+    let events =
+        streamed.text().lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
     let streamed_text: String = events
         .filter_map(|data| {
             let chunk: Value = serde_json::from_str(data).unwrap();

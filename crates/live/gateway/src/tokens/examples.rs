@@ -210,6 +210,8 @@ fn what_no_text_shows_is_declared_unbounded() {
     assert!(counted(&plain).error_percent() < 20);
     assert!(counted(&picture).input.error_percent() >= 300);
     assert!(counted(&reasoning).output.error_percent() >= 300);
+    let silent = Texts { reasons_unseen: true, ..texts("o200k_base", EXAMPLES[4].body, "") };
+    assert_eq!(counted(&silent).error_percent(), 300, "it may have reasoned at length before it was left");
 }
 
 #[test]

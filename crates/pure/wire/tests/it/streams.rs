@@ -158,6 +158,31 @@ fn each_anthropic_stream_tells_what_it_holds() {
 }
 
 #[test]
+fn the_text_kept_for_counting_is_all_there_was_whichever_way_it_went() {
+    let mut texts = 0;
+    for (path, bytes) in files("streams", ".sse").into_iter().chain(files("captures", ".response.sse")) {
+        let dialect = if path.contains("anthropic") { Dialect::Anthropic } else { Dialect::OpenAiChat };
+        let client = if dialect == Dialect::Anthropic { Dialect::OpenAiChat } else { Dialect::Anthropic };
+        let passed = relay(&plan(dialect), [&bytes[..]]);
+        if passed.end.is_err() || passed.seen.kept.text().is_empty() {
+            continue;
+        }
+        let translated = relay(&ReplyPlan { client, ..plan(dialect) }, [&bytes[..]]);
+        // What stands in more than one string, or in none that is shown, is counted in bytes alone.
+        let whole = |seen: &wire::Seen| seen.kept.text().len() as u64 == seen.output_bytes;
+        if translated.end.is_ok() && whole(&passed.seen) && whole(&translated.seen) {
+            assert_eq!(passed.seen.kept.text(), translated.seen.kept.text(), "{path}");
+            texts += 1;
+        }
+        let little = relay(&ReplyPlan { keep_bytes: 3, ..plan(dialect) }, [&bytes[..]]).seen;
+        assert!(passed.seen.kept.text().starts_with(little.kept.text()) && little.kept.text().len() <= 3, "{path}");
+        let none = relay(&ReplyPlan { keep_bytes: 0, ..plan(dialect) }, [&bytes[..]]).seen;
+        assert_eq!(none.kept.text(), "", "{path}");
+    }
+    assert!(texts >= 15, "{texts} streams");
+}
+
+#[test]
 fn stored_tokens_that_outgrow_their_split_are_counted_and_told() {
     let seen = relayed("anthropic/cache-outgrows-split.sse").seen;
     let usage = seen.usage.unwrap();

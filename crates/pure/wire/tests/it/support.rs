@@ -42,7 +42,7 @@ pub fn plan(dialect: Dialect) -> ReplyPlan {
         quirks: &Quirks::GENERIC,
         answer_id: "msg_ours".into(),
         created_unix_s: 1,
-        keep_bytes: 0,
+        keep_bytes: 32 << 10,
     }
 }
 
