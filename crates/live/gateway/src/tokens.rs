@@ -139,7 +139,7 @@ impl TokenCounter {
             Some(thread) => match thread.try_send(job) {
                 Ok(()) => return Some(()),
                 Err(TrySendError::Full(_)) => return None,
-                // It ended when nobody asked.
+                // It ended when nobody asked. (What was handed over in that very moment is lost, and so estimated by bytes.)
                 Err(TrySendError::Disconnected(job)) => job,
             },
         };

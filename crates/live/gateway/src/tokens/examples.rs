@@ -236,3 +236,16 @@ async fn counts_are_made_by_a_thread_of_their_own() {
     let (one, other) = tokio::join!(counter.count(ask()), counter.count(ask()));
     assert_eq!((one, other), (Some(counted(&ask())), Some(counted(&ask()))));
 }
+
+#[tokio::test]
+async fn a_thread_that_has_ended_is_started_again_and_one_that_is_busy_is_not_waited_for() {
+    let ask = || texts("o200k_base", EXAMPLES[4].body, EXAMPLES[4].answer);
+    let counter = TokenCounter::default();
+    let (ended, _) = sync_channel(1);
+    *counter.jobs.lock() = Some(ended);
+    assert_eq!(counter.count(ask()).await, Some(counted(&ask())));
+
+    let (busy, _waiting) = sync_channel(0);
+    *counter.jobs.lock() = Some(busy);
+    assert_eq!(counter.count(ask()).await, None);
+}
