@@ -81,7 +81,7 @@ fn check(
     key: &Key,
     snapshot: &Snapshot,
 ) -> Result<(Head, String, Target, u64), Refusal> {
-    let head = wire::scan(dialect, operation, &call.body)
+    let head = wire::scan(dialect, operation, call.address.as_ref(), &call.body)
         .map_err(|bad| Refusal::Body { message: bad.to_string(), param: bad.param.map(str::to_owned) })?;
     let asked = head.model.clone().unwrap_or_default();
     let target = match snapshot.resolve(&asked) {

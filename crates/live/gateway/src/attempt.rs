@@ -411,7 +411,7 @@ async fn exchange(
     let same_dialect = admitted.dialect == model.provider.dialect;
     let path = match same_dialect {
         true => format!("{}{}", outgoing.path, admitted.call.query),
-        false => outgoing.path.to_owned(),
+        false => outgoing.path.into_owned(),
     };
     let mut carried = if same_dialect { admitted.call.carried.clone() } else { Vec::new() };
     if model.provider.dialect == wire::Dialect::Anthropic && !carried.iter().any(|(name, _)| name == ANTHROPIC_VERSION)

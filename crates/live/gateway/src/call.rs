@@ -1,11 +1,14 @@
 //! A call as it came in: bytes, whose it is, and the few headers a provider's dialect knows.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use domain::{CallId, UnixMs};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use wire::Address;
+use wire::dialect::from_path_segment;
 
 use crate::endpoints::Endpoint;
 use crate::keys::Key;
@@ -17,6 +20,8 @@ pub struct Call {
     pub id: CallId,
     /// Where it came in.
     pub endpoint: &'static Endpoint,
+    /// What the address said of the request, where its dialect says it there.
+    pub address: Option<Address>,
     /// When, by the wall.
     pub at: UnixMs,
     /// When, for measuring.
@@ -31,30 +36,35 @@ pub struct Call {
     pub body: Bytes,
 }
 
-/// The credential of a request: `Authorization: Bearer` or `x-api-key`, whichever the SDK uses. Two that differ are
-/// refused, so that no check can look at one and another at the other.
-pub fn credential(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let mut found: Option<&str> = None;
+/// Headers that hold nothing but the key, as the vendors' SDKs send them.
+const KEY_HEADERS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
+
+/// The credential of a request: `Authorization: Bearer`, one of [`KEY_HEADERS`], or `key` in a query that is for us,
+/// whichever the SDK uses. Two that differ are refused, so that no check can look at one and another at the other.
+pub fn credential(headers: &HeaderMap, query: Option<&str>) -> Result<Option<String>, Refusal> {
+    let mut found: Option<Cow<'_, str>> = None;
     let bearer = headers.get_all(http::header::AUTHORIZATION).iter().map(|value| {
         let text = value.to_str().map_err(|_| Refusal::CredentialUnreadable)?;
         let (scheme, token) = text.split_once(' ').ok_or(Refusal::CredentialUnreadable)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Refusal::CredentialUnreadable);
         }
-        Ok(token.trim())
+        Ok(Cow::Borrowed(token.trim()))
     });
-    let plain = headers
-        .get_all("x-api-key")
+    let plain = KEY_HEADERS
         .iter()
-        .map(|value| value.to_str().map(str::trim).map_err(|_| Refusal::CredentialUnreadable));
-    for credential in bearer.chain(plain) {
+        .flat_map(|name| headers.get_all(*name))
+        .map(|value| value.to_str().map(|text| Cow::Borrowed(text.trim())).map_err(|_| Refusal::CredentialUnreadable));
+    let pairs = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| pair.strip_prefix("key="));
+    let asked = pairs.map(|key| from_path_segment(key).ok_or(Refusal::CredentialUnreadable));
+    for credential in bearer.chain(plain).chain(asked) {
         let credential = credential?;
-        if found.is_some_and(|other| other != credential) {
+        if found.as_ref().is_some_and(|other| *other != credential) {
             return Err(Refusal::CredentialsConflict);
         }
         found = Some(credential);
     }
-    Ok(found.map(str::to_owned))
+    Ok(found.map(Cow::into_owned))
 }
 
 #[cfg(test)]
@@ -70,7 +80,7 @@ mod tests {
 
     #[test]
     fn both_ways_of_authenticating_are_read_and_a_conflict_is_refused() {
-        let read = |pairs: &[_]| credential(&headers(pairs));
+        let read = |pairs: &[_]| credential(&headers(pairs), None);
         assert_eq!(read(&[("authorization", "Bearer fh_a_b")]).unwrap().as_deref(), Some("fh_a_b"));
         assert_eq!(read(&[("x-api-key", "fh_a_b")]).unwrap().as_deref(), Some("fh_a_b"));
         assert_eq!(read(&[("x-api-key", "k"), ("authorization", "bearer k")]).unwrap().as_deref(), Some("k"));
@@ -80,5 +90,16 @@ mod tests {
             Err(Refusal::CredentialsConflict)
         ));
         assert!(matches!(read(&[("authorization", "Basic eDp5")]), Err(Refusal::CredentialUnreadable)));
+        assert_eq!(read(&[("x-goog-api-key", "fh_a_b")]).unwrap().as_deref(), Some("fh_a_b"));
+    }
+
+    #[test]
+    fn a_key_in_a_query_for_us_is_one_more_credential() {
+        let read = |query, pairs: &[_]| credential(&headers(pairs), Some(query));
+        assert_eq!(read("alt=sse&key=fh_a%5Fb", &[]).unwrap().as_deref(), Some("fh_a_b"));
+        assert_eq!(read("alt=sse&monkey=x", &[]).unwrap(), None);
+        assert!(matches!(read("key=a&key=b", &[]), Err(Refusal::CredentialsConflict)));
+        assert!(matches!(read("key=a", &[("x-goog-api-key", "b")]), Err(Refusal::CredentialsConflict)));
+        assert!(matches!(read("key=%", &[]), Err(Refusal::CredentialUnreadable)));
     }
 }

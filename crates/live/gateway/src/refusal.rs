@@ -37,7 +37,7 @@ pub enum Refusal {
     #[error("the credential could not be read; send `Authorization: Bearer fh_…` or `x-api-key: fh_…`")]
     CredentialUnreadable,
     /// Two credentials that differ.
-    #[error("two different credentials were sent; send one of `Authorization` and `x-api-key`")]
+    #[error("two different credentials were sent; send one of `Authorization`, `x-api-key` and `x-goog-api-key`")]
     CredentialsConflict,
     /// The body is too large.
     #[error("the body is larger than {limit} bytes; raise `max_body_bytes` under [server] or send less")]

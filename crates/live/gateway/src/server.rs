@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -19,13 +19,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use wire::models::ListedModel;
-use wire::{Dialect, Operation};
+use wire::{Address, Dialect, Operation};
 
 use crate::admit::{authenticate, names, short};
 use crate::call::{Call, credential};
 use crate::clock;
 use crate::dataplane::Gateway;
-use crate::endpoints::{self, Endpoint, NoRoute, Serves};
+use crate::endpoints::{self, NoRoute, Query, Route, Serves};
 use crate::keys::Key;
 use crate::life::{error_response, live};
 use crate::metrics::CallLabels;
@@ -118,8 +118,8 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
     let guessed = endpoints::guess_dialect(path, &head.headers);
     let refuse = |dialect, refusal: &Refusal| error_response(dialect, &refusal.client_error(&id.to_string(), dialect));
 
-    let endpoint = match endpoints::find(&head.method, path) {
-        Ok(endpoint) => endpoint,
+    let route = match endpoints::find(&head.method, path) {
+        Ok(route) => route,
         Err(NoRoute::Path) => {
             let refusal = Refusal::NoRoute { method: head.method.to_string(), path: short(path) };
             return refuse(guessed, &refusal);
@@ -130,10 +130,11 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
             return refuse(guessed, &refusal);
         }
     };
+    let endpoint = route.endpoint;
     let dialect = endpoint.dialect.unwrap_or(guessed);
     match endpoint.serves {
         Serves::Presence => presence(id),
-        Serves::Models => match models(&gateway, &head.headers, path, dialect, id) {
+        Serves::Models => match models(&gateway, &head, &route, dialect, id) {
             Ok(response) => response,
             Err(refusal) => refuse(dialect, &refusal),
         },
@@ -142,7 +143,7 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
             if gateway.is_draining() {
                 return refuse(dialect, &Refusal::Draining);
             }
-            let known = credential(&head.headers)
+            let known = credential(&head.headers, query_for_us(&route, &head))
                 .and_then(|credential| authenticate(&gateway.keys.load(), credential.as_deref(), at));
             let key = match known {
                 Ok(key) => key,
@@ -164,7 +165,7 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
                 Ok(body) => body,
                 Err(refusal) => return refuse(dialect, &refusal),
             };
-            let call = call(id, at, arrived, endpoint, key, &head, body);
+            let call = call(id, at, arrived, route, key, &head, body);
             match run(gateway, call, dialect, operation, counted).await {
                 Some(response) => response,
                 None => refuse(dialect, &Refusal::Defect("the call's task ended without an answer".into())),
@@ -220,24 +221,22 @@ fn presence(id: domain::CallId) -> Response<ReplyBody> {
 /// The names this key may use, as a list or one of them.
 fn models(
     gateway: &Gateway,
-    headers: &HeaderMap,
-    path: &str,
+    head: &http::request::Parts,
+    route: &Route,
     dialect: Dialect,
     id: domain::CallId,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    let credential = credential(headers)?;
+    let credential = credential(&head.headers, query_for_us(route, head))?;
     let key = authenticate(&gateway.keys.load(), credential.as_deref(), clock::now())?;
     let deployed = gateway.deployed.load();
     let listed: Vec<ListedModel> = names(&key, &deployed.snapshot)
         .into_iter()
         .map(|id| ListedModel { id, created_unix_s: deployed.since.0 / 1000, owned_by: "freehold".into() })
         .collect();
-    let path = path.strip_prefix("/anthropic").unwrap_or(path).trim_end_matches('/');
-    let wanted = path.strip_prefix("/v1/models/");
-    let body = match wanted {
+    let body = match &route.model {
         None => wire::models::models_body(dialect, &listed),
         Some(wanted) => {
-            let one = listed.iter().find(|model| model.id == wanted).ok_or_else(|| Refusal::UnknownModel {
+            let one = listed.iter().find(|model| model.id == *wanted).ok_or_else(|| Refusal::UnknownModel {
                 asked: short(wanted),
                 hint: "GET /v1/models lists what this key may name".into(),
             })?;
@@ -256,18 +255,26 @@ fn call(
     id: domain::CallId,
     at: domain::UnixMs,
     arrived: Instant,
-    endpoint: &'static Endpoint,
+    route: Route,
     key: Arc<Key>,
     head: &http::request::Parts,
     body: Bytes,
 ) -> Call {
+    let Route { endpoint, model } = route;
+    let address = model.map(|model| Address { model, stream: endpoint.streams });
     let mut carried = Vec::new();
     for name in endpoint.carries {
         let name = HeaderName::from_static(name);
         carried.extend(head.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
     }
-    let query = head.uri.query().map_or_else(String::new, |query| format!("?{query}"));
-    Call { id, endpoint, at, arrived, key, carried, query, body }
+    let query = head.uri.query().filter(|_| endpoint.query == Query::Carried);
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    Call { id, endpoint, address, at, arrived, key, carried, query, body }
+}
+
+/// The query of a route whose query may hold the key.
+fn query_for_us<'h>(route: &Route, head: &'h http::request::Parts) -> Option<&'h str> {
+    head.uri.query().filter(|_| route.endpoint.query == Query::Ours)
 }
 
 /// Reads a body of the right kind, within its bounds of size and time.

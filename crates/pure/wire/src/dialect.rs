@@ -1,5 +1,6 @@
 //! Which grammar is spoken, and what is asked for in it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,13 @@ impl Dialect {
         match self {
             Dialect::OpenAiChat => "openai-chat",
             Dialect::Anthropic => "anthropic",
+        }
+    }
+
+    /// Whether the address of a request names its model, and whether it is a stream; elsewhere the body does.
+    pub const fn is_addressed(self) -> bool {
+        match self {
+            Dialect::OpenAiChat | Dialect::Anthropic => false,
         }
     }
 
@@ -64,15 +72,25 @@ impl Operation {
         }
     }
 
-    /// Where a provider of this dialect answers it, appended to a base URL that ends in the version (`/v1`).
-    /// `None`: the dialect has no such operation.
-    pub const fn path(self, dialect: Dialect) -> Option<&'static str> {
+    /// Where a provider of this dialect answers it, appended to the provider's base URL, with the query the dialect needs
+    /// to be told there. `model` is the provider's id of the model. `None`: the dialect has no such operation.
+    pub fn path(self, dialect: Dialect, model: &str, stream: bool) -> Option<Cow<'static, str>> {
+        let template = self.template(dialect, stream)?;
+        Some(match template.split_once(MODEL) {
+            None => Cow::Borrowed(template),
+            Some((before, after)) => Cow::Owned([before, &path_segment(model), after].concat()),
+        })
+    }
+
+    /// The path of an operation, with [`MODEL`] where the model's id stands.
+    const fn template(self, dialect: Dialect, _stream: bool) -> Option<&'static str> {
         match (dialect, self) {
             (Dialect::OpenAiChat, Operation::Chat) => Some("/chat/completions"),
             (Dialect::OpenAiChat, Operation::Embeddings) => Some("/embeddings"),
+            (Dialect::OpenAiChat, Operation::CountTokens) => None,
             (Dialect::Anthropic, Operation::Chat) => Some("/messages"),
             (Dialect::Anthropic, Operation::CountTokens) => Some("/messages/count_tokens"),
-            (Dialect::OpenAiChat, Operation::CountTokens) | (Dialect::Anthropic, Operation::Embeddings) => None,
+            (Dialect::Anthropic, Operation::Embeddings) => None,
         }
     }
 }
@@ -83,9 +101,82 @@ impl fmt::Display for Operation {
     }
 }
 
+/// Stands in the template of a path for the model's id.
+const MODEL: &str = "{model}";
+
+/// What a client's address says of its request, where the dialect puts it there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Address {
+    /// The name in the place of the model, percent-decoded.
+    pub model: String,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+}
+
+/// A text as one segment of a path: everything but RFC 3986's unreserved characters is percent-encoded, so that no id can
+/// lead to another path.
+pub fn path_segment(text: &str) -> Cow<'_, str> {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    // Two dots alone would be a step up, and one none; both are encoded, though that helps only with strict readers.
+    let dots = matches!(text, "." | "..");
+    if !dots && text.bytes().all(unreserved) {
+        return Cow::Borrowed(text);
+    }
+    let mut encoded = String::with_capacity(text.len() + 8);
+    for byte in text.bytes() {
+        if unreserved(byte) && !dots {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.push(char::from(HEX[usize::from(byte >> 4)]));
+            encoded.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+    Cow::Owned(encoded)
+}
+
+/// The text a segment of a path stands for. `None` when it is no percent-encoded UTF-8.
+pub fn from_path_segment(segment: &str) -> Option<Cow<'_, str>> {
+    if !segment.contains('%') {
+        return Some(Cow::Borrowed(segment));
+    }
+    let mut decoded = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        if *first != b'%' {
+            decoded.push(*first);
+            continue;
+        }
+        let [high, low, after @ ..] = rest else { return None };
+        let digit = |byte: &u8| char::from(*byte).to_digit(16);
+        decoded.push(u8::try_from(digit(high)? << 4 | digit(low)?).ok()?);
+        rest = after;
+    }
+    String::from_utf8(decoded).ok().map(Cow::Owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_id_is_one_segment_of_a_path_whatever_it_holds() {
+        for (id, segment) in [
+            ("gemini-2.5-flash", "gemini-2.5-flash"),
+            ("anthropic.claude-3:0", "anthropic.claude-3%3A0"),
+            ("../x?y#z", "..%2Fx%3Fy%23z"),
+            ("..", "%2E%2E"),
+            ("é", "%C3%A9"),
+        ] {
+            assert_eq!(path_segment(id), segment);
+            assert_eq!(from_path_segment(segment).as_deref(), Some(id));
+        }
+        for broken in ["%", "%4", "%zz", "%ff", "%+1"] {
+            assert_eq!(from_path_segment(broken), None, "{broken}");
+        }
+    }
 
     #[test]
     fn every_dialect_reads_back_its_name() {

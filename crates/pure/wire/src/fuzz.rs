@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use domain::Fault;
 
-use crate::dialect::{Dialect, Operation};
+use crate::dialect::{Address, Dialect, Operation};
 use crate::errors;
 use crate::quirks::{QUIRKS, Quirks};
 use crate::reply::{self, ReplyPlan, Seen, StreamRelay};
@@ -14,14 +14,17 @@ use crate::sse::{Joined, MAX_FRAME_BYTES, Piece, Splitter};
 
 /// A request is refused, or it is JSON, and what is sent instead is JSON too and names the right model.
 pub fn scan(data: &[u8]) {
+    let address = |model: &str, stream| Address { model: model.into(), stream };
     for dialect in Dialect::ALL {
-        let Ok(head) = read_head(*dialect, Operation::Chat, data) else { continue };
+        let asked = address("claims-triage", data.len() % 2 == 0);
+        let Ok(head) = read_head(*dialect, Operation::Chat, Some(&asked), data) else { continue };
         assert!(serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok(), "what the scan takes is JSON");
         let body = Bytes::copy_from_slice(data);
         for quirks in QUIRKS {
             let ask = Ask { upstream_model: "up", quirks, insert_max_output: Some(9), default_max_output: 9 };
             let Ok(out) = outgoing(*dialect, Operation::Chat, &body, &head, *dialect, &ask) else { continue };
-            let sent = read_head(*dialect, Operation::Chat, &out.body).expect("what is sent can be read");
+            let sent = address("up", out.stream);
+            let sent = read_head(*dialect, Operation::Chat, Some(&sent), &out.body).expect("what is sent can be read");
             assert_eq!(sent.model.as_deref(), Some("up"));
             assert_eq!(sent.max_output, head.max_output.or(Some(9)));
             assert_eq!(sent.stream, head.stream);

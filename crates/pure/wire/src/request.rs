@@ -1,6 +1,8 @@
 //! Makes the body a provider is sent: by splicing named spans where it speaks the client's dialect, by translating where
 //! it does not.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use domain::{Fault, FaultClass, Loss, LossKind};
 
@@ -15,8 +17,8 @@ use crate::translate;
 /// What is to be sent.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// Appended to the provider's base URL, which ends in `/v1`.
-    pub path: &'static str,
+    /// Appended to the provider's base URL.
+    pub path: Cow<'static, str>,
     /// The body.
     pub body: Bytes,
     /// Same dialect: every span of the client's body that was changed, in order. Empty for a translation.
@@ -38,10 +40,10 @@ pub fn outgoing(
     upstream: Dialect,
     ask: &Ask<'_>,
 ) -> Result<Outgoing, Fault> {
-    let path = operation
-        .path(upstream)
-        .ok_or_else(|| Fault::new(FaultClass::Untranslatable, format!("{upstream} has no {operation}")))?;
     let stream = head.stream && operation == Operation::Chat;
+    let path = operation
+        .path(upstream, ask.upstream_model, stream)
+        .ok_or_else(|| Fault::new(FaultClass::Untranslatable, format!("{upstream} has no {operation}")))?;
     if client == upstream {
         let (body, edits, losses) = spliced(client, operation, body, head, ask)?;
         return Ok(Outgoing { path, body, edits, losses, stream });
@@ -56,8 +58,8 @@ type Spliced = (Bytes, Vec<Edit>, Vec<Loss>);
 fn spliced(dialect: Dialect, operation: Operation, body: &Bytes, head: &Head, ask: &Ask<'_>) -> Result<Spliced, Fault> {
     let mut splice = Splice::new(body);
     let mut losses = Vec::new();
-    if head.model.as_deref() != Some(ask.upstream_model) {
-        splice.replace("model", head.spans.model.clone(), json_string(ask.upstream_model));
+    if let Some(model) = head.spans.model.clone().filter(|_| head.model.as_deref() != Some(ask.upstream_model)) {
+        splice.replace("model", model, json_string(ask.upstream_model));
     }
     if operation == Operation::Chat {
         if dialect == Dialect::OpenAiChat {
@@ -189,7 +191,7 @@ mod tests {
     use crate::scan::scan;
 
     fn sent(dialect: Dialect, quirks: &str, cap: Option<u64>, body: &str) -> Result<(String, Outgoing), Fault> {
-        let head = scan(dialect, Operation::Chat, body.as_bytes()).unwrap();
+        let head = scan(dialect, Operation::Chat, None, body.as_bytes()).unwrap();
         let ask = Ask {
             upstream_model: "up",
             quirks: Quirks::named(quirks).unwrap(),
@@ -266,7 +268,7 @@ mod tests {
     fn anthropic_gets_the_cap_it_requires() {
         let (body, out) = sent(Dialect::Anthropic, "generic", None, r#"{"model":"up","messages":[]}"#).unwrap();
         assert_eq!(body, r#"{"max_tokens":4096,"model":"up","messages":[]}"#);
-        assert_eq!((out.path, out.edits[0].name), ("/messages", "max_tokens"));
+        assert_eq!((&*out.path, out.edits[0].name), ("/messages", "max_tokens"));
     }
 
     #[test]
@@ -292,7 +294,7 @@ mod tests {
     #[test]
     fn an_operation_the_dialect_lacks_must_go_elsewhere() {
         let body = Bytes::from_static(br#"{"model":"a","input":"x"}"#);
-        let head = scan(Dialect::OpenAiChat, Operation::Embeddings, &body).unwrap();
+        let head = scan(Dialect::OpenAiChat, Operation::Embeddings, None, &body).unwrap();
         let ask =
             Ask { upstream_model: "up", quirks: &Quirks::GENERIC, insert_max_output: None, default_max_output: 1 };
         let fault =
@@ -303,7 +305,7 @@ mod tests {
     #[test]
     fn a_request_that_needs_no_change_is_the_same_buffer() {
         let body = Bytes::from_static(br#"{"model":"up","messages":[]}"#);
-        let head = scan(Dialect::OpenAiChat, Operation::Chat, &body).unwrap();
+        let head = scan(Dialect::OpenAiChat, Operation::Chat, None, &body).unwrap();
         let ask =
             Ask { upstream_model: "up", quirks: &Quirks::GENERIC, insert_max_output: None, default_max_output: 1 };
         let out = outgoing(Dialect::OpenAiChat, Operation::Chat, &body, &head, Dialect::OpenAiChat, &ask).unwrap();

@@ -3,7 +3,7 @@
 use http::Method;
 use wire::{Dialect, Operation};
 
-use super::{Endpoint, Serves};
+use super::{Endpoint, Query, Serves};
 
 /// Headers Anthropic's API knows; beta features are lost without them.
 const CARRIED: &[&str] = &["anthropic-version", "anthropic-beta"];
@@ -17,6 +17,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         dialect: Some(Dialect::Anthropic),
         serves: Serves::Call(Operation::Chat),
         carries: CARRIED,
+        query: Query::Carried,
+        streams: false,
     },
     Endpoint {
         name: "POST /v1/messages/count_tokens",
@@ -25,7 +27,27 @@ pub const ENDPOINTS: &[Endpoint] = &[
         dialect: Some(Dialect::Anthropic),
         serves: Serves::Call(Operation::CountTokens),
         carries: CARRIED,
+        query: Query::Carried,
+        streams: false,
     },
-    Endpoint { name: "HEAD /", method: Method::HEAD, path: "/", dialect: None, serves: Serves::Presence, carries: &[] },
-    Endpoint { name: "GET /", method: Method::GET, path: "/", dialect: None, serves: Serves::Presence, carries: &[] },
+    Endpoint {
+        name: "HEAD /",
+        method: Method::HEAD,
+        path: "/",
+        dialect: None,
+        serves: Serves::Presence,
+        carries: &[],
+        query: Query::Carried,
+        streams: false,
+    },
+    Endpoint {
+        name: "GET /",
+        method: Method::GET,
+        path: "/",
+        dialect: None,
+        serves: Serves::Presence,
+        carries: &[],
+        query: Query::Carried,
+        streams: false,
+    },
 ];

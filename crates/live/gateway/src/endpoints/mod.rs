@@ -4,6 +4,7 @@ pub mod anthropic;
 pub mod openai;
 
 use http::Method;
+use wire::dialect::from_path_segment;
 use wire::{Dialect, Operation};
 
 /// One route a client may call.
@@ -13,7 +14,8 @@ pub struct Endpoint {
     pub name: &'static str,
     /// The method.
     pub method: Method,
-    /// The path, without a dialect's root.
+    /// The path, without a dialect's root. `{model}` stands for the name of a workflow and may span several segments, any
+    /// other word in braces for one segment that says nothing to us.
     pub path: &'static str,
     /// How the client speaks; absent where it is told by a header, as for the list of models.
     pub dialect: Option<Dialect>,
@@ -21,6 +23,28 @@ pub struct Endpoint {
     pub serves: Serves,
     /// Headers that go on to a provider of the same dialect.
     pub carries: &'static [&'static str],
+    /// What becomes of the query.
+    pub query: Query,
+    /// Whether coming here asks for a stream, where the address says so and not the body ([`Dialect::is_addressed`]).
+    pub streams: bool,
+}
+
+/// What becomes of a route's query.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Query {
+    /// It goes on to a provider of the same dialect.
+    Carried,
+    /// It is for us, and may hold the key (`?key=`): nothing of it goes on, and nothing of it is logged.
+    Ours,
+}
+
+/// A route, and what the path said on the way to it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The row.
+    pub endpoint: &'static Endpoint,
+    /// What stood in the place of `{model}`, percent-decoded.
+    pub model: Option<String>,
 }
 
 /// What a route does.
@@ -48,25 +72,41 @@ pub enum NoRoute {
     Method(&'static Method),
 }
 
-/// The route of a request. Anthropic's also live below `/anthropic`.
-pub fn find(method: &Method, path: &str) -> Result<&'static Endpoint, NoRoute> {
-    let path = path.strip_prefix("/anthropic").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+/// Roots below which every route lives too, for SDKs that are given one address per vendor.
+const ROOTS: &[&str] = &["/anthropic"];
+
+/// The route of a request.
+pub fn find(method: &Method, path: &str) -> Result<Route, NoRoute> {
+    let below = |root: &&str| path.strip_prefix(*root).filter(|rest| rest.starts_with('/'));
+    let path = ROOTS.iter().find_map(below).unwrap_or(path);
     let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
     let mut at_path = None;
     for endpoint in all() {
-        let matches = endpoint.path == path
-            || endpoint
-                .path
-                .strip_suffix("/{id}")
-                .is_some_and(|stem| path.strip_prefix(stem).is_some_and(|id| id.len() > 1 && id.starts_with('/')));
-        if matches && endpoint.method == method {
-            return Ok(endpoint);
+        let Some(model) = matched(endpoint.path, path) else { continue };
+        if endpoint.method == method {
+            let model = match model {
+                Some(segment) => Some(from_path_segment(segment).ok_or(NoRoute::Path)?.into_owned()),
+                None => None,
+            };
+            return Ok(Route { endpoint, model });
         }
-        if matches {
-            at_path = Some(&endpoint.method);
-        }
+        at_path = Some(&endpoint.method);
     }
     Err(at_path.map_or(NoRoute::Path, NoRoute::Method))
+}
+
+/// Whether a path is of this pattern, and what stands in the place of `{model}`.
+fn matched<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
+    let Some((before, rest)) = pattern.split_once('{') else { return (pattern == path).then_some(None) };
+    let path = path.strip_prefix(before)?;
+    let (name, after) = rest.split_once('}')?;
+    if name == "model" {
+        // The rest is literal. A workflow's name may hold colons and slashes, so the end is looked for at the end.
+        let model = path.strip_suffix(after).filter(|model| !model.is_empty())?;
+        return Some(Some(model));
+    }
+    let end = path.find('/').filter(|end| *end > 0)?;
+    matched(after, &path[end..])
 }
 
 /// The dialect an error is told in when no route was found: by what the client's SDK gives away.
@@ -82,13 +122,34 @@ mod tests {
 
     #[test]
     fn routes_are_found_by_method_and_path() {
-        let name = |method: Method, path| find(&method, path).map(|endpoint| endpoint.name);
+        let name = |method: Method, path| find(&method, path).map(|route| route.endpoint.name);
         assert_eq!(name(Method::POST, "/v1/chat/completions"), Ok("POST /v1/chat/completions"));
         assert_eq!(name(Method::POST, "/anthropic/v1/messages"), Ok("POST /v1/messages"));
-        assert_eq!(name(Method::GET, "/v1/models/claims-triage"), Ok("GET /v1/models/{id}"));
+        assert_eq!(name(Method::GET, "/v1/models/claims-triage"), Ok("GET /v1/models/{model}"));
         assert_eq!(name(Method::HEAD, "/"), Ok("HEAD /"));
         assert_eq!(name(Method::GET, "/v1/chat/completions"), Err(NoRoute::Method(&Method::POST)));
         assert_eq!(name(Method::POST, "/v1/nonsense"), Err(NoRoute::Path));
         assert_eq!(name(Method::POST, "/anthropicx/v1/messages"), Err(NoRoute::Path));
+    }
+
+    #[test]
+    fn a_name_in_the_path_is_read_from_its_place() {
+        let model = |path| find(&Method::GET, path).map(|route| route.model);
+        assert_eq!(model("/v1/models/lane%3Apremium"), Ok(Some("lane:premium".into())));
+        assert_eq!(model("/v1/models/vendor/model"), Ok(Some("vendor/model".into())));
+        assert_eq!(model("/v1/models/%ff"), Err(NoRoute::Path));
+        assert_eq!(model("/v1/models/"), Ok(None));
+        for (pattern, path, expected) in [
+            ("/m/{model}/converse", "/m/a%2Fb/converse", Some(Some("a%2Fb"))),
+            ("/m/{model}/converse", "/m//converse", None),
+            ("/m/{model}:count", "/m/lane:a:count", Some(Some("lane:a"))),
+            ("/m/{model}:count", "/m/:count", None),
+            ("/p/{project}/m/{model}:count", "/p/x/m/y:count", Some(Some("y"))),
+            ("/p/{project}/m/{model}:count", "/p//m/y:count", None),
+            ("/p/{project}/m/{model}:count", "/p/x/n/y:count", None),
+            ("/p", "/p", Some(None)),
+        ] {
+            assert_eq!(matched(pattern, path), expected, "{pattern} {path}");
+        }
     }
 }

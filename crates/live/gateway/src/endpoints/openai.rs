@@ -3,7 +3,7 @@
 use http::Method;
 use wire::{Dialect, Operation};
 
-use super::{Endpoint, Serves};
+use super::{Endpoint, Query, Serves};
 
 /// One row a route.
 pub const ENDPOINTS: &[Endpoint] = &[
@@ -14,6 +14,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         dialect: Some(Dialect::OpenAiChat),
         serves: Serves::Call(Operation::Chat),
         carries: &[],
+        query: Query::Carried,
+        streams: false,
     },
     Endpoint {
         name: "POST /v1/embeddings",
@@ -22,6 +24,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         dialect: Some(Dialect::OpenAiChat),
         serves: Serves::Call(Operation::Embeddings),
         carries: &[],
+        query: Query::Carried,
+        streams: false,
     },
     Endpoint {
         name: "GET /v1/models",
@@ -30,13 +34,17 @@ pub const ENDPOINTS: &[Endpoint] = &[
         dialect: None,
         serves: Serves::Models,
         carries: &[],
+        query: Query::Carried,
+        streams: false,
     },
     Endpoint {
-        name: "GET /v1/models/{id}",
+        name: "GET /v1/models/{model}",
         method: Method::GET,
-        path: "/v1/models/{id}",
+        path: "/v1/models/{model}",
         dialect: None,
         serves: Serves::Models,
         carries: &[],
+        query: Query::Carried,
+        streams: false,
     },
 ];

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use self::content::Content;
 use crate::cursor::{Bad, Cursor, Member};
-use crate::dialect::{Dialect, Operation};
+use crate::dialect::{Address, Dialect, Operation};
 use crate::splice::MemberSpan;
 
 /// Input tokens allowed for what a server's own template adds around any prompt. Ours, generous.
@@ -23,7 +23,7 @@ const TOOLS_UPPER_TOKENS: u64 = 2_048;
 /// What the gateway has to know of a request before it may send it anywhere.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Head {
-    /// The name in `model`, as the client wrote it (escapes resolved). A scanned head always has one.
+    /// The name in `model`, as the client wrote it (escapes resolved), or in the address. A scanned head always has one.
     pub model: Option<String>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
@@ -83,8 +83,8 @@ pub struct BadBody {
 pub(crate) struct Spans {
     /// Just past the opening brace.
     pub open: usize,
-    /// The value of `model`, quotes included.
-    pub model: Range<usize>,
+    /// The value of `model`, quotes included; absent where the address names the model.
+    pub model: Option<Range<usize>>,
     /// The value of `stream_options`.
     pub stream_options: Option<StreamOptions>,
     /// The caps on output tokens, by name.
@@ -120,8 +120,9 @@ pub(crate) struct StreamOptions {
 }
 
 /// Reads the head of `body`, and checks on the way that all of it is JSON: no provider is sent what it would read otherwise
-/// than we did.
-pub fn scan(dialect: Dialect, operation: Operation, body: &[u8]) -> Result<Head, BadBody> {
+/// than we did. `address` is what the client's address said; it is heard where the dialect is one that says it there
+/// ([`Dialect::is_addressed`]).
+pub fn scan(dialect: Dialect, operation: Operation, address: Option<&Address>, body: &[u8]) -> Result<Head, BadBody> {
     if let Err(error) = std::str::from_utf8(body) {
         return Err(BadBody { message: "the body is not UTF-8".into(), offset: error.valid_up_to(), param: None });
     }
@@ -134,6 +135,9 @@ pub fn scan(dialect: Dialect, operation: Operation, body: &[u8]) -> Result<Head,
         });
     }
     let mut scanner = Scanner::new(dialect, cursor.position() + 1);
+    if dialect.is_addressed() {
+        scanner.addressed(address);
+    }
     let read = cursor.object(|cursor, member| scanner.member(cursor, member)).and_then(|_| {
         scanner.at_field = None;
         cursor.finish()
@@ -173,6 +177,7 @@ const OPTIONAL: [&str; 4] = ["seed", "logprobs", "top_logprobs", "parallel_tool_
 const NOT_ONCE: &str = "the field stands twice; write it once";
 
 struct Scanner {
+    dialect: Dialect,
     spans: Spans,
     model: Option<String>,
     stream: bool,
@@ -192,6 +197,7 @@ struct Scanner {
 impl Scanner {
     fn new(dialect: Dialect, open: usize) -> Scanner {
         Scanner {
+            dialect,
             spans: Spans { open, ..Spans::default() },
             model: None,
             stream: false,
@@ -207,6 +213,12 @@ impl Scanner {
         }
     }
 
+    /// What the address said.
+    fn addressed(&mut self, address: Option<&Address>) {
+        self.model = address.map(|address| address.model.clone()).filter(|model| !model.is_empty());
+        self.stream = address.is_some_and(|address| address.stream);
+    }
+
     /// One top-level member.
     fn member(&mut self, cursor: &mut Cursor<'_>, member: &Member) -> Result<(), Bad> {
         let name = member.key.name(cursor.bytes());
@@ -220,8 +232,8 @@ impl Scanner {
         }
         let before = cursor.text_bytes;
         match &*name {
-            b"model" => self.model(cursor)?,
-            b"stream" => self.stream = flag(cursor, "`stream` must be true or false")?,
+            b"model" if !self.dialect.is_addressed() => self.model(cursor)?,
+            b"stream" if !self.dialect.is_addressed() => self.stream = flag(cursor, "`stream` must be true or false")?,
             b"stream_options" => self.stream_options(cursor)?,
             b"max_tokens" => self.spans.max_tokens = Some(self.cap(cursor, member)?),
             b"max_completion_tokens" => self.spans.max_completion_tokens = Some(self.cap(cursor, member)?),
@@ -279,7 +291,7 @@ impl Scanner {
             return Err(cursor.bad(WHAT));
         }
         let text = cursor.string()?;
-        self.spans.model = text.quoted();
+        self.spans.model = Some(text.quoted());
         match text.decode(cursor.bytes()) {
             Some(model) if !model.is_empty() => self.model = Some(model.into_owned()),
             _ => return Err(Bad { what: WHAT, at: start }),
@@ -450,11 +462,11 @@ mod tests {
     use super::*;
 
     fn chat(body: &str) -> Result<Head, BadBody> {
-        scan(Dialect::OpenAiChat, Operation::Chat, body.as_bytes())
+        scan(Dialect::OpenAiChat, Operation::Chat, None, body.as_bytes())
     }
 
     fn message(body: &str) -> Result<Head, BadBody> {
-        scan(Dialect::Anthropic, Operation::Chat, body.as_bytes())
+        scan(Dialect::Anthropic, Operation::Chat, None, body.as_bytes())
     }
 
     #[test]
@@ -509,10 +521,10 @@ mod tests {
         }
         let bad = chat(r#"{"model":"a","messages":[]} x"#).unwrap_err();
         assert_eq!((bad.param, bad.message.as_str()), (None, "more follows after the JSON value"));
-        let bad = scan(Dialect::OpenAiChat, Operation::Chat, b"{\"model\":\"\xff\"}").unwrap_err();
+        let bad = scan(Dialect::OpenAiChat, Operation::Chat, None, b"{\"model\":\"\xff\"}").unwrap_err();
         assert_eq!(bad.to_string(), "the body is not UTF-8 (at byte 10 of the body)");
         assert_eq!(
-            scan(Dialect::OpenAiChat, Operation::Embeddings, br#"{"model":"a"}"#).unwrap_err().param,
+            scan(Dialect::OpenAiChat, Operation::Embeddings, None, br#"{"model":"a"}"#).unwrap_err().param,
             Some("input")
         );
     }

@@ -5,7 +5,7 @@ use domain::FaultClass;
 use serde::de::IgnoredAny;
 
 use crate::canonical::Losses;
-use crate::dialect::{Dialect, Operation};
+use crate::dialect::{Address, Dialect, Operation};
 use crate::dialects::grammar;
 use crate::fuzz::relayed;
 use crate::quirks::{QUIRKS, Quirks};
@@ -19,6 +19,7 @@ const MODELS: [&str; 4] = ["claude-3-5-haiku-latest", "claude-sonnet-4-5", "clau
 
 /// A request is refused as the client's fault, or what is sent instead is one of the other dialect, for the right model.
 pub fn request(data: &[u8]) {
+    let asked = Address { model: "claims-triage".into(), stream: true };
     for (client, upstream) in pairs() {
         for (index, quirks) in QUIRKS.iter().enumerate() {
             let ask = Ask {
@@ -28,10 +29,11 @@ pub fn request(data: &[u8]) {
                 default_max_output: 4096,
             };
             // The gateway scans a body before it translates it.
-            let Ok(head) = scan(client, Operation::Chat, data) else { return };
+            let Ok(head) = scan(client, Operation::Chat, Some(&asked), data) else { return };
             match super::request(client, upstream, Operation::Chat, data, &ask) {
                 Ok((out, losses)) => {
-                    let sent = scan(upstream, Operation::Chat, &out).expect("what is sent can be read");
+                    let address = Address { model: ask.upstream_model.into(), stream: head.stream };
+                    let sent = scan(upstream, Operation::Chat, Some(&address), &out).expect("what is sent can be read");
                     assert_eq!(sent.model.as_deref(), Some(ask.upstream_model));
                     assert_eq!(sent.stream, head.stream);
                     assert!(losses.iter().all(|loss| loss.pointer.is_empty() || loss.pointer.starts_with('/')));

@@ -8,7 +8,7 @@ use wire::{Ask, Dialect, Operation, Outgoing, outgoing, reply_body, scan};
 use crate::support::{files, plan};
 
 fn send(dialect: Dialect, operation: Operation, body: &[u8], quirks: &wire::Quirks) -> Outgoing {
-    let head = scan(dialect, operation, body).unwrap();
+    let head = scan(dialect, operation, None, body).unwrap();
     let ask = Ask { upstream_model: "up-model", quirks, insert_max_output: None, default_max_output: 4096 };
     outgoing(dialect, operation, &Bytes::copy_from_slice(body), &head, dialect, &ask).unwrap()
 }
@@ -41,7 +41,7 @@ fn what_the_sdks_send_reaches_the_provider_but_for_the_named_spans() {
             }
             let operation = if path.contains("count-tokens") { Operation::CountTokens } else { operation_of(&json) };
             for quirks in QUIRKS {
-                let head = scan(dialect, operation, &body).unwrap_or_else(|bad| panic!("{path}: {bad}"));
+                let head = scan(dialect, operation, None, &body).unwrap_or_else(|bad| panic!("{path}: {bad}"));
                 if head.n > 1 && !quirks.n {
                     continue;
                 }
@@ -176,7 +176,7 @@ proptest! {
             let out = send(*dialect, Operation::Chat, body.as_bytes(), &QUIRKS[row]);
             assert_only_named_spans_differ(body.as_bytes(), &out);
             prop_assert!(out.edits.iter().any(|edit| edit.name == "model"));
-            let again = scan(*dialect, Operation::Chat, &out.body).unwrap();
+            let again = scan(*dialect, Operation::Chat, None, &out.body).unwrap();
             prop_assert_eq!(again.model.as_deref(), Some("up-model"));
         }
     }
