@@ -8,7 +8,7 @@ import anthropic
 import pydantic
 
 from suite import (DOWN, KEY, KEY_LIMITED, OVERLOADED, PIXEL, RATE_LIMITED, SLOW, SPENT, URL, WORKFLOWS, CallIds,
-                   explains_itself, for_each_workflow, raises, raw, run, test)
+                   explains_itself, for_each_workflow, raises, raw, run, speaks, test)
 
 SAY = [{"role": "user", "content": "Say hello to the claims team."}]
 
@@ -127,7 +127,8 @@ def tools_go_round_whole_and_streamed(workflow):
         assert [call.name for call in calls] == ["get_weather", "get_time"], calls
         assert len({call.id for call in calls}) == 2
         assert "city" in calls[0].input and "zone" in calls[1].input, calls
-    assert len([piece for piece in partial if piece]) > 2, "the arguments came in one piece"
+    # Google sends a call whole.
+    assert len([piece for piece in partial if piece]) > (1 if speaks(workflow, "gemini") else 2), "the arguments came in one piece"
     messages += [
         {"role": "assistant", "content": whole.content},
         {"role": "user", "content": [
@@ -136,7 +137,7 @@ def tools_go_round_whole_and_streamed(workflow):
     assert text_of(complete(client.messages.create(messages=messages, **asked), workflow))
 
 
-@for_each_workflow("sim")
+@for_each_workflow("sim-openai", "sim-anthropic")  # Google cannot be held to one; the loss list says so
 def one_tool_at_a_time_where_parallel_calls_are_off(workflow):
     message = connect().messages.create(
         model=workflow, max_tokens=256, tools=[WEATHER, CLOCK], tool_choice={"type": "auto", "disable_parallel_tool_use": True},

@@ -414,10 +414,10 @@ async fn exchange(
         false => outgoing.path.into_owned(),
     };
     let mut carried = if same_dialect { admitted.call.carried.clone() } else { Vec::new() };
-    if model.provider.dialect == wire::Dialect::Anthropic && !carried.iter().any(|(name, _)| name == ANTHROPIC_VERSION)
+    if let Some((name, version)) = model.provider.dialect.version_header()
+        && !carried.iter().any(|(carried, _)| carried == name)
     {
-        let name = http::HeaderName::from_static(ANTHROPIC_VERSION);
-        carried.push((name, http::HeaderValue::from_static(ANTHROPIC_VERSION_SPOKEN)));
+        carried.push((http::HeaderName::from_static(name), http::HeaderValue::from_static(version)));
     }
     let stream = outgoing.stream;
     let sending = Sending {
@@ -454,6 +454,7 @@ async fn exchange(
         answer_id: admitted.call.id.to_string(),
         created_unix_s: admitted.call.at.0 / 1000,
         keep_bytes: model.tokenizer.map_or(0, |_| crate::tokens::KEPT_BYTES),
+        framing: admitted.call.framing,
     };
     let mut incoming = response.into_body();
     if !stream {
@@ -498,10 +499,6 @@ async fn exchange(
         }
     }
 }
-
-/// The version of Anthropic's API that our own dialect is written to, where the client does not name one.
-const ANTHROPIC_VERSION_SPOKEN: &str = "2023-06-01";
-const ANTHROPIC_VERSION: &str = "anthropic-version";
 
 /// How long an attempt may be waited for, and what it means when it is not done by then.
 struct Patience {

@@ -7,8 +7,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use domain::{CallId, UnixMs};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use wire::Address;
 use wire::dialect::from_path_segment;
+use wire::{Address, Framing};
 
 use crate::endpoints::Endpoint;
 use crate::keys::Key;
@@ -30,6 +30,8 @@ pub struct Call {
     pub key: Arc<Key>,
     /// Headers that go on to a provider of the same dialect.
     pub carried: Vec<(HeaderName, HeaderValue)>,
+    /// How the events of a streamed answer are to follow one another.
+    pub framing: Framing,
     /// The query that goes on to a provider of the same dialect, with its question mark; empty when there is none.
     pub query: String,
     /// The body.

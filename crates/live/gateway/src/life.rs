@@ -8,7 +8,7 @@ use domain::{CallId, Entry};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use wire::errors::{ClientError, Retry};
-use wire::{Dialect, Operation};
+use wire::{Dialect, Framing, Operation};
 
 use crate::admit::{admit, correct_limits};
 use crate::attempt::attempt;
@@ -80,9 +80,10 @@ pub async fn live(gateway: Arc<Gateway>, call: Call, dialect: Dialect, operation
     trail.lane = answered.attempt.intent.lane.clone().map(|lane| (lane, answered.attempt.candidate.class));
     trail.model = Some(answered.attempt.intent.model.clone());
     trail.note("attempt", &*answered.attempt.decision);
-    let head = answer_head(&call, &answered, protected.call().head.stream);
+    let framing = protected.call().call.framing;
+    let head = answer_head(&call, &answered, protected.call().head.stream.then_some(framing));
 
-    let relayed = relay(answered, client, head, dialect, &call, &mut trail).await;
+    let relayed = relay(answered, client, head, (dialect, framing), &call, &mut trail).await;
 
     let seen = relayed.seen;
     let ending = match &relayed.end {
@@ -176,11 +177,11 @@ fn head(call: &str, status: StatusCode, content_type: &'static str) -> http::res
     head
 }
 
-fn answer_head(call: &str, answered: &crate::attempt::Answered, stream: bool) -> http::response::Builder {
+fn answer_head(call: &str, answered: &crate::attempt::Answered, stream: Option<Framing>) -> http::response::Builder {
     let attempt = &answered.attempt;
-    let content_type = if stream { "text/event-stream; charset=utf-8" } else { "application/json" };
+    let content_type = stream.map_or("application/json", Framing::content_type);
     let mut head = head(call, StatusCode::OK, content_type).header(FREEHOLD_MODEL, attempt.intent.model.as_str());
-    if stream {
+    if stream.is_some() {
         head = head.header("cache-control", "no-cache").header("x-accel-buffering", "no");
     }
     if let Some(lane) = &attempt.intent.lane {
@@ -219,5 +220,5 @@ fn counted_by_us(deployed: &Deployed, call: &Protected, refusal: &Refusal) -> Op
     let (_, models) = call.lanes().first()?;
     let size = Size { prompt_bytes: call.call().head.prompt_bytes, max_output: None };
     let (tokens, _) = deployed.slots[*models.first()?].estimate_tokens(size.prompt_bytes);
-    Some(format!("{{\"input_tokens\":{tokens}}}"))
+    Some(wire::models::count_body(call.call().dialect, tokens))
 }

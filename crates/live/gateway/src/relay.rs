@@ -9,7 +9,7 @@ use http::Response;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
-use wire::{Dialect, Seen, StreamRelay};
+use wire::{Dialect, Framing, Seen, StreamRelay};
 
 use crate::attempt::{Answer, Answered};
 use crate::refusal::Refusal;
@@ -61,7 +61,7 @@ pub async fn relay(
     answered: Answered,
     client: Waiting,
     head: http::response::Builder,
-    dialect: Dialect,
+    spoken: (Dialect, Framing),
     call: &str,
     trail: &mut Trail,
 ) -> Relayed {
@@ -81,7 +81,7 @@ pub async fn relay(
             };
             let stream =
                 Stream { incoming, relay, client, deadline: deadline.into(), frame_ms, held_up: Duration::ZERO };
-            stream.run(attempt, first, dialect, call, trail).await
+            stream.run(attempt, first, spoken, call, trail).await
         }
     }
 }
@@ -108,7 +108,7 @@ impl Stream {
         mut self,
         attempt: Attempt,
         first: Vec<u8>,
-        dialect: Dialect,
+        (dialect, framing): (Dialect, Framing),
         call: &str,
         trail: &mut Trail,
     ) -> Relayed {
@@ -129,7 +129,8 @@ impl Stream {
                     retry_after_ms: None,
                     billed: true,
                 };
-                out.extend_from_slice(&wire::errors::error_frame(dialect, &refusal.client_error(call, dialect)));
+                let error = refusal.client_error(call, dialect);
+                out.extend_from_slice(&wire::errors::error_frame(dialect, framing, &error));
                 (RelayEnd::Failed(fault, refusal), None)
             }
         };

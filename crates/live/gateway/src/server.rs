@@ -269,7 +269,8 @@ fn call(
     }
     let query = head.uri.query().filter(|_| endpoint.query == Query::Carried);
     let query = query.map_or_else(String::new, |query| format!("?{query}"));
-    Call { id, endpoint, address, at, arrived, key, carried, query, body }
+    let framing = endpoints::framing(endpoint, head.uri.query());
+    Call { id, endpoint, address, at, arrived, key, carried, framing, query, body }
 }
 
 /// The query of a route whose query may hold the key.

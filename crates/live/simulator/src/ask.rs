@@ -174,26 +174,31 @@ fn common(body: &Value, messages: &[Value]) -> Result<Ask, Wrong> {
     let mut prompt_chars = text_chars(&body["system"], &mut text);
     prompt_chars += messages.iter().map(|message| text_chars(message, &mut text)).sum::<u64>();
     prompt_chars += text_chars(&body["tools"], &mut |_| ());
-    Ok(Ask {
+    Ok(Ask { prompt_chars, fingerprint: hash, marked, ..blank(model, body["stream"] == true) })
+}
+
+/// A request that says nothing yet.
+pub fn blank(model: &str, stream: bool) -> Ask {
+    Ask {
         model: model.to_owned(),
-        stream: body["stream"] == true,
+        stream,
         include_usage: false,
         continuous_usage: false,
         max_output: None,
         choices: 1,
         stop: Vec::new(),
-        prompt_chars,
-        fingerprint: hash,
+        prompt_chars: 0,
+        fingerprint: 0,
         tools: Vec::new(),
         tool_choice: ToolChoice::Auto,
         parallel_tools: true,
         users_turn: true,
-        marked,
+        marked: false,
         schema: None,
         thinking: false,
         logprobs: None,
         thoughts: Vec::new(),
-    })
+    }
 }
 
 fn messages(body: &Value) -> Result<&[Value], Wrong> {
@@ -208,11 +213,21 @@ fn at<'a>(value: &'a Value, path: &[&str]) -> &'a Value {
     path.iter().fold(value, |value, key| &value[*key])
 }
 
-fn array(value: &Value) -> &[Value] {
+/// A field that stands in either of two spellings.
+pub fn either<'a>(value: &'a Value, camel: &str, snake: &str) -> &'a Value {
+    match &value[camel] {
+        Value::Null => &value[snake],
+        found => found,
+    }
+}
+
+/// The items of a list; none where it is none.
+pub fn array(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn strings(value: &Value) -> Vec<String> {
+/// Texts: one, or a list of them.
+pub fn strings(value: &Value) -> Vec<String> {
     match value {
         Value::String(one) => vec![one.clone()],
         value => array(value).iter().filter_map(Value::as_str).map(str::to_owned).collect(),

@@ -1,4 +1,4 @@
-//! How providers say no: statuses, bodies and headers of both dialects, as their references and users' reports give them.
+//! How providers say no: statuses, bodies and headers of each dialect, as their references and users' reports give them.
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -23,6 +23,9 @@ pub struct Refusal {
 
 /// The refusal a fault makes; none where the fault is no refusal. `model` and `limits` are told in some messages.
 pub fn refusal(dialect: Dialect, kind: Kind, model: &str) -> Option<Refusal> {
+    if let Some(refusal) = google(dialect, kind) {
+        return Some(refusal);
+    }
     // status, OpenAI's type and code, Anthropic's type; and what a person reads.
     let (status, openai, code, anthropic, message) = match kind {
         Kind::RateLimited => {
@@ -52,6 +55,9 @@ pub fn refusal(dialect: Dialect, kind: Kind, model: &str) -> Option<Refusal> {
             let message = match dialect {
                 Dialect::OpenAiChat => format!("The model `{model}` does not exist or you do not have access to it."),
                 Dialect::Anthropic => format!("model: {model}"),
+                Dialect::Gemini => format!(
+                    "models/{model} is not found for API version v1beta, or is not supported for generateContent."
+                ),
             };
             return Some(Refusal::new(
                 dialect,
@@ -90,6 +96,9 @@ pub fn too_long(dialect: Dialect, tokens: u64, allowed: u64) -> Refusal {
             format!("This model's maximum context length is {allowed} tokens, the messages have {tokens}.")
         }
         Dialect::Anthropic => format!("prompt is too long: {tokens} tokens > {allowed} maximum"),
+        Dialect::Gemini => {
+            format!("The input token count ({tokens}) exceeds the maximum number of tokens allowed ({allowed}).")
+        }
     };
     let openai = ("invalid_request_error", Some("context_length_exceeded"));
     Refusal { param: Some("messages"), ..Refusal::new(dialect, 400, openai, "invalid_request_error", message) }
@@ -114,6 +123,7 @@ impl Refusal {
         match dialect {
             Dialect::OpenAiChat => Refusal { status, kind: openai.0, code: openai.1, param: None, message },
             Dialect::Anthropic => Refusal { status, kind: anthropic, code: None, param: None, message },
+            Dialect::Gemini => Refusal { status, kind: google_word(status), code: None, param: None, message },
         }
     }
 
@@ -128,11 +138,22 @@ impl Refusal {
         self.json(dialect, request_id).to_string().into_bytes()
     }
 
+    /// The same, with how long to wait where the dialect says that in the body.
+    pub fn body_with_wait(&self, dialect: Dialect, request_id: &str, retry_after_ms: Option<u64>) -> Vec<u8> {
+        let mut json = self.json(dialect, request_id);
+        if let (Dialect::Gemini, Some(ms)) = (dialect, retry_after_ms) {
+            let delay = format!("{}s", ms.div_ceil(1000));
+            json["error"]["details"] =
+                json!([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}]);
+        }
+        json.to_string().into_bytes()
+    }
+
     /// The same as an event of a stream.
     pub fn event(&self, dialect: Dialect, request_id: &str) -> Vec<u8> {
         let json = self.json(dialect, request_id);
         match dialect {
-            Dialect::OpenAiChat => format!("data: {json}\n\n"),
+            Dialect::OpenAiChat | Dialect::Gemini => format!("data: {json}\n\n"),
             Dialect::Anthropic => format!("event: error\ndata: {json}\n\n"),
         }
         .into_bytes()
@@ -146,7 +167,37 @@ impl Refusal {
             Dialect::Anthropic => {
                 json!({"type": "error", "error": {"type": self.kind, "message": self.message}, "request_id": request_id})
             }
+            Dialect::Gemini => {
+                json!({"error": {"code": self.status, "message": self.message, "status": self.kind}})
+            }
         }
+    }
+}
+
+/// What Google says otherwise than the status alone would have it.
+fn google(dialect: Dialect, kind: Kind) -> Option<Refusal> {
+    let (status, message) = match kind {
+        _ if dialect != Dialect::Gemini => return None,
+        Kind::RateLimited => (429, "Resource has been exhausted (e.g. check quota)."),
+        Kind::QuotaExhausted => (429, "You exceeded your current quota, please check your plan and billing details."),
+        Kind::Unauthorized => (400, "API key not valid. Please pass a valid API key."),
+        Kind::Overloaded => (503, "The model is overloaded. Please try again later."),
+        _ => return None,
+    };
+    Some(Refusal::new(dialect, status, ("", None), "", message.to_owned()))
+}
+
+/// Google's word for a status.
+fn google_word(status: u16) -> &'static str {
+    match status {
+        401 => "UNAUTHENTICATED",
+        402 | 403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        429 => "RESOURCE_EXHAUSTED",
+        400..=499 => "INVALID_ARGUMENT",
+        503 => "UNAVAILABLE",
+        504 => "DEADLINE_EXCEEDED",
+        _ => "INTERNAL",
     }
 }
 
@@ -168,6 +219,8 @@ pub fn limit_headers(headers: &mut HeaderMap, dialect: Dialect, limits: Limits, 
     let reset = match dialect {
         Dialect::OpenAiChat => duration(left.reset_ms),
         Dialect::Anthropic => left.reset_at.to_string(),
+        // Google tells of its limits only when they are reached.
+        Dialect::Gemini => return,
     };
     let rows = [("requests", limits.requests, left.requests), ("tokens", limits.tokens, left.tokens)];
     for (what, limit, remaining) in rows {
@@ -177,14 +230,18 @@ pub fn limit_headers(headers: &mut HeaderMap, dialect: Dialect, limits: Limits, 
             let name = match dialect {
                 Dialect::OpenAiChat => format!("x-ratelimit-{part}-{what}"),
                 Dialect::Anthropic => format!("anthropic-ratelimit-{what}-{part}"),
+                Dialect::Gemini => continue,
             };
             put(headers, &name, &value);
         }
     }
 }
 
-/// Retry-After, in whole seconds rounded up; OpenAI adds the milliseconds.
+/// Retry-After, in whole seconds rounded up; OpenAI adds the milliseconds, and Google says it in the body.
 pub fn retry_after(headers: &mut HeaderMap, dialect: Dialect, retry_after_ms: u64) {
+    if dialect == Dialect::Gemini {
+        return;
+    }
     put(headers, "retry-after", &retry_after_ms.div_ceil(1000).to_string());
     if dialect == Dialect::OpenAiChat {
         put(headers, "retry-after-ms", &retry_after_ms.to_string());
@@ -230,6 +287,11 @@ mod tests {
             r#"{"error":{"message":"Overloaded","type":"overloaded_error"},"request_id":"req_1","type":"error"}"#
         );
         assert_eq!(told(Dialect::OpenAiChat, Kind::Overloaded).0, 503);
+        let (status, body) = told(Dialect::Gemini, Kind::Unauthorized);
+        assert!(status == 400 && body.contains("API key not valid") && body.contains("INVALID_ARGUMENT"), "{body}");
+        let limited = refusal(Dialect::Gemini, Kind::RateLimited, "m").unwrap();
+        let body = String::from_utf8(limited.body_with_wait(Dialect::Gemini, "", Some(1_500))).unwrap();
+        assert!(body.contains("RESOURCE_EXHAUSTED") && body.contains(r#""retryDelay":"2s""#), "{body}");
     }
 
     #[test]

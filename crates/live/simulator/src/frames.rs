@@ -45,7 +45,12 @@ impl Writer {
 
     /// Ends the frame.
     pub fn end_frame(&mut self) {
-        self.bytes.extend_from_slice(b"\n\n");
+        self.end_frame_with("\n\n");
+    }
+
+    /// Ends the frame with the line ends of this provider.
+    pub fn end_frame_with(&mut self, ends: &str) {
+        self.bytes.extend_from_slice(ends.as_bytes());
         self.ends.push(self.bytes.len());
     }
 

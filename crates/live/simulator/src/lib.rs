@@ -1,9 +1,9 @@
-//! Model providers that behave as scripted: both dialects, seeded answers, faults on demand, and a transcript of all they
+//! Model providers that behave as scripted: in every dialect, seeded answers, faults on demand, and a transcript of all they
 //! received. Written from the providers' documentation and without our own `wire`, so that it cannot repeat its mistakes.
 //!
 //! Reading order: [`scenario`] is what a script can say; `server` takes requests, `hall` finds their provider, `admin`
 //! answers the routes that begin with an underscore; `provider` plays the script: `ask` reads a request, `faults` says no,
-//! `content` makes an answer up, `openai` and `anthropic` write it down, `pace` sends it in time; [`transcript`] remembers.
+//! `content` makes an answer up, `openai`, `anthropic` and `gemini` write it down, `pace` sends it in time; [`transcript`] remembers.
 
 mod admin;
 mod answering;
@@ -14,6 +14,7 @@ mod clock;
 mod content;
 mod faults;
 mod frames;
+mod gemini;
 mod hall;
 mod openai;
 mod pace;

@@ -250,7 +250,8 @@ pub fn embeddings(call: &Answering<'_>, body: &Value) -> Result<(Vec<u8>, Usage)
     Ok((answer.to_string().into_bytes(), usage))
 }
 
-fn direction(seed: u64, text: &str, dimensions: usize) -> Vec<f32> {
+/// A vector of length one that a text always gets.
+pub fn direction(seed: u64, text: &str, dimensions: usize) -> Vec<f32> {
     let mut chance = Chance::new(&[seed, fingerprint(text.as_bytes())]);
     let raw: Vec<f64> = (0..dimensions).map(|_| chance.unit() * 2.0 - 1.0).collect();
     let length = raw.iter().map(|value| value * value).sum::<f64>().sqrt().max(1e-9);

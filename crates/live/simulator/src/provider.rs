@@ -17,7 +17,7 @@ use crate::faults::{self, Left, Refusal};
 use crate::frames::Frames;
 use crate::pace::Pace;
 use crate::scenario::{Dialect, Fault, Kind, Quota, Script};
-use crate::{anthropic, openai};
+use crate::{anthropic, gemini, openai};
 
 /// A first token that is longer in coming does not come, milliseconds: a day.
 const LONGEST_WAIT_MS: f64 = 86_400_000.0;
@@ -157,7 +157,8 @@ impl Running {
             && let Some(mut refusal) = faults::refusal(dialect, fault.kind, model)
         {
             if fault.kind == Kind::ContextTooLong {
-                let tokens = ask::text_chars(&body["messages"], &mut |_| ()).div_ceil(4);
+                let said = if dialect == Dialect::Gemini { &body["contents"] } else { &body["messages"] };
+                let tokens = ask::text_chars(said, &mut |_| ()).div_ceil(4);
                 refusal = faults::too_long(dialect, tokens, self.script.context_tokens.unwrap_or(tokens / 2));
             }
             return self.refuse(dialect, &refusal, &request_id, Some(fault.kind), fault.retry_after_ms);
@@ -174,10 +175,12 @@ impl Running {
             fault: fault.as_ref().map(|fault| fault.kind),
         };
         let made = match operation {
-            Operation::Embeddings => openai::embeddings(&call, body)
+            Operation::Embeddings => embeddings(dialect, &call, body)
                 .map(|(body, usage)| (Frames::whole(body), usage, false))
                 .map_err(|wrong| faults::wrong(dialect, wrong)),
-            Operation::CountTokens => self.count(body).map(|(body, usage)| (Frames::whole(body), usage, false)),
+            Operation::CountTokens => {
+                self.count(dialect, body).map(|(body, usage)| (Frames::whole(body), usage, false))
+            }
             Operation::Chat | Operation::Models => self.chat(dialect, &call, body),
         };
         match made {
@@ -197,6 +200,7 @@ impl Running {
         let ask = match dialect {
             Dialect::OpenAiChat => ask::openai(body),
             Dialect::Anthropic => ask::anthropic(body, false),
+            Dialect::Gemini => gemini::ask(body, false),
         }
         .map_err(|wrong| faults::wrong(dialect, wrong))?;
         let prompt = content::prompt_usage(&self.script, ask.prompt_chars).prompt;
@@ -219,16 +223,21 @@ impl Running {
         }
     }
 
-    fn count(&self, body: &Value) -> Result<(Vec<u8>, Usage), Refusal> {
-        let ask = ask::anthropic(body, true).map_err(|wrong| faults::wrong(Dialect::Anthropic, wrong))?;
+    fn count(&self, dialect: Dialect, body: &Value) -> Result<(Vec<u8>, Usage), Refusal> {
+        let ask = match dialect {
+            Dialect::Gemini => gemini::ask(body, true),
+            Dialect::OpenAiChat | Dialect::Anthropic => ask::anthropic(body, true),
+        };
+        let ask = ask.map_err(|wrong| faults::wrong(dialect, wrong))?;
         let usage = content::prompt_usage(&self.script, ask.prompt_chars);
-        Ok((anthropic::count(&usage), usage))
+        let told = if dialect == Dialect::Gemini { gemini::count(&usage) } else { anthropic::count(&usage) };
+        Ok((told, usage))
     }
 
     fn admits(&self, headers: &HeaderMap) -> bool {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let bearer = text("authorization").and_then(|value| value.strip_prefix("Bearer "));
-        let given = [bearer, text("x-api-key"), text("api-key")];
+        let given = [bearer, text("x-api-key"), text("api-key"), text("x-goog-api-key")];
         self.script.keys.is_empty()
             || given.into_iter().flatten().any(|given| self.script.keys.iter().any(|key| key == given))
     }
@@ -306,7 +315,7 @@ impl Running {
                 }
             }
         }
-        let frames = Frames::whole(refusal.body(dialect, request_id));
+        let frames = Frames::whole(refusal.body_with_wait(dialect, request_id, retry_after_ms));
         Plan {
             status: refusal.status,
             headers,
@@ -324,7 +333,12 @@ impl Running {
     /// Headers as the dialect's own provider sends them.
     fn headers(&self, dialect: Dialect, request_id: &str, stream: bool, tokens: u64) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let content_type = if stream { "text/event-stream; charset=utf-8" } else { "application/json" };
+        let content_type = match (stream, dialect) {
+            (true, Dialect::Gemini) => "text/event-stream",
+            (true, _) => "text/event-stream; charset=utf-8",
+            (false, Dialect::Gemini) => "application/json; charset=UTF-8",
+            (false, _) => "application/json",
+        };
         faults::put(&mut headers, "content-type", content_type);
         match dialect {
             Dialect::OpenAiChat => {
@@ -336,6 +350,7 @@ impl Running {
                 faults::put(&mut headers, "request-id", request_id);
                 faults::put(&mut headers, "anthropic-organization-id", "00000000-0000-4000-8000-000000000000");
             }
+            Dialect::Gemini => faults::put(&mut headers, "server", "scaffolding on HTTPServer2"),
         }
         if stream {
             faults::put(&mut headers, "cache-control", "no-cache");
@@ -371,6 +386,14 @@ fn write(dialect: Dialect, call: &Answering<'_>, ask: &Ask, content: &Content) -
     match dialect {
         Dialect::OpenAiChat => openai::answer(call, ask, content),
         Dialect::Anthropic => anthropic::answer(call, ask, content),
+        Dialect::Gemini => gemini::answer(call, ask, content),
+    }
+}
+
+fn embeddings(dialect: Dialect, call: &Answering<'_>, body: &Value) -> Result<(Vec<u8>, Usage), ask::Wrong> {
+    match dialect {
+        Dialect::Gemini => gemini::embeddings(call, body),
+        Dialect::OpenAiChat | Dialect::Anthropic => openai::embeddings(call, body),
     }
 }
 

@@ -35,7 +35,7 @@ pub struct Keep {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Script {
-    /// Which dialect it speaks; both where absent.
+    /// Which dialect it speaks; every one where absent.
     pub dialect: Option<Dialect>,
     /// The keys it takes; any where empty.
     pub keys: Vec<String>,
@@ -78,6 +78,8 @@ pub enum Dialect {
     OpenAiChat,
     /// Anthropic's messages, token counting and models.
     Anthropic,
+    /// Google's generateContent, token counting, embeddings and models.
+    Gemini,
 }
 
 /// A number, or how a number is drawn for each call.

@@ -25,7 +25,7 @@ use crate::pace::{End, Paced, Reset};
 use crate::provider::{Operation, Plan, Running, Violence};
 use crate::scenario::{Dialect, Scenario, Script};
 use crate::transcript::{Entry, Exchange, Received, State, Stats};
-use crate::{admin, anthropic, openai};
+use crate::{admin, anthropic, gemini, openai};
 
 /// Longest request body taken, bytes.
 const BODY_BYTES: usize = 64 << 20;
@@ -138,7 +138,13 @@ fn respond(
         let Ok(body) = collect(body).await else {
             return Ok(with_status(StatusCode::PAYLOAD_TOO_LARGE, b"the body is too long or did not come".to_vec()));
         };
-        let parsed: Result<serde_json::Value, _> = serde_json::from_slice(&body);
+        let mut parsed: Result<serde_json::Value, _> = serde_json::from_slice(&body);
+        if let (Dialect::Gemini, Ok(serde_json::Value::Object(body))) = (dialect, &mut parsed) {
+            // Google has in the path what the others have in the body.
+            let (model, method) = google_path(route).unwrap_or_default();
+            body.insert("model".into(), model.into());
+            body.insert("stream".into(), (method == "streamGenerateContent").into());
+        }
         let received = Received {
             provider: provider.name().to_owned(),
             method: head.method.to_string(),
@@ -201,9 +207,25 @@ fn operation(method: &Method, route: &str, headers: &HeaderMap, script: &Script)
                 if headers.contains_key("anthropic-version") { Dialect::Anthropic } else { Dialect::OpenAiChat };
             (script.dialect.unwrap_or(asked), Operation::Models)
         }
+        (&Method::GET, "/v1beta/models") => (Dialect::Gemini, Operation::Models),
+        (&Method::POST, route) => {
+            let operation = match google_path(route)?.1 {
+                "generateContent" | "streamGenerateContent" => Operation::Chat,
+                "countTokens" => Operation::CountTokens,
+                "embedContent" | "batchEmbedContents" => Operation::Embeddings,
+                _ => return None,
+            };
+            (Dialect::Gemini, operation)
+        }
         _ => return None,
     };
     script.dialect.is_none_or(|only| only == dialect).then_some((dialect, operation))
+}
+
+/// Model and method of `/v1beta/models/MODEL:METHOD`, and of the longer paths of Vertex AI.
+fn google_path(route: &str) -> Option<(&str, &str)> {
+    let (_, named) = route.split_once("/models/")?;
+    named.rsplit_once(':').filter(|(model, _)| !model.is_empty())
 }
 
 fn models(dialect: Dialect, running: &Running) -> Response<Paced> {
@@ -214,6 +236,7 @@ fn models(dialect: Dialect, running: &Running) -> Response<Paced> {
         match dialect {
             Dialect::OpenAiChat => openai::models(names),
             Dialect::Anthropic => anthropic::models(names),
+            Dialect::Gemini => gemini::models(names),
         },
     )
 }

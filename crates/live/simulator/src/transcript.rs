@@ -297,8 +297,12 @@ impl Pages {
 
 impl Kept {
     fn view(&self) -> Exchange {
-        let secret =
-            |name: &str| matches!(name, "authorization" | "x-api-key" | "api-key" | "proxy-authorization" | "cookie");
+        let secret = |name: &str| {
+            matches!(
+                name,
+                "authorization" | "x-api-key" | "x-goog-api-key" | "api-key" | "proxy-authorization" | "cookie"
+            )
+        };
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = self.headers.iter().map(|(name, value)| {
             let value = if secret(name.as_str()) { "…".to_owned() } else { text(value) };

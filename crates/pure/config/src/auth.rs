@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use wire::Dialect;
+
 /// How a credential is sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AuthScheme {
@@ -21,6 +23,7 @@ impl fmt::Display for AuthScheme {
         match self {
             AuthScheme::Bearer => f.write_str("bearer"),
             AuthScheme::XApiKey => f.write_str("x-api-key"),
+            AuthScheme::Header(name) if name == GOOGLE => f.write_str(GOOGLE),
             AuthScheme::Header(name) => write!(f, "header:{name}"),
             AuthScheme::None => f.write_str("none"),
         }
@@ -28,11 +31,18 @@ impl fmt::Display for AuthScheme {
 }
 
 impl AuthScheme {
-    /// Reads `bearer`, `x-api-key`, `none` or `header:NAME`.
+    /// How a dialect's own API takes a credential.
+    pub(crate) fn of(dialect: Dialect) -> AuthScheme {
+        let named = dialect.key_header().and_then(AuthScheme::from_name);
+        named.unwrap_or(AuthScheme::Bearer)
+    }
+
+    /// Reads `bearer`, `x-api-key`, `x-goog-api-key`, `none` or `header:NAME`.
     pub(crate) fn from_name(text: &str) -> Option<AuthScheme> {
         match text {
             "bearer" => Some(AuthScheme::Bearer),
             "x-api-key" => Some(AuthScheme::XApiKey),
+            GOOGLE => Some(AuthScheme::Header(GOOGLE.to_owned())),
             "none" => Some(AuthScheme::None),
             other => {
                 let name = other.strip_prefix("header:")?.to_ascii_lowercase();
@@ -41,6 +51,9 @@ impl AuthScheme {
         }
     }
 }
+
+/// The header of Google's API keys.
+const GOOGLE: &str = "x-goog-api-key";
 
 /// Headers Freehold sets itself, or that frame the request.
 pub(crate) const OUR_HEADERS: &[&str] = &[

@@ -36,6 +36,8 @@ pub struct CatalogProvider {
     pub auth: AuthScheme,
     /// The variable its credential is usually found in.
     pub env: Option<String>,
+    /// The row whose models and prices are this one's too: the same vendor, spoken to in another dialect.
+    pub prices_of: Option<String>,
     /// Where its default endpoint processes, if it promises that.
     pub region: Option<Region>,
     /// How it departs from its dialect.
@@ -95,12 +97,17 @@ impl Catalog {
 
     /// The model with this vendor id at a provider.
     pub fn model(&self, provider: &str, id: &str) -> Option<&CatalogModel> {
-        self.models.get(provider)?.get(id)
+        self.models.get(self.priced_as(provider))?.get(id)
     }
 
     /// The models of a provider, by vendor id.
     pub fn models(&self, provider: &str) -> impl Iterator<Item = (&str, &CatalogModel)> + Clone {
-        self.models.get(provider).into_iter().flatten().map(|(id, model)| (id.as_str(), model))
+        self.models.get(self.priced_as(provider)).into_iter().flatten().map(|(id, model)| (id.as_str(), model))
+    }
+
+    /// The row under which a provider's models and prices stand.
+    fn priced_as<'n>(&'n self, provider: &'n str) -> &'n str {
+        self.providers.get(provider).and_then(|row| row.prices_of.as_deref()).unwrap_or(provider)
     }
 
     /// A hash of the three texts: what revisions of a configuration rest on besides its own text.
@@ -125,6 +132,7 @@ const PROVIDER: Section = Section {
         key("base_url"),
         key("auth"),
         key("env"),
+        key("prices_of"),
         key("region"),
         key("quirks"),
         key("source"),
@@ -190,7 +198,7 @@ fn read_providers(catalog: &mut Catalog, root: &Table) {
             table.problems().error(
                 &table.place_of("auth"),
                 "is no way to send a credential",
-                "write bearer, x-api-key or none",
+                "write bearer, x-api-key, x-goog-api-key or none",
             );
         }
         let provider = CatalogProvider {
@@ -199,6 +207,7 @@ fn read_providers(catalog: &mut Catalog, root: &Table) {
             base_url: base_url(&table),
             auth: auth.flatten().unwrap_or(AuthScheme::None),
             env: table.text("env").map(|text| text.value.to_owned()),
+            prices_of: table.text("prices_of").map(|text| text.value.to_owned()),
             region: table.region("region"),
             quirks: table.choice("quirks", &quirks).unwrap_or(&Quirks::GENERIC),
         };

@@ -91,7 +91,7 @@ pub const SECTION: Section = Section {
         },
         Key {
             name: "dialect",
-            takes: "`openai-chat` or `anthropic`",
+            takes: "`openai-chat`, `anthropic` or `gemini`",
             default: "from the catalog, else required",
             meaning: "What the provider speaks.",
             example: "\"openai-chat\"",
@@ -100,7 +100,7 @@ pub const SECTION: Section = Section {
             name: "base_url",
             takes: "text, `http` or `https` URL",
             default: "from the catalog, else required",
-            meaning: "Where it answers, up to the path that `/chat/completions` or `/messages` is appended to. No user, query or fragment.",
+            meaning: "Where it answers, up to the path that `/chat/completions`, `/messages` or `/models/…:generateContent` is appended to. No user, query or fragment.",
             example: "\"http://10.0.0.5:8000/v1\"",
         },
         Key {
@@ -112,8 +112,8 @@ pub const SECTION: Section = Section {
         },
         Key {
             name: "auth",
-            takes: "`bearer`, `x-api-key`, `none`, or text `header:NAME`",
-            default: "from the catalog, else `bearer` (openai-chat) or `x-api-key` (anthropic)",
+            takes: "`bearer`, `x-api-key`, `x-goog-api-key`, `none`, or text `header:NAME`",
+            default: "from the catalog, else `bearer` (openai-chat), `x-api-key` (anthropic) or `x-goog-api-key` (gemini)",
             meaning: "How the credential is sent.",
             example: "\"bearer\"",
         },
@@ -223,10 +223,7 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
     let dialect = given_dialect.or_else(|| row.filter(|_| !table.has("dialect"))?.dialect);
     missing(table, row, catalog, named.name, base_url.is_none(), dialect.is_none());
     let (base_url, dialect) = (base_url?, dialect?);
-    let scheme = auth.or_else(|| row.map(|row| row.auth.clone())).unwrap_or(match dialect {
-        Dialect::OpenAiChat => AuthScheme::Bearer,
-        Dialect::Anthropic => AuthScheme::XApiKey,
-    });
+    let scheme = auth.or_else(|| row.map(|row| row.auth.clone())).unwrap_or_else(|| AuthScheme::of(dialect));
     credential_fits(table, row, &scheme, &base_url);
     let region = region.or_else(|| row.filter(|_| !table.has("base_url") && !table.has("region"))?.region.clone());
     let (credential, credential_source) = credential.unzip();
@@ -321,7 +318,11 @@ fn auth(table: &Table) -> Option<AuthScheme> {
         return Some(scheme);
     }
     let reason = format!("`{}` is no way to send a credential", text.value);
-    table.problems().error(&text.place, reason, "write `bearer`, `x-api-key`, `none`, or `header:NAME`");
+    table.problems().error(
+        &text.place,
+        reason,
+        "write `bearer`, `x-api-key`, `x-goog-api-key`, `none`, or `header:NAME`",
+    );
     None
 }
 

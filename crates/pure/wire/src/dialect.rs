@@ -14,17 +14,21 @@ pub enum Dialect {
     /// Anthropic's messages.
     #[serde(rename = "anthropic")]
     Anthropic,
+    /// Google's generateContent, of the Gemini API and of Vertex AI.
+    #[serde(rename = "gemini")]
+    Gemini,
 }
 
 impl Dialect {
     /// Every dialect, in the order documents list them.
-    pub const ALL: &'static [Dialect] = &[Dialect::OpenAiChat, Dialect::Anthropic];
+    pub const ALL: &'static [Dialect] = &[Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Gemini];
 
     /// The stable name in configuration, records and fixtures.
     pub const fn as_str(self) -> &'static str {
         match self {
             Dialect::OpenAiChat => "openai-chat",
             Dialect::Anthropic => "anthropic",
+            Dialect::Gemini => "gemini",
         }
     }
 
@@ -32,6 +36,25 @@ impl Dialect {
     pub const fn is_addressed(self) -> bool {
         match self {
             Dialect::OpenAiChat | Dialect::Anthropic => false,
+            Dialect::Gemini => true,
+        }
+    }
+
+    /// The header that holds nothing but the credential, as the dialect's own API takes it; absent where it is a bearer token.
+    pub const fn key_header(self) -> Option<&'static str> {
+        match self {
+            Dialect::OpenAiChat => None,
+            Dialect::Anthropic => Some("x-api-key"),
+            Dialect::Gemini => Some("x-goog-api-key"),
+        }
+    }
+
+    /// A header that the dialect's own API demands of every request, and the value our own dialect is written to, where the
+    /// client did not send it.
+    pub const fn version_header(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Dialect::Anthropic => Some(("anthropic-version", "2023-06-01")),
+            Dialect::OpenAiChat | Dialect::Gemini => None,
         }
     }
 
@@ -73,9 +96,10 @@ impl Operation {
     }
 
     /// Where a provider of this dialect answers it, appended to the provider's base URL, with the query the dialect needs
-    /// to be told there. `model` is the provider's id of the model. `None`: the dialect has no such operation.
-    pub fn path(self, dialect: Dialect, model: &str, stream: bool) -> Option<Cow<'static, str>> {
-        let template = self.template(dialect, stream)?;
+    /// to be told there. `model` is the provider's id of the model; `batch` says that several texts are to be embedded, where
+    /// a dialect has another path for that. `None`: the dialect has no such operation.
+    pub fn path(self, dialect: Dialect, model: &str, stream: bool, batch: bool) -> Option<Cow<'static, str>> {
+        let template = self.template(dialect, stream, batch)?;
         Some(match template.split_once(MODEL) {
             None => Cow::Borrowed(template),
             Some((before, after)) => Cow::Owned([before, &path_segment(model), after].concat()),
@@ -83,7 +107,7 @@ impl Operation {
     }
 
     /// The path of an operation, with [`MODEL`] where the model's id stands.
-    const fn template(self, dialect: Dialect, _stream: bool) -> Option<&'static str> {
+    const fn template(self, dialect: Dialect, stream: bool, batch: bool) -> Option<&'static str> {
         match (dialect, self) {
             (Dialect::OpenAiChat, Operation::Chat) => Some("/chat/completions"),
             (Dialect::OpenAiChat, Operation::Embeddings) => Some("/embeddings"),
@@ -91,6 +115,11 @@ impl Operation {
             (Dialect::Anthropic, Operation::Chat) => Some("/messages"),
             (Dialect::Anthropic, Operation::CountTokens) => Some("/messages/count_tokens"),
             (Dialect::Anthropic, Operation::Embeddings) => None,
+            (Dialect::Gemini, Operation::Chat) if stream => Some("/models/{model}:streamGenerateContent?alt=sse"),
+            (Dialect::Gemini, Operation::Chat) => Some("/models/{model}:generateContent"),
+            (Dialect::Gemini, Operation::Embeddings) if batch => Some("/models/{model}:batchEmbedContents"),
+            (Dialect::Gemini, Operation::Embeddings) => Some("/models/{model}:embedContent"),
+            (Dialect::Gemini, Operation::CountTokens) => Some("/models/{model}:countTokens"),
         }
     }
 }
@@ -111,6 +140,26 @@ pub struct Address {
     pub model: String,
     /// Whether the answer is to be streamed.
     pub stream: bool,
+}
+
+/// How the events of a stream follow one another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Framing {
+    /// As server-sent events.
+    #[default]
+    ServerSentEvents,
+    /// As the elements of one JSON array, which is what Google's clients get that do not ask for `alt=sse`.
+    JsonArray,
+}
+
+impl Framing {
+    /// What the client is told it gets.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Framing::ServerSentEvents => "text/event-stream; charset=utf-8",
+            Framing::JsonArray => "application/json; charset=utf-8",
+        }
+    }
 }
 
 /// A text as one segment of a path: everything but RFC 3986's unreserved characters is percent-encoded, so that no id can

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use domain::Fault;
 
-use crate::dialect::{Address, Dialect, Operation};
+use crate::dialect::{Address, Dialect, Framing, Operation};
 use crate::errors;
 use crate::quirks::{QUIRKS, Quirks};
 use crate::reply::{self, ReplyPlan, Seen, StreamRelay};
@@ -94,7 +94,7 @@ pub fn upstream_fault(data: &[u8]) {
             assert!(fault.message.chars().count() <= 500 && !fault.message.contains('\n'));
             let error = errors::client_error(*dialect, &fault, "call", false);
             assert!((400..600).contains(&error.status));
-            let frame = errors::error_frame(*dialect, &error);
+            let frame = errors::error_frame(*dialect, Framing::ServerSentEvents, &error);
             assert_eq!(
                 frame.iter().filter(|byte| **byte == b'\n').count(),
                 if *dialect == Dialect::Anthropic { 3 } else { 2 }
@@ -120,6 +120,7 @@ fn plan(client: Dialect, upstream: Dialect, quirks: &str) -> ReplyPlan {
         answer_id: "answer_1".into(),
         created_unix_s: 1,
         keep_bytes: 0,
+        framing: Framing::ServerSentEvents,
     }
 }
 

@@ -27,7 +27,7 @@ pub mod sse;
 pub mod translate;
 pub mod usage;
 
-pub use dialect::{Address, Dialect, Operation};
+pub use dialect::{Address, Dialect, Framing, Operation};
 pub use errors::{ClientError, Retry, error_body, error_frame, loss_header, upstream_fault};
 pub use models::{ListedModel, models_body};
 pub use quirks::Quirks;

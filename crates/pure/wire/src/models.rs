@@ -27,6 +27,7 @@ pub fn models_body(client: Dialect, models: &[ListedModel]) -> Vec<u8> {
             "first_id": models.first().map(|model| &model.id),
             "last_id": models.last().map(|model| &model.id),
         }),
+        Dialect::Gemini => json!({ "models": data }),
     };
     body.to_string().into_bytes()
 }
@@ -34,6 +35,15 @@ pub fn models_body(client: Dialect, models: &[ListedModel]) -> Vec<u8> {
 /// The body of one entry, asked for by its name.
 pub fn model_body(client: Dialect, model: &ListedModel) -> Vec<u8> {
     listed(client, model).to_string().into_bytes()
+}
+
+/// The body of a count of tokens that no provider gave.
+pub fn count_body(client: Dialect, tokens: u64) -> String {
+    match client {
+        Dialect::OpenAiChat | Dialect::Anthropic => json!({ "input_tokens": tokens }),
+        Dialect::Gemini => json!({ "totalTokens": tokens }),
+    }
+    .to_string()
 }
 
 fn listed(client: Dialect, model: &ListedModel) -> Value {
@@ -49,6 +59,11 @@ fn listed(client: Dialect, model: &ListedModel) -> Value {
             "id": model.id,
             "display_name": model.id,
             "created_at": UnixMs(model.created_unix_s.saturating_mul(1000)).to_string(),
+        }),
+        Dialect::Gemini => json!({
+            "name": format!("models/{}", model.id),
+            "displayName": model.id,
+            "supportedGenerationMethods": ["generateContent", "countTokens"],
         }),
     }
 }
@@ -67,6 +82,14 @@ mod tests {
         let anthropic = read(Dialect::Anthropic);
         assert_eq!(anthropic["data"][0]["created_at"], "2000-02-29T00:00:00.000Z");
         assert_eq!(anthropic["last_id"], "claims-triage");
+    }
+
+    #[test]
+    fn google_lists_models_as_resources() {
+        let model = ListedModel { id: "claims-triage".into(), created_unix_s: 0, owned_by: "freehold".into() };
+        let body: Value = serde_json::from_slice(&models_body(Dialect::Gemini, &[model])).unwrap();
+        assert_eq!(body["models"][0]["name"], "models/claims-triage");
+        assert_eq!(count_body(Dialect::Gemini, 7), r#"{"totalTokens":7}"#);
     }
 
     #[test]

@@ -42,13 +42,13 @@ pub fn outgoing(
 ) -> Result<Outgoing, Fault> {
     let stream = head.stream && operation == Operation::Chat;
     let path = operation
-        .path(upstream, ask.upstream_model, stream)
+        .path(upstream, ask.upstream_model, stream, head.batch)
         .ok_or_else(|| Fault::new(FaultClass::Untranslatable, format!("{upstream} has no {operation}")))?;
     if client == upstream {
         let (body, edits, losses) = spliced(client, operation, body, head, ask)?;
         return Ok(Outgoing { path, body, edits, losses, stream });
     }
-    let (body, losses) = translate::request(client, upstream, operation, body, ask)?;
+    let (body, losses) = translate::request(client, upstream, operation, stream, body, ask)?;
     Ok(Outgoing { path, body: Bytes::from(body), edits: Vec::new(), losses, stream })
 }
 
@@ -60,6 +60,10 @@ fn spliced(dialect: Dialect, operation: Operation, body: &Bytes, head: &Head, as
     let mut losses = Vec::new();
     if let Some(model) = head.spans.model.clone().filter(|_| head.model.as_deref() != Some(ask.upstream_model)) {
         splice.replace("model", model, json_string(ask.upstream_model));
+    }
+    // Google's lists of texts, and its counts, name the model in the body once more.
+    for resource in &head.spans.resources {
+        splice.replace("model", resource.clone(), json_string(&format!("models/{}", ask.upstream_model)));
     }
     if operation == Operation::Chat {
         if dialect == Dialect::OpenAiChat {
@@ -153,6 +157,7 @@ fn with_cap(splice: &mut Splice<'_>, dialect: Dialect, head: &Head, ask: &Ask<'_
     let field = match dialect {
         Dialect::OpenAiChat => ask.quirks.cap_field(),
         Dialect::Anthropic => "max_tokens",
+        Dialect::Gemini => return with_cap_inside(splice, head, ask),
     };
     let (older, newer) = (&spans.max_tokens, &spans.max_completion_tokens);
     if dialect == Dialect::OpenAiChat {
@@ -178,6 +183,26 @@ fn with_cap(splice: &mut Splice<'_>, dialect: Dialect, head: &Head, ask: &Ask<'_
     match written {
         Some(null) => splice.replace(field, null.value.clone(), cap.to_string().into_bytes()),
         None => splice.replace(field, spans.open..spans.open, format!("\"{field}\":{cap},").into_bytes()),
+    }
+}
+
+/// Google's cap stands inside `generationConfig`.
+fn with_cap_inside(splice: &mut Splice<'_>, head: &Head, ask: &Ask<'_>) {
+    const NAME: &str = "maxOutputTokens";
+    let (None, Some(cap)) = (head.max_output, ask.insert_max_output) else { return };
+    if let Some(null) = &head.spans.max_tokens {
+        return splice.replace(NAME, null.value.clone(), cap.to_string().into_bytes());
+    }
+    match &head.spans.generation_config {
+        Some(config) if config.is_object => {
+            let (at, comma) = (config.value.start + 1, if config.has_members { "," } else { "" });
+            splice.replace(NAME, at..at, format!("\"{NAME}\":{cap}{comma}").into_bytes());
+        }
+        Some(null) => splice.replace(NAME, null.value.clone(), format!("{{\"{NAME}\":{cap}}}").into_bytes()),
+        None => {
+            let at = head.spans.open;
+            splice.replace(NAME, at..at, format!("\"generationConfig\":{{\"{NAME}\":{cap}}},").into_bytes());
+        }
     }
 }
 

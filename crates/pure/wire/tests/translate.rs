@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use domain::{Fault, Loss};
 use serde_json::Value;
-use wire::{Ask, Dialect, Operation, Quirks, ReplyPlan, Seen, StreamRelay, reply_body, translate};
+use wire::{
+    Address, Ask, Dialect, Framing, Operation, Quirks, ReplyPlan, Seen, StreamRelay, reply_body, scan, translate,
+};
 
 #[path = "it/mutate.rs"]
 mod mutate;
@@ -30,15 +32,17 @@ impl Case {
     /// Every folder, of every client's dialect.
     fn all() -> Vec<Case> {
         let mut cases = Vec::new();
-        for (name, client, upstream) in [
-            ("openai-chat", Dialect::OpenAiChat, Dialect::Anthropic),
-            ("anthropic", Dialect::Anthropic, Dialect::OpenAiChat),
-        ] {
-            for entry in std::fs::read_dir(fixtures().join(name)).unwrap() {
+        for client in Dialect::ALL.iter().copied() {
+            for entry in std::fs::read_dir(fixtures().join(client.as_str())).unwrap() {
                 let folder = entry.unwrap().path();
                 let origin = std::fs::read_to_string(folder.join("origin.toml"))
                     .unwrap_or_else(|error| panic!("{}/origin.toml: {error}", folder.display()));
-                let origin = origin.parse().unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+                let origin: toml::Table =
+                    origin.parse().unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+                // What the provider speaks, where the case does not say.
+                let usual = if client == Dialect::OpenAiChat { Dialect::Anthropic } else { Dialect::OpenAiChat };
+                let named = origin.get("ask").and_then(|ask| ask.get("upstream")).map(|name| name.as_str().unwrap());
+                let upstream = named.map_or(usual, |name| Dialect::from_name(name).unwrap());
                 cases.push(Case { folder, client, upstream, origin });
             }
         }
@@ -81,6 +85,7 @@ impl Case {
             answer_id: "answer_1".into(),
             created_unix_s: 1_795_000_000,
             keep_bytes: 0,
+            framing: Framing::ServerSentEvents,
         }
     }
 
@@ -88,7 +93,12 @@ impl Case {
         let model = self.setting("model").map_or("up-model", |model| model.as_str().unwrap());
         let ask =
             Ask { upstream_model: model, quirks: self.quirks(), insert_max_output: None, default_max_output: 4096 };
-        translate::request(self.client, self.upstream, Operation::Chat, body, &ask)
+        let address = Address { model: "claims-triage".into(), stream: self.setting("stream").is_some() };
+        let stream = match scan(self.client, Operation::Chat, Some(&address), body) {
+            Ok(head) => head.stream,
+            Err(_) => false,
+        };
+        translate::request(self.client, self.upstream, Operation::Chat, stream, body, &ask)
     }
 
     /// Compares with the file of this name, or writes it. Nothing expected means no file.
@@ -246,11 +256,9 @@ fn a_translated_answer_is_seen_as_one_that_passes_through() {
             assert_eq!(ours.output_bytes > 0, theirs.output_bytes > 0, "{}/answer", case.name());
         }
     }
-    for (folder, upstream, client) in [
-        ("openai-chat", Dialect::OpenAiChat, Dialect::Anthropic),
-        ("anthropic", Dialect::Anthropic, Dialect::OpenAiChat),
-    ] {
-        for entry in std::fs::read_dir(fixtures().join("../streams").join(folder)).unwrap() {
+    let pairs = Dialect::ALL.iter().flat_map(|upstream| Dialect::ALL.iter().map(|client| (*upstream, *client)));
+    for (upstream, client) in pairs.filter(|(upstream, client)| upstream != client) {
+        for entry in std::fs::read_dir(fixtures().join("../streams").join(upstream.as_str())).unwrap() {
             let path = entry.unwrap().path();
             let stream = std::fs::read(&path).unwrap();
             let plan = ReplyPlan { client, upstream, quirks: &Quirks::GENERIC, ..Case::all()[0].plan() };
@@ -291,17 +299,30 @@ fn no_text_of_a_message_is_lost_in_silence() {
             texts(&serde_json::from_slice(&out).unwrap(), "").into_iter().map(|(_, text)| text).collect::<Vec<_>>();
         let sent = sent.join("\n");
         let value: Value = serde_json::from_slice(&body).unwrap();
-        for (pointer, text) in
-            texts(&value["messages"], "/messages").into_iter().chain(texts(&value["system"], "/system"))
+        for (pointer, text) in ["messages", "system", "contents", "systemInstruction"]
+            .into_iter()
+            .flat_map(|name| texts(&value[name], &format!("/{name}")))
         {
             let told = losses.iter().any(|loss| pointer.starts_with(&loss.pointer) && !loss.pointer.is_empty());
-            let structure = ["/type", "/role", "/media_type", "/id", "/tool_call_id", "/tool_use_id", "/arguments"];
+            let structure = [
+                "/type",
+                "/role",
+                "/media_type",
+                "/mimeType",
+                "/mime_type",
+                "/id",
+                "/tool_call_id",
+                "/tool_use_id",
+                "/arguments",
+            ];
             let is_structure = structure.iter().any(|end| pointer.ends_with(end));
             // A data address is taken apart or put together; its last bytes stay.
             let tail = text.rsplit(',').next().unwrap_or_default().trim();
             let decoded = text.starts_with("data:text/plain");
+            // Google's SDK sends base64 in the alphabet of addresses, which only Google takes.
+            let standard = tail.replace('-', "+").replace('_', "/");
             assert!(
-                told || is_structure || decoded || sent.contains(tail) || text == "auto",
+                told || is_structure || decoded || sent.contains(tail) || sent.contains(&standard) || text == "auto",
                 "{}: {pointer} = {text:?} is neither sent nor told",
                 case.name()
             );
@@ -327,15 +348,15 @@ fn texts(value: &Value, at: &str) -> Vec<(String, String)> {
 fn what_has_no_counterpart_says_where_to_go() {
     let ask = Ask { upstream_model: "m", quirks: &Quirks::GENERIC, insert_max_output: None, default_max_output: 1 };
     let fault = |client, upstream, operation| {
-        fault_text(&translate::request(client, upstream, operation, b"{}", &ask).unwrap_err())
+        fault_text(&translate::request(client, upstream, operation, false, b"{}", &ask).unwrap_err())
     };
     assert_eq!(
         fault(Dialect::Anthropic, Dialect::OpenAiChat, Operation::CountTokens),
-        "untranslatable: openai-chat counts no tokens; estimate them, or name a model of an anthropic provider\n"
+        "untranslatable: openai-chat counts no tokens of a request in anthropic; estimate them, or name a model of a provider that speaks it\n"
     );
     assert_eq!(
         fault(Dialect::OpenAiChat, Dialect::Anthropic, Operation::Embeddings),
-        "untranslatable: anthropic makes no embeddings; name a model of an openai-chat provider\n"
+        "untranslatable: anthropic makes no embeddings of a request in openai-chat; name a model of a provider that speaks openai-chat\n"
     );
 }
 

@@ -2,6 +2,7 @@
 
 mod budget;
 mod bytes;
+mod bytes_google;
 mod calls;
 mod configuration;
 mod harness;

@@ -76,11 +76,13 @@ fn row(name: &str, dialect: &str, base_url: &str, more: &str, workflow: &str) ->
 
 fn configuration(simulator: &Simulator, llama: &Llama) -> String {
     let sim = |provider: &str| format!("http://{}/{provider}/v1", simulator.address);
+    let google = |provider: &str| format!("http://{}/{provider}/v1beta", simulator.address);
     let llama = format!("http://{}/v1", llama.address);
     let quirks = "quirks = \"llama-cpp\"";
     [
         row("sim-openai", "openai-chat", &sim("good"), "quirks = \"openai\"", ""),
         row("sim-anthropic", "anthropic", &sim("good"), "", ""),
+        row("sim-gemini", "gemini", &google("good"), "", ""),
         row("llama-openai", "openai-chat", &llama, quirks, ""),
         row("llama-anthropic", "anthropic", &llama, "", ""),
         row("down", "openai-chat", &sim("down"), "", ""),
@@ -117,7 +119,7 @@ fn suite(name: &str) {
         .env("FREEHOLD_URL", format!("http://{}", freehold.gateway))
         .env("FREEHOLD_KEY", &freehold.key)
         .env("FREEHOLD_KEY_LIMITED", &limited)
-        .env("FREEHOLD_WORKFLOWS", "sim-openai,sim-anthropic,llama-openai,llama-anthropic")
+        .env("FREEHOLD_WORKFLOWS", "sim-openai,sim-anthropic,sim-gemini,llama-openai,llama-anthropic")
         .env("FREEHOLD_WORKFLOW_DOWN", "down")
         .env("FREEHOLD_WORKFLOW_OVERLOADED", "overloaded")
         .env("FREEHOLD_WORKFLOW_RATE_LIMITED", "limited")
@@ -138,6 +140,12 @@ fn the_official_openai_sdk_works_through_freehold() {
 #[ignore = "needs the official SDKs and llama.cpp; `cargo xtask test` runs it"]
 fn the_official_anthropic_sdk_works_through_freehold() {
     suite("anthropic_suite.py");
+}
+
+#[test]
+#[ignore = "needs the official SDKs and llama.cpp; `cargo xtask test` runs it"]
+fn the_official_google_sdk_works_through_freehold() {
+    suite("google_suite.py");
 }
 
 #[test]

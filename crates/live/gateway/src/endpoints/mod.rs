@@ -1,11 +1,12 @@
 //! The client-facing routes: a table. A new route is one row here, in its dialect's file.
 
 pub mod anthropic;
+pub mod google;
 pub mod openai;
 
 use http::Method;
 use wire::dialect::from_path_segment;
-use wire::{Dialect, Operation};
+use wire::{Dialect, Framing, Operation};
 
 /// One route a client may call.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub enum Serves {
 
 /// Every route, in the order pages list them.
 pub fn all() -> impl Iterator<Item = &'static Endpoint> {
-    openai::ENDPOINTS.iter().chain(anthropic::ENDPOINTS)
+    openai::ENDPOINTS.iter().chain(anthropic::ENDPOINTS).chain(google::ENDPOINTS)
 }
 
 /// Why no route was found.
@@ -73,7 +74,7 @@ pub enum NoRoute {
 }
 
 /// Roots below which every route lives too, for SDKs that are given one address per vendor.
-const ROOTS: &[&str] = &["/anthropic"];
+const ROOTS: &[&str] = &["/anthropic", "/gemini"];
 
 /// The route of a request.
 pub fn find(method: &Method, path: &str) -> Result<Route, NoRoute> {
@@ -111,9 +112,25 @@ fn matched<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
 
 /// The dialect an error is told in when no route was found: by what the client's SDK gives away.
 pub fn guess_dialect(path: &str, headers: &http::HeaderMap) -> Dialect {
-    let anthropic =
-        path.starts_with("/anthropic") || path.starts_with("/v1/messages") || headers.contains_key("anthropic-version");
-    if anthropic { Dialect::Anthropic } else { Dialect::OpenAiChat }
+    let begins = |roots: &[&str]| roots.iter().any(|root| path.starts_with(root));
+    let sends = |names: &[&str]| names.iter().any(|name| headers.contains_key(*name));
+    match () {
+        () if begins(&["/anthropic", "/v1/messages"]) || sends(&["anthropic-version"]) => Dialect::Anthropic,
+        () if begins(&["/gemini", "/v1beta", "/v1/projects"]) || sends(&["x-goog-api-key", "x-goog-api-client"]) => {
+            Dialect::Gemini
+        }
+        () => Dialect::OpenAiChat,
+    }
+}
+
+/// How the events of a streamed answer follow one another: Google's clients ask for server-sent events by `alt=sse`, and get
+/// one JSON array without.
+pub fn framing(endpoint: &Endpoint, query: Option<&str>) -> Framing {
+    let asks = |pair: &str| matches!(pair, "alt=sse" | "$alt=sse" | "%24alt=sse");
+    match endpoint.streams && endpoint.query == Query::Ours && !query.is_some_and(|query| query.split('&').any(asks)) {
+        true => Framing::JsonArray,
+        false => Framing::ServerSentEvents,
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +147,24 @@ mod tests {
         assert_eq!(name(Method::GET, "/v1/chat/completions"), Err(NoRoute::Method(&Method::POST)));
         assert_eq!(name(Method::POST, "/v1/nonsense"), Err(NoRoute::Path));
         assert_eq!(name(Method::POST, "/anthropicx/v1/messages"), Err(NoRoute::Path));
+    }
+
+    #[test]
+    fn google_sdks_find_their_routes_whatever_version_they_speak() {
+        let route =
+            |path| find(&Method::POST, path).map(|route| (route.endpoint.name, route.model.unwrap_or_default()));
+        const GENERATE: &str = "POST /{version}/models/{model}:generateContent";
+        const STREAM: &str = "POST /{version}/projects/{project}/locations/{location}/publishers/{publisher}/models/{model}:streamGenerateContent";
+        assert_eq!(route("/v1/models/claims:generateContent"), Ok((GENERATE, "claims".into())));
+        assert_eq!(route("/v1beta/models/lane:a:generateContent"), Ok((GENERATE, "lane:a".into())));
+        assert_eq!(route("/gemini/v1beta/models/claims:generateContent"), Ok((GENERATE, "claims".into())));
+        let vertex = "/v1beta1/projects/p/locations/l/publishers/google/models/claims:streamGenerateContent";
+        assert_eq!(route(vertex), Ok((STREAM, "claims".into())));
+        assert_eq!(route("/v1beta/models/claims:predict"), Err(NoRoute::Method(&Method::GET)));
+        let stream = find(&Method::POST, vertex).unwrap().endpoint;
+        assert_eq!(framing(stream, Some("key=x&alt=sse")), Framing::ServerSentEvents);
+        assert_eq!(framing(stream, Some("alt=json")), Framing::JsonArray);
+        assert_eq!(framing(find(&Method::POST, "/v1/messages").unwrap().endpoint, None), Framing::ServerSentEvents);
     }
 
     #[test]

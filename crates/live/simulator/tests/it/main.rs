@@ -4,3 +4,4 @@ mod answers;
 mod client;
 mod faults;
 mod following;
+mod gemini;

@@ -188,7 +188,7 @@ pub struct Tool<'a> {
     /// What it does.
     pub description: Option<Cow<'a, str>>,
     /// The JSON schema of its arguments.
-    pub schema: Option<&'a RawValue>,
+    pub schema: Option<Cow<'a, RawValue>>,
     /// Whether the arguments are held to the schema.
     pub strict: Option<bool>,
     /// The kind of a tool that is no function of the client's: the provider runs it, or only its models know it.
@@ -220,7 +220,7 @@ pub enum Format<'a> {
         /// What it is for.
         description: Option<Placed<Cow<'a, str>>>,
         /// The schema.
-        schema: &'a RawValue,
+        schema: Cow<'a, RawValue>,
         /// Whether the schema is enforced; said or not.
         strict: Option<Placed<bool>>,
     },

@@ -3,6 +3,7 @@
 //! A dialect is a [`Grammar`] and a row in [`grammar`]. No dialect knows another.
 
 pub mod anthropic;
+pub mod gemini;
 pub mod openai_chat;
 
 use domain::Fault;
@@ -36,12 +37,26 @@ pub(crate) trait ReadStream: Send {
         losses: &mut Losses,
         each: &mut dyn FnMut(Event<'_>, &mut Losses) -> Result<(), Fault>,
     ) -> Result<Result<(), Fault>, Fault>;
+
+    /// The provider closed the stream: what that says, in a dialect that has no event for the end.
+    fn end(
+        &mut self,
+        _losses: &mut Losses,
+        _each: &mut dyn FnMut(Event<'_>, &mut Losses) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// Writes the frames of one stream.
 pub(crate) trait WriteStream: Send {
     /// Writes what one event comes to, if anything yet.
     fn write(&mut self, event: &Event<'_>, losses: &mut Losses, out: &mut Vec<u8>) -> Result<(), Fault>;
+
+    /// Bytes held back because the dialect can only say them whole.
+    fn held_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// The grammar of a dialect.
@@ -49,5 +64,6 @@ pub(crate) fn grammar(dialect: Dialect) -> &'static dyn Grammar {
     match dialect {
         Dialect::OpenAiChat => &openai_chat::OpenAiChat,
         Dialect::Anthropic => &anthropic::Anthropic,
+        Dialect::Gemini => &gemini::Gemini,
     }
 }

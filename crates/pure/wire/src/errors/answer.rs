@@ -4,7 +4,7 @@ use domain::{Blame, Fault, FaultClass, Loss};
 use serde::Serialize;
 
 use super::{ClientError, Retry};
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Framing};
 
 /// The longest `freehold-loss` header, bytes: proxies commonly take 8 KiB for all headers together.
 const LOSS_HEADER_BYTES: usize = 4096;
@@ -57,7 +57,7 @@ fn status_of(client: Dialect, fault: &Fault) -> u16 {
         FaultClass::RateLimited => 429,
         FaultClass::Overloaded => match client {
             Dialect::Anthropic => 529,
-            Dialect::OpenAiChat => 503,
+            Dialect::OpenAiChat | Dialect::Gemini => 503,
         },
         FaultClass::QuotaExhausted => 503,
         FaultClass::ConnectTimeout
@@ -104,17 +104,19 @@ pub fn error_body(client: Dialect, error: &ClientError) -> Vec<u8> {
             error: AnthropicError { kind: anthropic_type(error.status), message, param, freehold },
             request_id: &error.call,
         }),
+        Dialect::Gemini => serde_json::to_vec(&GeminiBody { error: gemini_error(error, freehold) }),
     };
     body.expect("strings and numbers have a JSON form")
 }
 
 /// The same inside a stream that has begun.
-pub fn error_frame(client: Dialect, error: &ClientError) -> Vec<u8> {
-    let start: &[u8] = match client {
-        Dialect::OpenAiChat => b"data: ",
-        Dialect::Anthropic => b"event: error\ndata: ",
+pub fn error_frame(client: Dialect, framing: Framing, error: &ClientError) -> Vec<u8> {
+    let (start, end): (&[u8], &[u8]) = match (framing, client) {
+        (Framing::JsonArray, _) => (b",\n", b"\n]"),
+        (Framing::ServerSentEvents, Dialect::OpenAiChat | Dialect::Gemini) => (b"data: ", b"\n\n"),
+        (Framing::ServerSentEvents, Dialect::Anthropic) => (b"event: error\ndata: ", b"\n\n"),
     };
-    [start, &error_body(client, error), b"\n\n"].concat()
+    [start, &error_body(client, error), end].concat()
 }
 
 /// The `freehold-loss` header: compact JSON, ASCII, at most 4 KiB, ending in `{"more":N}` when cut. `None` without losses.
@@ -187,6 +189,45 @@ struct AnthropicError<'a> {
     freehold: Freehold<'a>,
 }
 
+#[derive(Serialize)]
+struct GeminiBody<'a> {
+    error: GeminiError<'a>,
+}
+
+#[derive(Serialize)]
+struct GeminiError<'a> {
+    code: u16,
+    message: &'a str,
+    status: &'static str,
+    details: Vec<GeminiDetail<'a>>,
+    freehold: Freehold<'a>,
+}
+
+/// What Google's clients look for in `details` (google.rpc, error_details.proto).
+#[derive(Serialize)]
+#[serde(tag = "@type")]
+enum GeminiDetail<'a> {
+    #[serde(rename = "type.googleapis.com/google.rpc.ErrorInfo")]
+    ErrorInfo { reason: &'a str, domain: &'static str },
+    #[serde(rename = "type.googleapis.com/google.rpc.RetryInfo")]
+    RetryInfo {
+        #[serde(rename = "retryDelay")]
+        retry_delay: String,
+    },
+}
+
+fn gemini_error<'a>(error: &'a ClientError, freehold: Freehold<'a>) -> GeminiError<'a> {
+    let mut details = vec![GeminiDetail::ErrorInfo { reason: &error.code, domain: "freehold" }];
+    if let Retry::After(ms) = error.retry {
+        let retry_delay = match ms % 1000 {
+            0 => format!("{}s", ms / 1000),
+            rest => format!("{}.{rest:03}s", ms / 1000),
+        };
+        details.push(GeminiDetail::RetryInfo { retry_delay });
+    }
+    GeminiError { code: error.status, message: &error.message, status: gemini_status(error.status), details, freehold }
+}
+
 /// What no dialect has a place for.
 #[derive(Serialize)]
 struct Freehold<'a> {
@@ -207,6 +248,22 @@ fn openai_type(status: u16) -> &'static str {
         429 => "rate_limit_error",
         400..=499 => "invalid_request_error",
         _ => "server_error",
+    }
+}
+
+/// Google's word for a status (google.rpc, code.proto).
+fn gemini_status(status: u16) -> &'static str {
+    match status {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        408 | 504 => "DEADLINE_EXCEEDED",
+        409 => "ABORTED",
+        429 => "RESOURCE_EXHAUSTED",
+        499 => "CANCELLED",
+        400..=499 => "INVALID_ARGUMENT",
+        502 | 503 => "UNAVAILABLE",
+        _ => "INTERNAL",
     }
 }
 
@@ -254,13 +311,20 @@ mod tests {
         let anthropic: Value = serde_json::from_slice(&error_body(Dialect::Anthropic, &error())).unwrap();
         assert_eq!((&anthropic["type"], &anthropic["error"]["type"]), (&"error".into(), &"rate_limit_error".into()));
         assert_eq!(anthropic["request_id"], "call_1");
+        let gemini: Value = serde_json::from_slice(&error_body(Dialect::Gemini, &error())).unwrap();
+        assert_eq!((&gemini["error"]["code"], &gemini["error"]["status"]), (&429.into(), &"RESOURCE_EXHAUSTED".into()));
+        assert_eq!(gemini["error"]["details"][0]["reason"], "budget_spent");
+        assert_eq!(gemini["error"]["details"][1]["retryDelay"], "1.500s");
+        assert_eq!(gemini["error"]["freehold"]["call_id"], "call_1");
     }
 
     #[test]
     fn an_error_in_a_stream_is_one_frame() {
-        let frame = String::from_utf8(error_frame(Dialect::Anthropic, &error())).unwrap();
+        let frame = String::from_utf8(error_frame(Dialect::Anthropic, Framing::ServerSentEvents, &error())).unwrap();
         assert!(frame.starts_with("event: error\ndata: {") && frame.ends_with("}\n\n"));
         assert_eq!(frame.matches('\n').count(), 3);
+        let element = String::from_utf8(error_frame(Dialect::Gemini, Framing::JsonArray, &error())).unwrap();
+        assert!(serde_json::from_str::<Vec<Value>>(&format!("[{{}}{element}")).unwrap()[1]["error"].is_object());
     }
 
     #[test]

@@ -17,7 +17,8 @@ const RETRY_AFTER_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 pub fn upstream_fault(dialect: Dialect, status: u16, headers: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Fault {
     let said = Said::read(body);
     let milliseconds = |name: &str, unit_ms: u64| headers(name).and_then(|text| scaled(text.trim(), unit_ms));
-    let retry_after_ms = milliseconds("retry-after-ms", 1).or_else(|| milliseconds("retry-after", 1000));
+    let retry_after_ms =
+        milliseconds("retry-after-ms", 1).or_else(|| milliseconds("retry-after", 1000)).or(said.retry_after_ms);
     let class = classify(status, &said, retry_after_ms.is_some());
     let message = match said.message.is_empty() {
         false => said.message,
@@ -31,6 +32,7 @@ pub fn embedded_fault(dialect: Dialect, json: &[u8]) -> Option<Fault> {
     let value: Value = serde_json::from_slice(json).ok()?;
     let is_error = match dialect {
         Dialect::Anthropic => value["type"] == "error" || (value["error"].is_object() && value["type"].is_null()),
+        Dialect::Gemini => value["error"].is_object() || value[0]["error"].is_object(),
         // Some servers send `"error": null` with every chunk.
         Dialect::OpenAiChat => {
             value["error"].is_object()
@@ -43,12 +45,12 @@ pub fn embedded_fault(dialect: Dialect, json: &[u8]) -> Option<Fault> {
         return None;
     }
     let said = Said::of(&value);
-    let class = classify(said.status(), &said, false);
+    let class = classify(said.status(), &said, said.retry_after_ms.is_some());
     let message = match said.message.is_empty() {
         false => said.message,
         true => "the provider sent an error without saying why".to_owned(),
     };
-    Some(Fault { class, status: None, retry_after_ms: None, message })
+    Some(Fault { class, status: None, retry_after_ms: said.retry_after_ms, message })
 }
 
 /// What an error body says, whichever keys it says it under.
@@ -59,6 +61,8 @@ struct Said {
     words: String,
     /// A `code` that is an HTTP status.
     code_status: Option<u16>,
+    /// The wait in Google's `RetryInfo`, milliseconds.
+    retry_after_ms: Option<u64>,
 }
 
 impl Said {
@@ -74,13 +78,13 @@ impl Said {
     }
 
     /// OpenAI, llama.cpp and Anthropic put an object under `error`; vLLM and Mistral put its fields at the top; Ollama and
-    /// TGI put a string there; FastAPI servers say `detail`. Gemini's compatibility layer wraps it in an array.
+    /// TGI put a string there; FastAPI servers say `detail`. Google wraps it in an array where a stream was asked for.
     fn of(value: &Value) -> Said {
         let value = value.get(0).unwrap_or(value);
         let inner = match &value["error"] {
             object @ Value::Object(_) => object,
             Value::String(message) => {
-                return Said { message: tidy(message), words: words(value, value), code_status: None };
+                return Said { message: tidy(message), words: words(value, value), ..Said::default() };
             }
             _ => value,
         };
@@ -93,7 +97,7 @@ impl Said {
             .find_map(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()))
             .and_then(|code| u16::try_from(code).ok())
             .filter(|code| (400..600).contains(code));
-        Said { message: tidy(&message), words: words(inner, value), code_status }
+        Said { message: tidy(&message), words: words(inner, value), code_status, retry_after_ms: retry_info(inner) }
     }
 
     /// The status this would have come with, had it come before the stream began.
@@ -112,6 +116,13 @@ impl Said {
             ("insufficient_quota", 429),
             ("overloaded", 529),
             ("timeout", 504),
+            // Google's words (google.rpc, code.proto).
+            ("invalid_argument", 400),
+            ("failed_precondition", 400),
+            ("unauthenticated", 401),
+            ("resource_exhausted", 429),
+            ("unavailable", 503),
+            ("deadline_exceeded", 504),
         ];
         table.into_iter().find(|(word, _)| self.words.contains(word)).map_or(500, |(_, status)| status)
     }
@@ -134,6 +145,14 @@ fn text_of(value: &Value) -> Option<String> {
         Value::Object(map) => map.get("detail").or_else(|| map.get("message")).and_then(text_of),
         _ => None,
     }
+}
+
+/// The wait that Google's `details` ask for: `{"@type": "…/google.rpc.RetryInfo", "retryDelay": "37.5s"}`.
+fn retry_info(error: &Value) -> Option<u64> {
+    let details = error["details"].as_array()?;
+    let info =
+        details.iter().find(|detail| detail["@type"].as_str().is_some_and(|kind| kind.ends_with(".RetryInfo")))?;
+    scaled(info["retryDelay"].as_str()?.strip_suffix('s')?, 1000)
 }
 
 fn words(inner: &Value, outer: &Value) -> String {
@@ -167,6 +186,8 @@ const TOO_LONG_PHRASES: &[&str] = &[
     "inputs tokens + ",
     "`inputs` tokens",
     "reduce the length of",
+    // Google's words.
+    "exceeds the maximum number of tokens",
 ];
 
 const POLICY_WORDS: &[&str] =
@@ -214,6 +235,10 @@ fn classify(status: u16, said: &Said, told_to_wait: bool) -> FaultClass {
         400 if said.names(&["invalid_api_key", "api_key_invalid"]) || said.mentions(&["api key not valid"]) => {
             FaultClass::Credential
         }
+        // Google's words where an account may not be used from where we are.
+        400 if said.mentions(&["user location is not supported"]) => FaultClass::Credential,
+        // Google's "the operation was cancelled", which was not our doing.
+        499 => FaultClass::ServerError,
         401 | 403 | 407 => FaultClass::Credential,
         402 => FaultClass::QuotaExhausted,
         404 => FaultClass::ModelMissing,

@@ -4,7 +4,7 @@ use domain::{Fault, Usage};
 
 use super::frame::{Changes, malformed, not_json, quoted, unexplained};
 use super::plan::{ReplyPlan, Seen};
-use super::{anthropic, openai};
+use super::{anthropic, gemini, openai};
 use crate::dialect::{Dialect, Operation};
 use crate::errors::embedded_fault;
 use crate::translate;
@@ -18,6 +18,7 @@ pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Faul
     let read = match plan.upstream {
         Dialect::OpenAiChat => openai::body(body, &mut seen),
         Dialect::Anthropic => anthropic::body(body, &mut seen),
+        Dialect::Gemini => gemini::body(body, &mut seen),
     };
     let read = read.map_err(not_json)?;
     if read.error {
@@ -59,6 +60,7 @@ mod tests {
             answer_id: String::new(),
             created_unix_s: 0,
             keep_bytes: 64,
+            framing: crate::dialect::Framing::ServerSentEvents,
         }
     }
 

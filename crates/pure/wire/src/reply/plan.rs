@@ -3,7 +3,7 @@
 use domain::{Fault, Loss, NanoUsd, Usage};
 
 use super::kept::Kept;
-use crate::dialect::{Dialect, Operation};
+use crate::dialect::{Dialect, Framing, Operation};
 use crate::quirks::Quirks;
 use crate::usage::Reported;
 
@@ -30,6 +30,8 @@ pub struct ReplyPlan {
     pub created_unix_s: i64,
     /// How many bytes of the answer's text to keep in [`Seen::kept`].
     pub keep_bytes: usize,
+    /// How the events of a stream follow one another for the client.
+    pub framing: Framing,
 }
 
 /// What has been seen of an answer so far.

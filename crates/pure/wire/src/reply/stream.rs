@@ -4,8 +4,8 @@ use domain::{Fault, FaultClass};
 
 use super::frame::{Verdict, malformed, not_json, quoted, unexplained};
 use super::plan::{ReplyPlan, Seen};
-use super::{anthropic, openai};
-use crate::dialect::Dialect;
+use super::{anthropic, gemini, openai};
+use crate::dialect::{Dialect, Framing};
 use crate::errors::embedded_fault;
 use crate::sse::{Event, Joined, Piece, Splitter};
 use crate::translate::StreamTranslator;
@@ -34,6 +34,8 @@ impl StreamRelay {
                 seen: Seen::nothing(&plan),
                 plan,
                 events: anthropic::Stream::default(),
+                finished: false,
+                elements: Elements::default(),
                 joined: Joined::default(),
                 last_passed: true,
                 translator,
@@ -48,7 +50,19 @@ impl StreamRelay {
     /// [`Seen::fault`], and nothing that follows it is passed on.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         let StreamRelay { splitter, relay } = self;
-        splitter.feed(bytes, |piece| relay.piece(piece, out))
+        match relay.plan.framing {
+            Framing::ServerSentEvents => splitter.feed(bytes, |piece| relay.piece(piece, out)),
+            Framing::JsonArray => {
+                let mut frames = Vec::new();
+                let fed = splitter.feed(bytes, |piece| relay.piece(piece, &mut frames));
+                relay.elements.write(&frames, out);
+                // Nothing is read after the closing event, so this is the last that the client gets.
+                if fed.is_ok() && relay.seen.ended {
+                    relay.elements.end(out);
+                }
+                fed
+            }
+        }
     }
 
     /// The provider closed the stream. [`FaultClass::Cut`] when no closing event came, or the error that did come.
@@ -56,12 +70,25 @@ impl StreamRelay {
     /// A frame that was not ended by an empty line is not dispatched, as the standard has it, unless it is the closing one:
     /// some servers hang up without the last line feed.
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        if self.relay.plan.framing == Framing::ServerSentEvents {
+            return self.end_frames(out);
+        }
+        let mut frames = Vec::new();
+        let ended = self.end_frames(&mut frames);
+        self.relay.elements.write(&frames, out);
+        if ended.is_ok() {
+            self.relay.elements.end(out);
+        }
+        ended
+    }
+
+    fn end_frames(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
         let rest = self.splitter.take_rest();
         let relay = &mut self.relay;
         if !rest.is_empty() {
             let mut last = Vec::new();
             let read = relay.piece(Piece::Frame(&rest), &mut last);
-            if read.is_ok() && relay.seen.ended {
+            if read.is_ok() && (relay.seen.ended || relay.finished) {
                 out.append(&mut last);
             }
         }
@@ -71,6 +98,7 @@ impl StreamRelay {
         if let Some(translator) = &mut relay.translator {
             translator.end(out, &mut relay.seen)?;
         }
+        relay.seen.ended |= relay.finished;
         if !relay.seen.ended {
             return Err(Fault::new(FaultClass::Cut, "the stream ended without its closing event"));
         }
@@ -82,9 +110,11 @@ impl StreamRelay {
         &self.relay.seen
     }
 
-    /// Bytes of memory held for frames: the longest that has not ended, and at most 64 KiB more.
+    /// Bytes of memory held for frames: the longest that has not ended, and at most 64 KiB more. A client whose dialect says a
+    /// tool call only whole costs the arguments of its calls, at most [`crate::sse::MAX_FRAME_BYTES`], on top.
     pub fn buffered_bytes(&self) -> usize {
-        self.splitter.buffered_bytes() + self.relay.joined.buffered_bytes()
+        let held = self.relay.translator.as_ref().map_or(0, StreamTranslator::held_bytes);
+        self.splitter.buffered_bytes() + self.relay.joined.buffered_bytes() + held
     }
 }
 
@@ -96,6 +126,10 @@ struct Relay {
     seen: Seen,
     /// What an Anthropic stream told so far.
     events: anthropic::Stream,
+    /// Whether the last partial answer of a Gemini stream has come, which only the end of the connection follows.
+    finished: bool,
+    /// The array that a client gets who asked for no events.
+    elements: Elements,
     joined: Joined,
     /// Whether the frame before was passed on: a late line feed shares its fate.
     last_passed: bool,
@@ -148,6 +182,7 @@ impl Relay {
             Dialect::OpenAiChat if frame.name == "error" => Verdict::Fault(named_error(data)),
             Dialect::OpenAiChat => openai::chunk(data, &self.plan, &mut self.seen).map_err(not_json)?,
             Dialect::Anthropic => anthropic::event(data, &mut self.seen, &mut self.events).map_err(not_json)?,
+            Dialect::Gemini => gemini::chunk(data, &mut self.seen, &mut self.finished).map_err(not_json)?,
         };
         match verdict {
             Verdict::Pass(changes) => {
@@ -184,6 +219,42 @@ impl Relay {
             return Ok(());
         }
         translator.event(&Event { name: frame.name, data }, out, &mut self.seen)
+    }
+}
+
+/// Frames as the elements of one JSON array.
+#[derive(Default)]
+struct Elements {
+    opened: bool,
+    ended: bool,
+}
+
+impl Elements {
+    /// Writes the data of whole frames, each as an element. Comments have no place in JSON; what keeps a connection open is
+    /// then the space between elements.
+    fn write(&mut self, frames: &[u8], out: &mut Vec<u8>) {
+        let mut joined = Joined::default();
+        let done = Splitter::default().feed(frames, |piece| {
+            let Piece::Frame(frame) = piece else { return Ok(()) };
+            match joined.read(frame).data.map(<[u8]>::trim_ascii).filter(|data| !data.is_empty()) {
+                Some(data) => {
+                    out.extend_from_slice(if std::mem::replace(&mut self.opened, true) { b",\n" } else { b"[" });
+                    out.extend_from_slice(data);
+                }
+                None if self.opened && frame.starts_with(b":") => out.push(b'\n'),
+                None => {}
+            }
+            Ok(())
+        });
+        debug_assert_eq!(done, Ok(()), "frames of ours are whole");
+    }
+
+    /// Closes the array, once.
+    fn end(&mut self, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        out.extend_from_slice(if self.opened { b"\n]" } else { b"[]" });
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads the head of a request in one validating pass over borrowed bytes: which model, streamed or not, how large.
 
 mod content;
+mod gemini;
 mod prompt;
 
 pub use content::{DOCUMENT_UPPER_TOKENS, IMAGE_UPPER_TOKENS};
@@ -36,6 +37,8 @@ pub struct Head {
     pub max_output: Option<u64>,
     /// How many answers are asked for, at least 1.
     pub n: u32,
+    /// Whether a list of texts is to be embedded, where the dialect has another path for that.
+    pub batch: bool,
     /// Bytes of prompt text (escapes resolved, keys included; images, documents and audio not): what tokens are estimated
     /// from.
     pub prompt_bytes: u64,
@@ -94,6 +97,21 @@ pub(crate) struct Spans {
     pub optional: Vec<(&'static str, MemberSpan)>,
     /// Values `"developer"` of a message's `role`.
     pub developer_roles: Vec<Range<usize>>,
+    /// The value of Google's `generationConfig`.
+    pub generation_config: Option<Container>,
+    /// Values that name the model as Google's resource, `"models/x"`.
+    pub resources: Vec<Range<usize>>,
+}
+
+/// An object in which something may have to stand.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Container {
+    /// The value, braces included.
+    pub value: Range<usize>,
+    /// Whether it is an object; `null` otherwise.
+    pub is_object: bool,
+    /// Whether it has members.
+    pub has_members: bool,
 }
 
 /// A cap on output tokens, which may be null.
@@ -133,6 +151,9 @@ pub fn scan(dialect: Dialect, operation: Operation, address: Option<&Address>, b
             offset: cursor.position(),
             param: None,
         });
+    }
+    if dialect == Dialect::Gemini {
+        return gemini::scan(operation, address, cursor);
     }
     let mut scanner = Scanner::new(dialect, cursor.position() + 1);
     if dialect.is_addressed() {
@@ -367,6 +388,7 @@ impl Scanner {
             continuous_usage: self.continuous_usage,
             max_output: self.max_output,
             n: self.n,
+            batch: false,
             prompt_bytes: self.prompt_bytes,
             input_upper_tokens: body_bytes as u64 - content.binary_bytes
                 + content.binary_tokens

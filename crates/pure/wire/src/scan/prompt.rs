@@ -35,6 +35,20 @@ pub fn prompt_texts(body: &[u8], most_bytes: usize, each: &mut dyn FnMut(&str)) 
             reader.content(cursor)
         }
         b"input" => reader.content(cursor),
+        b"contents" => reader.contents(cursor),
+        b"systemInstruction" | b"system_instruction" => {
+            reader.text("system")?;
+            reader.contents(cursor)
+        }
+        b"generationConfig" | b"generation_config" if cursor.peek() == Some(b'{') => {
+            cursor.object(|cursor, member| match &*member.key.name(body) {
+                b"responseSchema" | b"response_schema" | b"responseJsonSchema" | b"response_json_schema" => {
+                    reader.written_schema(cursor)
+                }
+                _ => cursor.skip(),
+            })?;
+            Ok(())
+        }
         b"tools" | b"functions" | b"response_format" | b"output_config" | b"output_format" => reader.schema(cursor),
         _ => cursor.skip(),
     });
@@ -86,6 +100,11 @@ impl Reader<'_> {
             }
             *cursor = before;
         }
+        self.written_schema(cursor)
+    }
+
+    /// A schema as it is written.
+    fn written_schema(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
         let before = self.prompt.text_bytes;
         let read = self.json(cursor);
         self.prompt.schema_bytes += self.prompt.text_bytes - before;
@@ -137,6 +156,41 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Google's contents: who speaks, and parts. Calls and results are objects in parts.
+    fn contents(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        match cursor.peek() {
+            Some(b'[') => return cursor.array(|cursor| self.contents(cursor)).map(drop),
+            Some(b'{') => {}
+            _ => return cursor.skip(),
+        }
+        self.prompt.messages += 1;
+        cursor.object(|cursor, member| match &*member.key.name(cursor.bytes()) {
+            b"role" => self.string(cursor),
+            b"parts" => self.googles_part(cursor),
+            _ => cursor.skip(),
+        })?;
+        Ok(())
+    }
+
+    fn googles_part(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        match cursor.peek() {
+            Some(b'[') => return cursor.array(|cursor| self.googles_part(cursor)).map(drop),
+            Some(b'{') => {}
+            _ => return cursor.skip(),
+        }
+        cursor.object(|cursor, member| match &*member.key.name(cursor.bytes()) {
+            b"text" | b"name" => self.string(cursor),
+            b"functionCall" | b"function_call" => {
+                self.prompt.calls += 1;
+                self.googles_part(cursor)
+            }
+            b"functionResponse" | b"function_response" => self.googles_part(cursor),
+            b"args" | b"response" => self.json(cursor),
+            _ => cursor.skip(),
+        })?;
+        Ok(())
+    }
+
     /// A call of a tool: what it is called, and with what.
     fn holder(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
         if cursor.peek() != Some(b'{') {
@@ -181,6 +235,16 @@ mod tests {
         let (prompt, texts) = read(body, 1 << 20);
         assert_eq!(texts, ["system", "Be kind", r#"[{"name":"f"}]"#, "user", "a cat"]);
         assert_eq!((prompt.messages, prompt.schema_bytes), (2, 14));
+    }
+
+    #[test]
+    fn googles_contents_are_read_in_either_spelling() {
+        let body = r#"{"system_instruction":{"parts":[{"text":"Be kind"}]},"contents":[{"role":"user","parts":[{"text":"What?"},{"inlineData":{"mimeType":"image/png","data":"AAAA"}}]},{"role":"model","parts":[{"functionCall":{"name":"look","args":{"x":1}},"thoughtSignature":"AAAA"}]},{"role":"user","parts":[{"functionResponse":{"name":"look","response":{"y":2}}}]}],"generationConfig":{"maxOutputTokens":9,"responseSchema":{"type":"STRING"}}}"#;
+        let (prompt, texts) = read(body, 1 << 20);
+        let expected =
+            ["system", "Be kind", "user", "What?", "model", "look", r#"{"x":1}"#, "user", "look", r#"{"y":2}"#];
+        assert_eq!(texts[..10], expected);
+        assert_eq!((prompt.messages, prompt.calls, prompt.schema_bytes), (4, 1, 17));
     }
 
     #[test]

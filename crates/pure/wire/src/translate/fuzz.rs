@@ -5,7 +5,7 @@ use domain::FaultClass;
 use serde::de::IgnoredAny;
 
 use crate::canonical::Losses;
-use crate::dialect::{Address, Dialect, Operation};
+use crate::dialect::{Address, Dialect, Framing, Operation};
 use crate::dialects::grammar;
 use crate::fuzz::relayed;
 use crate::quirks::{QUIRKS, Quirks};
@@ -30,7 +30,7 @@ pub fn request(data: &[u8]) {
             };
             // The gateway scans a body before it translates it.
             let Ok(head) = scan(client, Operation::Chat, Some(&asked), data) else { return };
-            match super::request(client, upstream, Operation::Chat, data, &ask) {
+            match super::request(client, upstream, Operation::Chat, head.stream, data, &ask) {
                 Ok((out, losses)) => {
                     let address = Address { model: ask.upstream_model.into(), stream: head.stream };
                     let sent = scan(upstream, Operation::Chat, Some(&address), &out).expect("what is sent can be read");
@@ -113,5 +113,6 @@ fn plan(client: Dialect, upstream: Dialect) -> ReplyPlan {
         answer_id: "answer_1".into(),
         created_unix_s: 1,
         keep_bytes: 0,
+        framing: Framing::ServerSentEvents,
     }
 }

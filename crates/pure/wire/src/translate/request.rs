@@ -11,11 +11,12 @@ use crate::request::Ask;
 ///
 /// The fault is [`FaultClass::Untranslatable`] where leaving something out would ask another question (several answers, files
 /// in another provider's store, a tool only its provider has), and [`FaultClass::BadRequest`] where the body is not what
-/// its own dialect says.
+/// its own dialect says. `stream` is what the head says of it: some dialects say it in the address.
 pub fn request(
     client: Dialect,
     upstream: Dialect,
     operation: Operation,
+    stream: bool,
     body: &[u8],
     ask: &Ask<'_>,
 ) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
@@ -23,18 +24,19 @@ pub fn request(
         Operation::Chat => {}
         Operation::Embeddings => {
             return Err(untranslatable(format!(
-                "{upstream} makes no embeddings; name a model of an openai-chat provider"
+                "{upstream} makes no embeddings of a request in {client}; name a model of a provider that speaks {client}"
             )));
         }
         Operation::CountTokens => {
             return Err(untranslatable(format!(
-                "{upstream} counts no tokens; estimate them, or name a model of an anthropic provider"
+                "{upstream} counts no tokens of a request in {client}; estimate them, or name a model of a provider that speaks it"
             )));
         }
     }
     let body = std::str::from_utf8(body).map_err(|_| Fault::new(FaultClass::BadRequest, "the body is not UTF-8"))?;
     let mut losses = Losses::default();
-    let request = grammar(client).read_request(body, &mut losses)?;
+    let mut request = grammar(client).read_request(body, &mut losses)?;
+    request.stream = stream;
     let target = Target {
         model: ask.upstream_model,
         quirks: ask.quirks,

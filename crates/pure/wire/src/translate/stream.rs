@@ -47,9 +47,23 @@ impl StreamTranslator {
     }
 
     /// The provider closed the stream. Nothing is made up for what did not come.
-    pub fn end(&mut self, _out: &mut Vec<u8>, seen: &mut Seen) -> Result<(), Fault> {
+    pub fn end(&mut self, out: &mut Vec<u8>, seen: &mut Seen) -> Result<(), Fault> {
+        if !seen.ended {
+            let StreamTranslator { reader, writer, losses } = self;
+            reader.end(losses, &mut |event, losses| {
+                note(&event, seen);
+                writer.write(&event, losses, out)
+            })?;
+        }
         seen.losses = std::mem::take(&mut self.losses).into_list();
         Ok(())
+    }
+}
+
+impl StreamTranslator {
+    /// Bytes held back because the client's dialect can only say them whole.
+    pub fn held_bytes(&self) -> usize {
+        self.writer.held_bytes()
     }
 }
 

@@ -5,9 +5,11 @@
 
 pub mod anthropic;
 mod decimal;
+pub mod gemini;
 pub mod openai;
 
 pub use anthropic::anthropic_usage;
+pub use gemini::gemini_usage;
 pub use openai::openai_usage;
 
 use domain::{NanoUsd, Usage};

@@ -3,14 +3,19 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use wire::quirks::QUIRKS;
-use wire::{Ask, Dialect, Operation, Outgoing, outgoing, reply_body, scan};
+use wire::{Address, Ask, Dialect, Operation, Outgoing, outgoing, reply_body, scan};
 
-use crate::support::{files, plan};
+use crate::support::{dialect_of, files, plan};
 
 fn send(dialect: Dialect, operation: Operation, body: &[u8], quirks: &wire::Quirks) -> Outgoing {
-    let head = scan(dialect, operation, None, body).unwrap();
+    let head = scan(dialect, operation, Some(&asked()), body).unwrap();
     let ask = Ask { upstream_model: "up-model", quirks, insert_max_output: None, default_max_output: 4096 };
     outgoing(dialect, operation, &Bytes::copy_from_slice(body), &head, dialect, &ask).unwrap()
+}
+
+/// What a client's address says, where its dialect says it there.
+fn asked() -> Address {
+    Address { model: "claims-triage".into(), stream: false }
 }
 
 /// What was sent is the client's body, but for what the edits name.
@@ -26,29 +31,33 @@ fn assert_only_named_spans_differ(body: &[u8], out: &Outgoing) {
 }
 
 fn operation_of(body: &serde_json::Value) -> Operation {
-    if body.get("input").is_some() { Operation::Embeddings } else { Operation::Chat }
+    if body.get("input").or(body.get("requests")).is_some() { Operation::Embeddings } else { Operation::Chat }
 }
 
 #[test]
 fn what_the_sdks_send_reaches_the_provider_but_for_the_named_spans() {
     let mut seen = 0;
-    for folder in ["openai-sdk", "openai-sdk-previous", "anthropic-sdk", "anthropic-sdk-previous"] {
-        let dialect = if folder.starts_with("anthropic") { Dialect::Anthropic } else { Dialect::OpenAiChat };
+    for folder in ["openai-sdk", "openai-sdk-previous", "anthropic-sdk", "anthropic-sdk-previous", "google-sdk"] {
+        let dialect = dialect_of(folder);
         for (path, body) in files(&format!("captures/{folder}"), ".request.json") {
             let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
-            if json.get("model").is_none() {
+            if json.get("model").is_none() && !dialect.is_addressed() {
                 continue;
             }
             let operation = if path.contains("count-tokens") { Operation::CountTokens } else { operation_of(&json) };
             for quirks in QUIRKS {
-                let head = scan(dialect, operation, None, &body).unwrap_or_else(|bad| panic!("{path}: {bad}"));
-                if head.n > 1 && !quirks.n {
+                let head =
+                    scan(dialect, operation, Some(&asked()), &body).unwrap_or_else(|bad| panic!("{path}: {bad}"));
+                if head.n > 1 && !quirks.n && !dialect.is_addressed() {
                     continue;
                 }
                 let out = send(dialect, operation, &body, quirks);
                 assert_only_named_spans_differ(&body, &out);
                 let sent: serde_json::Value = serde_json::from_slice(&out.body).unwrap();
-                assert_eq!(sent["model"], "up-model", "{path}");
+                match dialect.is_addressed() {
+                    true => assert!(out.path.starts_with("/models/up-model:"), "{path}: {}", out.path),
+                    false => assert_eq!(sent["model"], "up-model", "{path}"),
+                }
             }
             seen += 1;
         }
@@ -161,6 +170,7 @@ fn request() -> impl Strategy<Value = String> {
         let mut known = vec![
             "\"model\" : \"\\u0063laims\"".to_owned(),
             format!("\"messages\":[{{\"role\":\"developer\",\"content\":{content}}}]"),
+            format!("\"contents\":[{{\"role\":\"user\",\"parts\":[{{\"text\":{content}}}]}}]"),
         ];
         known.extend(optional.into_iter().map(str::to_owned));
         object_with(known)
@@ -175,8 +185,9 @@ proptest! {
         for dialect in Dialect::ALL {
             let out = send(*dialect, Operation::Chat, body.as_bytes(), &QUIRKS[row]);
             assert_only_named_spans_differ(body.as_bytes(), &out);
-            prop_assert!(out.edits.iter().any(|edit| edit.name == "model"));
-            let again = scan(*dialect, Operation::Chat, None, &out.body).unwrap();
+            prop_assert!(dialect.is_addressed() || out.edits.iter().any(|edit| edit.name == "model"));
+            let sent = Address { model: "up-model".into(), stream: false };
+            let again = scan(*dialect, Operation::Chat, Some(&sent), &out.body).unwrap();
             prop_assert_eq!(again.model.as_deref(), Some("up-model"));
         }
     }

@@ -1,12 +1,12 @@
 //! Every stream fixture: what is read from it, and that it reads the same wherever the network cuts it.
 
 use domain::{FaultClass, Meter, NanoUsd, Usage};
-use wire::{Dialect, Quirks, ReplyPlan};
+use wire::{Dialect, Framing, Quirks, ReplyPlan};
 
-use crate::support::{Relayed, files, plan, relay};
+use crate::support::{Relayed, dialect_of, files, plan, relay};
 
 fn stream(name: &str) -> (Dialect, Vec<u8>) {
-    let dialect = if name.starts_with("anthropic") { Dialect::Anthropic } else { Dialect::OpenAiChat };
+    let dialect = dialect_of(name);
     let (_, bytes) = files("streams", ".sse").into_iter().find(|(path, _)| path.ends_with(name)).unwrap();
     (dialect, bytes)
 }
@@ -30,7 +30,7 @@ fn every_stream_reads_the_same_split_at_every_byte() {
     let vllm = Quirks::named("vllm").unwrap();
     let mut splits = 0;
     for (path, bytes) in files("streams", ".sse").into_iter().chain(files("captures", ".response.sse")) {
-        let dialect = if path.contains("anthropic") { Dialect::Anthropic } else { Dialect::OpenAiChat };
+        let dialect = dialect_of(&path);
         let asked = ReplyPlan { asked_model: "claims-triage".into(), ..plan(dialect) };
         let unasked = ReplyPlan { include_usage: false, continuous_usage: false, quirks: vllm, ..asked.clone() };
         let (whole_asked, whole_unasked) = (relay(&asked, [&bytes[..]]), relay(&unasked, [&bytes[..]]));
@@ -55,9 +55,9 @@ fn every_stream_reads_the_same_split_at_every_byte() {
 #[test]
 fn a_stream_that_needs_no_change_passes_byte_for_byte() {
     for (path, bytes) in files("streams", ".sse") {
-        let whole = ["error", "cut", "no-message-start"].iter().all(|word| !path.contains(word));
+        let whole = ["error", "cut", "no-message-start", "blocked"].iter().all(|word| !path.contains(word));
         if whole {
-            let dialect = if path.contains("anthropic") { Dialect::Anthropic } else { Dialect::OpenAiChat };
+            let dialect = dialect_of(&path);
             let relayed = relay(&plan(dialect), [&bytes[..]]);
             // Azure's first chunk names no model; the answer's is always the one asked for.
             let expected = String::from_utf8(bytes).unwrap().replace("\"model\":\"\"", "\"model\":\"up-model\"");
@@ -161,7 +161,7 @@ fn each_anthropic_stream_tells_what_it_holds() {
 fn the_text_kept_for_counting_is_all_there_was_whichever_way_it_went() {
     let mut texts = 0;
     for (path, bytes) in files("streams", ".sse").into_iter().chain(files("captures", ".response.sse")) {
-        let dialect = if path.contains("anthropic") { Dialect::Anthropic } else { Dialect::OpenAiChat };
+        let dialect = dialect_of(&path);
         let client = if dialect == Dialect::Anthropic { Dialect::OpenAiChat } else { Dialect::Anthropic };
         let passed = relay(&plan(dialect), [&bytes[..]]);
         if passed.end.is_err() || passed.seen.kept.text().is_empty() {
@@ -180,6 +180,57 @@ fn the_text_kept_for_counting_is_all_there_was_whichever_way_it_went() {
         assert_eq!(none.kept.text(), "", "{path}");
     }
     assert!(texts >= 15, "{texts} streams");
+}
+
+#[test]
+fn each_gemini_stream_tells_what_it_holds() {
+    for (name, usage, finish, output_bytes) in [
+        ("text", Some([25, 0, 3, 0]), "STOP", 5),
+        ("thinking", Some([5, 20, 3, 50]), "STOP", 12 + 3),
+        ("parallel-tool-calls", Some([25, 0, 3, 0]), "STOP", 11 + 15 + 8 + 2),
+        ("blocked", Some([25, 0, 0, 0]), "PROHIBITED_CONTENT", 0),
+        ("safety-midway", Some([25, 0, 0, 0]), "SAFETY", 3),
+        ("usage-after-finish", Some([25, 0, 3, 0]), "MAX_TOKENS", 2),
+        ("two-candidates", Some([25, 0, 3, 0]), "STOP", 4),
+        ("code-execution", Some([25, 0, 3, 0]), "STOP", 4),
+    ] {
+        let Relayed { seen, end, .. } = relayed(&format!("gemini/{name}.sse"));
+        assert_eq!(tokens(seen.usage), usage, "{name}");
+        assert_eq!((seen.finish.as_deref(), seen.output_bytes, end), (Some(finish), output_bytes, Ok(())), "{name}");
+        assert!(seen.ended && seen.content_started == (name != "blocked"), "{name}");
+    }
+    assert_eq!(relayed("gemini/usage-after-finish.sse").seen.usage.unwrap().get(Meter::ToolPrompt), 7);
+    assert_eq!(relayed("gemini/thinking.sse").seen.service_tier.as_deref(), Some("ON_DEMAND"));
+}
+
+#[test]
+fn a_gemini_client_that_asked_for_no_events_gets_one_array_however_the_bytes_come() {
+    for (path, bytes) in files("streams", ".sse") {
+        if !["error", "cut"].iter().any(|word| path.contains(word)) {
+            let events = ReplyPlan { client: Dialect::Gemini, upstream: dialect_of(&path), ..plan(Dialect::Gemini) };
+            let array = ReplyPlan { framing: Framing::JsonArray, ..events.clone() };
+            let (events, whole) = (relay(&events, [&bytes[..]]), relay(&array, [&bytes[..]]));
+            assert_eq!((&whole.end, &whole.seen), (&events.end, &events.seen), "{path}");
+            assert_eq!(relay(&array, bytes.chunks(1)), whole, "{path}");
+            // What the gateway does: it reads no further than the closing event.
+            let (mut early, mut out) = (wire::StreamRelay::new(array.clone()), Vec::new());
+            let fed = bytes.chunks(1).try_for_each(|byte| match early.seen().ended {
+                true => Ok(()),
+                false => early.feed(byte, &mut out),
+            });
+            if fed.is_ok() && early.seen().ended {
+                assert_eq!(String::from_utf8(out).unwrap(), whole.out, "{path}");
+            }
+            if whole.end.is_ok() {
+                let elements: Vec<serde_json::Value> = serde_json::from_str(&whole.out).unwrap();
+                let told = events.out.lines().filter_map(|line| line.strip_prefix("data: "));
+                let told: Vec<serde_json::Value> = told.map(|data| serde_json::from_str(data).unwrap()).collect();
+                assert_eq!(elements, told, "{path}");
+            }
+        }
+    }
+    let nothing = ReplyPlan { framing: Framing::JsonArray, ..plan(Dialect::Gemini) };
+    assert_eq!(relay(&nothing, [&b": nothing\n\n"[..]]).end.unwrap_err().class, FaultClass::Cut);
 }
 
 #[test]
@@ -208,6 +259,7 @@ fn what_opens_a_stream_is_no_content_yet() {
 #[test]
 fn an_error_in_a_stream_is_told_and_not_passed_on() {
     for (name, class, content) in [
+        ("gemini/error-midway.sse", FaultClass::Overloaded, true),
         ("openai-chat/error-midway.sse", FaultClass::ServerError, true),
         ("openai-chat/error-line.sse", FaultClass::ServerError, false),
         ("anthropic/error-midway.sse", FaultClass::Overloaded, true),
@@ -222,10 +274,10 @@ fn an_error_in_a_stream_is_told_and_not_passed_on() {
 
 #[test]
 fn a_stream_cut_short_says_so_and_passes_no_broken_frame() {
-    for name in ["openai-chat/cut.sse", "anthropic/cut.sse"] {
+    for name in ["openai-chat/cut.sse", "anthropic/cut.sse", "gemini/cut.sse"] {
         let Relayed { out, end, .. } = relayed(name);
         assert_eq!(end.unwrap_err().class, FaultClass::Cut, "{name}");
-        assert!(out.ends_with("\n\n") && text(name).starts_with(&out), "{name}");
+        assert!((out.ends_with("\n\n") || out.ends_with("\r\n\r\n")) && text(name).starts_with(&out), "{name}");
     }
 }
 
@@ -250,7 +302,7 @@ fn a_lost_opening_is_put_back() {
 #[test]
 fn what_llama_cpp_streams_is_read_to_the_end() {
     for (path, bytes) in files("captures/llama-cpp", ".response.sse") {
-        let dialect = if path.contains("anthropic") { Dialect::Anthropic } else { Dialect::OpenAiChat };
+        let dialect = dialect_of(&path);
         let plan = ReplyPlan { asked_model: "smollm2-135m".into(), ..plan(dialect) };
         let Relayed { out, seen, end } = relay(&plan, [&bytes[..]]);
         assert_eq!(end, Ok(()), "{path}");

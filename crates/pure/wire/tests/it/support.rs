@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use domain::Fault;
-use wire::{Dialect, Operation, Quirks, ReplyPlan, Seen, StreamRelay};
+use wire::{Dialect, Framing, Operation, Quirks, ReplyPlan, Seen, StreamRelay};
 
 /// The fixtures of this crate.
 pub fn fixtures() -> PathBuf {
@@ -30,6 +30,16 @@ pub fn files(folder: &str, ending: &str) -> Vec<(String, Vec<u8>)> {
     found
 }
 
+/// The dialect of a fixture, by the folder or file it lies in.
+pub fn dialect_of(path: &str) -> Dialect {
+    let path = path.rsplit("fixtures/").next().unwrap_or(path);
+    match () {
+        () if path.contains("anthropic") => Dialect::Anthropic,
+        () if path.contains("google") || path.contains("gemini") => Dialect::Gemini,
+        () => Dialect::OpenAiChat,
+    }
+}
+
 /// A plan for one dialect on both sides, asking for `up-model` so that nothing has to change.
 pub fn plan(dialect: Dialect) -> ReplyPlan {
     ReplyPlan {
@@ -43,6 +53,7 @@ pub fn plan(dialect: Dialect) -> ReplyPlan {
         answer_id: "msg_ours".into(),
         created_unix_s: 1,
         keep_bytes: 32 << 10,
+        framing: Framing::ServerSentEvents,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reads a messages request.
 
+use std::borrow::Cow;
+
 use domain::Fault;
 use serde_json::value::RawValue;
 
@@ -134,7 +136,7 @@ fn read_tool<'a>(tool: &'a RawValue, at: String, losses: &mut Losses) -> Result<
         cache: fields.take_placed("cache_control"),
         name: name.ok_or_else(|| refused(&fields.at("name"), "must be a text"))?,
         description: fields.take_text("description"),
-        schema: fields.take("input_schema").filter(|schema| is_object(schema)),
+        schema: fields.take("input_schema").filter(|schema| is_object(schema)).map(Cow::Borrowed),
         strict: fields.take("strict").and_then(flag),
         built_in: None,
         at,
@@ -185,6 +187,7 @@ fn output<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>, losses: &mut L
         let schema = inner.take("schema").filter(|schema| is_object(schema));
         match (kind.as_deref(), schema) {
             (Some("json_schema"), Some(schema)) => {
+                let schema = Cow::Borrowed(schema);
                 let value = Format::JsonSchema { name: None, description: None, schema, strict: None };
                 request.format = Some(Placed { at: format.at, value });
                 inner.finish(losses, &[]);

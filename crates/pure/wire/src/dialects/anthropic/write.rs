@@ -140,8 +140,9 @@ fn tools(body: &mut Object<'_>, request: &Request<'_>, abilities: Abilities, los
 fn write_tool(item: &mut Object<'_>, tool: &Tool<'_>, abilities: Abilities, losses: &mut Losses) {
     item.put("name", &tool.name);
     item.put_some("description", tool.description.as_ref());
-    let closed = tool.schema.map(closed);
-    match (&closed, tool.schema) {
+    let schema = tool.schema.as_deref();
+    let closed = schema.map(closed);
+    match (&closed, schema) {
         (Some(Closed::Made(schema)), _) if tool.strict == Some(true) && abilities.schemas => {
             item.put("input_schema", &**schema)
         }
@@ -178,7 +179,7 @@ fn schema_of(format: &Placed<Format<'_>>, abilities: Abilities, losses: &mut Los
         losses.approximated(&loose.at, "a schema is always enforced");
     }
     match closed(schema) {
-        Closed::AsIs => Some((*schema).to_owned()),
+        Closed::AsIs => Some((**schema).to_owned()),
         Closed::Made(closed) => {
             losses.approximated(
                 &format.at,

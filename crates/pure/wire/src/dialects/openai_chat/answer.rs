@@ -193,9 +193,10 @@ pub(super) fn write(answer: &Answer<'_>, cover: &Cover, losses: &mut Losses) -> 
                     message.put_some("reasoning_content", (!thoughts.is_empty()).then(|| thoughts.concat()));
                     if !calls.is_empty() {
                         message.list("tool_calls", |list| {
-                            for (id, name, arguments) in &calls {
+                            for (ordinal, (id, name, arguments)) in calls.iter().enumerate() {
+                                let made = format!("{}_{ordinal}", answer.id.as_deref().unwrap_or(&cover.id));
                                 list.object(|call| {
-                                    call.put("id", id);
+                                    call.put("id", if id.is_empty() { made.as_str() } else { id.as_ref() });
                                     call.put("type", "function");
                                     call.object("function", |function| {
                                         function.put("name", name);

@@ -78,7 +78,7 @@ fn user(list: &mut List<'_>, message: &Message<'_>, to: &Target<'_>, losses: &mu
     for part in &message.parts {
         let Content::ToolResult { id, parts, is_error } = &part.content else { continue };
         if *is_error {
-            losses.dropped(format!("{}/is_error", part.at), "the dialect does not mark failed tools; the text stays");
+            losses.dropped(&part.at, "the dialect does not mark failed tools; the text stays");
         }
         let (mut texts, moved_before) = (Vec::new(), rest.len());
         for inside in parts {

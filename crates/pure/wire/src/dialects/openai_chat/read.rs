@@ -158,7 +158,7 @@ fn read_format<'a>(format: &'a RawValue, losses: &mut Losses) -> Result<Option<P
             inner.finish(losses, &[]);
             // Without a schema any JSON will do.
             match schema {
-                Some(schema) => Some(Format::JsonSchema { name, description, schema, strict }),
+                Some(schema) => Some(Format::JsonSchema { name, description, schema: Cow::Borrowed(schema), strict }),
                 None => Some(Format::JsonObject),
             }
         }
@@ -256,7 +256,7 @@ fn read_function<'a>(mut function: Fields<'a>, at: String, losses: &mut Losses) 
         cache: None,
         name,
         description: function.take_text("description"),
-        schema: function.take("parameters").filter(|schema| is_object(schema)),
+        schema: function.take("parameters").filter(|schema| is_object(schema)).map(Cow::Borrowed),
         strict: function.take("strict").and_then(flag),
         built_in: None,
     };

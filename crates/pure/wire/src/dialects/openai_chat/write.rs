@@ -114,7 +114,7 @@ fn tools(body: &mut Object<'_>, request: &Request<'_>, to: &Target<'_>, losses: 
                     item.object("function", |function| {
                         function.put("name", &tool.name);
                         function.put_some("description", tool.description.as_ref());
-                        function.put_some("parameters", tool.schema);
+                        function.put_some("parameters", tool.schema.as_deref());
                         function.put_some("strict", tool.strict.filter(|strict| *strict));
                     });
                     messages::cache_mark(item, tool.cache.as_ref(), to, losses);
@@ -188,7 +188,7 @@ fn write_format(body: &mut Object<'_>, format: &Placed<Format<'_>>, to: &Target<
                     // The dialect requires a name.
                     inner.put("name", name.as_ref().map_or("answer", |name| &name.value));
                     inner.put_some("description", description.as_ref().map(|text| &text.value));
-                    inner.put("schema", schema);
+                    inner.put("schema", &**schema);
                     inner.put("strict", &strict);
                 });
             });
