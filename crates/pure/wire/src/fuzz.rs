@@ -16,7 +16,7 @@ use crate::sse::{Joined, MAX_FRAME_BYTES, Piece, Splitter};
 pub fn scan(data: &[u8]) {
     let address = |model: &str, stream| Address { model: model.into(), stream };
     for dialect in Dialect::ALL {
-        let asked = address("claims-triage", data.len() % 2 == 0);
+        let asked = address("claims-triage", data.len().is_multiple_of(2));
         let Ok(head) = read_head(*dialect, Operation::Chat, Some(&asked), data) else { continue };
         assert!(serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok(), "what the scan takes is JSON");
         let body = Bytes::copy_from_slice(data);

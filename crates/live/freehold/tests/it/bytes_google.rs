@@ -92,7 +92,7 @@ fn a_key_in_the_query_goes_no_further() {
     let path = format!("/v1beta/models/claims-triage:generateContent?key={}&fields=candidates", freehold.key);
     let body = br#"{"contents":[{"parts":[{"text":"a"}]}]}"#;
     let answer = request(freehold.gateway, "POST", &path, &[("content-type", "application/json")], body);
-    assert_eq!((answer.status, answer.text()), (200, ANSWER.replace(MODEL, "claims-triage")));
+    assert_eq!((answer.status, answer.text()), (200, &*ANSWER.replace(MODEL, "claims-triage")));
     let sent = String::from_utf8(provider.received().pop().unwrap()).unwrap();
     assert!(sent.starts_with(&format!("POST /v1beta/models/{MODEL}:generateContent HTTP/1.1")), "{sent}");
     assert!(!sent.contains(&freehold.key), "{sent}");

@@ -2,6 +2,7 @@
 
 mod answer;
 mod fields;
+mod generations;
 mod parts;
 mod read;
 mod schema;

@@ -4,7 +4,7 @@ use base64::Engine;
 use domain::Fault;
 use serde_json::value::RawValue;
 
-use super::write::Generation;
+use super::generations::Generation;
 use crate::canonical::json::{List, Object, is_object};
 use crate::canonical::{Content, Losses, Part, Request, Role, Source, refused, untranslatable};
 

@@ -2,6 +2,7 @@
 
 use domain::Fault;
 
+use super::generations::Generation;
 use super::turns::Conversation;
 use crate::canonical::json::{Object, object, short};
 use crate::canonical::{
@@ -20,42 +21,12 @@ const BUDGETS: [(Effort, u64); 6] = [
     (Effort::Max, 24_576),
 ];
 
+/// Thinking budgets up to which a level is called low and medium, tokens. Ours: the dialects publish no scale.
+const LOW_LEVEL_TOKENS: u64 = 4_096;
+const MEDIUM_LEVEL_TOKENS: u64 = 16_384;
+
 /// The least budget of a model that cannot go without thinking, tokens (Gemini API, thinking page: Gemini 2.5 Pro).
 const LEAST_PRO_BUDGET_TOKENS: u64 = 128;
-
-/// What a generation of models takes, told from the name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Generation {
-    /// It does not think.
-    Unthinking,
-    /// It thinks up to a budget of tokens; `always`: it cannot go without.
-    Budget {
-        /// Whether it cannot go without.
-        always: bool,
-    },
-    /// It thinks by level, and signs its calls.
-    Level,
-}
-
-impl Generation {
-    /// What the model of this id takes. From Google's pages on thinking and thought signatures, as third parties and the SDK
-    /// give them in November 2026; none of it was tried against the API. A name without a number is taken for the newest.
-    pub(super) fn of(model: &str) -> Generation {
-        let Some((_, rest)) = model.rsplit_once("gemini-") else { return Generation::Level };
-        let mut numbers = rest.split(['-', '.']).map_while(|word| word.parse::<u32>().ok());
-        let version = (numbers.next().unwrap_or(u32::MAX), numbers.next().unwrap_or(0));
-        match version {
-            old if old < (2, 5) => Generation::Unthinking,
-            old if old < (3, 0) => Generation::Budget { always: rest.contains("pro") },
-            _ => Generation::Level,
-        }
-    }
-
-    /// Whether a call in the history must carry a signature.
-    pub(super) fn signs_calls(self) -> bool {
-        self == Generation::Level
-    }
-}
 
 pub(super) fn request(request: &Request<'_>, to: &Target<'_>, losses: &mut Losses) -> Result<Vec<u8>, Fault> {
     refuse_what_cannot_be_said(request)?;
@@ -227,8 +198,8 @@ fn thinking(config: &mut Object<'_>, reasoning: &Placed<Reasoning>, generation: 
         (Generation::Level, Reasoning::Budget(tokens)) => {
             losses.approximated(at, "a budget of tokens is sent as a level near it");
             level = Some(match tokens {
-                ..=4_096 => Effort::Low,
-                ..=16_384 => Effort::Medium,
+                few if few <= LOW_LEVEL_TOKENS => Effort::Low,
+                some if some <= MEDIUM_LEVEL_TOKENS => Effort::Medium,
                 _ => Effort::High,
             });
         }
@@ -241,25 +212,4 @@ fn thinking(config: &mut Object<'_>, reasoning: &Placed<Reasoning>, generation: 
         thinking.put_some("thinkingBudget", budget);
         thinking.put_some("thinkingLevel", level.map(Effort::as_str));
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn generations_are_told_from_names() {
-        for (model, expected) in [
-            ("gemini-1.5-pro-002", Generation::Unthinking),
-            ("gemini-2.0-flash", Generation::Unthinking),
-            ("gemini-2.5-flash-lite", Generation::Budget { always: false }),
-            ("publishers/google/models/gemini-2.5-pro", Generation::Budget { always: true }),
-            ("gemini-3-pro-preview", Generation::Level),
-            ("gemini-3.5-flash", Generation::Level),
-            ("gemini-flash-latest", Generation::Level),
-            ("test-model", Generation::Level),
-        ] {
-            assert_eq!(Generation::of(model), expected, "{model}");
-        }
-    }
 }
