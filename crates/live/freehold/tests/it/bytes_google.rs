@@ -111,7 +111,7 @@ fn a_stream_differs_only_in_the_models_name_and_is_an_array_where_no_events_were
     assert_eq!(events.text(), [first, last].concat().replace(MODEL, "claims-triage"));
     let head = String::from_utf8(provider.received().pop().unwrap()).unwrap();
     assert!(head.starts_with(&format!("POST /v1beta/models/{MODEL}:streamGenerateContent?alt=sse HTTP/1.1")), "{head}");
-    let array: serde_json::Value = serde_json::from_str(&post(&freehold, path, body).text()).unwrap();
+    let array: serde_json::Value = serde_json::from_str(post(&freehold, path, body).text()).unwrap();
     assert_eq!((array.as_array().unwrap().len(), &array[0]["modelVersion"]), (2, &"claims-triage".into()));
     assert_eq!(freehold.stop(), Some(0));
     let rows = crate::harness::ledger(&site.data());
