@@ -98,8 +98,10 @@ impl Slot {
     /// what its other tokens make than to what all of them would.
     pub fn observe_reasoning(&self, usage: &Usage, output_bytes: u64) {
         let (reasoning, output) = (usage.get(Meter::Reasoning), usage.output_tokens());
-        let unseen = |shown| BytesPerToken::UNLEARNED_MILLI_BYTES * (2 * output - reasoning) / 2000 > shown;
-        if reasoning > 0 && unseen(output_bytes) {
+        // Half of the reasoning is where "nearer to the one than to the other" turns. A provider may report anything.
+        let middle = output.saturating_sub(reasoning / 2);
+        let bytes = BytesPerToken::UNLEARNED_MILLI_BYTES.saturating_mul(middle) / 1000;
+        if reasoning > 0 && bytes > output_bytes {
             self.reasons_unseen.store(true, Ordering::Relaxed);
         }
     }
@@ -147,6 +149,17 @@ pub(crate) mod tests {
     use routing::State;
 
     const NOW: UnixMs = UnixMs(1_767_225_600_000);
+
+    #[test]
+    fn absurd_counts_of_reasoning_are_no_defect_of_ours() {
+        let slot = Slot::new();
+        slot.observe_reasoning(&Usage::ZERO.with(Meter::Output, u64::MAX), 1);
+        assert!(!slot.reasons_unseen());
+        slot.observe_reasoning(&Usage::ZERO.with(Meter::Output, 10).with(Meter::Reasoning, 10), 1_000);
+        assert!(!slot.reasons_unseen(), "what came is more than all of it would make");
+        slot.observe_reasoning(&Usage::ZERO.with(Meter::Output, u64::MAX).with(Meter::Reasoning, u64::MAX), 1_000);
+        assert!(slot.reasons_unseen());
+    }
 
     /// One provider `p` with these lines, and its model `m`.
     pub(crate) fn snapshot(provider: &str) -> Snapshot {

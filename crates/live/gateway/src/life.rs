@@ -116,9 +116,9 @@ async fn finish(gateway: &Gateway, trail: Trail, mut facts: Vec<Entry>, status: 
         gateway.metrics.first_token_seconds.observe(ms as f64 / 1000.0);
     }
     let failure = failure.map(|error| CallFailure { code: error.code, blame: error.blame, message: error.message });
+    let endpoint = trail.endpoint();
     let end = trail.end(status, failure, clock::now());
     gateway.metrics.call_seconds.observe(seconds);
-    let endpoint = crate::endpoints::all().find(|endpoint| endpoint.name == end.endpoint).map_or("", |e| e.name);
     gateway.metrics.calls.get_or_create(&CallLabels { workflow, endpoint, status }).inc();
     facts.push(Entry::Call(Box::new(end)));
     gateway.spool.facts(&facts).await;

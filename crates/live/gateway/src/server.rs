@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -184,11 +183,10 @@ async fn run(
 ) -> Option<Response<ReplyBody>> {
     let (waiting, answer) = reply::pair(gateway.cut.subscribe());
     // Boxed here: on its way into a task a future is moved several times, and this one is nine kilobytes.
-    let life: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+    tokio::spawn(Box::pin(async move {
         live(gateway, call, dialect, operation, waiting).await;
         drop(counted);
-    });
-    tokio::spawn(life);
+    }));
     answer.await.ok()
 }
 

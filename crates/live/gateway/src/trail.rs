@@ -92,6 +92,11 @@ impl Trail {
         }
     }
 
+    /// Where the call came in.
+    pub fn endpoint(&self) -> &'static str {
+        self.endpoint
+    }
+
     /// One sentence about a stage.
     pub fn note(&mut self, stage: &str, note: impl Into<String>) {
         self.stages.push(StageNote { stage: stage.to_owned(), note: note.into() });

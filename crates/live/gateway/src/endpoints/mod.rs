@@ -30,6 +30,48 @@ pub struct Endpoint {
     pub streams: bool,
 }
 
+/// The row of a route: its method and path, written once, and what it serves; then how the client speaks, where the path says.
+macro_rules! endpoint {
+    ($method:ident $path:literal, $serves:expr) => {
+        $crate::endpoints::Endpoint {
+            name: concat!(stringify!($method), " ", $path),
+            method: http::Method::$method,
+            path: $path,
+            dialect: None,
+            serves: $serves,
+            carries: &[],
+            query: $crate::endpoints::Query::Carried,
+            streams: false,
+        }
+    };
+    ($method:ident $path:literal, $serves:expr, $dialect:expr) => {
+        $crate::endpoints::endpoint!($method $path, $serves).spoken_in($dialect)
+    };
+}
+use endpoint;
+
+impl Endpoint {
+    const fn spoken_in(mut self, dialect: Dialect) -> Endpoint {
+        self.dialect = Some(dialect);
+        self
+    }
+
+    const fn carrying(mut self, headers: &'static [&'static str]) -> Endpoint {
+        self.carries = headers;
+        self
+    }
+
+    const fn with_query_for_us(mut self) -> Endpoint {
+        self.query = Query::Ours;
+        self
+    }
+
+    const fn streaming(mut self) -> Endpoint {
+        self.streams = true;
+        self
+    }
+}
+
 /// What becomes of a route's query.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Query {
@@ -114,12 +156,12 @@ fn matched<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
 pub fn guess_dialect(path: &str, headers: &http::HeaderMap) -> Dialect {
     let begins = |roots: &[&str]| roots.iter().any(|root| path.starts_with(root));
     let sends = |names: &[&str]| names.iter().any(|name| headers.contains_key(*name));
-    match () {
-        () if begins(&["/anthropic", "/v1/messages"]) || sends(&["anthropic-version"]) => Dialect::Anthropic,
-        () if begins(&["/gemini", "/v1beta", "/v1/projects"]) || sends(&["x-goog-api-key", "x-goog-api-client"]) => {
-            Dialect::Gemini
-        }
-        () => Dialect::OpenAiChat,
+    if begins(&["/anthropic", "/v1/messages"]) || sends(&["anthropic-version"]) {
+        Dialect::Anthropic
+    } else if begins(&["/gemini", "/v1beta", "/v1/projects"]) || sends(&["x-goog-api-key", "x-goog-api-client"]) {
+        Dialect::Gemini
+    } else {
+        Dialect::OpenAiChat
     }
 }
 

@@ -4,6 +4,7 @@
 //! What the form holds borrows from the bytes that were read; schemas, tool arguments and numbers stay the text they were.
 //! Each thing knows its JSON pointer in the body that was read, so that a writer that has no place for it can say so.
 
+mod functions;
 pub(crate) mod json;
 mod losses;
 
@@ -458,6 +459,15 @@ impl<'a> Part<'a> {
         match &self.content {
             Content::Text(text) => Some(text),
             _ => None,
+        }
+    }
+}
+
+impl Cover {
+    /// Takes the provider's id of an answer; one of absurd length is none.
+    pub(crate) fn take_id(&mut self, id: Option<&Cow<'_, str>>) {
+        if let Some(id) = id.filter(|id| id.len() <= MAX_KEPT_BYTES) {
+            self.id = id.to_string();
         }
     }
 }

@@ -4,7 +4,7 @@ use domain::{Fault, Usage};
 
 use super::answer::{made_tool_id, stop_word, tier_word, write_usage};
 use crate::canonical::json::{Object, object};
-use crate::canonical::{Cover, Event, Finish, Losses, MAX_KEPT_BYTES, malformed};
+use crate::canonical::{Cover, Event, Finish, Losses, malformed};
 use crate::dialects::WriteStream;
 
 /// What must be remembered between events.
@@ -102,11 +102,7 @@ impl Writer {
 impl WriteStream for Writer {
     fn write(&mut self, event: &Event<'_>, losses: &mut Losses, out: &mut Vec<u8>) -> Result<(), Fault> {
         match event {
-            Event::Start { id, .. } => {
-                if let Some(id) = id.as_ref().filter(|id| id.len() <= MAX_KEPT_BYTES) {
-                    self.cover.id = id.to_string();
-                }
-            }
+            Event::Start { id, .. } => self.cover.take_id(id.as_ref()),
             Event::Text(text) | Event::Refusal(text) => {
                 self.refused |= matches!(event, Event::Refusal(_));
                 self.open(Block::Text, out, |block| {

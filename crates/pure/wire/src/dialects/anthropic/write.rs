@@ -100,16 +100,8 @@ fn refuse_what_cannot_be_said(request: &Request<'_>) -> Result<(), Fault> {
 }
 
 fn tools(body: &mut Object<'_>, request: &Request<'_>, abilities: Abilities, losses: &mut Losses) {
-    for tool in request.tools.iter().filter(|tool| tool.built_in.is_some()) {
-        let kind = short(tool.built_in.as_deref().unwrap_or_default());
-        losses.dropped(&tool.at, format!("the tool `{kind}` exists only at its provider; offer a function instead"));
-    }
-    let functions: Vec<_> = request.tools.iter().filter(|tool| tool.built_in.is_none()).collect();
+    let functions = request.functions(losses);
     if functions.is_empty() {
-        let forces = |choice: &&Placed<ToolChoice<'_>>| matches!(choice.value, ToolChoice::Any | ToolChoice::Named(_));
-        if let Some(choice) = request.tool_choice.as_ref().filter(forces) {
-            losses.dropped(&choice.at, "no tools are offered");
-        }
         return;
     }
     body.list("tools", |list| {

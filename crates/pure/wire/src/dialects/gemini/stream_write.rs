@@ -79,11 +79,7 @@ impl Writer {
 impl WriteStream for Writer {
     fn write(&mut self, event: &Event<'_>, losses: &mut Losses, out: &mut Vec<u8>) -> Result<(), Fault> {
         match event {
-            Event::Start { id, .. } => {
-                if let Some(id) = id.as_ref().filter(|id| id.len() <= MAX_KEPT_BYTES) {
-                    self.cover.id = id.to_string();
-                }
-            }
+            Event::Start { id, .. } => self.cover.take_id(id.as_ref()),
             Event::Text(text) | Event::Refusal(text) => {
                 self.refused |= matches!(event, Event::Refusal(_));
                 if !text.is_empty() {

@@ -6,8 +6,7 @@ use super::generations::Generation;
 use super::turns::Conversation;
 use crate::canonical::json::{Object, object, short};
 use crate::canonical::{
-    Effort, Format, Losses, Placed, PlacedRaw, Reasoning, Request, ServiceTier, Target, Tool, ToolChoice,
-    untranslatable,
+    Effort, Format, Losses, Placed, PlacedRaw, Reasoning, Request, ServiceTier, Target, ToolChoice, untranslatable,
 };
 
 /// Thinking budgets by level, tokens, as Google's own OpenAI compatibility maps them (Gemini API, OpenAI compatibility page);
@@ -85,17 +84,8 @@ fn refuse_what_cannot_be_said(request: &Request<'_>) -> Result<(), Fault> {
 }
 
 fn tools(body: &mut Object<'_>, request: &Request<'_>, losses: &mut Losses) {
-    let is_built_in = |tool: &&Tool<'_>| tool.built_in.is_some();
-    for tool in request.tools.iter().filter(is_built_in) {
-        let kind = short(tool.built_in.as_deref().unwrap_or_default());
-        losses.dropped(&tool.at, format!("the tool `{kind}` exists only at its provider; offer a function instead"));
-    }
-    let functions: Vec<_> = request.tools.iter().filter(|tool| !is_built_in(tool)).collect();
+    let functions = request.functions(losses);
     if functions.is_empty() {
-        let forces = |choice: &&Placed<ToolChoice<'_>>| matches!(choice.value, ToolChoice::Any | ToolChoice::Named(_));
-        if let Some(choice) = request.tool_choice.as_ref().filter(forces) {
-            losses.dropped(&choice.at, "no tools are offered");
-        }
         return;
     }
     body.list("tools", |list| {

@@ -4,7 +4,7 @@ use domain::Fault;
 
 use super::answer::{REDACTED, SIGNATURE, finish_word, write_usage};
 use crate::canonical::json::{Object, object};
-use crate::canonical::{Cover, Event, Finish, Losses, MAX_KEPT_BYTES};
+use crate::canonical::{Cover, Event, Finish, Losses};
 use crate::dialects::WriteStream;
 use crate::usage::Reported;
 
@@ -92,9 +92,7 @@ impl WriteStream for Writer {
     fn write(&mut self, event: &Event<'_>, losses: &mut Losses, out: &mut Vec<u8>) -> Result<(), Fault> {
         match event {
             Event::Start { id, created_unix_s } => {
-                if let Some(id) = id.as_ref().filter(|id| id.len() <= MAX_KEPT_BYTES) {
-                    self.cover.id = id.to_string();
-                }
+                self.cover.take_id(id.as_ref());
                 self.cover.created_unix_s = created_unix_s.unwrap_or(self.cover.created_unix_s);
                 self.start(out);
             }

@@ -101,43 +101,35 @@ fn refuse_what_cannot_be_said(request: &Request<'_>, to: &Target<'_>) -> Result<
 }
 
 fn tools(body: &mut Object<'_>, request: &Request<'_>, to: &Target<'_>, losses: &mut Losses) {
-    for tool in request.tools.iter().filter(|tool| tool.built_in.is_some()) {
-        let kind = short(tool.built_in.as_deref().unwrap_or_default());
-        losses.dropped(&tool.at, format!("the tool `{kind}` exists only at its provider; offer a function instead"));
+    let functions = request.functions(losses);
+    if functions.is_empty() {
+        return;
     }
-    let functions: Vec<_> = request.tools.iter().filter(|tool| tool.built_in.is_none()).collect();
-    if !functions.is_empty() {
-        body.list("tools", |list| {
-            for tool in &functions {
-                list.object(|item| {
-                    item.put("type", "function");
-                    item.object("function", |function| {
-                        function.put("name", &tool.name);
-                        function.put_some("description", tool.description.as_ref());
-                        function.put_some("parameters", tool.schema.as_deref());
-                        function.put_some("strict", tool.strict.filter(|strict| *strict));
-                    });
-                    messages::cache_mark(item, tool.cache.as_ref(), to, losses);
+    body.list("tools", |list| {
+        for tool in functions {
+            list.object(|item| {
+                item.put("type", "function");
+                item.object("function", |function| {
+                    function.put("name", &tool.name);
+                    function.put_some("description", tool.description.as_ref());
+                    function.put_some("parameters", tool.schema.as_deref());
+                    function.put_some("strict", tool.strict.filter(|strict| *strict));
                 });
-            }
-        });
-    }
-    let says_nothing = |choice: &ToolChoice<'_>| matches!(choice, ToolChoice::Auto | ToolChoice::None);
-    match &request.tool_choice {
-        Some(choice) if functions.is_empty() && says_nothing(&choice.value) => {}
-        Some(choice) if functions.is_empty() => losses.dropped(&choice.at, "no tools are offered"),
-        Some(choice) => match &choice.value {
-            ToolChoice::Auto => body.put("tool_choice", "auto"),
-            ToolChoice::Any => body.put("tool_choice", "required"),
-            ToolChoice::None => body.put("tool_choice", "none"),
-            ToolChoice::Named(name) => body.object("tool_choice", |choice| {
-                choice.put("type", "function");
-                choice.object("function", |function| function.put("name", name));
-            }),
-        },
+                messages::cache_mark(item, tool.cache.as_ref(), to, losses);
+            });
+        }
+    });
+    match request.tool_choice.as_ref().map(|choice| &choice.value) {
+        Some(ToolChoice::Auto) => body.put("tool_choice", "auto"),
+        Some(ToolChoice::Any) => body.put("tool_choice", "required"),
+        Some(ToolChoice::None) => body.put("tool_choice", "none"),
+        Some(ToolChoice::Named(name)) => body.object("tool_choice", |choice| {
+            choice.put("type", "function");
+            choice.object("function", |function| function.put("name", name));
+        }),
         None => {}
     }
-    if let Some(parallel) = request.parallel_tool_calls.as_ref().filter(|_| !functions.is_empty()) {
+    if let Some(parallel) = &request.parallel_tool_calls {
         if to.quirks.parallel_tool_calls {
             body.put("parallel_tool_calls", &parallel.value);
         } else if !parallel.value {
