@@ -1,7 +1,7 @@
 //! The database: one SQLite file in WAL mode, one connection that writes, a few that read, and what can go wrong.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -10,6 +10,8 @@ use thiserror::Error;
 
 /// How long a statement waits for another process's lock, milliseconds.
 pub const BUSY_TIMEOUT_MS: u64 = 5_000;
+/// How long opening pauses before it tries again while another process has the file locked.
+const OPEN_AGAIN: Duration = Duration::from_millis(20);
 /// Connections that only read. Pages are few and quick; more would only compete with the calls for two cores.
 const READERS: u32 = 4;
 
@@ -52,6 +54,21 @@ pub enum StoreError {
     BackupExists(String),
 }
 
+impl StoreError {
+    /// Whether another process's lock stood in the way (`SQLITE_BUSY`, `SQLITE_LOCKED`, plain or extended).
+    fn is_locked(&self) -> bool {
+        let database = match self {
+            StoreError::Unavailable(error) | StoreError::Schema(MigrateError::Execute(error)) => {
+                error.as_database_error()
+            }
+            StoreError::Schema(MigrateError::ExecuteMigration(error, _)) => error.as_database_error(),
+            _ => None,
+        };
+        let code = database.and_then(|error| error.code()?.parse::<u32>().ok());
+        code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
+    }
+}
+
 impl Store {
     /// Opens the database file, makes it when it is missing, and brings its schema up to date.
     pub async fn open(path: &Path) -> Result<Store, StoreError> {
@@ -59,7 +76,20 @@ impl Store {
     }
 
     /// As [`Store::open`], waiting up to `busy_timeout_ms` for locks of other processes.
+    ///
+    /// SQLite's own waiting does not cover all of it: changing a new file to WAL, and a transaction that began by reading,
+    /// fail at once where another process writes. So the whole of it is tried again.
     pub async fn open_waiting(path: &Path, busy_timeout_ms: u64) -> Result<Store, StoreError> {
+        let give_up = Instant::now() + Duration::from_millis(busy_timeout_ms);
+        loop {
+            match Store::try_open(path, busy_timeout_ms).await {
+                Err(error) if error.is_locked() && Instant::now() < give_up => tokio::time::sleep(OPEN_AGAIN).await,
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_open(path: &Path, busy_timeout_ms: u64) -> Result<Store, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
