@@ -1,15 +1,16 @@
 //! The append-only local segments: an intent is in the file before its attempt is sent, a record before the answer's
 //! last byte is handed over. A process that is killed loses nothing it had promised; the store catches up later.
 //!
-//! Each append is one `write` to the operating system, which survives the death of this process. Power loss is another
-//! matter: a background thread syncs every [`SYNC_EVERY_MS`] milliseconds, so that at most one such batch is at risk; in
-//! [`Durability::Exact`] mode a call waits for that sync.
+//! An append waits for a `write` to the operating system, which survives the death of this process; calls that come to
+//! it in the same turn of the event loop share one. Power loss is another matter: a background thread syncs every
+//! [`SYNC_EVERY_MS`] milliseconds, so that at most so much is at risk; in [`Durability::Exact`] mode a call waits for that
+//! sync.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use domain::Entry;
@@ -31,6 +32,8 @@ const BACKLOG_BYTES: usize = 64 << 20;
 /// The ends of calls wait there only while less than this is waiting: clients that retry make a line of each refusal,
 /// and those must not take the room of records, which are money.
 const BACKLOG_BYTES_FOR_CALLS: usize = BACKLOG_BYTES / 2;
+/// Memory for lines that share a write is used again up to this many bytes.
+const SPARE_BYTES: usize = 1 << 20;
 /// A disk that fails is tried again after [`SYNC_EVERY_MS`], then after twice as long each time, up to this many
 /// milliseconds.
 const RETRY_MS: u64 = 1_000;
@@ -60,6 +63,8 @@ struct Shared {
     directory: PathBuf,
     open: OpenSegment,
     segment: Mutex<Segment>,
+    /// What the next write takes along. Never locked before `segment` by whoever takes both.
+    gathering: Mutex<Batch>,
     /// Wakes the syncing thread.
     dirty: Condvar,
     confirmed: watch::Sender<Confirmed>,
@@ -74,6 +79,29 @@ struct Shared {
 /// How a segment is made; tests give disks that fail.
 type OpenSegment = Box<dyn Fn(&Path) -> io::Result<File> + Send + Sync>;
 
+/// Lines that share one write.
+#[derive(Default)]
+struct Batch {
+    lines: Vec<u8>,
+    /// What each line is, and where it ends.
+    parts: Vec<(Kind, usize)>,
+    fate: Arc<Fate>,
+}
+
+/// What became of a batch: the position after it, or why no file took it.
+type Fate = OnceLock<Result<u64, String>>;
+
+/// What a line is worth when the disk does not take it.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Its attempt is not sent, so it says nothing.
+    Intent,
+    /// Money.
+    Record,
+    /// The end of a call.
+    Call,
+}
+
 struct Segment {
     file: File,
     bytes: u64,
@@ -83,6 +111,8 @@ struct Segment {
     spoiled: bool,
     /// Facts that no file has taken yet, in order, to be written before anything else.
     backlog: Vec<u8>,
+    /// An empty batch, whose memory the next one uses again.
+    spare: Batch,
     /// Bytes that files have taken since the start. An append is known by this count after it.
     appended: u64,
     unsynced: bool,
@@ -117,10 +147,12 @@ impl Spool {
                 opened: Instant::now(),
                 spoiled: false,
                 backlog: Vec::new(),
+                spare: Batch::default(),
                 appended: 0,
                 unsynced: false,
                 trouble: None,
             }),
+            gathering: Mutex::default(),
             dirty: Condvar::new(),
             confirmed: watch::Sender::default(),
             syncing: Mutex::new(()),
@@ -136,22 +168,36 @@ impl Spool {
     /// Writes an intent; the attempt may be sent only when this returned `Ok`. In [`Durability::Exact`] mode an error
     /// may come after the line was written: the call is then refused, and the store counts the attempt as one in flight.
     pub async fn intent(&self, entry: &Entry) -> io::Result<()> {
-        let mut line = Vec::with_capacity(512);
-        segment::encode(entry, &mut line);
-        let position = self.shared.append(&mut self.shared.segment.lock(), &line)?;
+        let position = self.append(std::slice::from_ref(entry)).await?;
         self.settled(position).await
     }
 
     /// Writes what is already true. It cannot be refused: what the disk does not take now waits in memory, and new
     /// calls are refused meanwhile ([`Spool::failing`]).
     pub async fn facts(&self, entries: &[Entry]) {
-        let mut lines = Vec::with_capacity(2048);
-        for entry in entries {
-            segment::encode(entry, &mut lines);
-        }
-        if let Some(position) = self.shared.append_or_keep(&lines, entries) {
+        if let Ok(position) = self.append(entries).await {
             // They are true whether the disk confirms them or not, and that it does not was logged when it began.
             let _ = self.settled(position).await;
+        }
+    }
+
+    /// The position after `entries`, once a file has them.
+    async fn append(&self, entries: &[Entry]) -> io::Result<u64> {
+        let mut lines = Vec::with_capacity(2048);
+        let mut parts = Vec::with_capacity(entries.len());
+        for entry in entries {
+            segment::encode(entry, &mut lines);
+            parts.push((Kind::of(entry), lines.len()));
+        }
+        let fate = self.shared.gather(&lines, &parts);
+        // Whoever else is ready to run in this turn of the loop comes along; the first to come back writes for all.
+        tokio::task::yield_now().await;
+        if fate.get().is_none() {
+            self.shared.write_gathered(&mut self.shared.segment.lock());
+        }
+        match fate.get().expect("whoever takes a batch tells its fate before letting go of the segment") {
+            Ok(position) => Ok(*position),
+            Err(error) => Err(io::Error::other(error.clone())),
         }
     }
 
@@ -190,6 +236,7 @@ impl Drop for Spool {
     /// Whoever closes the spool does not wait for the next try of a disk that failed, so this is the last one.
     fn drop(&mut self) {
         let mut segment = self.shared.segment.lock();
+        self.shared.write_gathered(&mut segment);
         if !segment.backlog.is_empty()
             && let Err(error) = self.shared.write(&mut segment, &[])
         {
@@ -203,6 +250,37 @@ impl Drop for Spool {
 }
 
 impl Shared {
+    /// Adds lines to those that the next write takes along.
+    fn gather(&self, lines: &[u8], parts: &[(Kind, usize)]) -> Arc<Fate> {
+        let mut batch = self.gathering.lock();
+        let before = batch.lines.len();
+        batch.lines.extend_from_slice(lines);
+        batch.parts.extend(parts.iter().map(|(kind, end)| (*kind, before + end)));
+        batch.fate.clone()
+    }
+
+    /// Writes what was gathered. What is true waits in memory where the file does not take it.
+    fn write_gathered(&self, segment: &mut Segment) {
+        let mut batch = {
+            let mut gathering = self.gathering.lock();
+            if gathering.parts.is_empty() {
+                return;
+            }
+            std::mem::replace(&mut *gathering, std::mem::take(&mut segment.spare))
+        };
+        let written = self.append(segment, &batch.lines);
+        if written.is_err() {
+            self.keep(segment, &batch);
+        }
+        let told = batch.fate.set(written.map_err(|error| error.to_string()));
+        debug_assert!(told.is_ok(), "a batch is taken once");
+        if batch.lines.capacity() <= SPARE_BYTES {
+            batch.lines.clear();
+            batch.parts.clear();
+            segment.spare = Batch { fate: Arc::default(), ..batch };
+        }
+    }
+
     /// The position after `lines`, once a file has them.
     fn append(&self, segment: &mut Segment, lines: &[u8]) -> io::Result<u64> {
         if let Some(trouble) = &segment.trouble {
@@ -214,23 +292,20 @@ impl Shared {
         Ok(segment.appended)
     }
 
-    /// The position after `lines`, which are those of `entries`; none where they wait in memory instead.
-    fn append_or_keep(&self, lines: &[u8], entries: &[Entry]) -> Option<u64> {
-        let mut segment = self.segment.lock();
-        if let Ok(position) = self.append(&mut segment, lines) {
-            return Some(position);
-        }
-        let mut line = Vec::new();
-        for entry in entries {
-            line.clear();
-            segment::encode(entry, &mut line);
-            if segment.backlog.len() + line.len() <= backlog_bytes_for(entry) {
-                segment.backlog.extend_from_slice(&line);
-            } else {
-                self.dropped.fetch_add(line.len() as u64, Ordering::Relaxed);
+    /// Keeps in memory, for later, what no file took and is true all the same.
+    fn keep(&self, segment: &mut Segment, batch: &Batch) {
+        let mut begin = 0;
+        for (kind, end) in &batch.parts {
+            let line = &batch.lines[begin..*end];
+            begin = *end;
+            match kind.backlog_bytes() {
+                None => {}
+                Some(room) if segment.backlog.len() + line.len() <= room => segment.backlog.extend_from_slice(line),
+                Some(_) => {
+                    self.dropped.fetch_add(line.len() as u64, Ordering::Relaxed);
+                }
             }
         }
-        None
     }
 
     /// Writes the backlog and then `lines`, or leaves the file as it was.
@@ -271,6 +346,8 @@ impl Shared {
         let (file, position, troubled) = {
             let mut segment = self.segment.lock();
             let troubled = segment.trouble.is_some();
+            // Usually nothing: those who wait write it themselves, unless they were dropped meanwhile.
+            self.write_gathered(&mut segment);
             self.catch_up(&mut segment).inspect_err(|error| self.fail(&mut segment, error))?;
             segment.unsynced = false;
             (segment.file.try_clone(), segment.appended, troubled)
@@ -339,7 +416,7 @@ impl Shared {
     }
 
     fn has_work(&self) -> bool {
-        self.segment.lock().has_work()
+        self.segment.lock().has_work() || !self.gathering.lock().parts.is_empty()
     }
 
     fn is_closing(&self) -> bool {
@@ -364,11 +441,22 @@ impl Segment {
     }
 }
 
-/// How full the backlog may get with this entry.
-fn backlog_bytes_for(entry: &Entry) -> usize {
-    match entry {
-        Entry::Call(_) => BACKLOG_BYTES_FOR_CALLS,
-        Entry::Intent(_) | Entry::Record(_) => BACKLOG_BYTES,
+impl Kind {
+    fn of(entry: &Entry) -> Kind {
+        match entry {
+            Entry::Intent(_) => Kind::Intent,
+            Entry::Record(_) => Kind::Record,
+            Entry::Call(_) => Kind::Call,
+        }
+    }
+
+    /// How full the backlog may get with such a line; none where it is not kept.
+    fn backlog_bytes(self) -> Option<usize> {
+        match self {
+            Kind::Intent => None,
+            Kind::Record => Some(BACKLOG_BYTES),
+            Kind::Call => Some(BACKLOG_BYTES_FOR_CALLS),
+        }
     }
 }
 
@@ -460,6 +548,10 @@ mod tests {
         })
     }
 
+    fn record(number: u64) -> Entry {
+        Entry::Record(Box::new(testkit::facts::Sample::new(number, UnixMs(1)).record()))
+    }
+
     fn read_back(directory: &Path) -> Vec<u8> {
         let mut names: Vec<_> = std::fs::read_dir(directory).unwrap().map(|e| e.unwrap().path()).collect();
         names.sort();
@@ -479,6 +571,40 @@ mod tests {
             }
             assert_eq!(read_back(scratch.path()), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn calls_of_one_turn_of_the_loop_share_a_write_and_each_learns_its_fate() {
+        let scratch = testkit::scratch_dir("spool-group");
+        let (spool, full) = failing_disk("/dev/full", Durability::Batched, scratch.path());
+        let (first, second, facts) = (intent(1), intent(2), [record(3)]);
+        let refused = tokio::join!(spool.intent(&first), spool.intent(&second), spool.facts(&facts));
+        assert!(refused.0.is_err() && refused.1.is_err());
+        full.store(false, Ordering::Relaxed);
+        spool.shared.sync().unwrap();
+        let taken = tokio::join!(spool.intent(&first), spool.append(&facts), spool.append(&[]));
+        taken.0.unwrap();
+        // One write: the second knows the position after both, and so does one that brings nothing.
+        let whole = lines(&[record(3), first, record(3)]);
+        assert_eq!((taken.1.unwrap(), taken.2.unwrap()), (whole.len() as u64, whole.len() as u64));
+        assert_eq!(read_back(scratch.path()), whole);
+    }
+
+    #[tokio::test]
+    async fn what_a_call_that_was_dropped_left_behind_is_written_with_the_next_sync() {
+        let scratch = testkit::scratch_dir("spool-dropped");
+        let spool = Spool::open(scratch.path(), Durability::Batched).unwrap();
+        let facts = [record(1)];
+        assert!(
+            std::future::poll_fn(|context| {
+                let mut append = std::pin::pin!(spool.facts(&facts));
+                std::task::Poll::Ready(append.as_mut().poll(context))
+            })
+            .await
+            .is_pending()
+        );
+        spool.shared.sync().unwrap();
+        assert_eq!(read_back(scratch.path()), lines(&facts));
     }
 
     /// A disk whose files are `/dev/full`, which answers every write with ENOSPC and cannot be synced or cut, while
@@ -506,7 +632,7 @@ mod tests {
         let scratch = testkit::scratch_dir("spool-full");
         let (spool, full) = failing_disk("/dev/full", Durability::Batched, scratch.path());
         assert!(spool.intent(&intent(1)).await.is_err());
-        spool.facts(&[intent(2)]).await;
+        spool.facts(&[record(2)]).await;
         assert!(spool.failing());
         let refused = spool.intent(&intent(1)).await.unwrap_err();
         assert!(refused.to_string().starts_with("the spool has been failing: "), "{refused}");
@@ -515,7 +641,7 @@ mod tests {
         assert!(!spool.failing());
         spool.intent(&intent(3)).await.unwrap();
         assert_eq!(spool.dropped_bytes(), 0);
-        assert_eq!(read_back(scratch.path()), lines(&[intent(2), intent(3)]));
+        assert_eq!(read_back(scratch.path()), lines(&[record(2), intent(3)]));
     }
 
     #[tokio::test]
@@ -560,12 +686,12 @@ mod tests {
         let (spool, fails) = failing_disk("/dev/null", Durability::Exact, scratch.path());
         assert!(spool.intent(&intent(1)).await.is_err());
         assert!(spool.failing());
-        spool.facts(&[intent(2)]).await;
+        spool.facts(&[record(2)]).await;
         fails.store(false, Ordering::Relaxed);
         spool.shared.sync().unwrap();
         assert!(!spool.failing());
         spool.intent(&intent(3)).await.unwrap();
-        assert_eq!(read_back(scratch.path()), lines(&[intent(2), intent(3)]));
+        assert_eq!(read_back(scratch.path()), lines(&[record(2), intent(3)]));
     }
 
     #[tokio::test]
