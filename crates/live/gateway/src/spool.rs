@@ -32,6 +32,9 @@ const BACKLOG_BYTES: usize = 64 << 20;
 /// The ends of calls wait there only while less than this is waiting: clients that retry make a line of each refusal,
 /// and those must not take the room of records, which are money.
 const BACKLOG_BYTES_FOR_CALLS: usize = BACKLOG_BYTES / 2;
+/// Lines that come this soon after others wait a turn of the event loop for more. A call that is alone does not: for it
+/// that turn is only a system call more.
+const COMPANY_WITHIN: Duration = Duration::from_micros(100);
 /// Memory for lines that share a write is used again up to this many bytes.
 const SPARE_BYTES: usize = 1 << 20;
 /// A disk that fails is tried again after [`SYNC_EVERY_MS`], then after twice as long each time, up to this many
@@ -80,12 +83,13 @@ struct Shared {
 type OpenSegment = Box<dyn Fn(&Path) -> io::Result<File> + Send + Sync>;
 
 /// Lines that share one write.
-#[derive(Default)]
 struct Batch {
     lines: Vec<u8>,
     /// What each line is, and where it ends.
     parts: Vec<(Kind, usize)>,
     fate: Arc<Fate>,
+    /// When lines were last added, to this or to an earlier one.
+    last_joined: Instant,
 }
 
 /// What became of a batch: the position after it, or why no file took it.
@@ -112,7 +116,7 @@ struct Segment {
     /// Facts that no file has taken yet, in order, to be written before anything else.
     backlog: Vec<u8>,
     /// An empty batch, whose memory the next one uses again.
-    spare: Batch,
+    spare: Option<Batch>,
     /// Bytes that files have taken since the start. An append is known by this count after it.
     appended: u64,
     unsynced: bool,
@@ -147,12 +151,12 @@ impl Spool {
                 opened: Instant::now(),
                 spoiled: false,
                 backlog: Vec::new(),
-                spare: Batch::default(),
+                spare: None,
                 appended: 0,
                 unsynced: false,
                 trouble: None,
             }),
-            gathering: Mutex::default(),
+            gathering: Mutex::new(Batch::new(Instant::now())),
             dirty: Condvar::new(),
             confirmed: watch::Sender::default(),
             syncing: Mutex::new(()),
@@ -183,15 +187,20 @@ impl Spool {
 
     /// The position after `entries`, once a file has them.
     async fn append(&self, entries: &[Entry]) -> io::Result<u64> {
+        if entries.is_empty() {
+            return Ok(0);
+        }
         let mut lines = Vec::with_capacity(2048);
         let mut parts = Vec::with_capacity(entries.len());
         for entry in entries {
             segment::encode(entry, &mut lines);
             parts.push((Kind::of(entry), lines.len()));
         }
-        let fate = self.shared.gather(&lines, &parts);
-        // Whoever else is ready to run in this turn of the loop comes along; the first to come back writes for all.
-        tokio::task::yield_now().await;
+        let (fate, in_company) = self.shared.gather(&lines, &parts);
+        if in_company {
+            // Whoever else is ready to run in this turn of the loop comes along; the first to come back writes for all.
+            tokio::task::yield_now().await;
+        }
         if fate.get().is_none() {
             self.shared.write_gathered(&mut self.shared.segment.lock());
         }
@@ -250,13 +259,16 @@ impl Drop for Spool {
 }
 
 impl Shared {
-    /// Adds lines to those that the next write takes along.
-    fn gather(&self, lines: &[u8], parts: &[(Kind, usize)]) -> Arc<Fate> {
+    /// Adds lines to those that the next write takes along. Whether more may be on their way.
+    fn gather(&self, lines: &[u8], parts: &[(Kind, usize)]) -> (Arc<Fate>, bool) {
+        let now = Instant::now();
         let mut batch = self.gathering.lock();
+        let in_company = now.duration_since(batch.last_joined) < COMPANY_WITHIN;
+        batch.last_joined = now;
         let before = batch.lines.len();
         batch.lines.extend_from_slice(lines);
         batch.parts.extend(parts.iter().map(|(kind, end)| (*kind, before + end)));
-        batch.fate.clone()
+        (batch.fate.clone(), in_company)
     }
 
     /// Writes what was gathered. What is true waits in memory where the file does not take it.
@@ -266,7 +278,9 @@ impl Shared {
             if gathering.parts.is_empty() {
                 return;
             }
-            std::mem::replace(&mut *gathering, std::mem::take(&mut segment.spare))
+            let last_joined = gathering.last_joined;
+            let next = segment.spare.take().unwrap_or_else(|| Batch::new(last_joined));
+            std::mem::replace(&mut *gathering, Batch { last_joined, ..next })
         };
         let written = self.append(segment, &batch.lines);
         if written.is_err() {
@@ -277,7 +291,7 @@ impl Shared {
         if batch.lines.capacity() <= SPARE_BYTES {
             batch.lines.clear();
             batch.parts.clear();
-            segment.spare = Batch { fate: Arc::default(), ..batch };
+            segment.spare = Some(Batch { fate: Arc::default(), ..batch });
         }
     }
 
@@ -441,6 +455,12 @@ impl Segment {
     }
 }
 
+impl Batch {
+    fn new(last_joined: Instant) -> Batch {
+        Batch { lines: Vec::new(), parts: Vec::new(), fate: Arc::default(), last_joined }
+    }
+}
+
 impl Kind {
     fn of(entry: &Entry) -> Kind {
         match entry {
@@ -582,11 +602,11 @@ mod tests {
         assert!(refused.0.is_err() && refused.1.is_err());
         full.store(false, Ordering::Relaxed);
         spool.shared.sync().unwrap();
-        let taken = tokio::join!(spool.intent(&first), spool.append(&facts), spool.append(&[]));
-        taken.0.unwrap();
-        // One write: the second knows the position after both, and so does one that brings nothing.
+        spool.shared.gathering.lock().last_joined = Instant::now() + Duration::from_secs(60);
+        let taken = tokio::join!(spool.append(std::slice::from_ref(&first)), spool.append(&facts));
+        // One write: each knows the position after both.
         let whole = lines(&[record(3), first, record(3)]);
-        assert_eq!((taken.1.unwrap(), taken.2.unwrap()), (whole.len() as u64, whole.len() as u64));
+        assert_eq!((taken.0.unwrap(), taken.1.unwrap()), (whole.len() as u64, whole.len() as u64));
         assert_eq!(read_back(scratch.path()), whole);
     }
 

@@ -100,6 +100,8 @@ impl Store {
             .foreign_keys(true)
             // What is erased is overwritten, so that a pruned body is not found in the file.
             .pragma("secure_delete", "ON")
+            // What a statement of many rows would undo stays in memory; in a file it is every page a second time.
+            .pragma("temp_store", "MEMORY")
             .busy_timeout(Duration::from_millis(busy_timeout_ms));
         let pool = |connections: u32| {
             SqlitePoolOptions::new()
