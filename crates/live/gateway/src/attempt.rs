@@ -17,6 +17,7 @@ use crate::budgets::{Held, Scope, Spent};
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::deployed::{Deployed, Size};
+use crate::open::Open;
 use crate::protect::Protected;
 use crate::refusal::Refusal;
 use crate::reply::Waiting;
@@ -179,14 +180,16 @@ pub async fn attempt(
             },
             hold: bound.cost,
         };
+        // From here on whatever becomes of this task finds the attempt in the trail.
+        let open = trail.open.insert(Open::new(intent.clone(), held, probe));
         if let Err(error) = gateway.spool.intent(&Entry::Intent(intent.clone())).await {
             slot.health.lock().abandoned(probe);
-            gateway.budgets.release(held);
+            open.settle(&gateway.budgets, NanoUsd::ZERO);
+            trail.open = None;
             return Err(Refusal::Spool(error.to_string()));
         }
         let mut attempt = Attempt {
             intent,
-            held,
             sent: Instant::now(),
             candidate,
             probe,
@@ -206,10 +209,11 @@ pub async fn attempt(
                     }
                     Failure::Gone(seen) => (Ending::Cancelled(seen.as_deref()), None),
                 };
-                let record = settle(&gateway.books(), call, attempt, &ending).await;
-                trail.cost += record.cost.booked();
+                let record = settle(&gateway.books(), call, attempt, trail, &ending).await;
                 trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
-                gateway.spool.facts(&[Entry::Record(Box::new(record))]).await;
+                let kept = gateway.spool.keep(&[Entry::Record(Box::new(record))]);
+                trail.open = None;
+                gateway.spool.confirm(kept).await;
                 match fault {
                     Some(fault) => last = Some(fault),
                     None => return Err(Refusal::ClientGone),

@@ -1,4 +1,5 @@
-//! The data plane. A call comes in at [`server`], is found a route in [`endpoints`], and lives its life in [`life`], with
+//! The data plane. A call comes in at [`server`], is found a route in [`endpoints`], and lives its life in [`life`], which
+//! [`edge`] sees to the end of whatever becomes of its task, with
 //! what [`dataplane`] puts together: [`admit`], [`protect`], [`attempt`], [`relay`], [`settle`], which has what no provider reported counted by [`tokens`]. What the gateway needs
 //! from outside is in [`ports`]; the facts it makes leave by [`spool`].
 
@@ -7,6 +8,7 @@ pub mod server;
 pub mod endpoints;
 pub mod call;
 pub mod dataplane;
+pub mod edge;
 pub mod life;
 pub mod admit;
 pub mod protect;
@@ -18,6 +20,7 @@ pub mod tokens;
 pub mod reply;
 pub mod refusal;
 pub mod trail;
+pub mod open;
 pub mod keys;
 pub mod budgets;
 pub mod deployed;

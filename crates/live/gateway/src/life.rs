@@ -22,13 +22,19 @@ use crate::refusal::Refusal;
 use crate::relay::{Parting, RelayEnd, relay};
 use crate::reply::{ReplyBody, Waiting};
 use crate::settle::{Ending, settle};
+use crate::spool::Kept;
 use crate::trail::Trail;
 
 /// Lives one call from its bytes to its booking. Runs to its end whatever the client does.
-pub async fn live(gateway: Arc<Gateway>, call: Call, dialect: Dialect, operation: Operation, mut client: Waiting) {
-    let deployed = gateway.deployed.load_full();
-    let revision = &deployed.snapshot.revision;
-    let mut trail = Trail::new(call.id, call.at, call.arrived, call.endpoint.name, revision, gateway.pepper());
+pub async fn live(
+    gateway: Arc<Gateway>,
+    deployed: Arc<Deployed>,
+    call: Call,
+    dialect: Dialect,
+    operation: Operation,
+    mut client: Waiting,
+    trail: &mut Trail,
+) {
     let id = call.id;
 
     trail.key = Some(call.key.grant.id.clone());
@@ -60,7 +66,7 @@ pub async fn live(gateway: Arc<Gateway>, call: Call, dialect: Dialect, operation
         trail.note("protect", note);
     }
 
-    let answered = match attempt(&gateway, &deployed, &protected, &mut client, &mut trail).await {
+    let answered = match attempt(&gateway, &deployed, &protected, &mut client, trail).await {
         Ok(answered) => answered,
         Err(refusal) => {
             correct_limits(protected.call(), trail.tokens_used, clock::now());
@@ -83,7 +89,7 @@ pub async fn live(gateway: Arc<Gateway>, call: Call, dialect: Dialect, operation
     let framing = protected.call().call.framing;
     let head = answer_head(&call, &answered, protected.call().head.stream.then_some(framing));
 
-    let relayed = relay(answered, client, head, (dialect, framing), &call, &mut trail).await;
+    let relayed = relay(answered, client, head, (dialect, framing), &call, trail).await;
 
     let seen = relayed.seen;
     let ending = match &relayed.end {
@@ -91,8 +97,7 @@ pub async fn live(gateway: Arc<Gateway>, call: Call, dialect: Dialect, operation
         RelayEnd::Failed(fault, _) => Ending::Failed { fault, seen: Some(&seen), after_content: true },
         RelayEnd::Gone => Ending::Cancelled(Some(&seen)),
     };
-    let record = settle(&gateway.books(), &protected, relayed.attempt, &ending).await;
-    trail.cost += record.cost.booked();
+    let record = settle(&gateway.books(), &protected, relayed.attempt, trail, &ending).await;
     trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
     correct_limits(protected.call(), trail.tokens_used, clock::now());
     let failure = match relayed.end {
@@ -108,25 +113,39 @@ pub async fn live(gateway: Arc<Gateway>, call: Call, dialect: Dialect, operation
 }
 
 /// Writes the end of a call down, together with what else became true.
-async fn finish(gateway: &Gateway, trail: Trail, mut facts: Vec<Entry>, status: u16, failure: Option<ClientError>) {
+async fn finish(gateway: &Gateway, trail: &mut Trail, facts: Vec<Entry>, status: u16, failure: Option<ClientError>) {
+    let failure = failure.map(|error| CallFailure { code: error.code, blame: error.blame, message: error.message });
+    let kept = write_end(gateway, trail, facts, status, failure);
+    gateway.spool.confirm(kept).await;
+}
+
+/// Writes it without waiting for the disk; what to wait for is returned.
+pub fn write_end(
+    gateway: &Gateway,
+    trail: &mut Trail,
+    mut facts: Vec<Entry>,
+    status: u16,
+    failure: Option<CallFailure>,
+) -> Kept {
     let workflow = trail.workflow.as_ref().map_or("(direct)", |name| name.as_str()).to_owned();
     let seconds = trail.elapsed_seconds();
     if let Some(ms) = trail.first_token_ms {
         // Exact enough for a histogram.
         gateway.metrics.first_token_seconds.observe(ms as f64 / 1000.0);
     }
-    let failure = failure.map(|error| CallFailure { code: error.code, blame: error.blame, message: error.message });
     let endpoint = trail.endpoint();
     let end = trail.end(status, failure, clock::now());
     gateway.metrics.call_seconds.observe(seconds);
     gateway.metrics.calls.get_or_create(&CallLabels { workflow, endpoint, status }).inc();
     facts.push(Entry::Call(Box::new(end)));
-    gateway.spool.facts(&facts).await;
+    let kept = gateway.spool.keep(&facts);
+    trail.written();
     gateway.metrics.spool_dropped_bytes.set(gateway.spool.dropped_bytes());
+    kept
 }
 
 /// Refuses a call of a known key: written down, then told.
-async fn refuse(gateway: &Gateway, mut trail: Trail, client: Waiting, id: CallId, dialect: Dialect, refusal: Refusal) {
+async fn refuse(gateway: &Gateway, trail: &mut Trail, client: Waiting, id: CallId, dialect: Dialect, refusal: Refusal) {
     let error = refusal.client_error(&id.to_string(), dialect);
     let response = error_response(dialect, &error);
     if let ReplyBody::Whole(Some(body)) = response.body() {

@@ -84,6 +84,8 @@ pub struct Metrics {
     pub overrun_nano_usd: Counter,
     /// Calls refused because a budget was spent.
     pub budget_refusals: Counter,
+    /// Calls whose task panicked.
+    pub panics: Counter,
     /// 1 while the file on disk is not the configuration that runs.
     pub configuration_rejected: Gauge<i64, AtomicI64>,
     /// 1 for the revision that runs.
@@ -116,6 +118,7 @@ impl Metrics {
             estimated: Family::default(),
             overrun_nano_usd: Counter::default(),
             budget_refusals: Counter::default(),
+            panics: Counter::default(),
             configuration_rejected: Gauge::default(),
             configuration_revision: Family::default(),
             configuration_loads: Counter::default(),
@@ -137,6 +140,7 @@ impl Metrics {
         registry.register("estimated_attempts", "Attempts whose usage was estimated", metrics.estimated.clone());
         registry.register("overrun_nano_usd", "Nano-dollars billed above the hold", metrics.overrun_nano_usd.clone());
         registry.register("budget_refusals", "Calls refused by a spent budget", metrics.budget_refusals.clone());
+        registry.register("panics", "Calls ended by a defect in Freehold: an alarm", metrics.panics.clone());
         registry.register(
             "configuration_rejected",
             "1 while the file on disk is not the configuration that runs",

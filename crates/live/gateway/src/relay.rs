@@ -79,6 +79,7 @@ pub async fn relay(
                 let seen = relay.seen().clone();
                 return Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody };
             };
+            trail.stream_out = Some(client.last_word());
             let stream =
                 Stream { incoming, relay, client, deadline: deadline.into(), frame_ms, held_up: Duration::ZERO };
             stream.run(attempt, first, spoken, call, trail).await
@@ -120,7 +121,10 @@ impl Stream {
         };
         let seen = self.relay.seen().clone();
         let (end, rest) = match stop {
-            Stop::Gone => return Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody },
+            Stop::Gone => {
+                trail.stream_out = None;
+                return Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody };
+            }
             Stop::Ended => (RelayEnd::Served, Some(self.incoming)),
             Stop::Fault(fault) => {
                 let refusal = Refusal::Upstream {

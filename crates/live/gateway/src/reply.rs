@@ -4,6 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
@@ -12,6 +13,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Chunks that may wait for a slow client before the upstream is read no further.
 const CHUNKS_WAITING: usize = 16;
+/// How long a client may take to take a last word, milliseconds.
+const LAST_WORD_MS: u64 = 1_000;
 
 /// The body of every answer.
 pub enum ReplyBody {
@@ -84,6 +87,9 @@ pub struct Streaming {
     cut: watch::Receiver<bool>,
 }
 
+/// A way to say one thing more on a stream whose task is no longer there to say it.
+pub struct LastWord(mpsc::Sender<Piece>);
+
 /// The client went away.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Gone;
@@ -137,10 +143,26 @@ impl Streaming {
         self.pieces.send(Piece::Bytes(bytes)).await.map_err(|_| Gone)
     }
 
+    /// A way to say one thing more, should the call's task not get to its end.
+    pub fn last_word(&self) -> LastWord {
+        LastWord(self.pieces.clone())
+    }
+
     /// Says that nothing more comes.
     pub async fn end(self) {
         // A client that is gone needs no end.
         let _ = self.pieces.send(Piece::End).await;
+    }
+}
+
+impl LastWord {
+    /// Says it and ends the stream. A client that does not take it in time finds the stream broken off.
+    pub async fn say(self, frame: Vec<u8>) {
+        let said = async {
+            self.0.send(Piece::Bytes(frame.into())).await?;
+            self.0.send(Piece::End).await
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(LAST_WORD_MS), said).await;
     }
 }
 

@@ -24,9 +24,10 @@ use crate::admit::{authenticate, names, short};
 use crate::call::{Call, credential};
 use crate::clock;
 use crate::dataplane::Gateway;
+use crate::edge;
 use crate::endpoints::{self, NoRoute, Query, Route, Serves};
 use crate::keys::Key;
-use crate::life::{error_response, live};
+use crate::life::error_response;
 use crate::metrics::CallLabels;
 use crate::refusal::Refusal;
 use crate::reply::{self, ReplyBody};
@@ -183,11 +184,16 @@ async fn run(
 ) -> Option<Response<ReplyBody>> {
     let (waiting, answer) = reply::pair(gateway.cut.subscribe());
     // Boxed here: on its way into a task a future is moved several times, and this one is nine kilobytes.
-    tokio::spawn(Box::pin(async move {
-        live(gateway, call, dialect, operation, waiting).await;
+    let task = tokio::spawn(Box::pin(async move {
+        let untold = edge::run(gateway, call, dialect, operation, waiting).await;
         drop(counted);
+        untold
     }));
-    answer.await.ok()
+    match answer.await {
+        Ok(response) => Some(response),
+        // The client is told when the call is booked, not before.
+        Err(_) => task.await.ok().flatten().map(|error| error_response(dialect, &error)),
+    }
 }
 
 /// A call counted as in flight, also if its task panics.

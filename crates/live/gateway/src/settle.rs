@@ -10,19 +10,18 @@ use routing::Candidate;
 use tokio::sync::watch;
 use wire::{Operation, Seen};
 
-use crate::budgets::{Budgets, Held};
+use crate::budgets::Budgets;
 use crate::clock;
 use crate::deployed::Slot;
 use crate::metrics::Metrics;
 use crate::protect::Protected;
 use crate::tokens::{Counted, Texts, TokenCounter};
+use crate::trail::Trail;
 
 /// An attempt that was written down and sent.
 pub struct Attempt {
     /// As the spool has it.
     pub intent: Intent,
-    /// What is reserved for it, nothing where no budget applies.
-    pub held: Held,
     /// When it was sent.
     pub sent: Instant,
     /// Where it went.
@@ -70,8 +69,14 @@ pub struct Books<'a> {
     pub cut: &'a watch::Sender<bool>,
 }
 
-/// Settles an attempt. The record is returned for the spool; everything else is done.
-pub async fn settle(books: &Books<'_>, call: &Protected, attempt: Attempt, ending: &Ending<'_>) -> Record {
+/// Settles the attempt that is open in `trail`. The record is returned for the spool; everything else is done.
+pub async fn settle(
+    books: &Books<'_>,
+    call: &Protected,
+    attempt: Attempt,
+    trail: &mut Trail,
+    ending: &Ending<'_>,
+) -> Record {
     let now = clock::now();
     let latency_ms = u64::try_from(attempt.sent.elapsed().as_millis()).unwrap_or(u64::MAX);
     let admitted = call.call();
@@ -92,7 +97,7 @@ pub async fn settle(books: &Books<'_>, call: &Protected, attempt: Attempt, endin
         region: None,
     };
     let cost = if usage == Usage::ZERO { Cost::NOTHING } else { ledger::price::price(&usage, row, &served) };
-    let overrun = books.budgets.settle(attempt.held, cost.booked());
+    let overrun = trail.settle(books.budgets, cost.booked());
     if overrun > NanoUsd::ZERO {
         tracing::warn!(attempt = %attempt.intent.attempt, usd = %overrun, "a provider billed above its own cap; booked as overrun");
         books.metrics.overrun_nano_usd.inc_by(overrun.0.unsigned_abs());

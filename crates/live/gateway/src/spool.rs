@@ -95,6 +95,11 @@ struct Batch {
 /// What became of a batch: the position after it, or why no file took it.
 type Fate = OnceLock<Result<u64, String>>;
 
+/// Lines on their way to the file: the fate of their batch, and whether more may join it.
+#[derive(Default)]
+#[must_use]
+pub struct Kept(Option<(Arc<Fate>, bool)>);
+
 /// What a line is worth when the disk does not take it.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -172,23 +177,21 @@ impl Spool {
     /// Writes an intent; the attempt may be sent only when this returned `Ok`. In [`Durability::Exact`] mode an error
     /// may come after the line was written: the call is then refused, and the store counts the attempt as one in flight.
     pub async fn intent(&self, entry: &Entry) -> io::Result<()> {
-        let position = self.append(std::slice::from_ref(entry)).await?;
+        let position = self.written(self.keep(std::slice::from_ref(entry))).await?;
         self.settled(position).await
     }
 
     /// Writes what is already true. It cannot be refused: what the disk does not take now waits in memory, and new
     /// calls are refused meanwhile ([`Spool::failing`]).
     pub async fn facts(&self, entries: &[Entry]) {
-        if let Ok(position) = self.append(entries).await {
-            // They are true whether the disk confirms them or not, and that it does not was logged when it began.
-            let _ = self.settled(position).await;
-        }
+        self.confirm(self.keep(entries)).await;
     }
 
-    /// The position after `entries`, once a file has them.
-    async fn append(&self, entries: &[Entry]) -> io::Result<u64> {
+    /// The same without waiting; what to hand to [`Spool::confirm`]. They are written without that too, within
+    /// [`SYNC_EVERY_MS`] or when the spool is closed.
+    pub fn keep(&self, entries: &[Entry]) -> Kept {
         if entries.is_empty() {
-            return Ok(0);
+            return Kept::default();
         }
         let mut lines = Vec::with_capacity(2048);
         let mut parts = Vec::with_capacity(entries.len());
@@ -196,7 +199,27 @@ impl Spool {
             segment::encode(entry, &mut lines);
             parts.push((Kind::of(entry), lines.len()));
         }
-        let (fate, in_company) = self.shared.gather(&lines, &parts);
+        Kept(Some(self.shared.gather(&lines, &parts)))
+    }
+
+    /// Writes what was kept at once, where there is nobody to wait.
+    pub fn write(&self, kept: Kept) {
+        if kept.0.is_some_and(|(fate, _)| fate.get().is_none()) {
+            self.shared.write_gathered(&mut self.shared.segment.lock());
+        }
+    }
+
+    /// Waits until what was kept is written, and for the disk where that is asked for.
+    pub async fn confirm(&self, kept: Kept) {
+        if let Ok(position) = self.written(kept).await {
+            // They are true whether the disk confirms them or not, and that it does not was logged when it began.
+            let _ = self.settled(position).await;
+        }
+    }
+
+    /// The position after what was kept, once a file has it.
+    async fn written(&self, kept: Kept) -> io::Result<u64> {
+        let Some((fate, in_company)) = kept.0 else { return Ok(0) };
         if in_company {
             // Whoever else is ready to run in this turn of the loop comes along; the first to come back writes for all.
             tokio::task::yield_now().await;
@@ -268,6 +291,8 @@ impl Shared {
         let before = batch.lines.len();
         batch.lines.extend_from_slice(lines);
         batch.parts.extend(parts.iter().map(|(kind, end)| (*kind, before + end)));
+        // Should nobody wait for them.
+        self.dirty.notify_one();
         (batch.fate.clone(), in_company)
     }
 
@@ -423,7 +448,7 @@ impl Shared {
     /// Waits until there is something for the syncing thread to do. Whether it is the last time.
     fn wait(&self) -> bool {
         let mut segment = self.segment.lock();
-        while !segment.has_work() && !self.is_closing() {
+        while !segment.has_work() && self.gathering.lock().parts.is_empty() && !self.is_closing() {
             self.dirty.wait_for(&mut segment, Duration::from_millis(SEGMENT_MS / 60));
         }
         self.is_closing()
@@ -602,8 +627,8 @@ mod tests {
         assert!(refused.0.is_err() && refused.1.is_err());
         full.store(false, Ordering::Relaxed);
         spool.shared.sync().unwrap();
-        spool.shared.gathering.lock().last_joined = Instant::now() + Duration::from_secs(60);
-        let taken = tokio::join!(spool.append(std::slice::from_ref(&first)), spool.append(&facts));
+        let (one, other) = (spool.keep(std::slice::from_ref(&first)), spool.keep(&facts));
+        let taken = tokio::join!(spool.written(one), spool.written(other));
         // One write: each knows the position after both.
         let whole = lines(&[record(3), first, record(3)]);
         assert_eq!((taken.0.unwrap(), taken.1.unwrap()), (whole.len() as u64, whole.len() as u64));
@@ -611,19 +636,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_call_that_was_dropped_left_behind_is_written_with_the_next_sync() {
+    async fn what_nobody_waits_for_is_written_with_the_next_sync_or_when_the_spool_is_closed() {
         let scratch = testkit::scratch_dir("spool-dropped");
         let spool = Spool::open(scratch.path(), Durability::Batched).unwrap();
-        let facts = [record(1)];
-        assert!(
-            std::future::poll_fn(|context| {
-                let mut append = std::pin::pin!(spool.facts(&facts));
-                std::task::Poll::Ready(append.as_mut().poll(context))
-            })
-            .await
-            .is_pending()
-        );
+        let facts = [record(1), record(2)];
+        drop(spool.keep(&facts[..1]));
         spool.shared.sync().unwrap();
+        assert_eq!(read_back(scratch.path()), lines(&facts[..1]));
+        drop(spool.keep(&facts[1..]));
+        drop(spool);
         assert_eq!(read_back(scratch.path()), lines(&facts));
     }
 

@@ -8,6 +8,10 @@ use config::CaptureRule;
 use domain::record::{BodyPrint, CallFailure, Capture, StageNote};
 use domain::{CallEnd, CallId, Class, KeyId, LaneName, Loss, ModelName, NanoUsd, UnixMs, WorkflowName};
 
+use crate::budgets::Budgets;
+use crate::open::Open;
+use crate::reply::LastWord;
+
 /// Grows while the call passes its stages.
 pub struct Trail {
     call: CallId,
@@ -38,11 +42,20 @@ pub struct Trail {
     pub first_token_ms: Option<u64>,
     /// What translations gave up, of the attempt that answered.
     pub losses: Vec<Loss>,
+    /// The attempt under way, until its record is written down.
+    pub open: Option<Open>,
+    /// Where a stream goes whose head was sent, for a last word.
+    pub stream_out: Option<LastWord>,
+    written: bool,
     stages: Vec<StageNote>,
     request: BodyPrint,
     answer: Fingerprint,
     capture: Option<Capturing>,
 }
+
+/// What a provider of a test answers to have the call's task panic.
+#[cfg(test)]
+pub const TRAP: &[u8] = b"fall into this trap";
 
 struct Fingerprint {
     /// Apart, since it is two kilobytes, and a call's state is moved about.
@@ -85,6 +98,9 @@ impl Trail {
             tokens_used: 0,
             first_token_ms: None,
             losses: Vec::new(),
+            open: None,
+            stream_out: None,
+            written: false,
             stages: Vec::new(),
             request: BodyPrint::default(),
             answer: Fingerprint { hasher: Box::new(blake3::Hasher::new_keyed(&pepper)), bytes: 0 },
@@ -111,6 +127,8 @@ impl Trail {
 
     /// Bytes on their way to the client.
     pub fn answer(&mut self, bytes: &[u8]) {
+        #[cfg(test)]
+        assert!(!bytes.windows(TRAP.len()).any(|window| window == TRAP), "this panic was planted by a test");
         self.answer.hasher.update(bytes);
         self.answer.bytes += bytes.len() as u64;
         if let Some(capture) = &mut self.capture {
@@ -129,8 +147,25 @@ impl Trail {
         self.arrived.elapsed().as_secs_f64()
     }
 
-    /// The end of the call.
-    pub fn end(self, status: u16, failure: Option<CallFailure>, now: UnixMs) -> CallEnd {
+    /// Books what the attempt under way cost. Returns what was billed beyond its hold.
+    pub fn settle(&mut self, budgets: &Budgets, actual: NanoUsd) -> NanoUsd {
+        self.cost += actual;
+        self.open.as_mut().map_or(NanoUsd::ZERO, |open| open.settle(budgets, actual))
+    }
+
+    /// Says that the spool has the call's end, and with it the record of the attempt that was under way.
+    pub fn written(&mut self) {
+        self.open = None;
+        self.written = true;
+    }
+
+    /// Whether the spool has the call's end.
+    pub fn is_written(&self) -> bool {
+        self.written
+    }
+
+    /// The end of the call; what was gathered for it goes into it.
+    pub fn end(&mut self, status: u16, failure: Option<CallFailure>, now: UnixMs) -> CallEnd {
         let answer = BodyPrint {
             bytes: self.answer.bytes,
             hash: if self.answer.bytes == 0 {
@@ -139,7 +174,7 @@ impl Trail {
                 self.answer.hasher.finalize().to_hex()[..16].to_owned()
             },
         };
-        let capture = self.capture.map(|kept| Capture {
+        let capture = self.capture.take().map(|kept| Capture {
             request: text(&kept.request[..kept.request.len().min(kept.rule.max_bytes)]),
             answer: text(&kept.answer),
             until: now + u64::from(kept.rule.retention_days) * 86_400_000,
@@ -148,12 +183,12 @@ impl Trail {
             call: self.call,
             at: self.at,
             ended_at: now,
-            key: self.key,
+            key: self.key.take(),
             asked: cut(&self.asked, 200),
-            workflow: self.workflow,
+            workflow: self.workflow.take(),
             lane: self.lane.as_ref().map(|(name, _)| name.clone()),
-            class: self.lane.map(|(_, class)| class),
-            model: self.model,
+            class: self.lane.take().map(|(_, class)| class),
+            model: self.model.take(),
             endpoint: self.endpoint.to_owned(),
             stream: self.stream,
             status,
@@ -161,11 +196,11 @@ impl Trail {
             attempts: self.attempts,
             first_token_ms: self.first_token_ms,
             cost: self.cost,
-            stages: self.stages,
-            request: self.request,
+            stages: std::mem::take(&mut self.stages),
+            request: std::mem::take(&mut self.request),
             answer,
             capture,
-            revision: self.revision,
+            revision: std::mem::take(&mut self.revision),
         }
     }
 }

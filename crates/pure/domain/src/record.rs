@@ -106,7 +106,7 @@ pub enum AttemptEnd {
     },
     /// The client went away, and we stopped it.
     Cancelled,
-    /// We were killed while it was in flight; its hold is the upper bound of what it cost.
+    /// We were killed, or failed, while it was in flight; its hold is the upper bound of what it cost.
     Indeterminate,
 }
 
@@ -128,7 +128,7 @@ pub enum Cost {
         /// The meters that could not.
         missing: Vec<Meter>,
     },
-    /// In flight when we were killed; at most this much, absent where no price is known.
+    /// In flight when we were killed or failed; at most this much, absent where no price is known.
     AtMost(Option<NanoUsd>),
 }
 

@@ -153,6 +153,10 @@ const NOTES: &str = "
 - **All breakers open**: one call in each open time is sent all the same, to the model that would be probed soonest. The
   others are refused at once, with Retry-After saying when a probe is due.
 - A client that goes away is not told anything; the attempt upstream is cancelled.
+- **Freehold itself fails** (a call's task panics, or is cut off with the process's end): the attempt under way is booked as
+  indeterminate at once, its hold being the most it can have cost, and nothing stays reserved. Before first content the
+  client gets a 500 with the code `defect`; after it, an error frame with that code, or, where the client takes no frame
+  for a second, a stream that breaks off. `freehold_panics_total` counts it; the process goes on serving.
 ";
 
 impl fmt::Display for Action {

@@ -348,8 +348,7 @@ fn how_it_ended(record: &Record) -> (Mark, Option<String>) {
             (Mark::new("warn", "cancelled"), Some("The client went away and the attempt was stopped.".to_owned()))
         }
         AttemptEnd::Indeterminate => {
-            let sentence =
-                "Freehold was stopped while this was in flight; what was held for it is the most it can have cost.";
+            let sentence = "Freehold was stopped, or failed, while this was in flight; what was held for it is the most it can have cost.";
             (Mark::new("warn", "indeterminate"), Some(sentence.to_owned()))
         }
     }

@@ -1,0 +1,92 @@
+//! An attempt under way, as the edge of its call's task sees it: enough to book it when the task ends in the middle.
+
+use config::Model;
+use domain::{AttemptEnd, Cost, Intent, NanoUsd, Record, UnixMs, Usage, UsageOrigin};
+
+use crate::budgets::{Budgets, Held};
+
+/// An attempt from its intent until its record is written down. It keeps what is held for it, so that nothing which ends
+/// a call's task takes the hold along.
+#[must_use]
+pub struct Open {
+    intent: Intent,
+    held: Option<Held>,
+    /// What it was settled with; its record is not written down yet.
+    booked: Option<NanoUsd>,
+    probe: bool,
+}
+
+impl Open {
+    /// An attempt that is about to be sent.
+    pub fn new(intent: Intent, held: Held, probe: bool) -> Open {
+        Open { intent, held: Some(held), booked: None, probe }
+    }
+
+    /// What was said before it was sent.
+    pub fn intent(&self) -> &Intent {
+        &self.intent
+    }
+
+    /// Whether it probes a half-open breaker.
+    pub fn probe(&self) -> bool {
+        self.probe
+    }
+
+    /// Whether the budgets know already what it cost.
+    pub fn is_booked(&self) -> bool {
+        self.booked.is_some()
+    }
+
+    /// Books what it cost and frees the rest of the hold. Returns what was billed beyond it.
+    pub fn settle(&mut self, budgets: &Budgets, actual: NanoUsd) -> NanoUsd {
+        let overrun = self.held.take().map_or(NanoUsd::ZERO, |held| budgets.settle(held, actual));
+        self.booked = Some(actual);
+        overrun
+    }
+
+    /// The record of an attempt whose end nobody saw. What it was settled with, or else its hold, is the most it can have
+    /// cost; `model` is the one it was sent to.
+    pub fn indeterminate(self, model: Option<&Model>, why: &str, now: UnixMs) -> Record {
+        let intent = self.intent;
+        Record {
+            ended_at: now,
+            end: AttemptEnd::Indeterminate,
+            status: None,
+            upstream_model: model.map(|model| model.upstream.clone()).unwrap_or_default(),
+            region: model.and_then(|model| model.region.as_ref()).map(ToString::to_string),
+            usage: Usage::ZERO,
+            usage_origin: UsageOrigin::None,
+            cost: Cost::AtMost(self.booked.or(intent.hold)),
+            provider_cost: None,
+            latency_ms: now.since(intent.at),
+            first_token_ms: None,
+            decision: format!("{why}; its hold is the most it can have cost"),
+            losses: Vec::new(),
+            provider_request_id: None,
+            intent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budgets::{Limit, Scope};
+    use ledger::Window;
+
+    #[tokio::test]
+    async fn an_attempt_that_was_settled_and_not_written_down_is_booked_at_what_it_was_settled_with() {
+        let budgets = Budgets::default();
+        let scope = Scope::Workflow("w".into());
+        let limit = Limit { scope: scope.clone(), limit: NanoUsd(100), window: Window::Total, settled: NanoUsd::ZERO };
+        budgets.set(vec![limit], UnixMs(1));
+        let held = budgets.hold([Some(scope), None], NanoUsd(60)).await.unwrap();
+        let intent = Intent { hold: Some(NanoUsd(60)), ..testkit::facts::Sample::new(1, UnixMs(1)).intent() };
+        let mut open = Open::new(intent, held, false);
+        assert_eq!(open.settle(&budgets, NanoUsd(75)), NanoUsd(15));
+        let view = budgets.view();
+        assert_eq!((view[0].2.settled, view[0].2.held), (NanoUsd(75), NanoUsd::ZERO));
+        let record = open.indeterminate(None, "it failed", UnixMs(5));
+        assert_eq!((record.cost.booked(), record.end), (NanoUsd(75), AttemptEnd::Indeterminate));
+    }
+}
