@@ -14,10 +14,11 @@ use crate::admit::{admit, correct_limits};
 use crate::attempt::attempt;
 use crate::call::Call;
 use crate::clock;
+use crate::count::counted_by_us;
 use crate::dataplane::Gateway;
-use crate::deployed::{Deployed, Size};
+use crate::deployed::Deployed;
 use crate::metrics::CallLabels;
-use crate::protect::{Protected, protect};
+use crate::protect::protect;
 use crate::refusal::Refusal;
 use crate::relay::{Parting, RelayEnd, relay};
 use crate::reply::{ReplyBody, Waiting};
@@ -70,11 +71,14 @@ pub async fn live(
         Ok(answered) => answered,
         Err(refusal) => {
             correct_limits(protected.call(), trail.tokens_used, clock::now());
-            if let Some(estimate) = counted_by_us(&deployed, &protected, &refusal) {
-                trail.note("attempt", "no model counts tokens; the count is Freehold's estimate");
+            if let Some(estimate) = counted_by_us(&gateway, &deployed, &protected, &refusal).await {
+                trail.note("attempt", estimate.note);
                 let call = id.to_string();
-                let head = head(&call, StatusCode::OK, "application/json").header("freehold-estimated", "input_tokens");
-                let response = head.body(ReplyBody::whole(estimate)).expect("status and headers are ours and valid");
+                let head = head(&call, StatusCode::OK, "application/json")
+                    .header("freehold-estimated", "input_tokens")
+                    .header("freehold-estimated-error-percent", estimate.error_percent);
+                let response =
+                    head.body(ReplyBody::whole(estimate.body)).expect("status and headers are ours and valid");
                 finish(&gateway, trail, Vec::new(), 200, None).await;
                 let _ = client.send(response);
                 return;
@@ -227,17 +231,4 @@ fn admission(admitted: &crate::admit::Admitted) -> String {
         crate::admit::Target::Model(model) => format!("model `{}`, named directly", model.name),
     };
     format!("{what}, by key `{}`", admitted.call.key.grant.id)
-}
-
-/// The body of a token count that no provider could give.
-fn counted_by_us(deployed: &Deployed, call: &Protected, refusal: &Refusal) -> Option<String> {
-    let untranslatable =
-        matches!(refusal, Refusal::Upstream { fault, .. } if fault.class == domain::FaultClass::Untranslatable);
-    if call.call().operation != Operation::CountTokens || !untranslatable {
-        return None;
-    }
-    let (_, models) = call.lanes().first()?;
-    let size = Size { prompt_bytes: call.call().head.prompt_bytes, max_output: None };
-    let (tokens, _) = deployed.slots[*models.first()?].estimate_tokens(size.prompt_bytes);
-    Some(wire::models::count_body(call.call().dialect, tokens))
 }

@@ -136,6 +136,41 @@ fn a_call_whose_client_went_away_is_booked_by_what_it_was_sent() {
 }
 
 #[test]
+fn a_count_that_no_provider_gives_is_made_with_the_models_tokenizer_and_says_its_error() {
+    let provider = RawProvider::answering_body("application/json", b"{}");
+    let text =
+        "How many tokens has this sentence, with numbers (12,345) and a German word, Versicherungsfall?".repeat(20);
+    let tokenizer = tiktoken_rs::o200k_base().unwrap();
+    // Three for the message and three for the prompt (OpenAI's cookbook), and its role.
+    let truth = tokenizer.count_ordinary(&text) as u64 + 7;
+    let messages = format!(r#"{{"model":"w","messages":[{{"role":"user","content":"{text}"}}]}}"#);
+    let contents = format!(r#"{{"contents":[{{"role":"user","parts":[{{"text":"{text}"}}]}}]}}"#);
+    let request = format!(r#"{{"generateContentRequest":{contents}}}"#);
+    let asked = [
+        ("/v1/messages/count_tokens", &messages, "input_tokens"),
+        ("/v1beta/models/w:countTokens", &contents, "totalTokens"),
+        ("/v1beta/models/w:countTokens", &request, "totalTokens"),
+    ];
+    for (tokenizer, exact) in [(O200K, true), ("", false)] {
+        let site = Site::new("tokens-asked", &configuration(provider.address, "/v1", tokenizer));
+        let freehold = site.start();
+        for (path, body, field) in asked {
+            let answer = freehold.post(path, body);
+            assert_eq!(answer.header("freehold-estimated"), Some("input_tokens"), "{path}: {}", answer.text());
+            let error: u64 = answer.header("freehold-estimated-error-percent").unwrap().parse().unwrap();
+            let count = answer.json()[field].as_u64().unwrap();
+            match exact {
+                true => assert!(count == truth && error == 1, "{path}: {count} ± {error} % for {truth}"),
+                false => {
+                    assert!(count != truth && error == 300, "{path}: nothing was learned yet: {count} ± {error} %")
+                }
+            }
+        }
+    }
+    assert!(provider.received().is_empty(), "nothing is sent to have it counted");
+}
+
+#[test]
 fn a_model_without_a_tokenizer_is_estimated_by_bytes() {
     let body = format!(
         r#"{{"id":"x","object":"chat.completion","model":"v","choices":[{{"index":0,"message":{{"role":"assistant","content":"{GREETING}"}},"finish_reason":"stop"}}]}}"#

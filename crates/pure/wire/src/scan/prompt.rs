@@ -26,6 +26,7 @@ pub struct Prompt {
 pub fn prompt_texts(body: &[u8], most_bytes: usize, each: &mut dyn FnMut(&str)) -> Prompt {
     let mut reader = Reader { prompt: Prompt { whole: true, ..Prompt::default() }, room: most_bytes, each };
     let mut cursor = Cursor::new(body);
+    let mut inner = None;
     // A body that was admitted is JSON; the only way to end early is the bound.
     let read = cursor.object(|cursor, member| match &*member.key.name(body) {
         b"messages" if cursor.peek() == Some(b'[') => cursor.array(|cursor| reader.message(cursor)).map(drop),
@@ -49,11 +50,30 @@ pub fn prompt_texts(body: &[u8], most_bytes: usize, each: &mut dyn FnMut(&str)) 
             })?;
             Ok(())
         }
+        // What Google counts the tokens of may be a whole request.
+        b"generateContentRequest" | b"generate_content_request" => {
+            inner = Some(cursor.value()?);
+            Ok(())
+        }
         b"tools" | b"functions" | b"response_format" | b"output_config" | b"output_format" => reader.schema(cursor),
         _ => cursor.skip(),
     });
     reader.prompt.whole &= read.is_ok();
-    reader.prompt
+    let Reader { prompt, room, each } = reader;
+    inner.map_or(prompt, |inner| prompt.and(prompt_texts(&body[inner], room, each)))
+}
+
+impl Prompt {
+    fn and(self, other: Prompt) -> Prompt {
+        Prompt {
+            messages: self.messages + other.messages,
+            names: self.names + other.names,
+            calls: self.calls + other.calls,
+            text_bytes: self.text_bytes + other.text_bytes,
+            schema_bytes: self.schema_bytes + other.schema_bytes,
+            whole: self.whole && other.whole,
+        }
+    }
 }
 
 struct Reader<'e> {
@@ -245,6 +265,16 @@ mod tests {
             ["system", "Be kind", "user", "What?", "model", "look", r#"{"x":1}"#, "user", "look", r#"{"y":2}"#];
         assert_eq!(texts[..10], expected);
         assert_eq!((prompt.messages, prompt.calls, prompt.schema_bytes), (4, 1, 17));
+    }
+
+    #[test]
+    fn a_whole_request_that_google_is_to_count_is_read_like_one() {
+        let body = r#"{"generateContentRequest":{"model":"models/w","contents":[{"role":"user","parts":[{"text":"What?"}]}],"tools":[{"x":1}]}}"#;
+        let (prompt, texts) = read(body, 1 << 20);
+        assert_eq!(texts, ["user", "What?", r#"[{"x":1}]"#]);
+        assert_eq!((prompt.messages, prompt.schema_bytes, prompt.whole), (1, 9, true));
+        let (prompt, texts) = read(body, 6);
+        assert_eq!((texts.concat().as_str(), prompt.whole), ("userWh", false));
     }
 
     #[test]
