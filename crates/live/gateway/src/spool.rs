@@ -547,29 +547,29 @@ fn new_segment(directory: &Path) -> io::Result<File> {
 }
 
 /// What the syncing thread does. Batched, it pauses before each sync: whatever comes meanwhile shares it, and it does not
-/// come between a call's intent and its sending. A call that waits for the disk is not kept waiting for company.
+/// come between a call's intent and its sending. A call that waits for the disk is not kept waiting for company: what
+/// comes during one sync shares the next.
 fn sync_until_closed(shared: &Shared, durability: Durability) {
     let batched = durability == Durability::Batched;
     let mut pause_ms = SYNC_EVERY_MS;
+    let mut troubled = false;
     // How often in a row there was nothing to do; to begin with, nothing is expected.
     let mut idle_turns = TURNS_BEFORE_REST;
     loop {
         let closing = if batched && idle_turns < TURNS_BEFORE_REST { shared.is_closing() } else { shared.wait() };
-        if batched && !closing {
+        if (batched || troubled) && !closing {
             std::thread::sleep(Duration::from_millis(pause_ms));
         }
         if shared.has_work() {
             idle_turns = 0;
             // What fails is logged where trouble begins.
-            pause_ms = if shared.sync().is_ok() { SYNC_EVERY_MS } else { (pause_ms * 2).min(RETRY_MS) };
+            troubled = shared.sync().is_err();
+            pause_ms = if troubled { (pause_ms * 2).min(RETRY_MS) } else { SYNC_EVERY_MS };
         } else {
             idle_turns += 1;
         }
         if closing {
             return;
-        }
-        if !batched {
-            std::thread::sleep(Duration::from_millis(pause_ms));
         }
     }
 }
