@@ -43,6 +43,7 @@ impl Control {
                 criticality: workflow.criticality.clone(),
                 aliases: snapshot.aliases_of(&workflow.name).map(str::to_owned).collect(),
                 residency: workflow.residency.iter().map(ToString::to_string).collect(),
+                on_loss: workflow.on_loss.as_str(),
                 lanes: lanes.collect(),
                 last_day: filled(traffic.get(&name).map_or(&[], Vec::as_slice), from, HOUR_MS, HOURS),
             }

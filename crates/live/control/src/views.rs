@@ -98,6 +98,8 @@ pub struct WorkflowView {
     pub aliases: Vec<String>,
     /// Allowed regions; empty means anywhere.
     pub residency: Vec<String>,
+    /// `report` or `refuse`: what becomes of a call that a model can only be told in part.
+    pub on_loss: &'static str,
     /// Lane name, then its models in declared order after residency.
     pub lanes: Vec<(String, Vec<String>)>,
     /// The last 24 hours, one point an hour.

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use config::{AtLimit, Model, Timeouts, Workflow};
+use config::{AtLimit, Model, OnLoss, Timeouts, Workflow};
 use domain::{AttemptId, Cause, Entry, Fault, FaultClass, Intent, LaneName, NanoUsd};
 use http::StatusCode;
 use http_body_util::BodyExt;
@@ -19,9 +19,10 @@ use crate::dataplane::Gateway;
 use crate::deployed::{Deployed, Size};
 use crate::open::Open;
 use crate::protect::Protected;
-use crate::refusal::Refusal;
+use crate::refusal::{Lossy, Refusal};
 use crate::reply::Waiting;
 use crate::settle::{Attempt, Ending, settle};
+use crate::skipped::Skipped;
 use crate::trail::Trail;
 use crate::upstream::{Sending, sentence};
 
@@ -98,6 +99,7 @@ pub async fn attempt(
         Route::new(candidates(deployed, call, workflow.as_deref()), policy, seed, admitted.call.at + total_ms);
     let mut last: Option<Fault> = None;
     let mut skipped = Skipped::default();
+    let refuses_losses = workflow.as_ref().is_some_and(|workflow| workflow.on_loss == OnLoss::Refuse);
     loop {
         let now = clock::now();
         let next =
@@ -106,7 +108,7 @@ pub async fn attempt(
             Next::Try { candidate, wait_ms, cause, probe, decision } => (candidate, wait_ms, cause, probe, decision),
             Next::GiveUp { why, retry_after_ms, all_open } => {
                 trail.note("attempt", &*why);
-                return Err(give_up(last, skipped, why, retry_after_ms, all_open, trail.cost > NanoUsd::ZERO));
+                return Err(skipped.give_up(last, why, retry_after_ms, all_open, trail.cost > NanoUsd::ZERO));
             }
         };
         let slot = &deployed.slots[candidate.model];
@@ -124,7 +126,15 @@ pub async fn attempt(
         let model = deployed.model(candidate.model).clone();
         let bound = Bound::of(call, &model, workflow.as_deref(), gateway);
         let outgoing = match translate(call, &model, &bound) {
-            Ok(outgoing) => outgoing,
+            Ok(outgoing) if outgoing.losses.is_empty() || !refuses_losses => outgoing,
+            Ok(Outgoing { losses, .. }) => {
+                slot.health.lock().abandoned(probe);
+                let what = format!("{} of what the client said would be lost (`on_loss`)", losses.len());
+                trail.note("attempt", format!("{}: {what}", model.name));
+                route.skip(candidate.model, &what);
+                skipped.lossy(Lossy { model: model.name.clone(), client: admitted.dialect, losses });
+                continue;
+            }
             Err(fault) => {
                 slot.health.lock().abandoned(probe);
                 trail.note("attempt", format!("{}: {}", model.name, fault.message));
@@ -345,37 +355,6 @@ async fn hold(gateway: &Gateway, call: &Protected, bound: &Bound, model: &Model)
 fn downgrades(workflow: Option<&Workflow>, spent: &Spent) -> bool {
     let at_limit = workflow.and_then(|workflow| workflow.budget.as_ref()).map(|budget| budget.at_limit);
     matches!(spent.scope, Scope::Workflow(_)) && at_limit == Some(AtLimit::Downgrade)
-}
-
-/// Why candidates were passed over without an attempt; told only when no attempt was made, so that a fault which may be
-/// over in a moment is not hidden behind one that will not.
-#[derive(Default)]
-struct Skipped {
-    /// A budget did not cover it.
-    money: Option<Box<Spent>>,
-    /// It has no price, and a budget applies.
-    unpriced: Option<Refusal>,
-    /// Its dialect cannot say the request.
-    unsaid: Option<Fault>,
-}
-
-fn give_up(
-    last: Option<Fault>,
-    skipped: Skipped,
-    why: String,
-    retry_after_ms: Option<u64>,
-    all_open: bool,
-    billed: bool,
-) -> Refusal {
-    let upstream = |fault: Fault, why: String| Refusal::Upstream { fault, why, retry_after_ms, billed };
-    match (last, skipped) {
-        (Some(fault), _) => upstream(fault, why),
-        (None, _) if all_open => upstream(Fault::new(FaultClass::Overloaded, "no model can be tried now"), why),
-        (None, Skipped { money: Some(spent), .. }) => Refusal::Budget(spent),
-        (None, Skipped { unpriced: Some(refusal), .. }) => refusal,
-        (None, Skipped { unsaid: Some(fault), .. }) => upstream(fault, why),
-        (None, _) => upstream(Fault::new(FaultClass::Overloaded, "no model can be tried now"), why),
-    }
 }
 
 fn translate(call: &Protected, model: &Model, bound: &Bound) -> Result<Outgoing, Fault> {

@@ -13,6 +13,7 @@ pub mod life;
 pub mod admit;
 pub mod protect;
 pub mod attempt;
+pub mod skipped;
 pub mod count;
 pub mod upstream;
 pub mod relay;

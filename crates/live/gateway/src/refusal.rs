@@ -1,13 +1,16 @@
 //! Every way a call can fail on its way through, and what the client is told: status, stable code, who is to blame,
 //! whether trying again helps, whether it was billed, and what to do next.
 
-use domain::{Blame, Fault, ModelName};
+use domain::{Blame, Fault, Loss, LossKind, ModelName};
 use thiserror::Error;
 use wire::Dialect;
 use wire::errors::{ClientError, Retry};
 
 use crate::budgets::Spent;
 use crate::keys::KeyRefusal;
+
+/// Losses an error names one by one; of more it says how many.
+const LOSSES_NAMED: usize = 20;
 
 /// Why a call was refused or failed.
 #[derive(Debug, Error)]
@@ -103,6 +106,9 @@ pub enum Refusal {
         /// Whose budget.
         scope: String,
     },
+    /// Every model would be told less than the client said, and the workflow refuses this.
+    #[error("{}", lossy_sentence(.0))]
+    Lossy(Box<Lossy>),
     /// No model may take it.
     #[error("no model may take this call: {why}")]
     NoCandidate {
@@ -143,6 +149,17 @@ pub enum Refusal {
     Defect(String),
 }
 
+/// A model that would have been told less than the client said, under a workflow that refuses this.
+#[derive(Clone, Debug)]
+pub struct Lossy {
+    /// Which model.
+    pub model: ModelName,
+    /// What the client speaks.
+    pub client: Dialect,
+    /// What would have been lost, at least one thing.
+    pub losses: Vec<Loss>,
+}
+
 fn key_sentence(refusal: KeyRefusal) -> String {
     match refusal {
         KeyRefusal::Missing => "no key was sent; send `Authorization: Bearer fh_…` or `x-api-key: fh_…`".into(),
@@ -163,6 +180,29 @@ fn budget_sentence(spent: &Spent) -> String {
         "the budget of {scope} is spent: {} of {} USD booked, {} USD held for calls in flight, this call may cost up to \
          {asked} USD; raise the limit, or ask for fewer output tokens; {resets}",
         short.settled, short.limit, short.held
+    )
+}
+
+fn lossy_sentence(lossy: &Lossy) -> String {
+    let Lossy { model, client, losses } = lossy;
+    let mut said: Vec<String> = losses
+        .iter()
+        .take(LOSSES_NAMED)
+        .map(|Loss { pointer, kind, reason }| {
+            let what = match kind {
+                LossKind::Dropped => "dropped",
+                LossKind::Approximated => "approximated",
+            };
+            format!("{pointer} {what}: {reason}")
+        })
+        .collect();
+    if losses.len() > LOSSES_NAMED {
+        said.push(format!("and {} more", losses.len() - LOSSES_NAMED));
+    }
+    format!(
+        "no model of this workflow can be told all of this request, and its `on_loss` is `refuse`; of them `{model}` would lose \
+         least ({}); leave this out, add a model whose provider speaks {client}, or set `on_loss = \"report\"`",
+        said.join("; ")
     )
 }
 
@@ -236,6 +276,10 @@ impl Refusal {
             }
             Refusal::Budget(_) => plain(429, "budget_spent", Blame::Client, Retry::No),
             Refusal::Unpriced { .. } => plain(503, "model_unpriced", Blame::Us, Retry::No),
+            Refusal::Lossy(lossy) => Meaning {
+                param: lossy.losses.first().map(|loss| loss.pointer.clone()),
+                ..plain(400, "translation_loss", Blame::Client, Retry::No)
+            },
             Refusal::NoCandidate { .. } => plain(503, "no_candidate", Blame::Us, Retry::No),
             Refusal::Upstream { .. } => plain(502, "upstream", Blame::Provider, Retry::Now),
             Refusal::ClientGone => plain(499, "client_gone", Blame::Client, Retry::No),

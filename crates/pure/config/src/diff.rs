@@ -189,6 +189,7 @@ fn workflow(snapshot: &Snapshot, workflow: &Arc<Workflow>) -> (String, Facts) {
         ("retry", retry(&workflow.retry)),
         ("deadlines", if deadlines.is_empty() { NONE.to_owned() } else { deadlines.join(", ") }),
         ("max_output_tokens", or_none(workflow.max_output_tokens)),
+        ("on_loss", workflow.on_loss.as_str().to_owned()),
     ];
     (workflow.name.to_string(), facts)
 }

@@ -8,7 +8,7 @@ use crate::models::Model;
 use crate::numbers::milli_text;
 use crate::providers::Provider;
 use crate::snapshot::Snapshot;
-use crate::workflows::{AtLimit, Budget, Workflow};
+use crate::workflows::{AtLimit, Budget, OnLoss, Workflow};
 
 /// What the configuration comes to: a paragraph per workflow, then the lanes no workflow uses, and the providers.
 pub fn explain(snapshot: &Snapshot) -> String {
@@ -49,6 +49,9 @@ fn paragraph(snapshot: &Snapshot, workflow: &Workflow) -> String {
     }
     if let Some(cap) = workflow.max_output_tokens {
         text.push_str(&format!("  output of a call that names no cap: at most {cap} tokens\n"));
+    }
+    if workflow.on_loss == OnLoss::Refuse {
+        text.push_str("  losses of a translation: refused, where no model can be told all\n");
     }
     if let Some(capture) = &workflow.capture {
         let (days, bytes) = (capture.retention_days, capture.max_bytes);

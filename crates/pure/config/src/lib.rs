@@ -51,4 +51,4 @@ pub use server::{Server, SpoolMode};
 pub use snapshot::{Resolved, Snapshot};
 pub use tokenizers::{Tokenizer, Vocabulary};
 pub use url::BaseUrl;
-pub use workflows::{AtLimit, Budget, CaptureRule, Excluded, LaneHops, Workflow};
+pub use workflows::{AtLimit, Budget, CaptureRule, Excluded, LaneHops, OnLoss, Workflow};

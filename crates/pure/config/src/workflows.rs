@@ -37,6 +37,8 @@ pub struct Workflow {
     pub deadlines: TimeoutOverrides,
     /// Cap on the output of a call that names none itself, tokens.
     pub max_output_tokens: Option<u64>,
+    /// What becomes of a call that a model can only be told in part.
+    pub on_loss: OnLoss,
 }
 
 /// A lane of a workflow.
@@ -85,6 +87,25 @@ impl AtLimit {
         match self {
             AtLimit::Downgrade => "downgrade",
             AtLimit::Refuse => "refuse",
+        }
+    }
+}
+
+/// What becomes of a call that a translation would have to change for a model.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnLoss {
+    /// It is sent, and the answer lists what was lost.
+    Report,
+    /// That model is passed over, and the call refused where every model is.
+    Refuse,
+}
+
+impl OnLoss {
+    /// As in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            OnLoss::Report => "report",
+            OnLoss::Refuse => "refuse",
         }
     }
 }
@@ -139,6 +160,13 @@ pub const SECTION: Section = Section {
             default: "the model's",
             meaning: "Cap on the output of a call that names none itself; bounds what is held for it.",
             example: "4_096",
+        },
+        Key {
+            name: "on_loss",
+            takes: "`report` or `refuse`",
+            default: "`report`",
+            meaning: "What becomes of a call that a model can be told only with something dropped or approximated: it is sent and the `freehold-loss` header lists it, or that model is passed over and the call refused where all are. A cap on the output that a dialect demands counts where neither the client nor `max_output_tokens` nor a budget sets one. What shows only in the answer is reported in either case.",
+            example: "\"refuse\"",
         },
         Key {
             name: "redact",
@@ -250,6 +278,8 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
     let retry = defaults::retry(table, parts.defaults.retry);
     let deadlines = defaults::timeouts(table);
     let max_output_tokens = table.count("max_output_tokens", 1..=1_000_000_000);
+    let on_loss =
+        table.choice("on_loss", &[("report", OnLoss::Report), ("refuse", OnLoss::Refuse)]).unwrap_or(OnLoss::Report);
 
     let criticality = criticality?;
     let class = find("criticality", &criticality, parts.criticality, table.problems())?;
@@ -270,6 +300,7 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
         retry,
         deadlines,
         max_output_tokens,
+        on_loss,
     })
 }
 

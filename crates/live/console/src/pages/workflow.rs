@@ -24,6 +24,7 @@ struct WorkflowPage {
     criticality: String,
     aliases: String,
     residency: String,
+    on_loss: &'static str,
     budget: Option<BudgetShown>,
     lanes: Vec<LaneRow>,
     charts: Vec<Chart>,
@@ -64,6 +65,10 @@ fn page(frame: Frame, view: &WorkflowView) -> WorkflowPage {
         criticality: view.criticality.clone(),
         aliases: show::list(&view.aliases, "none"),
         residency: show::list(&view.residency, "anywhere"),
+        on_loss: match view.on_loss {
+            "refuse" => "refused; a call goes only where it can be told whole",
+            _ => "reported with the answer",
+        },
         budget: view.spend.budget.as_ref().map(BudgetShown::new),
         lanes: view.lanes.iter().map(lane).collect(),
         charts: vec![svg::calls_per_hour("calls", &view.last_day), svg::spend("spend", &view.last_day, "hour")],

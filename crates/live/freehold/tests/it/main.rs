@@ -9,5 +9,6 @@ mod harness;
 mod http;
 mod keys;
 mod kill;
+mod losses;
 mod sdk;
 mod tokens;

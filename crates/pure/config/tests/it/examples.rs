@@ -1,6 +1,6 @@
 //! What checked settings become.
 
-use config::{AtLimit, AuthScheme, Resolved, SpoolMode};
+use config::{AtLimit, AuthScheme, OnLoss, Resolved, SpoolMode};
 use domain::{Meter, NanoUsd, PicoUsd, Region, UnixMs};
 
 use crate::{NOW, check, design, passes};
@@ -47,7 +47,7 @@ fn every_key_arrives_in_the_snapshot() {
 
     let digest = &snapshot.workflows["digest"];
     assert_eq!(digest.lanes[0].models, [0, 1, 2]);
-    assert_eq!(digest.budget.unwrap().at_limit, AtLimit::Downgrade);
+    assert_eq!((digest.budget.unwrap().at_limit, digest.on_loss), (AtLimit::Downgrade, OnLoss::Refuse));
     assert_eq!((digest.retry.max_attempts, digest.retry.base_ms), (1, 100));
     let deadlines = digest.deadlines.over(mirror.timeouts);
     assert_eq!((deadlines.total_ms, deadlines.first_token_ms), (30_000, 5_000));

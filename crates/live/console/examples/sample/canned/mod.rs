@@ -128,6 +128,7 @@ impl Canned {
             criticality: ["high", "high", "normal", "routine", "routine"][i].to_owned(),
             aliases: if i == 0 { vec!["gpt-4o".into(), "claude-sonnet-4-5".into()] } else { Vec::new() },
             residency: if i < 2 { vec!["eu".into()] } else { Vec::new() },
+            on_loss: if i == 0 { "refuse" } else { "report" },
             lanes: [
                 vec![premium.clone(), own.clone()],
                 vec![premium, standard.clone(), own.clone()],
