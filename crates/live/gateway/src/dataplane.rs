@@ -14,6 +14,7 @@ use crate::chance::Chance;
 use crate::clock;
 use crate::deployed::Deployed;
 use crate::keys::KeyTable;
+use crate::makers::Makers;
 use crate::metrics::{Metrics, RevisionLabels};
 use crate::ports::{Keys, Policy};
 use crate::settle::Books;
@@ -35,6 +36,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// What counts tokens that were not reported.
     pub tokens: TokenCounter,
+    /// Who made the answers that clients may go on from.
+    pub makers: Makers,
     /// Identifiers and seeds.
     pub chance: Chance,
     /// Why the configuration on disk is not the one that runs.
@@ -58,6 +61,7 @@ impl Gateway {
             spool,
             metrics: Metrics::new(),
             tokens: TokenCounter::default(),
+            makers: Makers::default(),
             chance: Chance::new(),
             rejected: Mutex::default(),
             draining: AtomicBool::new(false),

@@ -17,7 +17,7 @@ use ledger::learn::BytesPerToken;
 use parking_lot::Mutex;
 use tiktoken_rs::CoreBPE;
 use tokio::sync::oneshot;
-use wire::Prompt;
+use wire::{Dialect, Prompt};
 
 /// How much of an answer's text is kept for counting, bytes; the rest is taken to be like it.
 pub const KEPT_BYTES: usize = 32 << 10;
@@ -54,9 +54,11 @@ pub struct Texts {
     pub chat: bool,
     /// The request's body, in the client's words.
     pub body: Bytes,
+    /// What dialect those are.
+    pub dialect: Dialect,
     /// Bytes of prompt in it ([`wire::Head::prompt_bytes`]).
     pub prompt_bytes: u64,
-    /// Whether the prompt holds more than text.
+    /// Whether the prompt holds more than text that we see: pictures, or what only its provider has.
     pub beyond_text: bool,
     /// The beginning of the answer's text.
     pub answer: String,
@@ -212,7 +214,7 @@ fn count(texts: &Texts, tokens_of: &dyn Fn(&str) -> u64) -> Counted {
 fn prompt(texts: &Texts, tokens_of: &dyn Fn(&str) -> u64) -> Count {
     let mut read = 0;
     let Prompt { messages, names, calls, text_bytes, schema_bytes, whole } =
-        wire::prompt_texts(&texts.body, PROMPT_BYTES, &mut |text| read += tokens_of(text));
+        wire::prompt_texts(texts.dialect, &texts.body, PROMPT_BYTES, &mut |text| read += tokens_of(text));
     // Where it is not whole, keys and marks are among the bytes of the rest: a little too much rather than too little.
     let rest = if whole { 0 } else { alike(read, text_bytes, texts.prompt_bytes.saturating_sub(text_bytes)) };
     let mut error = rest * REST_ERROR_PERCENT / 100;

@@ -1,4 +1,4 @@
-//! What a request asks for, read from either dialect's JSON.
+//! What a request asks for, read from its dialect's JSON.
 
 use serde_json::Value;
 
@@ -104,6 +104,51 @@ pub fn openai(body: &Value) -> Result<Ask, Wrong> {
     Ok(ask)
 }
 
+/// Reads an OpenAI responses request.
+pub fn responses(body: &Value) -> Result<Ask, Wrong> {
+    let alone = [Value::Null];
+    let items: &[Value] = match &body["input"] {
+        Value::String(_) => &alone,
+        Value::Array(items) if !items.is_empty() => items,
+        Value::Null => return Err(("input", "Missing required parameter: 'input'.".to_owned())),
+        _ => return Err(("input", "'input' must be a text or a list of items.".to_owned())),
+    };
+    if !body["previous_response_id"].is_null() {
+        let id = body["previous_response_id"].as_str().unwrap_or_default();
+        return Err(("previous_response_id", format!("Previous response with id '{id}' not found.")));
+    }
+    let mut ask = common(body, std::slice::from_ref(&body["input"]))?;
+    ask.prompt_chars += text_chars(&body["instructions"], &mut |_| ());
+    ask.max_output = body["max_output_tokens"].as_u64();
+    for tool in array(&body["tools"]).iter().filter(|tool| tool["type"] == "function") {
+        let name = tool["name"].as_str().ok_or(("tools", "Missing required parameter: 'tools[0].name'.".to_owned()))?;
+        ask.tools.push(Tool { name: name.to_owned(), schema: tool["parameters"].clone() });
+    }
+    ask.tool_choice = match &body["tool_choice"] {
+        Value::String(choice) if choice == "none" => ToolChoice::None,
+        Value::String(choice) if choice == "required" => ToolChoice::Any,
+        choice => match (choice["type"].as_str(), choice["name"].as_str()) {
+            (Some("function"), Some(name)) => ToolChoice::This(name.to_owned()),
+            _ => ToolChoice::Auto,
+        },
+    };
+    ask.parallel_tools = body["parallel_tool_calls"].as_bool().unwrap_or(true);
+    ask.users_turn = items.last().is_some_and(|last| last.is_null() || last["role"] == "user");
+    ask.schema = match at(body, &["text", "format", "type"]).as_str() {
+        Some("json_schema") => Some(at(body, &["text", "format", "schema"]).clone()),
+        Some("json_object") => Some(serde_json::json!({"type": "object"})),
+        _ => None,
+    };
+    ask.thinking = at(body, &["reasoning", "effort"]).as_str().is_some_and(|effort| effort != "none");
+    for item in items.iter().filter(|item| item["type"] == "reasoning") {
+        let thought = at(&item["summary"][0], &["text"]).as_str().unwrap_or_default();
+        if let Some(encrypted) = item["encrypted_content"].as_str() {
+            ask.thoughts.push((thought.to_owned(), encrypted.to_owned()));
+        }
+    }
+    Ok(ask)
+}
+
 /// Reads an Anthropic messages request; `counting` where only its tokens are to be counted.
 pub fn anthropic(body: &Value, counting: bool) -> Result<Ask, Wrong> {
     let messages = messages(body)?;
@@ -152,11 +197,30 @@ pub fn text_chars(value: &Value, text: &mut impl FnMut(&str)) -> u64 {
         Value::Array(items) => items.iter().map(|item| text_chars(item, text)).sum(),
         Value::Object(fields) => {
             let binary = |kind: &str| fields.get("type").is_some_and(|is| is == kind);
-            if binary("image") || binary("image_url") || binary("document") || binary("file") || binary("input_audio") {
+            if binary("image")
+                || binary("image_url")
+                || binary("document")
+                || binary("file")
+                || binary("input_audio")
+                || binary("input_image")
+                || binary("input_file")
+            {
                 return 340;
             }
             let shown = |name: &str| {
-                !matches!(name, "role" | "type" | "id" | "tool_call_id" | "tool_use_id" | "signature" | "cache_control")
+                !matches!(
+                    name,
+                    "role"
+                        | "type"
+                        | "id"
+                        | "call_id"
+                        | "status"
+                        | "tool_call_id"
+                        | "tool_use_id"
+                        | "signature"
+                        | "encrypted_content"
+                        | "cache_control"
+                )
             };
             fields.iter().filter(|(name, _)| shown(name)).map(|(_, value)| text_chars(value, text)).sum()
         }

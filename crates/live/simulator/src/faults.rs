@@ -53,7 +53,9 @@ pub fn refusal(dialect: Dialect, kind: Kind, model: &str) -> Option<Refusal> {
         }
         Kind::ModelMissing => {
             let message = match dialect {
-                Dialect::OpenAiChat => format!("The model `{model}` does not exist or you do not have access to it."),
+                Dialect::OpenAiChat | Dialect::OpenAiResponses => {
+                    format!("The model `{model}` does not exist or you do not have access to it.")
+                }
                 Dialect::Anthropic => format!("model: {model}"),
                 Dialect::Gemini => format!(
                     "models/{model} is not found for API version v1beta, or is not supported for generateContent."
@@ -80,7 +82,7 @@ pub fn refusal(dialect: Dialect, kind: Kind, model: &str) -> Option<Refusal> {
         Kind::Unavailable => {
             (503, "server_error", Some("service_unavailable"), "api_error", "The service is not available.")
         }
-        Kind::Overloaded if dialect == Dialect::OpenAiChat => {
+        Kind::Overloaded if dialect != Dialect::Anthropic => {
             (503, "server_error", Some("server_is_overloaded"), "", "The engine is overloaded, try again later.")
         }
         Kind::Overloaded => (529, "", None, "overloaded_error", "Overloaded"),
@@ -92,7 +94,7 @@ pub fn refusal(dialect: Dialect, kind: Kind, model: &str) -> Option<Refusal> {
 /// The refusal of a prompt of so many tokens where so many are allowed.
 pub fn too_long(dialect: Dialect, tokens: u64, allowed: u64) -> Refusal {
     let message = match dialect {
-        Dialect::OpenAiChat => {
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => {
             format!("This model's maximum context length is {allowed} tokens, the messages have {tokens}.")
         }
         Dialect::Anthropic => format!("prompt is too long: {tokens} tokens > {allowed} maximum"),
@@ -121,7 +123,9 @@ impl Refusal {
         message: String,
     ) -> Refusal {
         match dialect {
-            Dialect::OpenAiChat => Refusal { status, kind: openai.0, code: openai.1, param: None, message },
+            Dialect::OpenAiChat | Dialect::OpenAiResponses => {
+                Refusal { status, kind: openai.0, code: openai.1, param: None, message }
+            }
             Dialect::Anthropic => Refusal { status, kind: anthropic, code: None, param: None, message },
             Dialect::Gemini => Refusal { status, kind: google_word(status), code: None, param: None, message },
         }
@@ -154,6 +158,10 @@ impl Refusal {
         let json = self.json(dialect, request_id);
         match dialect {
             Dialect::OpenAiChat | Dialect::Gemini => format!("data: {json}\n\n"),
+            Dialect::OpenAiResponses => {
+                let event = json!({"type": "error", "sequence_number": 9, "error": json["error"]});
+                format!("event: error\ndata: {event}\n\n")
+            }
             Dialect::Anthropic => format!("event: error\ndata: {json}\n\n"),
         }
         .into_bytes()
@@ -161,7 +169,7 @@ impl Refusal {
 
     fn json(&self, dialect: Dialect, request_id: &str) -> Value {
         match dialect {
-            Dialect::OpenAiChat => {
+            Dialect::OpenAiChat | Dialect::OpenAiResponses => {
                 json!({"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}})
             }
             Dialect::Anthropic => {
@@ -217,7 +225,7 @@ pub struct Left {
 /// The headers that tell of rate limits.
 pub fn limit_headers(headers: &mut HeaderMap, dialect: Dialect, limits: Limits, left: &Left) {
     let reset = match dialect {
-        Dialect::OpenAiChat => duration(left.reset_ms),
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => duration(left.reset_ms),
         Dialect::Anthropic => left.reset_at.to_string(),
         // Google tells of its limits only when they are reached.
         Dialect::Gemini => return,
@@ -228,7 +236,7 @@ pub fn limit_headers(headers: &mut HeaderMap, dialect: Dialect, limits: Limits, 
             [("limit", limit.to_string()), ("remaining", remaining.to_string()), ("reset", reset.clone())]
         {
             let name = match dialect {
-                Dialect::OpenAiChat => format!("x-ratelimit-{part}-{what}"),
+                Dialect::OpenAiChat | Dialect::OpenAiResponses => format!("x-ratelimit-{part}-{what}"),
                 Dialect::Anthropic => format!("anthropic-ratelimit-{what}-{part}"),
                 Dialect::Gemini => continue,
             };
@@ -243,7 +251,7 @@ pub fn retry_after(headers: &mut HeaderMap, dialect: Dialect, retry_after_ms: u6
         return;
     }
     put(headers, "retry-after", &retry_after_ms.div_ceil(1000).to_string());
-    if dialect == Dialect::OpenAiChat {
+    if dialect != Dialect::Anthropic {
         put(headers, "retry-after-ms", &retry_after_ms.to_string());
     }
 }

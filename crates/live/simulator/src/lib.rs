@@ -19,6 +19,7 @@ mod hall;
 mod openai;
 mod pace;
 mod provider;
+mod responses;
 pub mod scenario;
 mod schema;
 mod server;

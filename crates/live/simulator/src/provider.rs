@@ -17,7 +17,7 @@ use crate::faults::{self, Left, Refusal};
 use crate::frames::Frames;
 use crate::pace::Pace;
 use crate::scenario::{Dialect, Fault, Kind, Quota, Script};
-use crate::{anthropic, gemini, openai};
+use crate::{anthropic, gemini, openai, responses};
 
 /// A first token that is longer in coming does not come, milliseconds: a day.
 const LONGEST_WAIT_MS: f64 = 86_400_000.0;
@@ -199,6 +199,7 @@ impl Running {
     fn chat(&self, dialect: Dialect, call: &Answering<'_>, body: &Value) -> Result<(Frames, Usage, bool), Refusal> {
         let ask = match dialect {
             Dialect::OpenAiChat => ask::openai(body),
+            Dialect::OpenAiResponses => ask::responses(body),
             Dialect::Anthropic => ask::anthropic(body, false),
             Dialect::Gemini => gemini::ask(body, false),
         }
@@ -226,7 +227,7 @@ impl Running {
     fn count(&self, dialect: Dialect, body: &Value) -> Result<(Vec<u8>, Usage), Refusal> {
         let ask = match dialect {
             Dialect::Gemini => gemini::ask(body, true),
-            Dialect::OpenAiChat | Dialect::Anthropic => ask::anthropic(body, true),
+            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic => ask::anthropic(body, true),
         };
         let ask = ask.map_err(|wrong| faults::wrong(dialect, wrong))?;
         let usage = content::prompt_usage(&self.script, ask.prompt_chars);
@@ -341,7 +342,7 @@ impl Running {
         };
         faults::put(&mut headers, "content-type", content_type);
         match dialect {
-            Dialect::OpenAiChat => {
+            Dialect::OpenAiChat | Dialect::OpenAiResponses => {
                 faults::put(&mut headers, "x-request-id", request_id);
                 faults::put(&mut headers, "openai-version", "2020-10-01");
                 faults::put(&mut headers, "openai-processing-ms", "1");
@@ -385,6 +386,7 @@ impl Counter {
 fn write(dialect: Dialect, call: &Answering<'_>, ask: &Ask, content: &Content) -> Frames {
     match dialect {
         Dialect::OpenAiChat => openai::answer(call, ask, content),
+        Dialect::OpenAiResponses => responses::answer(call, ask, content),
         Dialect::Anthropic => anthropic::answer(call, ask, content),
         Dialect::Gemini => gemini::answer(call, ask, content),
     }
@@ -393,7 +395,7 @@ fn write(dialect: Dialect, call: &Answering<'_>, ask: &Ask, content: &Content) -
 fn embeddings(dialect: Dialect, call: &Answering<'_>, body: &Value) -> Result<(Vec<u8>, Usage), ask::Wrong> {
     match dialect {
         Dialect::Gemini => gemini::embeddings(call, body),
-        Dialect::OpenAiChat | Dialect::Anthropic => openai::embeddings(call, body),
+        Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic => openai::embeddings(call, body),
     }
 }
 

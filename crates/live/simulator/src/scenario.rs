@@ -76,6 +76,9 @@ pub enum Dialect {
     /// OpenAI's chat completions, embeddings and models.
     #[serde(rename = "openai-chat")]
     OpenAiChat,
+    /// OpenAI's responses.
+    #[serde(rename = "openai-responses")]
+    OpenAiResponses,
     /// Anthropic's messages, token counting and models.
     Anthropic,
     /// Google's generateContent, token counting, embeddings and models.

@@ -199,6 +199,7 @@ async fn carry_out(plan: Plan, mut entry: Entry, reset: &AtomicBool) -> Answer {
 fn operation(method: &Method, route: &str, headers: &HeaderMap, script: &Script) -> Option<(Dialect, Operation)> {
     let (dialect, operation) = match (method, route) {
         (&Method::POST, "/v1/chat/completions") => (Dialect::OpenAiChat, Operation::Chat),
+        (&Method::POST, "/v1/responses") => (Dialect::OpenAiResponses, Operation::Chat),
         (&Method::POST, "/v1/embeddings") => (Dialect::OpenAiChat, Operation::Embeddings),
         (&Method::POST, "/v1/messages") => (Dialect::Anthropic, Operation::Chat),
         (&Method::POST, "/v1/messages/count_tokens") => (Dialect::Anthropic, Operation::CountTokens),
@@ -234,7 +235,7 @@ fn models(dialect: Dialect, running: &Running) -> Response<Paced> {
     with_status(
         StatusCode::OK,
         match dialect {
-            Dialect::OpenAiChat => openai::models(names),
+            Dialect::OpenAiChat | Dialect::OpenAiResponses => openai::models(names),
             Dialect::Anthropic => anthropic::models(names),
             Dialect::Gemini => gemini::models(names),
         },

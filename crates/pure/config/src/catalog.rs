@@ -7,6 +7,7 @@ use ledger::price::{BEGINNING, PriceBook, PriceRow, RegionPrices, TierPrices, mu
 use wire::{Dialect, Quirks};
 
 use crate::auth::AuthScheme;
+use crate::dialects::dialects;
 use crate::key::{Key, Section};
 use crate::numbers;
 use crate::prices;
@@ -28,8 +29,8 @@ pub struct Catalog {
 pub struct CatalogProvider {
     /// Its name there.
     pub name: String,
-    /// What it speaks; absent where only its prices are known.
-    pub dialect: Option<Dialect>,
+    /// What it speaks, first what clients of other dialects are translated to; none where only its prices are known.
+    pub dialects: Vec<Dialect>,
     /// Where it answers; absent where only its prices are known.
     pub base_url: Option<BaseUrl>,
     /// How its credential is sent.
@@ -129,6 +130,7 @@ const PROVIDER: Section = Section {
     keys: &[
         key("name"),
         key("dialect"),
+        key("dialects"),
         key("base_url"),
         key("auth"),
         key("env"),
@@ -190,7 +192,6 @@ fn read_providers(catalog: &mut Catalog, root: &Table) {
     for table in root.list("provider", &PROVIDER) {
         let Some(name) = required(&table, "name") else { continue };
         provenance(&table);
-        let dialects: Vec<(&str, Dialect)> = Dialect::ALL.iter().map(|dialect| (dialect.as_str(), *dialect)).collect();
         let quirks: Vec<(&str, &'static Quirks)> =
             wire::quirks::QUIRKS.iter().map(|quirks| (quirks.name, quirks)).collect();
         let auth = table.text("auth").map(|text| AuthScheme::from_name(text.value));
@@ -203,7 +204,7 @@ fn read_providers(catalog: &mut Catalog, root: &Table) {
         }
         let provider = CatalogProvider {
             name: name.to_owned(),
-            dialect: table.choice("dialect", &dialects),
+            dialects: dialects(&table).unwrap_or_default(),
             base_url: base_url(&table),
             auth: auth.flatten().unwrap_or(AuthScheme::None),
             env: table.text("env").map(|text| text.value.to_owned()),

@@ -97,7 +97,7 @@ fn provider(provider: &Arc<Provider>) -> (String, Facts) {
     let headers: Vec<&str> = provider.headers.iter().map(|(name, _)| name.as_str()).collect();
     let facts = vec![
         ("address", provider.base_url.to_string()),
-        ("dialect", provider.dialect.to_string()),
+        ("dialects", provider.dialects_text()),
         // Where it is found, not what it is: the value stays where it belongs.
         ("credential", or_none(provider.credential_source.as_ref().map(CredentialSource::to_string))),
         ("auth", provider.auth.to_string()),

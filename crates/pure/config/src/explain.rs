@@ -119,7 +119,7 @@ pub(crate) fn price_text(row: Option<&PriceRow>) -> String {
 }
 
 fn provider_line(provider: &Provider) -> String {
-    let mut line = format!("{}: {} at {}", provider.name, provider.dialect, provider.base_url);
+    let mut line = format!("{}: {} at {}", provider.name, provider.dialects_text(), provider.base_url);
     match &provider.credential_source {
         Some(source) => line.push_str(&format!(", credential from {source}")),
         None => line.push_str(", no credential"),

@@ -16,6 +16,7 @@ pub mod catalog;
 pub mod check;
 pub mod criticality;
 pub mod defaults;
+mod dialects;
 pub mod diff;
 pub mod explain;
 pub mod key;

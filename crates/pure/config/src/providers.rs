@@ -9,6 +9,7 @@ use wire::{Dialect, Quirks};
 use crate::auth::{AuthScheme, CREDENTIAL_HEADERS, OUR_HEADERS, is_header_name};
 use crate::catalog::{Catalog, CatalogProvider};
 use crate::defaults::{self, TIMEOUTS_KEY, Timeouts};
+use crate::dialects::dialects;
 use crate::key::{Key, Section};
 use crate::names::{Declared, did_you_mean, nearest};
 use crate::numbers;
@@ -23,8 +24,10 @@ pub struct Provider {
     pub name: ProviderName,
     /// The catalog's name for it, under which its models and prices stand there.
     pub catalog: Option<String>,
-    /// What it speaks.
+    /// What it is spoken to by clients of a dialect that it does not speak: the first of `dialects`.
     pub dialect: Dialect,
+    /// Everything it speaks at its address.
+    pub dialects: Vec<Dialect>,
     /// Where it answers.
     pub base_url: BaseUrl,
     /// What it knows us by.
@@ -58,13 +61,25 @@ pub struct Terms {
     pub expires: Option<UnixMs>,
 }
 
+impl Provider {
+    /// The dialect in which a client of `client` reaches it: the client's own where it speaks that, so that bytes go through.
+    pub fn dialect_for(&self, client: Dialect) -> Dialect {
+        if self.dialects.contains(&client) { client } else { self.dialect }
+    }
+
+    /// What it speaks, as text.
+    pub(crate) fn dialects_text(&self) -> String {
+        self.dialects.iter().map(|dialect| dialect.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl fmt::Debug for Provider {
     /// Without the values of extra headers, which may be credentials too.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("Provider")
             .field("name", &self.name)
-            .field("dialect", &self.dialect)
+            .field("dialects", &self.dialects)
             .field("base_url", &self.base_url.to_string())
             .field("credential_source", &self.credential_source)
             .field("auth", &self.auth)
@@ -91,16 +106,23 @@ pub const SECTION: Section = Section {
         },
         Key {
             name: "dialect",
-            takes: "`openai-chat`, `anthropic` or `gemini`",
+            takes: "`openai-chat`, `openai-responses`, `anthropic` or `gemini`",
             default: "from the catalog, else required",
             meaning: "What the provider speaks.",
             example: "\"openai-chat\"",
         },
         Key {
+            name: "dialects",
+            takes: "list of dialects",
+            default: "from the catalog, of which only the first where `base_url` is given; else the one `dialect`",
+            meaning: "Instead of `dialect`, for a provider that speaks several at the same address: a client of one of them is passed through in it, any other is translated to the first.",
+            example: "[\"openai-chat\", \"openai-responses\"]",
+        },
+        Key {
             name: "base_url",
             takes: "text, `http` or `https` URL",
             default: "from the catalog, else required",
-            meaning: "Where it answers, up to the path that `/chat/completions`, `/messages` or `/models/…:generateContent` is appended to. No user, query or fragment.",
+            meaning: "Where it answers, up to the path that `/chat/completions`, `/responses`, `/messages` or `/models/…:generateContent` is appended to. No user, query or fragment.",
             example: "\"http://10.0.0.5:8000/v1\"",
         },
         Key {
@@ -113,7 +135,7 @@ pub const SECTION: Section = Section {
         Key {
             name: "auth",
             takes: "`bearer`, `x-api-key`, `x-goog-api-key`, `none`, or text `header:NAME`",
-            default: "from the catalog, else `bearer` (openai-chat), `x-api-key` (anthropic) or `x-goog-api-key` (gemini)",
+            default: "from the catalog, else `bearer` (OpenAI's dialects), `x-api-key` (anthropic) or `x-goog-api-key` (gemini)",
             meaning: "How the credential is sent.",
             example: "\"bearer\"",
         },
@@ -209,7 +231,7 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
     let table = &named.table;
     let row = catalog_row(named, catalog)?;
     // Everything is read before anything is given up, so that all problems of a provider show at once.
-    let given_dialect = dialect(table);
+    let given_dialects = dialects(table);
     let given_url = base_url(table);
     let auth = auth(table);
     let quirks = quirks(table);
@@ -220,9 +242,15 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
     let timeouts = defaults::timeouts(table).over(defaults);
 
     let base_url = given_url.or_else(|| row.filter(|_| !table.has("base_url"))?.base_url.clone());
-    let dialect = given_dialect.or_else(|| row.filter(|_| !table.has("dialect"))?.dialect);
-    missing(table, row, catalog, named.name, base_url.is_none(), dialect.is_none());
-    let (base_url, dialect) = (base_url?, dialect?);
+    let names_dialect = table.has("dialect") || table.has("dialects");
+    // Of another address than the catalog's nobody knows whether it speaks the rest too.
+    let most = if table.has("base_url") { 1 } else { usize::MAX };
+    let from_catalog = || Some(row.filter(|_| !names_dialect)?.dialects.iter().copied().take(most).collect());
+    let dialects: Option<Vec<Dialect>> = given_dialects.or_else(from_catalog);
+    let dialects = dialects.filter(|dialects| !dialects.is_empty());
+    missing(table, row, catalog, named.name, base_url.is_none(), dialects.is_none());
+    let (base_url, dialects) = (base_url?, dialects?);
+    let dialect = dialects[0];
     let scheme = auth.or_else(|| row.map(|row| row.auth.clone())).unwrap_or_else(|| AuthScheme::of(dialect));
     credential_fits(table, row, &scheme, &base_url);
     let region = region.or_else(|| row.filter(|_| !table.has("base_url") && !table.has("region"))?.region.clone());
@@ -231,6 +259,7 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
         name: ProviderName::from(named.name),
         catalog: row.map(|row| row.name.clone()),
         dialect,
+        dialects,
         base_url,
         auth: if credential.is_some() { scheme } else { AuthScheme::None },
         credential,
@@ -262,7 +291,8 @@ fn missing(
     no_url: bool,
     no_dialect: bool,
 ) {
-    let gap = match (no_url && !table.has("base_url"), no_dialect && !table.has("dialect")) {
+    let named_dialect = table.has("dialect") || table.has("dialects");
+    let gap = match (no_url && !table.has("base_url"), no_dialect && !named_dialect) {
         (true, true) => "`base_url` and `dialect` are",
         (true, false) => "`base_url` is",
         (false, true) => "`dialect` is",
@@ -282,11 +312,6 @@ fn missing(
     table.problems().error(&table.place, reason, remedy);
 }
 
-fn dialect(table: &Table) -> Option<Dialect> {
-    let choices: Vec<(&str, Dialect)> = Dialect::ALL.iter().map(|dialect| (dialect.as_str(), *dialect)).collect();
-    table.choice("dialect", &choices)
-}
-
 fn quirks(table: &Table) -> Option<&'static Quirks> {
     let choices: Vec<(&str, &'static Quirks)> =
         wire::quirks::QUIRKS.iter().map(|quirks| (quirks.name, quirks)).collect();
@@ -304,7 +329,7 @@ fn base_url(table: &Table) -> Option<BaseUrl> {
         }
     };
     if let Some(operation) =
-        ["/chat/completions", "/messages", "/embeddings"].into_iter().find(|end| url.path.ends_with(end))
+        ["/chat/completions", "/responses", "/messages", "/embeddings"].into_iter().find(|end| url.path.ends_with(end))
     {
         let reason = format!("ends in `{operation}`, which Freehold appends itself");
         table.problems().error(&text.place, reason, format!("leave `{operation}` out"));

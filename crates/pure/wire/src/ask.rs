@@ -13,4 +13,7 @@ pub struct Ask<'a> {
     pub insert_max_output: Option<u64>,
     /// The cap sent where the dialect requires one and neither the client nor `insert_max_output` names it.
     pub default_max_output: u64,
+    /// Whether another provider is known to have made what of the request is opaque ([`crate::scan::Bound`]). What only its
+    /// maker can read is then not sent.
+    pub foreign: bool,
 }

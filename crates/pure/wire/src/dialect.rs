@@ -11,6 +11,9 @@ pub enum Dialect {
     /// OpenAI's chat completions, spoken by most servers.
     #[serde(rename = "openai-chat")]
     OpenAiChat,
+    /// OpenAI's responses, spoken by Codex and newer SDKs.
+    #[serde(rename = "openai-responses")]
+    OpenAiResponses,
     /// Anthropic's messages.
     #[serde(rename = "anthropic")]
     Anthropic,
@@ -21,12 +24,14 @@ pub enum Dialect {
 
 impl Dialect {
     /// Every dialect, in the order documents list them.
-    pub const ALL: &'static [Dialect] = &[Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Gemini];
+    pub const ALL: &'static [Dialect] =
+        &[Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::Anthropic, Dialect::Gemini];
 
     /// The stable name in configuration, records and fixtures.
     pub const fn as_str(self) -> &'static str {
         match self {
             Dialect::OpenAiChat => "openai-chat",
+            Dialect::OpenAiResponses => "openai-responses",
             Dialect::Anthropic => "anthropic",
             Dialect::Gemini => "gemini",
         }
@@ -35,7 +40,7 @@ impl Dialect {
     /// Whether the address of a request names its model, and whether it is a stream; elsewhere the body does.
     pub const fn is_addressed(self) -> bool {
         match self {
-            Dialect::OpenAiChat | Dialect::Anthropic => false,
+            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic => false,
             Dialect::Gemini => true,
         }
     }
@@ -43,7 +48,7 @@ impl Dialect {
     /// The header that holds nothing but the credential, as the dialect's own API takes it; absent where it is a bearer token.
     pub const fn key_header(self) -> Option<&'static str> {
         match self {
-            Dialect::OpenAiChat => None,
+            Dialect::OpenAiChat | Dialect::OpenAiResponses => None,
             Dialect::Anthropic => Some("x-api-key"),
             Dialect::Gemini => Some("x-goog-api-key"),
         }
@@ -54,8 +59,13 @@ impl Dialect {
     pub const fn version_header(self) -> Option<(&'static str, &'static str)> {
         match self {
             Dialect::Anthropic => Some(("anthropic-version", "2023-06-01")),
-            Dialect::OpenAiChat | Dialect::Gemini => None,
+            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Gemini => None,
         }
+    }
+
+    /// Whether a client of this dialect may go on from an answer by its id, which only the provider that made it knows.
+    pub const fn answers_are_gone_on_from(self) -> bool {
+        matches!(self, Dialect::OpenAiResponses)
     }
 
     /// The dialect of this stable name.
@@ -112,6 +122,8 @@ impl Operation {
             (Dialect::OpenAiChat, Operation::Chat) => Some("/chat/completions"),
             (Dialect::OpenAiChat, Operation::Embeddings) => Some("/embeddings"),
             (Dialect::OpenAiChat, Operation::CountTokens) => None,
+            (Dialect::OpenAiResponses, Operation::Chat) => Some("/responses"),
+            (Dialect::OpenAiResponses, Operation::Embeddings | Operation::CountTokens) => None,
             (Dialect::Anthropic, Operation::Chat) => Some("/messages"),
             (Dialect::Anthropic, Operation::CountTokens) => Some("/messages/count_tokens"),
             (Dialect::Anthropic, Operation::Embeddings) => None,

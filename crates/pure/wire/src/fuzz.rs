@@ -21,7 +21,8 @@ pub fn scan(data: &[u8]) {
         assert!(serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok(), "what the scan takes is JSON");
         let body = Bytes::copy_from_slice(data);
         for quirks in QUIRKS {
-            let ask = Ask { upstream_model: "up", quirks, insert_max_output: Some(9), default_max_output: 9 };
+            let ask =
+                Ask { upstream_model: "up", quirks, insert_max_output: Some(9), default_max_output: 9, foreign: false };
             let Ok(out) = outgoing(*dialect, Operation::Chat, &body, &head, *dialect, &ask) else { continue };
             let sent = address("up", out.stream);
             let sent = read_head(*dialect, Operation::Chat, Some(&sent), &out.body).expect("what is sent can be read");
@@ -95,10 +96,12 @@ pub fn upstream_fault(data: &[u8]) {
             let error = errors::client_error(*dialect, &fault, "call", false);
             assert!((400..600).contains(&error.status));
             let frame = errors::error_frame(*dialect, Framing::ServerSentEvents, &error);
-            assert_eq!(
-                frame.iter().filter(|byte| **byte == b'\n').count(),
-                if *dialect == Dialect::Anthropic { 3 } else { 2 }
-            );
+            let lines = match dialect {
+                Dialect::OpenAiChat | Dialect::Gemini => 2,
+                Dialect::OpenAiResponses => 6,
+                Dialect::Anthropic => 3,
+            };
+            assert_eq!(frame.iter().filter(|byte| **byte == b'\n').count(), lines);
         }
         let _ = errors::embedded_fault(*dialect, data);
     }

@@ -20,7 +20,7 @@ pub struct ListedModel {
 pub fn models_body(client: Dialect, models: &[ListedModel]) -> Vec<u8> {
     let data: Vec<Value> = models.iter().map(|model| listed(client, model)).collect();
     let body = match client {
-        Dialect::OpenAiChat => json!({ "object": "list", "data": data }),
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => json!({ "object": "list", "data": data }),
         Dialect::Anthropic => json!({
             "data": data,
             "has_more": false,
@@ -40,7 +40,7 @@ pub fn model_body(client: Dialect, model: &ListedModel) -> Vec<u8> {
 /// The body of a count of tokens that no provider gave.
 pub fn count_body(client: Dialect, tokens: u64) -> String {
     match client {
-        Dialect::OpenAiChat | Dialect::Anthropic => json!({ "input_tokens": tokens }),
+        Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic => json!({ "input_tokens": tokens }),
         Dialect::Gemini => json!({ "totalTokens": tokens }),
     }
     .to_string()
@@ -48,7 +48,7 @@ pub fn count_body(client: Dialect, tokens: u64) -> String {
 
 fn listed(client: Dialect, model: &ListedModel) -> Value {
     match client {
-        Dialect::OpenAiChat => json!({
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => json!({
             "id": model.id,
             "object": "model",
             "created": model.created_unix_s,

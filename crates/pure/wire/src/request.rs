@@ -8,6 +8,7 @@ use domain::{Fault, FaultClass, Loss, LossKind};
 
 pub use crate::ask::Ask;
 use crate::dialect::{Dialect, Operation};
+use crate::dialects::gemini;
 use crate::quirks::{MaxTokensField, Quirks, StreamUsage};
 use crate::scan::Head;
 pub use crate::splice::Edit;
@@ -44,7 +45,15 @@ pub fn outgoing(
     let path = operation
         .path(upstream, ask.upstream_model, stream, head.batch)
         .ok_or_else(|| Fault::new(FaultClass::Untranslatable, format!("{upstream} has no {operation}")))?;
-    if client == upstream {
+    if head.bound.background && !head.stream {
+        // Nobody could fetch the answer here, and what it cost would never be told.
+        let why =
+            "`background` answers are fetched later, which has no route here; add `stream`, or leave `background` out";
+        return Err(Fault::new(FaultClass::Untranslatable, why));
+    }
+    // A provider that did not make what only its maker can read is asked anew, without it.
+    let anew = head.bound.translated_thoughts || (ask.foreign && head.bound.is_tied());
+    if client == upstream && !anew {
         let (body, edits, losses) = spliced(client, operation, body, head, ask)?;
         return Ok(Outgoing { path, body, edits, losses, stream });
     }
@@ -76,6 +85,9 @@ fn spliced(dialect: Dialect, operation: Operation, body: &Bytes, head: &Head, as
             with_stream_usage(&mut splice, head, ask.quirks);
         }
         with_cap(&mut splice, dialect, head, ask);
+        if ask.foreign {
+            without_signatures(&mut splice, &mut losses, body, head, ask.upstream_model);
+        }
     }
     match splice.apply() {
         Some((changed, edits)) => Ok((Bytes::from(changed), edits, losses)),
@@ -105,6 +117,20 @@ fn without_unknown_fields(splice: &mut Splice<'_>, losses: &mut Vec<Loss>, body:
                 reason: format!("servers of the kind {} do not know `{name}`", quirks.name),
             });
         }
+    }
+}
+
+/// Another provider would not take the signatures for its own and refuse them.
+fn without_signatures(splice: &mut Splice<'_>, losses: &mut Vec<Loss>, body: &[u8], head: &Head, model: &str) {
+    const NAME: &str = "thoughtSignature";
+    for signature in &head.spans.signatures {
+        match gemini::stand_in_signature(model).filter(|_| signature.in_call) {
+            Some(any) => splice.replace(NAME, signature.span.value.clone(), json_string(any)),
+            None => splice.replace(NAME, signature.span.removal(body, signature.before), &b""[..]),
+        }
+    }
+    if !head.spans.signatures.is_empty() {
+        losses.push(Loss { pointer: "/contents".into(), kind: LossKind::Dropped, reason: gemini::SIGNATURE.into() });
     }
 }
 
@@ -156,10 +182,14 @@ fn with_cap(splice: &mut Splice<'_>, dialect: Dialect, head: &Head, ask: &Ask<'_
     let spans = &head.spans;
     let field = match dialect {
         Dialect::OpenAiChat => ask.quirks.cap_field(),
+        Dialect::OpenAiResponses => "max_output_tokens",
         Dialect::Anthropic => "max_tokens",
         Dialect::Gemini => return with_cap_inside(splice, head, ask),
     };
-    let (older, newer) = (&spans.max_tokens, &spans.max_completion_tokens);
+    let (older, newer) = match dialect {
+        Dialect::OpenAiResponses => (&None, &spans.max_output_tokens),
+        _ => (&spans.max_tokens, &spans.max_completion_tokens),
+    };
     if dialect == Dialect::OpenAiChat {
         // Where both stand, renaming one would write a field twice: the server has to say what it thinks of them.
         match (ask.quirks.max_tokens_field, older, newer) {
@@ -213,6 +243,7 @@ fn json_string(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Address;
     use crate::scan::scan;
 
     fn sent(dialect: Dialect, quirks: &str, cap: Option<u64>, body: &str) -> Result<(String, Outgoing), Fault> {
@@ -222,6 +253,7 @@ mod tests {
             quirks: Quirks::named(quirks).unwrap(),
             insert_max_output: cap,
             default_max_output: 4096,
+            foreign: false,
         };
         let out = outgoing(dialect, Operation::Chat, &Bytes::copy_from_slice(body.as_bytes()), &head, dialect, &ask)?;
         Ok((String::from_utf8(out.body.to_vec()).unwrap(), out))
@@ -297,6 +329,83 @@ mod tests {
     }
 
     #[test]
+    fn responses_are_capped_under_their_own_name() {
+        let capped = |body| sent(Dialect::OpenAiResponses, "openai", Some(9), body).unwrap().0;
+        assert_eq!(capped(r#"{"model":"up","input":"x"}"#), r#"{"max_output_tokens":9,"model":"up","input":"x"}"#);
+        // A cap of another dialect caps nothing here.
+        assert_eq!(
+            capped(r#"{"model":"up","input":"x","max_output_tokens":null,"max_tokens":3}"#),
+            r#"{"model":"up","input":"x","max_output_tokens":9,"max_tokens":3}"#
+        );
+        let body = r#"{"model":"up","input":"x","stream":true,"max_output_tokens":20}"#;
+        assert_eq!(capped(body), body);
+    }
+
+    #[test]
+    fn what_one_provider_keeps_is_asked_of_no_other() {
+        let ask = |body: &'static str, foreign| {
+            let head = scan(Dialect::OpenAiResponses, Operation::Chat, None, body.as_bytes()).unwrap();
+            let ask = Ask {
+                upstream_model: "up",
+                quirks: &Quirks::GENERIC,
+                insert_max_output: None,
+                default_max_output: 1,
+                foreign,
+            };
+            let body = Bytes::from_static(body.as_bytes());
+            outgoing(Dialect::OpenAiResponses, Operation::Chat, &body, &head, Dialect::OpenAiResponses, &ask)
+        };
+        let goes_on = r#"{"model":"up","input":"x","previous_response_id":"resp_1"}"#;
+        assert_eq!(ask(goes_on, false).unwrap().body, goes_on);
+        let fault = ask(goes_on, true).unwrap_err();
+        assert_eq!(fault.class, FaultClass::Untranslatable);
+        assert!(fault.message.contains("previous_response_id"), "{}", fault.message);
+
+        let thinks = r#"{"model":"up","input":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"gAAAA"},{"role":"user","content":"x"}]}"#;
+        assert_eq!(ask(thinks, false).unwrap().body, thinks);
+        let elsewhere = ask(thinks, true).unwrap();
+        assert!(!String::from_utf8_lossy(&elsewhere.body).contains("gAAAA"), "{:?}", elsewhere.body);
+        assert_eq!(elsewhere.losses[0].pointer, "/input/0");
+
+        let ours = r#"{"model":"up","input":[{"type":"reasoning","id":"rs_fh_msg_1_0","summary":[]},{"role":"user","content":"x"}]}"#;
+        assert!(!String::from_utf8_lossy(&ask(ours, false).unwrap().body).contains("rs_fh"));
+
+        let later = ask(r#"{"model":"up","input":"x","background":true}"#, false).unwrap_err();
+        assert!(later.message.contains("`background`"), "{}", later.message);
+        assert!(ask(r#"{"model":"up","input":"x","background":true,"stream":true}"#, false).is_ok());
+    }
+
+    #[test]
+    fn signatures_of_one_google_provider_are_sent_to_no_other() {
+        let ask = |body: &'static str, upstream_model, foreign| {
+            let address = Address { model: "asked".into(), stream: false };
+            let head = scan(Dialect::Gemini, Operation::Chat, Some(&address), body.as_bytes()).unwrap();
+            let quirks = &Quirks::GENERIC;
+            let ask = Ask { upstream_model, quirks, insert_max_output: None, default_max_output: 1, foreign };
+            let body = Bytes::from_static(body.as_bytes());
+            outgoing(Dialect::Gemini, Operation::Chat, &body, &head, Dialect::Gemini, &ask)
+        };
+        let signed = r#"{"contents":[{"role":"model","parts":[{"thoughtSignature":"QUE=","text":"x"},{"functionCall":{"name":"f"}, "thought_signature" : "QkI=","thoughtSignature":"QkI="}]}],"safetySettings":[{"a":1}]}"#;
+        let own = ask(signed, "gemini-3-pro", false).unwrap();
+        assert_eq!((&own.body[..], own.losses.len()), (signed.as_bytes(), 0));
+        let newest = ask(signed, "gemini-3-pro", true).unwrap();
+        assert_eq!(
+            newest.body,
+            r#"{"contents":[{"role":"model","parts":[{"text":"x"},{"functionCall":{"name":"f"}, "thought_signature" : "skip_thought_signature_validator","thoughtSignature":"skip_thought_signature_validator"}]}],"safetySettings":[{"a":1}]}"#
+        );
+        assert_eq!((newest.losses[0].pointer.as_str(), newest.losses.len()), ("/contents", 1));
+        let older = ask(signed, "gemini-2.5-flash", true).unwrap();
+        assert_eq!(
+            older.body,
+            r#"{"contents":[{"role":"model","parts":[{"text":"x"},{"functionCall":{"name":"f"}}]}],"safetySettings":[{"a":1}]}"#
+        );
+        let cached = r#"{"contents":[{"parts":[{"text":"x"}]}],"cachedContent":"cachedContents/a"}"#;
+        assert_eq!(ask(cached, "gemini-3-pro", false).unwrap().body, cached);
+        let elsewhere = ask(cached, "gemini-3-pro", true).unwrap_err();
+        assert!(elsewhere.message.contains("`/cachedContent`"), "{}", elsewhere.message);
+    }
+
+    #[test]
     fn fields_a_server_does_not_know_are_left_out_and_told() {
         let (body, out) = sent(
             Dialect::OpenAiChat,
@@ -320,8 +429,13 @@ mod tests {
     fn an_operation_the_dialect_lacks_must_go_elsewhere() {
         let body = Bytes::from_static(br#"{"model":"a","input":"x"}"#);
         let head = scan(Dialect::OpenAiChat, Operation::Embeddings, None, &body).unwrap();
-        let ask =
-            Ask { upstream_model: "up", quirks: &Quirks::GENERIC, insert_max_output: None, default_max_output: 1 };
+        let ask = Ask {
+            upstream_model: "up",
+            quirks: &Quirks::GENERIC,
+            insert_max_output: None,
+            default_max_output: 1,
+            foreign: false,
+        };
         let fault =
             outgoing(Dialect::OpenAiChat, Operation::Embeddings, &body, &head, Dialect::Anthropic, &ask).unwrap_err();
         assert_eq!(fault.class, FaultClass::Untranslatable);
@@ -331,8 +445,13 @@ mod tests {
     fn a_request_that_needs_no_change_is_the_same_buffer() {
         let body = Bytes::from_static(br#"{"model":"up","messages":[]}"#);
         let head = scan(Dialect::OpenAiChat, Operation::Chat, None, &body).unwrap();
-        let ask =
-            Ask { upstream_model: "up", quirks: &Quirks::GENERIC, insert_max_output: None, default_max_output: 1 };
+        let ask = Ask {
+            upstream_model: "up",
+            quirks: &Quirks::GENERIC,
+            insert_max_output: None,
+            default_max_output: 1,
+            foreign: false,
+        };
         let out = outgoing(Dialect::OpenAiChat, Operation::Chat, &body, &head, Dialect::OpenAiChat, &ask).unwrap();
         assert_eq!(out.body.as_ptr(), body.as_ptr());
     }

@@ -6,6 +6,9 @@ use memchr::{memchr, memchr2};
 /// The longest frame taken, bytes. A single event of an answer is a few hundred; a megabyte is a server gone wrong.
 pub const MAX_FRAME_BYTES: usize = 1024 * 1024;
 
+/// The same where one event says all of an answer, pictures included, as the last one of a Responses stream does.
+pub const MAX_WHOLE_ANSWER_FRAME_BYTES: usize = 16 * 1024 * 1024;
+
 /// Steps in which the buffer grows, and what of it is kept between frames, bytes.
 const BUFFER_STEP_BYTES: usize = 32 * 1024;
 
@@ -29,8 +32,10 @@ pub enum Piece<'a> {
 }
 
 /// Cuts bytes into frames. Holds at most the frame that has not ended.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Splitter {
+    /// The longest frame taken, bytes.
+    most: usize,
     pending: Vec<u8>,
     line: Line,
     late_line_feed: bool,
@@ -47,7 +52,19 @@ enum Line {
     AfterReturn,
 }
 
+impl Default for Splitter {
+    /// Takes frames of up to [`MAX_FRAME_BYTES`].
+    fn default() -> Splitter {
+        Splitter::of_at_most(MAX_FRAME_BYTES)
+    }
+}
+
 impl Splitter {
+    /// Takes frames of up to so many bytes.
+    pub fn of_at_most(most: usize) -> Splitter {
+        Splitter { most, pending: Vec::new(), line: Line::Start, late_line_feed: false }
+    }
+
     /// Takes bytes and hands every frame that is now whole to `each`, in order. A frame that lies wholly in `bytes` is not
     /// copied.
     pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Piece<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
@@ -60,8 +77,8 @@ impl Splitter {
             }
         }
         while let Some(end) = self.frame_end(rest) {
-            if self.pending.len() + end > MAX_FRAME_BYTES {
-                return Err(too_long());
+            if self.pending.len() + end > self.most {
+                return Err(too_long(self.most));
             }
             if self.pending.is_empty() {
                 each(Piece::Frame(&rest[..end]))?;
@@ -74,8 +91,8 @@ impl Splitter {
             }
             rest = &rest[end..];
         }
-        if self.pending.len() + rest.len() > MAX_FRAME_BYTES {
-            return Err(too_long());
+        if self.pending.len() + rest.len() > self.most {
+            return Err(too_long(self.most));
         }
         self.keep(rest);
         Ok(())
@@ -128,8 +145,8 @@ impl Splitter {
     }
 }
 
-fn too_long() -> Fault {
-    Fault::new(FaultClass::Malformed, format!("an event of the stream is longer than {MAX_FRAME_BYTES} bytes"))
+fn too_long(most: usize) -> Fault {
+    Fault::new(FaultClass::Malformed, format!("an event of the stream is longer than {most} bytes"))
 }
 
 /// The fields of one frame, in order: name and value. Comments are left out.

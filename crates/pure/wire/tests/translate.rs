@@ -1,7 +1,7 @@
 //! Replays every folder of fixtures/translate: what a provider is sent, what a client gets, what was given up.
 //!
 //! A case is a folder under the client's dialect, with `origin.toml` and any of `request.json`, `answer.json`, `stream.sse`;
-//! what ours makes of each lies beside it. `FREEHOLD_BLESS=1` writes those anew: read the difference before it is kept.
+//! what ours makes of each lies beside it. `upstream` under `[ask]` names the provider's dialect where it is not the usual one. `FREEHOLD_BLESS=1` writes those anew: read the difference before it is kept.
 #![allow(clippy::disallowed_methods, reason = "tests read their fixtures and one variable")]
 
 use std::collections::BTreeSet;
@@ -40,7 +40,10 @@ impl Case {
                 let origin: toml::Table =
                     origin.parse().unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
                 // What the provider speaks, where the case does not say.
-                let usual = if client == Dialect::OpenAiChat { Dialect::Anthropic } else { Dialect::OpenAiChat };
+                let usual = match client {
+                    Dialect::OpenAiChat | Dialect::OpenAiResponses => Dialect::Anthropic,
+                    Dialect::Anthropic | Dialect::Gemini => Dialect::OpenAiChat,
+                };
                 let named = origin.get("ask").and_then(|ask| ask.get("upstream")).map(|name| name.as_str().unwrap());
                 let upstream = named.map_or(usual, |name| Dialect::from_name(name).unwrap());
                 cases.push(Case { folder, client, upstream, origin });
@@ -91,8 +94,13 @@ impl Case {
 
     fn request(&self, body: &[u8]) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
         let model = self.setting("model").map_or("up-model", |model| model.as_str().unwrap());
-        let ask =
-            Ask { upstream_model: model, quirks: self.quirks(), insert_max_output: None, default_max_output: 4096 };
+        let ask = Ask {
+            upstream_model: model,
+            quirks: self.quirks(),
+            insert_max_output: None,
+            default_max_output: 4096,
+            foreign: false,
+        };
         let address = Address { model: "claims-triage".into(), stream: self.setting("stream").is_some() };
         let stream = match scan(self.client, Operation::Chat, Some(&address), body) {
             Ok(head) => head.stream,
@@ -297,9 +305,10 @@ fn no_text_of_a_message_is_lost_in_silence() {
         let Ok((out, losses)) = case.request(&body) else { continue };
         let sent =
             texts(&serde_json::from_slice(&out).unwrap(), "").into_iter().map(|(_, text)| text).collect::<Vec<_>>();
-        let sent = sent.join("\n");
+        // A tool's answer that is JSON may be sent as what it is.
+        let sent = sent.join("\n") + &String::from_utf8(out).unwrap();
         let value: Value = serde_json::from_slice(&body).unwrap();
-        for (pointer, text) in ["messages", "system", "contents", "systemInstruction"]
+        for (pointer, text) in ["messages", "system", "input", "instructions", "contents", "systemInstruction"]
             .into_iter()
             .flat_map(|name| texts(&value[name], &format!("/{name}")))
         {
@@ -313,6 +322,8 @@ fn no_text_of_a_message_is_lost_in_silence() {
                 "/id",
                 "/tool_call_id",
                 "/tool_use_id",
+                "/call_id",
+                "/status",
                 "/arguments",
             ];
             let is_structure = structure.iter().any(|end| pointer.ends_with(end));
@@ -346,7 +357,13 @@ fn texts(value: &Value, at: &str) -> Vec<(String, String)> {
 
 #[test]
 fn what_has_no_counterpart_says_where_to_go() {
-    let ask = Ask { upstream_model: "m", quirks: &Quirks::GENERIC, insert_max_output: None, default_max_output: 1 };
+    let ask = Ask {
+        upstream_model: "m",
+        quirks: &Quirks::GENERIC,
+        insert_max_output: None,
+        default_max_output: 1,
+        foreign: false,
+    };
     let fault = |client, upstream, operation| {
         fault_text(&translate::request(client, upstream, operation, false, b"{}", &ask).unwrap_err())
     };

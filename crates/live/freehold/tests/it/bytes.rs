@@ -59,6 +59,8 @@ criticality = "messages"
 const CHAT_ANSWER: &str = r#"{"id":"x","object":"chat.completion","created":1,"model":"vendor-model-1","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
 const MESSAGES_ANSWER: &str = r#"{"id":"m","type":"message","role":"assistant","model":"vendor-model-1","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}"#;
 
+const RESPONSES_ANSWER: &str = r#"{"id":"resp_1","object":"response","created_at":1,"status":"completed","error":null, "model" : "vendor-model-1","output":[{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[{"type":"output_text","text":"\u0068i","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2},"x_unknown":1e400}"#;
+
 fn captures(folder: &str, ending: &str) -> Vec<(String, Vec<u8>)> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../pure/wire/fixtures/captures").join(folder);
     let mut found: Vec<(String, Vec<u8>)> = std::fs::read_dir(&root)
@@ -229,4 +231,63 @@ fn a_stream_differs_only_in_the_models_name_and_the_usage_chunk_nobody_asked_for
         .map(|row| row["units"].as_str().unwrap().parse::<u64>().unwrap())
         .sum();
     assert_eq!(input, 6, "both were metered, asked for or not: {rows:?}");
+}
+
+/// Chat and Responses at one address, as at OpenAI: each client is passed through in its own dialect.
+#[test]
+fn responses_go_through_a_provider_that_speaks_them_beside_chat() {
+    let both = |address| {
+        configuration(address).replacen(
+            "dialect = \"openai-chat\"",
+            "dialects = [\"openai-chat\", \"openai-responses\"]",
+            1,
+        )
+    };
+    let provider = RawProvider::answering_body("application/json", RESPONSES_ANSWER.as_bytes());
+    let site = Site::new("bytes-responses", &both(provider.address));
+    let freehold = site.start();
+    let bodies: Vec<_> = captures("openai-responses-sdk", ".request.json")
+        .into_iter()
+        // An answer that is to be fetched later is refused.
+        .filter(|(name, _)| !name.starts_with("background"))
+        .collect();
+    let is_stream = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).unwrap()["stream"] == true;
+    let mut compared = 0;
+    for (name, body) in bodies.iter().filter(|(_, body)| !is_stream(body)) {
+        let sent = String::from_utf8(with_model(body, "w-chat")).unwrap();
+        let answer = freehold.post("/v1/responses", &sent);
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        assert_eq!(answer.text(), RESPONSES_ANSWER.replace("vendor-model-1", "w-chat"), "{name}");
+        let got = provider.received().pop().unwrap();
+        assert!(got.starts_with(b"POST /v1/responses HTTP/1.1"), "{name}");
+        let expected = with_model(body, "vendor-model-1");
+        assert_eq!(String::from_utf8_lossy(&provider.last_body()), String::from_utf8_lossy(&expected), "{name}");
+        compared += 1;
+    }
+    assert!(compared >= 13, "only {compared} bodies were compared");
+
+    let (_, stream) = streams().into_iter().find(|(name, _)| name == "text.sse").unwrap();
+    let provider = RawProvider::answering_body("text/event-stream", &stream);
+    let site = Site::new("bytes-responses-stream", &both(provider.address));
+    let freehold = site.start();
+    for (name, body) in bodies.iter().filter(|(_, body)| is_stream(body)) {
+        let answer = freehold.post("/v1/responses", &String::from_utf8(with_model(body, "w-chat")).unwrap());
+        let expected = String::from_utf8(stream.clone()).unwrap().replace("\"up-model\"", "\"w-chat\"");
+        assert_eq!(answer.text(), expected, "{name}");
+        let expected = with_model(body, "vendor-model-1");
+        assert_eq!(String::from_utf8_lossy(&provider.last_body()), String::from_utf8_lossy(&expected), "{name}");
+        compared += 1;
+    }
+    assert!(compared >= 17, "only {compared} bodies were compared");
+    assert_eq!(freehold.stop(), Some(0));
+    let output: u64 = crate::harness::ledger(&site.data())
+        .iter()
+        .filter(|row| row["meter"] == "output")
+        .map(|row| row["units"].as_str().unwrap().parse::<u64>().unwrap())
+        .sum();
+    assert_eq!(output, 3 * 4, "four streams of three tokens each were metered");
+}
+
+fn streams() -> Vec<(String, Vec<u8>)> {
+    captures("../streams/openai-responses", ".sse")
 }

@@ -1,4 +1,4 @@
-//! A call from the client's side: answers in both dialects from both kinds of provider, errors that say what to do,
+//! A call from the client's side: answers in every dialect from every kind of provider, errors that say what to do,
 //! failover, and what is booked.
 
 use std::net::SocketAddr;
@@ -9,7 +9,9 @@ use crate::harness::{RawProvider, Site, eventually};
 use crate::http::{Connection, request};
 
 const CHAT: &str = r#"{"id":"x","object":"chat.completion","created":1,"model":"v","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":10,"total_tokens":1010}}"#;
+const RESPONSE: &str = r#"{"id":"resp_1","object":"response","created_at":1,"status":"completed","error":null,"model":"v","output":[{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hi","annotations":[]}]}],"usage":{"input_tokens":1000,"output_tokens":10,"total_tokens":1010}}"#;
 const MESSAGE: &str = r#"{"id":"m","type":"message","role":"assistant","model":"v","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1000,"output_tokens":10}}"#;
+const CONTENT: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"hi"}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":1000,"candidatesTokenCount":10,"totalTokenCount":1010},"modelVersion":"v","responseId":"r"}"#;
 
 fn provider(name: &str, dialect: &str, address: SocketAddr, region: &str) -> String {
     format!(
@@ -36,17 +38,23 @@ fn failing(status: &str, headers: &str, body: &str) -> RawProvider {
 #[test]
 fn every_client_dialect_is_answered_by_every_provider_dialect_and_booked_alike() {
     let chat = RawProvider::answering_body("application/json", CHAT.as_bytes());
+    let responses = RawProvider::answering_body("application/json", RESPONSE.as_bytes());
     let messages = RawProvider::answering_body("application/json", MESSAGE.as_bytes());
+    let contents = RawProvider::answering_body("application/json", CONTENT.as_bytes());
     let configuration = [
         provider("chat", "openai-chat", chat.address, "eu"),
+        provider("responses", "openai-responses", responses.address, "eu"),
         provider("messages", "anthropic", messages.address, "eu"),
+        provider("contents", "gemini", contents.address, "eu"),
         workflow("to-chat", &["chat"], ""),
+        workflow("to-responses", &["responses"], ""),
         workflow("to-messages", &["messages"], ""),
+        workflow("to-contents", &["contents"], ""),
     ]
     .concat();
     let site = Site::new("pairs", &configuration);
     let freehold = site.start();
-    for workflow in ["to-chat", "to-messages"] {
+    for workflow in ["to-chat", "to-responses", "to-messages", "to-contents"] {
         let answer = freehold.chat(workflow, r#","max_tokens":50"#);
         assert_eq!(answer.status, 200, "{}", answer.text());
         let body = answer.json();
@@ -54,6 +62,14 @@ fn every_client_dialect_is_answered_by_every_provider_dialect_and_booked_alike()
         assert_eq!(body["model"], workflow);
         assert_eq!(body["usage"]["prompt_tokens"], 1000);
         assert!(answer.header("freehold-call-id").unwrap().starts_with("call_"));
+
+        let body = format!(r#"{{"model":"{workflow}","max_output_tokens":50,"input":"Hello"}}"#);
+        let answer = freehold.post("/v1/responses", &body);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let body = answer.json();
+        assert_eq!(body["output"][0]["content"][0]["text"], "hi");
+        assert_eq!((&body["model"], &body["status"]), (&json!(workflow), &json!("completed")));
+        assert_eq!(body["usage"]["input_tokens"], 1000);
 
         let body =
             format!(r#"{{"model":"{workflow}","max_tokens":50,"messages":[{{"role":"user","content":"Hello"}}]}}"#);
@@ -63,12 +79,22 @@ fn every_client_dialect_is_answered_by_every_provider_dialect_and_booked_alike()
         assert_eq!(body["content"][0]["text"], "hi");
         assert_eq!(body["model"], workflow);
         assert_eq!(body["usage"]["input_tokens"], 1000);
+
+        let body = r#"{"contents":[{"parts":[{"text":"Hello"}]}],"generationConfig":{"maxOutputTokens":50}}"#;
+        let answer = freehold.post(&format!("/v1beta/models/{workflow}:generateContent"), body);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let body = answer.json();
+        assert_eq!(body["candidates"][0]["content"]["parts"][0]["text"], "hi");
+        assert_eq!(body["modelVersion"], workflow);
+        assert_eq!(body["usageMetadata"]["promptTokenCount"], 1000);
     }
     let sent = String::from_utf8(chat.received().pop().unwrap()).unwrap();
     assert!(sent.contains("authorization: Bearer sim-secret"), "{sent}");
     assert!(!sent.contains("fh_"), "our key never leaves: {sent}");
     let sent = String::from_utf8(messages.received().pop().unwrap()).unwrap();
     assert!(sent.contains("x-api-key: sim-secret") && sent.contains("anthropic-version: "), "{sent}");
+    let sent = String::from_utf8(contents.received().pop().unwrap()).unwrap();
+    assert!(sent.contains("x-goog-api-key: sim-secret") && sent.contains("/models/v-contents:generate"), "{sent}");
     assert_eq!(freehold.stop(), Some(0));
 
     let rows = crate::harness::ledger(&site.data());
@@ -78,7 +104,7 @@ fn every_client_dialect_is_answered_by_every_provider_dialect_and_booked_alike()
         let amount: domain::NanoUsd = row["amount"].as_str().unwrap().parse().unwrap();
         *by_attempt.entry(row["attempt"].as_str().unwrap().to_owned()).or_default() += amount.0;
     }
-    assert_eq!(by_attempt.values().copied().collect::<Vec<_>>(), [3_150_000; 4], "{rows:?}");
+    assert_eq!(by_attempt.values().copied().collect::<Vec<_>>(), [3_150_000; 16], "{rows:?}");
 }
 
 #[test]
@@ -292,6 +318,22 @@ fn a_client_that_goes_away_cancels_the_upstream_and_is_booked() {
     assert!(rows.iter().all(|row| row["end"] == "cancelled"), "{rows:?}");
     let meters: Vec<_> = rows.iter().map(|row| row["meter"].as_str().unwrap()).collect();
     assert_eq!(meters, ["input", "output"], "estimated from what was seen: {}", json!(rows));
+}
+
+#[test]
+fn after_content_a_broken_response_ends_with_the_events_that_clients_wait_for() {
+    let frame = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"item_id\":\"m\",\
+                 \"output_index\":0,\"content_index\":0,\"delta\":\"half an ans\",\"logprobs\":[],\"sequence_number\":4}\n\n";
+    let cut = RawProvider::answering_body("text/event-stream", frame.as_bytes());
+    let configuration = [provider("cut", "openai-responses", cut.address, "eu"), workflow("w", &["cut"], "")].concat();
+    let site = Site::new("cut-response", &configuration);
+    let freehold = site.start();
+    let answer = freehold.post("/v1/responses", r#"{"model":"w","input":"x","stream":true}"#);
+    assert_eq!(answer.status, 200);
+    let rest = answer.text().strip_prefix(frame).unwrap_or_else(|| panic!("{}", answer.text()));
+    let names: Vec<&str> = rest.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    assert_eq!(names, ["error", "response.failed"], "{rest}");
+    assert!(rest.contains("upstream_cut"), "{rest}");
 }
 
 #[test]

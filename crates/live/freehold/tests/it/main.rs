@@ -10,5 +10,6 @@ mod http;
 mod keys;
 mod kill;
 mod losses;
+mod responses;
 mod sdk;
 mod tokens;

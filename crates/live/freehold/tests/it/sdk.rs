@@ -12,6 +12,11 @@ const SCENARIO: &str = r#"
 [providers.good]
 output_tokens = { from = 12, to = 40 }
 
+[providers.thinks]
+output_tokens = { from = 12, to = 40 }
+reasoning_tokens = 9
+check_signatures = true
+
 [[providers.down.faults]]
 kind = "server_error"
 
@@ -81,10 +86,12 @@ fn configuration(simulator: &Simulator, llama: &Llama) -> String {
     let quirks = "quirks = \"llama-cpp\"";
     [
         row("sim-openai", "openai-chat", &sim("good"), "quirks = \"openai\"", ""),
+        row("sim-responses", "openai-responses", &sim("thinks"), "quirks = \"openai\"", ""),
         row("sim-anthropic", "anthropic", &sim("good"), "", ""),
         row("sim-gemini", "gemini", &google("good"), "", ""),
         row("llama-openai", "openai-chat", &llama, quirks, ""),
         row("llama-anthropic", "anthropic", &llama, "", ""),
+        row("llama-responses", "openai-responses", &llama, quirks, ""),
         row("down", "openai-chat", &sim("down"), "", ""),
         row("overloaded", "openai-chat", &sim("overloaded"), "", ""),
         row("limited", "openai-chat", &sim("limited"), "", ""),
@@ -119,7 +126,8 @@ fn suite(name: &str) {
         .env("FREEHOLD_URL", format!("http://{}", freehold.gateway))
         .env("FREEHOLD_KEY", &freehold.key)
         .env("FREEHOLD_KEY_LIMITED", &limited)
-        .env("FREEHOLD_WORKFLOWS", "sim-openai,sim-anthropic,sim-gemini,llama-openai,llama-anthropic")
+        .env("FREEHOLD_WORKFLOWS", "sim-openai,sim-responses,sim-anthropic,sim-gemini,llama-openai,llama-anthropic")
+        .env("FREEHOLD_WORKFLOW_LLAMA_RESPONSES", "llama-responses")
         .env("FREEHOLD_WORKFLOW_DOWN", "down")
         .env("FREEHOLD_WORKFLOW_OVERLOADED", "overloaded")
         .env("FREEHOLD_WORKFLOW_RATE_LIMITED", "limited")

@@ -104,6 +104,29 @@ fn a_stream_that_is_cut_is_booked_by_what_came_of_it() {
 }
 
 #[test]
+fn a_response_that_is_cut_is_booked_by_what_came_of_it() {
+    let text = "half an answer, with a line\nbreak, \"quotes\" and é";
+    let frames: String = [&text[..20], &text[20..]]
+        .iter()
+        .map(|part| {
+            let event = serde_json::json!({"type": "response.output_text.delta", "output_index": 0, "delta": part});
+            format!("event: response.output_text.delta\ndata: {event}\n\n")
+        })
+        .collect();
+    let cut = RawProvider::answering_body("text/event-stream", frames.as_bytes());
+    let configuration = configuration(cut.address, "/v1", O200K).replace("openai-chat", "openai-responses");
+    let site = Site::new("tokens-response-cut", &configuration);
+    let freehold = site.start();
+    let answer = freehold.post("/v1/responses", r#"{"model":"w","input":"Hello","stream":true}"#);
+    assert!(answer.text().contains("upstream_cut"), "{}", answer.text());
+    let record = record(&freehold, &call_of(&answer));
+    let (input, output, error) = estimate(&record);
+    let truth = tiktoken_rs::o200k_base().unwrap().count_ordinary(text) as u64;
+    assert_eq!(input, PROMPT_TOKENS);
+    assert!(within(input + output, PROMPT_TOKENS + truth, error) && error <= 15, "{output} for {truth} ± {error} %");
+}
+
+#[test]
 fn a_call_whose_client_went_away_is_booked_by_what_it_was_sent() {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

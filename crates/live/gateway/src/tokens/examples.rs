@@ -90,6 +90,7 @@ fn texts(tokenizer: &str, body: &str, answer: &str) -> Texts {
         tokenizer: Tokenizer::named(tokenizer).unwrap(),
         chat: true,
         body: Bytes::from(body.to_owned()),
+        dialect: wire::Dialect::OpenAiChat,
         prompt_bytes: body.len() as u64,
         beyond_text: false,
         answer: answer.to_owned(),

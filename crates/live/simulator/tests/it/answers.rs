@@ -1,4 +1,4 @@
-//! What good answers look like, in both dialects, streamed and whole.
+//! What good answers look like, in every dialect, streamed and whole.
 
 use serde_json::{Value, json};
 
@@ -56,6 +56,74 @@ async fn a_message_says_the_same_streamed_and_whole_and_costs_the_same() {
     assert_eq!(joined(&events, "/delta/text"), whole["content"][0]["text"].as_str().unwrap());
     assert_eq!(events[0]["message"]["usage"]["input_tokens"], 25);
     assert_eq!(events[events.len() - 2]["usage"]["output_tokens"], whole["usage"]["output_tokens"]);
+}
+
+#[tokio::test]
+async fn a_response_says_the_same_streamed_and_whole_and_costs_the_same() {
+    let simulator = simulator("[providers.p]\nreasoning_tokens = 6\ncheck_signatures = true").await;
+    let responses = |more: Value| {
+        let mut body = json!({"model": "m", "input": "Is water covered?", "reasoning": {"effort": "low"}});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let whole = ask(&simulator, "/v1/responses", responses(json!({}))).await.json();
+    assert_eq!(
+        (&whole["object"], &whole["status"], &whole["error"]),
+        (&json!("response"), &json!("completed"), &Value::Null)
+    );
+    let kinds = |items: &Value| items.as_array().unwrap().iter().map(|item| item["type"].clone()).collect::<Vec<_>>();
+    assert_eq!(kinds(&whole["output"]), ["reasoning", "message"]);
+    assert_eq!(whole["usage"]["output_tokens_details"]["reasoning_tokens"], 6);
+
+    let streamed = ask(&simulator, "/v1/responses", responses(json!({"stream": true}))).await;
+    let events = streamed.events();
+    let numbers: Vec<u64> = events.iter().filter_map(|event| event["sequence_number"].as_u64()).collect();
+    assert_eq!(numbers, (0..events.len() as u64).collect::<Vec<_>>());
+    assert_eq!(
+        events.iter().map(|event| event["type"].as_str().unwrap()).take(3).collect::<Vec<_>>(),
+        ["response.created", "response.in_progress", "response.output_item.added"]
+    );
+    let said = |kind: &str| -> String {
+        events.iter().filter(|event| event["type"] == kind).filter_map(|event| event["delta"].as_str()).collect()
+    };
+    assert_eq!(said("response.output_text.delta"), whole["output"][1]["content"][0]["text"].as_str().unwrap());
+    assert_eq!(
+        said("response.reasoning_summary_text.delta"),
+        whole["output"][0]["summary"][0]["text"].as_str().unwrap()
+    );
+    let last = &events.last().unwrap()["response"];
+    assert_eq!((&last["usage"], &last["status"]), (&whole["usage"], &whole["status"]));
+
+    let short = ask(&simulator, "/v1/responses", responses(json!({"max_output_tokens": 8}))).await.json();
+    assert_eq!(
+        (&short["status"], &short["incomplete_details"]["reason"]),
+        (&json!("incomplete"), &json!("max_output_tokens"))
+    );
+    let back = |encrypted: &Value| {
+        let mut thought = whole["output"][0].clone();
+        thought["encrypted_content"] = encrypted.clone();
+        json!({"model": "m", "input": [thought, {"role": "user", "content": "Again."}]})
+    };
+    let own = ask(&simulator, "/v1/responses", back(&whole["output"][0]["encrypted_content"])).await;
+    let forged = ask(&simulator, "/v1/responses", back(&json!("forged"))).await;
+    let kept = ask(&simulator, "/v1/responses", responses(json!({"previous_response_id": "resp_1"}))).await;
+    assert_eq!((own.status, forged.status, kept.status), (200, 400, 400));
+}
+
+#[tokio::test]
+async fn functions_of_responses_are_called_with_streamed_arguments() {
+    let simulator = simulator("[providers.p]").await;
+    let tool = json!({"type": "function", "name": "get_weather", "parameters": weather(), "strict": true});
+    let body =
+        json!({"model": "m", "stream": true, "input": [{"role": "user", "content": "Weather?"}], "tools": [tool]});
+    let events = ask(&simulator, "/v1/responses", body).await.events();
+    let deltas = events.iter().filter(|event| event["type"] == "response.function_call_arguments.delta");
+    let arguments: String = deltas.filter_map(|event| event["delta"].as_str()).collect();
+    let call = &events.last().unwrap()["response"]["output"][0];
+    assert_eq!((arguments.as_str(), &call["arguments"]), (r#"{"city":"Ulm"}"#, &json!(r#"{"city":"Ulm"}"#)));
+    let result = json!({"type": "function_call_output", "call_id": call["call_id"], "output": "12"});
+    let body = json!({"model": "m", "input": [{"role": "user", "content": "Weather?"}, call, result], "tools": [tool]});
+    assert_eq!(ask(&simulator, "/v1/responses", body).await.json()["output"][0]["type"], "message");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ fn shipped() -> Catalog {
 #[test]
 fn every_provider_that_can_be_called_needs_its_name_and_credential_only() {
     let catalog = shipped();
-    let usable = catalog.providers().filter(|row| row.dialect.is_some() && row.base_url.is_some());
+    let usable = catalog.providers().filter(|row| !row.dialects.is_empty() && row.base_url.is_some());
     let text: String = usable
         .map(|row| match &row.env {
             Some(env) => format!("[providers.{}]\napi_key = {{ env = \"{env}\" }}\n", row.name),

@@ -39,7 +39,7 @@ fn every_key_arrives_in_the_snapshot() {
     assert_eq!(small.price_at(NOW).unwrap().id, "openai/gpt-small@2026-11-12");
     assert_eq!(small.context_tokens, Some(128_000));
     let row = own.price_at(NOW).unwrap();
-    assert_eq!((row.id.as_str(), row.source.as_str()), ("freehold.toml/own-price", "freehold.toml:49"));
+    assert_eq!((row.id.as_str(), row.source.as_str()), ("freehold.toml/own-price", "freehold.toml:50"));
     assert_eq!(Meter::ALL.iter().filter(|meter| row.prices.get(**meter).is_some()).count(), Meter::COUNT);
     assert_eq!(row.bands[0].prices.get(Meter::Input), Some(PicoUsd(6_000_000)));
     assert_eq!((own.context_tokens, own.quality_milli), (Some(10_000), Some(700)));
@@ -84,6 +84,33 @@ fn another_address_does_not_inherit_the_region_of_the_catalogs() {
     assert_eq!(passes(base).providers[0].region, Some(Region::new("us")));
     let moved = format!("{base}base_url = \"https://elsewhere.example/v1\"\n");
     assert_eq!(passes(&moved).providers[0].region, None);
+}
+
+#[test]
+fn a_client_is_passed_through_in_its_own_dialect_where_the_provider_speaks_it() {
+    use wire::Dialect::{Anthropic, OpenAiChat, OpenAiResponses};
+    let own = "[providers.x]\nbase_url = \"http://10.0.0.5/v1\"\ndialects = [\"openai-chat\", \"openai-responses\"]\n";
+    let provider = &passes(own).providers[0];
+    let spoken = [OpenAiChat, OpenAiResponses, Anthropic].map(|client| provider.dialect_for(client));
+    assert_eq!((spoken, provider.dialect), ([OpenAiChat, OpenAiResponses, OpenAiChat], OpenAiChat));
+    for (wrong, reason) in [
+        ("[]", "names no dialect"),
+        ("[\"openai-chat\", \"openai-chat\"]", "`openai-chat` is there twice"),
+        ("[\"openai-respones\"]", "did you mean `openai-responses`?"),
+        ("[\"anthropic\"]\ndialect = \"anthropic\"", "stands beside `dialects`"),
+    ] {
+        let text = own.replace("[\"openai-chat\", \"openai-responses\"]", wrong);
+        let problems = crate::printed(&check(&text).unwrap_err());
+        assert!(problems.contains(reason), "{problems}");
+    }
+}
+
+#[test]
+fn another_address_is_not_taken_to_speak_all_that_the_catalogs_does() {
+    let base = "[providers.openai]\napi_key = { env = \"OPENAI_API_KEY\" }\n";
+    assert_eq!(passes(base).providers[0].dialects.len(), 2);
+    let moved = format!("{base}base_url = \"https://elsewhere.example/v1\"\n");
+    assert_eq!(passes(&moved).providers[0].dialects.len(), 1);
 }
 
 #[test]

@@ -7,6 +7,8 @@
 mod functions;
 pub(crate) mod json;
 mod losses;
+pub(crate) mod schema;
+mod source;
 
 pub use losses::Losses;
 
@@ -257,6 +259,10 @@ pub enum Effort {
     Max,
 }
 
+/// Thinking budgets up to which an effort is called low and medium, tokens. Ours: the dialects publish no scale.
+const LOW_EFFORT_TOKENS: u64 = 4_096;
+const MEDIUM_EFFORT_TOKENS: u64 = 16_384;
+
 impl Effort {
     const NAMES: [(&'static str, Effort); 6] = [
         ("minimal", Effort::Minimal),
@@ -270,6 +276,15 @@ impl Effort {
     /// The level of this name, which dialects share.
     pub fn from_name(name: &str) -> Option<Effort> {
         Effort::NAMES.iter().find(|(known, _)| *known == name).map(|(_, effort)| *effort)
+    }
+
+    /// The level nearest to a budget of thinking, for dialects that know levels only.
+    pub(crate) fn near(tokens: u64) -> Effort {
+        match tokens {
+            few if few <= LOW_EFFORT_TOKENS => Effort::Low,
+            some if some <= MEDIUM_EFFORT_TOKENS => Effort::Medium,
+            _ => Effort::High,
+        }
     }
 
     /// The name dialects share.

@@ -5,6 +5,7 @@
 pub mod anthropic;
 pub mod gemini;
 pub mod openai_chat;
+pub mod openai_responses;
 
 use domain::Fault;
 
@@ -53,7 +54,7 @@ pub(crate) trait WriteStream: Send {
     /// Writes what one event comes to, if anything yet.
     fn write(&mut self, event: &Event<'_>, losses: &mut Losses, out: &mut Vec<u8>) -> Result<(), Fault>;
 
-    /// Bytes held back because the dialect can only say them whole.
+    /// Bytes held back: what the dialect can only say whole, or says once more at the end.
     fn held_bytes(&self) -> usize {
         0
     }
@@ -63,6 +64,7 @@ pub(crate) trait WriteStream: Send {
 pub(crate) fn grammar(dialect: Dialect) -> &'static dyn Grammar {
     match dialect {
         Dialect::OpenAiChat => &openai_chat::OpenAiChat,
+        Dialect::OpenAiResponses => &openai_responses::OpenAiResponses,
         Dialect::Anthropic => &anthropic::Anthropic,
         Dialect::Gemini => &gemini::Gemini,
     }

@@ -57,7 +57,7 @@ fn status_of(client: Dialect, fault: &Fault) -> u16 {
         FaultClass::RateLimited => 429,
         FaultClass::Overloaded => match client {
             Dialect::Anthropic => 529,
-            Dialect::OpenAiChat | Dialect::Gemini => 503,
+            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Gemini => 503,
         },
         FaultClass::QuotaExhausted => 503,
         FaultClass::ConnectTimeout
@@ -96,7 +96,7 @@ pub fn error_body(client: Dialect, error: &ClientError) -> Vec<u8> {
     };
     let (message, param) = (&*error.message, error.param.as_deref());
     let body = match client {
-        Dialect::OpenAiChat => serde_json::to_vec(&OpenAiBody {
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => serde_json::to_vec(&OpenAiBody {
             error: OpenAiError { message, kind: openai_type(error.status), param, code: &error.code, freehold },
         }),
         Dialect::Anthropic => serde_json::to_vec(&AnthropicBody {
@@ -114,9 +114,42 @@ pub fn error_frame(client: Dialect, framing: Framing, error: &ClientError) -> Ve
     let (start, end): (&[u8], &[u8]) = match (framing, client) {
         (Framing::JsonArray, _) => (b",\n", b"\n]"),
         (Framing::ServerSentEvents, Dialect::OpenAiChat | Dialect::Gemini) => (b"data: ", b"\n\n"),
+        (Framing::ServerSentEvents, Dialect::OpenAiResponses) => return failed_response(error),
         (Framing::ServerSentEvents, Dialect::Anthropic) => (b"event: error\ndata: ", b"\n\n"),
     };
     [start, &error_body(client, error), end].concat()
+}
+
+/// Two events: `error`, on which OpenAI's SDKs raise, and `response.failed`, which closes the stream for those that wait
+/// for a closing event, as Codex does.
+fn failed_response(error: &ClientError) -> Vec<u8> {
+    let body = error_body(Dialect::OpenAiResponses, error);
+    let told: serde_json::Value = serde_json::from_slice(&body).expect("it was just written");
+    let event = serde_json::json!({
+        "type": "error",
+        "sequence_number": 0,
+        "code": error.code,
+        "message": error.message,
+        "param": error.param,
+        "error": told["error"],
+    });
+    // The codes an answer may fail with are a closed list in OpenAI's reference.
+    let code = if error.status == 429 { "rate_limit_exceeded" } else { "server_error" };
+    let failed = serde_json::json!({
+        "type": "response.failed",
+        "sequence_number": 1,
+        "response": {
+            "id": format!("resp_{}", error.call),
+            "object": "response",
+            "created_at": 0,
+            "status": "failed",
+            "error": { "code": code, "message": error.message },
+            "incomplete_details": null,
+            "output": [],
+            "usage": null,
+        },
+    });
+    format!("event: error\ndata: {event}\n\nevent: response.failed\ndata: {failed}\n\n").into_bytes()
 }
 
 /// The `freehold-loss` header: compact JSON, ASCII, at most 4 KiB, ending in `{"more":N}` when cut. `None` without losses.
@@ -319,12 +352,16 @@ mod tests {
     }
 
     #[test]
-    fn an_error_in_a_stream_is_one_frame() {
+    fn an_error_in_a_stream_is_told_in_whole_frames() {
         let frame = String::from_utf8(error_frame(Dialect::Anthropic, Framing::ServerSentEvents, &error())).unwrap();
         assert!(frame.starts_with("event: error\ndata: {") && frame.ends_with("}\n\n"));
         assert_eq!(frame.matches('\n').count(), 3);
         let element = String::from_utf8(error_frame(Dialect::Gemini, Framing::JsonArray, &error())).unwrap();
         assert!(serde_json::from_str::<Vec<Value>>(&format!("[{{}}{element}")).unwrap()[1]["error"].is_object());
+        let frames = error_frame(Dialect::OpenAiResponses, Framing::ServerSentEvents, &error());
+        let frames = String::from_utf8(frames).unwrap();
+        assert!(frames.starts_with("event: error\ndata: {") && frames.contains("\n\nevent: response.failed\ndata: {"));
+        assert_eq!(frames.matches('\n').count(), 6);
     }
 
     #[test]

@@ -29,13 +29,20 @@ pub fn upstream_fault(dialect: Dialect, status: u16, headers: &dyn Fn(&str) -> O
 
 /// What an error inside a stream or in a 200 means; `json` is the whole event or body. `None` when it is no error.
 pub fn embedded_fault(dialect: Dialect, json: &[u8]) -> Option<Fault> {
-    let value: Value = serde_json::from_slice(json).ok()?;
+    let mut value: Value = serde_json::from_slice(json).ok()?;
+    // `response.failed` carries the whole answer, and that its error.
+    let failed = dialect == Dialect::OpenAiResponses && value["type"] == "response.failed";
+    if failed && value["response"].is_object() {
+        value = value["response"].take();
+    }
     let is_error = match dialect {
         Dialect::Anthropic => value["type"] == "error" || (value["error"].is_object() && value["type"].is_null()),
         Dialect::Gemini => value["error"].is_object() || value[0]["error"].is_object(),
-        // Some servers send `"error": null` with every chunk.
-        Dialect::OpenAiChat => {
-            value["error"].is_object()
+        // Some servers send `"error": null` with every chunk; Responses have it in every answer.
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => {
+            failed
+                || value["status"] == "failed"
+                || value["error"].is_object()
                 || value["error"].is_string()
                 || value["object"] == "error"
                 || value["type"] == "error"
@@ -107,6 +114,8 @@ impl Said {
         }
         let table = [
             ("invalid_request", 400),
+            ("invalid_prompt", 400),
+            ("invalid_image", 400),
             ("authentication", 401),
             ("billing", 402),
             ("permission", 403),
@@ -392,5 +401,19 @@ mod tests {
         assert_eq!(openai(r#"{"error":{"message":"x","code":"server_error"},"choices":[{}]}"#), Some(ServerError));
         assert_eq!(openai(r#"{"object":"error","message":"bad","code":400}"#), Some(BadRequest));
         assert_eq!(openai(r#"{"error":null,"choices":[]}"#), None);
+        let responses = |json| class(Dialect::OpenAiResponses, json);
+        let failed = |error: &str| {
+            let json = format!(r#"{{"type":"response.failed","response":{{"status":"failed","error":{error}}}}}"#);
+            embedded_fault(Dialect::OpenAiResponses, json.as_bytes()).map(|fault| fault.class)
+        };
+        assert_eq!(failed(r#"{"code":"rate_limit_exceeded","message":"x"}"#), Some(RateLimited));
+        assert_eq!(failed(r#"{"code":"server_error","message":"x"}"#), Some(ServerError));
+        assert_eq!(failed(r#"{"code":"context_length_exceeded","message":"x"}"#), Some(ContextTooLong));
+        assert_eq!(failed("null"), Some(ServerError));
+        assert_eq!(
+            responses(r#"{"type":"error","code":"server_error","message":"x","sequence_number":3}"#),
+            Some(ServerError)
+        );
+        assert_eq!(responses(r#"{"object":"response","status":"completed","error":null}"#), None);
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn event(data: &[u8], seen: &mut Seen, stream: &mut Stream) -> Result
     stream.opened |= stream.lacks_opening;
     // Only the event that opens an answer names its model; elsewhere the word may be the model's own output.
     let model = if kind == b"message_start" { event.message.model } else { None };
-    Ok(Verdict::Pass(Changes { model, cut: None }))
+    Ok(Verdict::Pass(Changes { model, ..Changes::default() }))
 }
 
 /// Reads a whole answer, or a count of tokens.

@@ -4,7 +4,7 @@ use domain::{Fault, Usage};
 
 use super::frame::{Changes, malformed, not_json, quoted, unexplained};
 use super::plan::{ReplyPlan, Seen};
-use super::{anthropic, gemini, openai};
+use super::{anthropic, gemini, openai, responses};
 use crate::dialect::{Dialect, Operation};
 use crate::errors::embedded_fault;
 use crate::translate;
@@ -17,6 +17,7 @@ pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Faul
     let mut seen = Seen::nothing(plan);
     let read = match plan.upstream {
         Dialect::OpenAiChat => openai::body(body, &mut seen),
+        Dialect::OpenAiResponses => responses::body(body, &mut seen),
         Dialect::Anthropic => anthropic::body(body, &mut seen),
         Dialect::Gemini => gemini::body(body, &mut seen),
     };
@@ -38,7 +39,7 @@ pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Faul
     seen.ended = true;
     let mut out = Vec::with_capacity(body.len() + plan.asked_model.len());
     let asked = quoted(&plan.asked_model);
-    Changes { model: read.model, cut: None }.write(body, &asked, |position| position, &mut out);
+    Changes { model: read.model, ..Changes::default() }.write(body, &asked, |position| position, &mut out);
     Ok((out, seen))
 }
 

@@ -1,4 +1,4 @@
-//! What both dialects' readers tell of a frame or a body, and how the changes to it are written.
+//! What the dialects' readers tell of a frame or a body, and how the changes to it are written.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub(super) struct Body {
 pub(super) struct Output {
     pub any: bool,
     pub bytes: u64,
-    texts: SmallVec<[Text; 2]>,
+    stand: SmallVec<[Text; 2]>,
 }
 
 impl Output {
@@ -28,8 +28,13 @@ impl Output {
     pub fn text(&mut self, text: Text) {
         self.length(text.decoded_len as u64);
         if text.decoded_len > 0 {
-            self.texts.push(text);
+            self.stand.push(text);
         }
+    }
+
+    /// Texts, in their order.
+    pub fn texts(&mut self, texts: impl IntoIterator<Item = Text>) {
+        texts.into_iter().for_each(|text| self.text(text));
     }
 
     /// Text of this length that stands in more than one string.
@@ -42,7 +47,7 @@ impl Output {
     pub fn add(&mut self, other: Output) {
         self.bytes += other.bytes;
         self.any |= other.any;
-        self.texts.extend(other.texts);
+        self.stand.extend(other.stand);
     }
 
     /// Puts down what was received in `data`.
@@ -50,7 +55,7 @@ impl Output {
         seen.output_bytes += self.bytes;
         seen.content_started |= self.any;
         if seen.kept.is_open() {
-            self.texts.iter().for_each(|text| text.each_part(data, |part| seen.kept.push(part)));
+            self.stand.iter().for_each(|text| text.each_part(data, |part| seen.kept.push(part)));
         }
     }
 }
@@ -72,6 +77,8 @@ pub(super) struct Changes {
     pub model: Option<Range<usize>>,
     /// What is to be left out.
     pub cut: Option<Range<usize>>,
+    /// What a server left out and SDKs need, and where it goes; in order of place, none inside another span.
+    pub insert: Vec<(usize, String)>,
 }
 
 impl Changes {
@@ -83,8 +90,16 @@ impl Changes {
             (Some((model_span, _)), Some((cut_span, _))) if cut_span.start < model_span.start => (cut, model),
             _ => (model, cut),
         };
+        // What is inserted stands at the opening of an object, and so before what changes inside it.
+        let mut spans = [first, second].into_iter().flatten().peekable();
+        let mut inserted = self.insert.iter().map(|(at, text)| (*at..*at, text.as_bytes())).peekable();
+        let in_order = std::iter::from_fn(|| match (inserted.peek(), spans.peek()) {
+            (Some((at, _)), Some((span, _))) if span.start < at.start => spans.next(),
+            (Some(_), _) => inserted.next(),
+            (None, _) => spans.next(),
+        });
         let mut from = 0;
-        for (span, with) in [first, second].into_iter().flatten() {
+        for (span, with) in in_order {
             let (start, end) = (place(span.start), place(span.end));
             out.extend_from_slice(&original[from..start]);
             out.extend_from_slice(with);

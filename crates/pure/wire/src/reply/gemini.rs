@@ -19,7 +19,7 @@ pub(super) fn chunk(data: &[u8], seen: &mut Seen, finished: &mut bool) -> Result
     }
     answer.tell(data, seen);
     *finished |= answer.finish.is_some() || answer.blocked.is_some();
-    Ok(Verdict::Pass(Changes { model: answer.model, cut: None }))
+    Ok(Verdict::Pass(Changes { model: answer.model, ..Changes::default() }))
 }
 
 /// Reads a whole answer, a count or vectors.

@@ -1,8 +1,8 @@
 //! Relays what a provider answers to the client, and reads on the way what the ledger has to know.
 //!
 //! [`ReplyPlan`] says what the answer is to look like and [`Seen`] what was seen of it; [`StreamRelay`] relays a stream,
-//! [`reply_body`] a whole answer; [`Kept`] is the beginning of its text. `openai`, `anthropic` and `gemini` read their
-//! dialect in place.
+//! [`reply_body`] a whole answer; [`Kept`] is the beginning of its text. `openai`, `responses`, `anthropic` and `gemini` read
+//! their dialect in place.
 
 mod anthropic;
 mod body;
@@ -11,6 +11,7 @@ mod gemini;
 mod kept;
 mod openai;
 mod plan;
+mod responses;
 mod stream;
 
 pub use body::reply_body;

@@ -19,7 +19,7 @@ pub(super) fn chunk(data: &[u8], plan: &ReplyPlan, seen: &mut Seen) -> Result<Ve
     }
     answer.tell(data, seen);
     let Some(usage) = &answer.usage else {
-        return Ok(Verdict::Pass(Changes { model: answer.model, cut: None }));
+        return Ok(Verdict::Pass(Changes { model: answer.model, ..Changes::default() }));
     };
     let only_usage = answer.choices == Some(0);
     let reports = data[usage.value.start] == b'{';
@@ -34,7 +34,7 @@ pub(super) fn chunk(data: &[u8], plan: &ReplyPlan, seen: &mut Seen) -> Result<Ve
         StreamUsage::Continuous => !plan.continuous_usage && !only_usage && reports,
     };
     let cut = ours.then(|| usage.removal(data, 0));
-    Ok(Verdict::Pass(Changes { model: answer.model, cut }))
+    Ok(Verdict::Pass(Changes { model: answer.model, cut, ..Changes::default() }))
 }
 
 /// Reads a whole answer, or a list of embeddings.

@@ -4,16 +4,17 @@ use domain::{Fault, FaultClass};
 
 use super::frame::{Verdict, malformed, not_json, quoted, unexplained};
 use super::plan::{ReplyPlan, Seen};
-use super::{anthropic, gemini, openai};
+use super::{anthropic, gemini, openai, responses};
 use crate::dialect::{Dialect, Framing};
 use crate::errors::embedded_fault;
-use crate::sse::{Event, Joined, Piece, Splitter};
+use crate::sse::{Event, Joined, MAX_WHOLE_ANSWER_FRAME_BYTES, Piece, Splitter};
 use crate::translate::StreamTranslator;
 
 /// Relays one streamed answer.
 ///
-/// Same dialect: frames pass byte for byte, except the value of `model`, usage the client did not ask for, and an opening
-/// event that an Anthropic stream lost. Other dialect: each event is translated. Comments pass either way; they keep idle connections open.
+/// Same dialect: frames pass byte for byte, except the value of `model`, usage the client did not ask for, an opening event
+/// that an Anthropic stream lost, and fields that SDKs need and a Responses stream left out. Other dialect: each event is
+/// translated. Comments pass either way; they keep idle connections open.
 ///
 /// A frame without content (the role, `message_start`, a ping) does not set [`Seen::content_started`]: what `feed` wrote
 /// until then may be withheld and the call tried elsewhere. An answer may be empty, so what is withheld is due at
@@ -28,7 +29,10 @@ impl StreamRelay {
     pub fn new(plan: ReplyPlan) -> StreamRelay {
         let translator = (plan.client != plan.upstream).then(|| StreamTranslator::new(&plan));
         StreamRelay {
-            splitter: Splitter::default(),
+            splitter: match plan.upstream {
+                Dialect::OpenAiResponses => Splitter::of_at_most(MAX_WHOLE_ANSWER_FRAME_BYTES),
+                Dialect::OpenAiChat | Dialect::Anthropic | Dialect::Gemini => Splitter::default(),
+            },
             relay: Relay {
                 asked_model: quoted(&plan.asked_model),
                 seen: Seen::nothing(&plan),
@@ -36,6 +40,7 @@ impl StreamRelay {
                 events: anthropic::Stream::default(),
                 finished: false,
                 elements: Elements::default(),
+                items: responses::Stream::default(),
                 joined: Joined::default(),
                 last_passed: true,
                 translator,
@@ -46,8 +51,8 @@ impl StreamRelay {
     /// Takes bytes as they arrive and appends to `out` what the client is to be sent.
     ///
     /// The fault is [`FaultClass::Malformed`]: a frame that is not what the dialect promises, or longer than
-    /// [`crate::sse::MAX_FRAME_BYTES`]. An error the provider sends as an event is no fault of this call; it stands in
-    /// [`Seen::fault`], and nothing that follows it is passed on.
+    /// [`crate::sse::MAX_FRAME_BYTES`] ([`MAX_WHOLE_ANSWER_FRAME_BYTES`] in a Responses stream). An error the provider sends
+    /// as an event is no fault of this call; it stands in [`Seen::fault`], and nothing that follows it is passed on.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         let StreamRelay { splitter, relay } = self;
         match relay.plan.framing {
@@ -110,8 +115,8 @@ impl StreamRelay {
         &self.relay.seen
     }
 
-    /// Bytes of memory held for frames: the longest that has not ended, and at most 64 KiB more. A client whose dialect says a
-    /// tool call only whole costs the arguments of its calls, at most [`crate::sse::MAX_FRAME_BYTES`], on top.
+    /// Bytes of memory held: the longest frame that has not ended, at most 64 KiB more, and what a client's dialect can only
+    /// say whole or says once more at the end: the arguments of tool calls, or the answer so far.
     pub fn buffered_bytes(&self) -> usize {
         let held = self.relay.translator.as_ref().map_or(0, StreamTranslator::held_bytes);
         self.splitter.buffered_bytes() + self.relay.joined.buffered_bytes() + held
@@ -130,6 +135,8 @@ struct Relay {
     finished: bool,
     /// The array that a client gets who asked for no events.
     elements: Elements,
+    /// What a Responses stream told so far.
+    items: responses::Stream,
     joined: Joined,
     /// Whether the frame before was passed on: a late line feed shares its fate.
     last_passed: bool,
@@ -173,14 +180,19 @@ impl Relay {
             return Ok(());
         };
         let verdict = match self.plan.upstream {
-            Dialect::OpenAiChat if data.trim_ascii() == b"[DONE]" => {
-                self.seen.ended = true;
+            // Some servers close a Responses stream so too, after the event that does.
+            Dialect::OpenAiChat | Dialect::OpenAiResponses if data.trim_ascii() == b"[DONE]" => {
+                self.seen.ended |= self.plan.upstream == Dialect::OpenAiChat;
                 out.extend_from_slice(raw);
                 return Ok(());
             }
             _ if std::str::from_utf8(data).is_err() => return Err(malformed("an event of the stream is not UTF-8")),
             Dialect::OpenAiChat if frame.name == "error" => Verdict::Fault(named_error(data)),
             Dialect::OpenAiChat => openai::chunk(data, &self.plan, &mut self.seen).map_err(not_json)?,
+            Dialect::OpenAiResponses => {
+                responses::event(data, &self.plan, &self.asked_model, &mut self.seen, &mut self.items)
+                    .map_err(not_json)?
+            }
             Dialect::Anthropic => anthropic::event(data, &mut self.seen, &mut self.events).map_err(not_json)?,
             Dialect::Gemini => gemini::chunk(data, &mut self.seen, &mut self.finished).map_err(not_json)?,
         };

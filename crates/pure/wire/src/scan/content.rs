@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
+use crate::items::TRANSLATED_THOUGHT;
 
 /// Input tokens allowed for one image, whatever its size. OpenAI's image page (vision guide, "Calculating costs") charges
 /// gpt-4o-mini 2 833 tokens and 5 667 more for each of up to eight tiles, the largest published; that is 48 169.
@@ -30,6 +31,10 @@ pub(super) struct Content {
     pub binary_tokens: u64,
     /// Values `"developer"` of a message's `role`.
     pub developer_roles: Vec<Range<usize>>,
+    /// Something stands in them that only the provider that made it can read.
+    pub opaque: bool,
+    /// A thought of another dialect's provider stands in them, which was given an id of ours.
+    pub translated_thoughts: bool,
 }
 
 impl Content {
@@ -43,6 +48,8 @@ impl Content {
             binary_bytes: 0,
             binary_tokens: 0,
             developer_roles: Vec::new(),
+            opaque: false,
+            translated_thoughts: false,
         }
     }
 
@@ -59,8 +66,27 @@ impl Content {
     /// whatever it looks like.
     fn block(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
         let (mut kind, mut source) = (0..0, None);
+        let responses = self.dialect == Dialect::OpenAiResponses;
         cursor.object(|cursor, member| {
             match &*member.key.name(cursor.bytes()) {
+                // What a tool gave, as text or parts; screenshots too.
+                b"output" if responses => return self.walk(cursor),
+                b"id" if responses => {
+                    let id = cursor.string_or_skip()?;
+                    let ours = |id: &Text| cursor.bytes()[id.span.clone()].starts_with(TRANSLATED_THOUGHT.as_bytes());
+                    self.translated_thoughts |= id.as_ref().is_some_and(ours);
+                }
+                b"encrypted_content" if responses => self.opaque |= cursor.string_or_skip()?.is_some(),
+                name @ (b"file_data" | b"file_url" | b"file_id") if responses => {
+                    let holds_it = name == b"file_data";
+                    if let Some(text) = cursor.string_or_skip()? {
+                        if holds_it {
+                            self.not_text(cursor, &text, false);
+                        }
+                        self.documents = true;
+                        self.binary_tokens += DOCUMENT_UPPER_TOKENS;
+                    }
+                }
                 b"content" => return self.walk(cursor),
                 b"type" => {
                     if let Some(text) = cursor.string_or_skip()? {
@@ -98,6 +124,7 @@ impl Content {
             }
             Ok(())
         })?;
+        self.opaque |= responses && &cursor.bytes()[kind.clone()] == b"item_reference";
         match source {
             None => {}
             Some(_) if &cursor.bytes()[kind.clone()] == b"image" => {

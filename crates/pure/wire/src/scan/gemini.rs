@@ -2,11 +2,17 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::content::IMAGE_UPPER_TOKENS;
-use super::{BadBody, Cap, Container, Features, Head, NOT_ONCE, Spans, TEMPLATE_UPPER_TOKENS, TOOLS_UPPER_TOKENS};
+use super::{
+    BadBody, Bound, Cap, Container, Features, Head, NOT_ONCE, Signature, Spans, TEMPLATE_UPPER_TOKENS,
+    TOOLS_UPPER_TOKENS,
+};
 use crate::cursor::{Bad, Cursor, Member};
 use crate::dialect::{Address, Operation};
 use crate::dialects::gemini::is_spelled;
+use crate::splice::MemberSpan;
 
 /// Input tokens allowed for what we cannot see the length of (videos, documents, cached prompts): the context of Google's
 /// largest models (Gemini API, models page: 1,048,576 input tokens).
@@ -75,6 +81,7 @@ pub(super) fn scan(operation: Operation, address: Option<&Address>, mut cursor: 
             .saturating_add(scanner.binary_tokens)
             .saturating_add(TEMPLATE_UPPER_TOKENS + tools),
         features: scanner.features,
+        bound: scanner.bound,
         spans: scanner.spans,
     })
 }
@@ -88,6 +95,7 @@ struct Scanner {
     n: u32,
     prompt_bytes: u64,
     features: Features,
+    bound: Bound,
     binary_bytes: u64,
     binary_tokens: u64,
     has_contents: bool,
@@ -133,8 +141,9 @@ impl Scanner {
                 }
                 "cachedContent" => {
                     let value = cursor.value()?;
-                    if cursor.bytes()[value].starts_with(b"\"") {
+                    if cursor.bytes()[value.clone()].starts_with(b"\"") {
                         self.binary_tokens = self.binary_tokens.saturating_add(UNSEEN_UPPER_TOKENS);
+                        self.bound.hidden_prompt |= cursor.bytes()[value] != *b"\"\"";
                     }
                     return Ok(());
                 }
@@ -171,21 +180,33 @@ impl Scanner {
     fn contents(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
         match cursor.peek() {
             Some(b'[') => cursor.array(|cursor| self.contents(cursor)).map(drop),
-            Some(b'{') => cursor
-                .object(|cursor, member| {
-                    let name = member.key.name(cursor.bytes());
-                    if &*name == b"parts" || is_spelled(&name, "functionResponse") {
-                        return self.contents(cursor);
-                    }
-                    match () {
-                        () if is_spelled(&name, "inlineData") => self.inline(cursor),
-                        () if is_spelled(&name, "fileData") => self.file(cursor),
-                        () => cursor.skip(),
-                    }
-                })
-                .map(drop),
+            Some(b'{') => self.content(cursor),
             _ => cursor.skip(),
         }
+    }
+
+    /// One content, or one part of it.
+    fn content(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        let (mut signatures, mut in_call) = (SmallVec::<[MemberSpan; 1]>::new(), false);
+        cursor.object(|cursor, member| {
+            let name = member.key.name(cursor.bytes());
+            match () {
+                () if &*name == b"parts" || is_spelled(&name, "functionResponse") => self.contents(cursor)?,
+                () if is_spelled(&name, "inlineData") => self.inline(cursor)?,
+                () if is_spelled(&name, "fileData") => self.file(cursor)?,
+                () if is_spelled(&name, "thoughtSignature") => {
+                    signatures.push(MemberSpan::new(member, cursor.value()?));
+                }
+                () => {
+                    in_call |= is_spelled(&name, "functionCall");
+                    cursor.skip()?;
+                }
+            }
+            Ok(())
+        })?;
+        let numbered = signatures.into_iter().zip(0..);
+        self.spans.signatures.extend(numbered.map(|(span, before)| Signature { span, before, in_call }));
+        Ok(())
     }
 
     fn inline(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {

@@ -21,6 +21,10 @@ const TEMPLATE_UPPER_TOKENS: u64 = 256;
 /// publishes ("Tool use system prompt token count": under 600).
 const TOOLS_UPPER_TOKENS: u64 = 2_048;
 
+/// Input tokens allowed for a prompt that the provider keeps and we do not see: the largest context of common models. Where
+/// the model's own context is known, that is the bound instead.
+const HIDDEN_PROMPT_UPPER_TOKENS: u64 = 1_000_000;
+
 /// What the gateway has to know of a request before it may send it anywhere.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Head {
@@ -28,8 +32,8 @@ pub struct Head {
     pub model: Option<String>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
-    /// Whether the client asked for the usage chunk (`stream_options.include_usage`). Always true for Anthropic, whose
-    /// streams carry usage by themselves.
+    /// Whether the client asked for the usage chunk (`stream_options.include_usage`). Always true for dialects whose streams
+    /// carry usage by themselves.
     pub include_usage: bool,
     /// Whether the client asked for the usage so far in every chunk (`stream_options.continuous_usage_stats`).
     pub continuous_usage: bool,
@@ -47,6 +51,8 @@ pub struct Head {
     pub input_upper_tokens: u64,
     /// What the request makes use of.
     pub features: Features,
+    /// What of the prompt, or of the answer, only one provider has.
+    pub bound: Bound,
     pub(crate) spans: Spans,
 }
 
@@ -67,6 +73,22 @@ pub struct Features {
     pub reasoning: bool,
     /// Token probabilities are asked for.
     pub logprobs: bool,
+}
+
+/// What ties a request to the provider that made or keeps a part of it (openai-responses; of gemini, cached contents).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Bound {
+    /// The answer it goes on from, by the provider's id (`previous_response_id`).
+    pub previous: Option<String>,
+    /// A part of the prompt that we do not see is kept by the provider: an earlier answer, a conversation, a template,
+    /// cached contents.
+    pub hidden_prompt: bool,
+    /// It carries what only its maker can read: encrypted reasoning, references to kept items.
+    pub opaque: bool,
+    /// It carries thoughts of another dialect's provider under ids of ours, which no provider knows.
+    pub translated_thoughts: bool,
+    /// The answer is to be made later and fetched (`background`).
+    pub background: bool,
 }
 
 /// Why a body was refused before anything was sent.
@@ -93,6 +115,7 @@ pub(crate) struct Spans {
     /// The caps on output tokens, by name.
     pub max_tokens: Option<Cap>,
     pub max_completion_tokens: Option<Cap>,
+    pub max_output_tokens: Option<Cap>,
     /// Members that some servers do not know, in order of place.
     pub optional: Vec<(&'static str, MemberSpan)>,
     /// Values `"developer"` of a message's `role`.
@@ -101,6 +124,19 @@ pub(crate) struct Spans {
     pub generation_config: Option<Container>,
     /// Values that name the model as Google's resource, `"models/x"`.
     pub resources: Vec<Range<usize>>,
+    /// Signatures of thoughts in Google's parts, in order of place.
+    pub signatures: Vec<Signature>,
+}
+
+/// A signature that only the provider which gave it can check.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Signature {
+    /// The member.
+    pub span: MemberSpan,
+    /// How many signatures stand before it in the same part.
+    pub before: u32,
+    /// Whether the part is a call of a tool.
+    pub in_call: bool,
 }
 
 /// An object in which something may have to stand.
@@ -170,7 +206,7 @@ pub fn scan(dialect: Dialect, operation: Operation, address: Option<&Address>, b
 }
 
 /// Fields that are read, and so may stand only once: of two, we and the provider might each believe another.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 26] = [
     "model",
     "stream",
     "stream_options",
@@ -190,6 +226,13 @@ const FIELDS: [&str; 19] = [
     "thinking",
     "logprobs",
     "audio",
+    "max_output_tokens",
+    "instructions",
+    "text",
+    "prompt",
+    "previous_response_id",
+    "conversation",
+    "background",
 ];
 
 /// Fields that some servers do not know and that may then be left out.
@@ -208,11 +251,19 @@ struct Scanner {
     n: u32,
     prompt_bytes: u64,
     features: Features,
+    bound: Bound,
     content: Content,
     /// One bit for each of [`FIELDS`] met.
-    met: u32,
+    met: u64,
     /// The field being read.
     at_field: Option<&'static str>,
+}
+
+impl Bound {
+    /// Whether some of the request is of use to one provider only.
+    pub fn is_tied(&self) -> bool {
+        self.hidden_prompt || self.opaque
+    }
 }
 
 impl Scanner {
@@ -222,12 +273,13 @@ impl Scanner {
             spans: Spans { open, ..Spans::default() },
             model: None,
             stream: false,
-            include_usage: dialect == Dialect::Anthropic,
+            include_usage: dialect != Dialect::OpenAiChat,
             continuous_usage: false,
             max_output: None,
             n: 1,
             prompt_bytes: 0,
             features: Features::default(),
+            bound: Bound::default(),
             content: Content::new(dialect),
             met: 0,
             at_field: None,
@@ -252,7 +304,27 @@ impl Scanner {
             self.met |= 1 << index;
         }
         let before = cursor.text_bytes;
+        let responses = self.dialect == Dialect::OpenAiResponses;
         match &*name {
+            // A field of one dialect is none of another: a cap the provider does not look at caps nothing.
+            b"max_tokens" | b"max_completion_tokens" if responses => cursor.skip()?,
+            b"max_output_tokens" if responses => self.spans.max_output_tokens = Some(self.cap(cursor, member)?),
+            b"input" if responses => {
+                if !matches!(cursor.peek(), Some(b'[' | b'"')) {
+                    return Err(cursor.bad("`input` must be a text or an array"));
+                }
+                self.content.walk(cursor)?;
+            }
+            b"instructions" if responses => self.content.walk(cursor)?,
+            b"text" if responses => self.text_settings(cursor)?,
+            b"previous_response_id" if responses => {
+                if let Some(id) = cursor.string_or_skip()? {
+                    self.bound.previous = id.decode(cursor.bytes()).map(|id| id.into_owned());
+                    self.bound.hidden_prompt = true;
+                }
+            }
+            b"conversation" | b"prompt" if responses => self.bound.hidden_prompt |= is_set(cursor, b"")?,
+            b"background" if responses => self.bound.background = flag(cursor, "`background` must be true or false")?,
             b"model" if !self.dialect.is_addressed() => self.model(cursor)?,
             b"stream" if !self.dialect.is_addressed() => self.stream = flag(cursor, "`stream` must be true or false")?,
             b"stream_options" => self.stream_options(cursor)?,
@@ -357,6 +429,21 @@ impl Scanner {
         Ok(Cap { key: member.key.quoted(), value })
     }
 
+    /// `text` of Responses: the shape of the answer and how wordy it is.
+    fn text_settings(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        if cursor.peek() != Some(b'{') {
+            return cursor.skip();
+        }
+        cursor.object(|cursor, member| {
+            if &*member.key.name(cursor.bytes()) != b"format" {
+                return cursor.skip();
+            }
+            self.features.structured |= names_type_other_than(cursor, b"text")?;
+            Ok(())
+        })?;
+        Ok(())
+    }
+
     /// An array with anything in it.
     fn any_of(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Bad> {
         if cursor.peek() != Some(b'[') {
@@ -372,8 +459,12 @@ impl Scanner {
         if self.model.is_none() {
             return missing("model", "`model` is missing; it names the workflow");
         }
+        let responses = self.dialect == Dialect::OpenAiResponses;
         match operation {
-            Operation::Chat | Operation::CountTokens if !self.has("messages") => {
+            Operation::Chat if responses && !self.has("input") && !self.bound.hidden_prompt => {
+                return missing("input", "`input` is missing");
+            }
+            Operation::Chat | Operation::CountTokens if !responses && !self.has("messages") => {
                 return missing("messages", "`messages` is missing");
             }
             Operation::Embeddings if !self.has("input") => return missing("input", "`input` is missing"),
@@ -381,6 +472,7 @@ impl Scanner {
         }
         let content = self.content;
         let tools = if self.features.tools { TOOLS_UPPER_TOKENS } else { 0 };
+        let hidden = if self.bound.hidden_prompt { HIDDEN_PROMPT_UPPER_TOKENS } else { 0 };
         Ok(Head {
             model: self.model,
             stream: self.stream,
@@ -393,13 +485,15 @@ impl Scanner {
             input_upper_tokens: body_bytes as u64 - content.binary_bytes
                 + content.binary_tokens
                 + TEMPLATE_UPPER_TOKENS
-                + tools,
+                + tools
+                + hidden,
             features: Features {
                 images: content.images,
                 documents: content.documents,
                 audio: self.features.audio || content.audio,
                 ..self.features
             },
+            bound: Bound { opaque: content.opaque, translated_thoughts: content.translated_thoughts, ..self.bound },
             spans: Spans { developer_roles: content.developer_roles, ..self.spans },
         })
     }
@@ -429,6 +523,8 @@ fn is_prompt(name: &[u8]) -> bool {
             | b"response_format"
             | b"output_config"
             | b"output_format"
+            | b"instructions"
+            | b"text"
     )
 }
 
@@ -480,145 +576,4 @@ fn names_type_other_than(cursor: &mut Cursor<'_>, plain: &[u8]) -> Result<bool, 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn chat(body: &str) -> Result<Head, BadBody> {
-        scan(Dialect::OpenAiChat, Operation::Chat, None, body.as_bytes())
-    }
-
-    fn message(body: &str) -> Result<Head, BadBody> {
-        scan(Dialect::Anthropic, Operation::Chat, None, body.as_bytes())
-    }
-
-    #[test]
-    fn a_plain_request_shows_its_head() {
-        let head =
-            chat(r#"{"model":"claims-triage","messages":[{"role":"user","content":"Hi"}],"max_tokens":7,"n":2}"#)
-                .unwrap();
-        assert_eq!(head.model.as_deref(), Some("claims-triage"));
-        assert_eq!((head.stream, head.max_output, head.n), (false, Some(7), 2));
-        // role, user, content, Hi
-        assert_eq!(head.prompt_bytes, 17);
-        assert_eq!(head.features, Features::default());
-    }
-
-    #[test]
-    fn streams_say_whether_usage_is_wanted() {
-        let head =
-            chat(r#"{"model":"a","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#).unwrap();
-        assert!(head.stream && head.include_usage && !head.continuous_usage);
-        let head = chat(r#"{"model":"a","messages":[],"stream":true,"stream_options":null}"#).unwrap();
-        assert!(head.stream && !head.include_usage);
-        assert!(message(r#"{"model":"a","messages":[],"stream":true}"#).unwrap().include_usage);
-    }
-
-    #[test]
-    fn a_field_that_stands_twice_is_refused_even_when_escaped() {
-        let bad = chat(r#"{"model":"cheap","messages":[],"mod\u0065l":"dear"}"#).unwrap_err();
-        assert_eq!((bad.param, bad.offset), (Some("model"), 32));
-        assert_eq!(bad.message, "`model`: the field stands twice; write it once");
-        assert!(chat(r#"{"model":"a","max_tokens":1,"messages":[],"max_tokens":9000}"#).is_err());
-    }
-
-    #[test]
-    fn what_is_missing_or_of_the_wrong_kind_is_named() {
-        for (body, param) in [
-            (r#"{"messages":[]}"#, Some("model")),
-            (r#"{"model":7,"messages":[]}"#, Some("model")),
-            (r#"{"model":"","messages":[]}"#, Some("model")),
-            (r#"{"model":"a"}"#, Some("messages")),
-            (r#"{"model":"a","messages":{}}"#, Some("messages")),
-            (r#"{"model":"a","messages":[],"max_tokens":-1}"#, Some("max_tokens")),
-            (r#"{"model":"a","messages":[],"max_tokens":"9"}"#, Some("max_tokens")),
-            (r#"{"model":"a","messages":[],"stream":1}"#, Some("stream")),
-            (r#"{"model":"a","messages":[]} x"#, None),
-            ("[]", None),
-            ("", None),
-        ] {
-            let bad = chat(body).unwrap_err();
-            if param.is_some() {
-                assert_eq!(bad.param, param, "{body}: {bad}");
-            }
-        }
-        let bad = chat(r#"{"model":"a","messages":[]} x"#).unwrap_err();
-        assert_eq!((bad.param, bad.message.as_str()), (None, "more follows after the JSON value"));
-        let bad = scan(Dialect::OpenAiChat, Operation::Chat, None, b"{\"model\":\"\xff\"}").unwrap_err();
-        assert_eq!(bad.to_string(), "the body is not UTF-8 (at byte 10 of the body)");
-        assert_eq!(
-            scan(Dialect::OpenAiChat, Operation::Embeddings, None, br#"{"model":"a"}"#).unwrap_err().param,
-            Some("input")
-        );
-    }
-
-    #[test]
-    fn an_image_counts_by_its_allowance_not_by_its_bytes() {
-        let body = |data: &str| {
-            format!(
-                r#"{{"model":"a","messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"{data}"}}}}]}}]}}"#
-            )
-        };
-        let small = chat(&body("data:image/png;base64,AAAA")).unwrap();
-        let large = chat(&body(&format!("data:image/png;base64,{}", "A".repeat(100_000)))).unwrap();
-        assert!(small.features.images);
-        assert_eq!((small.prompt_bytes, small.input_upper_tokens), (large.prompt_bytes, large.input_upper_tokens));
-        assert!(small.input_upper_tokens > IMAGE_UPPER_TOKENS);
-    }
-
-    #[test]
-    fn an_anthropic_source_is_text_only_where_the_model_reads_it_as_text() {
-        let body = |kind: &str, source: &str, data: &str| {
-            format!(
-                r#"{{"model":"a","messages":[{{"role":"user","content":[{{"source":{{"data":"{data}","type":"{source}"}},"type":"{kind}"}}]}}]}}"#
-            )
-        };
-        let long = "x".repeat(10_000);
-        let image = message(&body("image", "base64", &long)).unwrap();
-        assert!(image.features.images && image.prompt_bytes < 200);
-        let text = message(&body("document", "text", &long)).unwrap();
-        assert!(
-            text.features.documents && text.prompt_bytes > 10_000 && text.input_upper_tokens < DOCUMENT_UPPER_TOKENS
-        );
-        let pdf = message(&body("document", "base64", &long)).unwrap();
-        assert!(pdf.prompt_bytes < 200 && pdf.input_upper_tokens > DOCUMENT_UPPER_TOKENS);
-    }
-
-    #[test]
-    fn what_a_tool_was_called_with_is_text_whatever_it_looks_like() {
-        let long = "x".repeat(10_000);
-        let head = message(&format!(
-            r#"{{"model":"a","messages":[{{"role":"assistant","content":[{{"type":"tool_use","id":"1","name":"f","input":{{"source":{{"type":"base64","data":"{long}"}}}}}}]}}]}}"#
-        ))
-        .unwrap();
-        assert!(head.prompt_bytes > 10_000 && !head.features.images);
-    }
-
-    #[test]
-    fn features_are_found() {
-        let head = chat(
-            r#"{"model":"a","messages":[],"tools":[{}],"response_format":{"type":"json_schema"},"reasoning_effort":"low","logprobs":true}"#,
-        )
-        .unwrap();
-        let expected =
-            Features { tools: true, structured: true, reasoning: true, logprobs: true, ..Features::default() };
-        assert_eq!(head.features, expected);
-        let none = chat(
-            r#"{"model":"a","messages":[],"tools":[],"response_format":{"type":"text"},"reasoning_effort":null,"logprobs":false}"#,
-        );
-        assert_eq!(none.unwrap().features, Features::default());
-        assert!(
-            message(r#"{"model":"a","messages":[],"thinking":{"type":"enabled","budget_tokens":9}}"#)
-                .unwrap()
-                .features
-                .reasoning
-        );
-        assert!(!message(r#"{"model":"a","messages":[],"thinking":{"type":"disabled"}}"#).unwrap().features.reasoning);
-    }
-
-    #[test]
-    fn escaped_text_counts_as_the_characters_it_stands_for() {
-        let plain = chat(r#"{"model":"a","messages":[{"content":"é中"}]}"#).unwrap();
-        let escaped = chat(r#"{"model":"a","messages":[{"content":"\u00e9\u4e2d"}]}"#).unwrap();
-        assert_eq!(plain.prompt_bytes, escaped.prompt_bytes);
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::cursor::{Bad, Cursor};
+use crate::dialect::Dialect;
 
 /// What a prompt is made of, so far as it was read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -23,10 +24,11 @@ pub struct Prompt {
 
 /// Hands the texts of a request's body to `each`, escapes resolved, until `most_bytes` of them have been; the last one may
 /// be cut. What is no text (images, documents, audio), and identifiers a model is not shown, are left out.
-pub fn prompt_texts(body: &[u8], most_bytes: usize, each: &mut dyn FnMut(&str)) -> Prompt {
+pub fn prompt_texts(dialect: Dialect, body: &[u8], most_bytes: usize, each: &mut dyn FnMut(&str)) -> Prompt {
     let mut reader = Reader { prompt: Prompt { whole: true, ..Prompt::default() }, room: most_bytes, each };
     let mut cursor = Cursor::new(body);
     let mut inner = None;
+    let responses = dialect == Dialect::OpenAiResponses;
     // A body that was admitted is JSON; the only way to end early is the bound.
     let read = cursor.object(|cursor, member| match &*member.key.name(body) {
         b"messages" if cursor.peek() == Some(b'[') => cursor.array(|cursor| reader.message(cursor)).map(drop),
@@ -34,6 +36,15 @@ pub fn prompt_texts(body: &[u8], most_bytes: usize, each: &mut dyn FnMut(&str)) 
             reader.prompt.messages += 1;
             reader.text("system")?;
             reader.content(cursor)
+        }
+        b"instructions" if responses => reader.items("system", cursor),
+        b"input" if responses => reader.items("user", cursor),
+        b"text" if responses && cursor.peek() == Some(b'{') => {
+            cursor.object(|cursor, member| match &*member.key.name(body) {
+                b"format" => reader.schema(cursor),
+                _ => cursor.skip(),
+            })?;
+            Ok(())
         }
         b"input" => reader.content(cursor),
         b"contents" => reader.contents(cursor),
@@ -60,7 +71,7 @@ pub fn prompt_texts(body: &[u8], most_bytes: usize, each: &mut dyn FnMut(&str)) 
     });
     reader.prompt.whole &= read.is_ok();
     let Reader { prompt, room, each } = reader;
-    inner.map_or(prompt, |inner| prompt.and(prompt_texts(&body[inner], room, each)))
+    inner.map_or(prompt, |inner| prompt.and(prompt_texts(dialect, &body[inner], room, each)))
 }
 
 impl Prompt {
@@ -176,6 +187,51 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// A text of `role`, or items of a responses request.
+    fn items(&mut self, role: &str, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        match cursor.peek() {
+            Some(b'"') => {
+                self.prompt.messages += 1;
+                self.text(role)?;
+                self.string(cursor)
+            }
+            Some(b'[') => cursor.array(|cursor| self.item(cursor)).map(drop),
+            _ => cursor.skip(),
+        }
+    }
+
+    /// A message, a call or its result. What was thought before is shown to the model in a form we do not know, or not at all.
+    fn item(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        if cursor.peek() != Some(b'{') {
+            return cursor.skip();
+        }
+        let (bytes, before, mut kind) = (cursor.bytes(), cursor.clone(), None);
+        cursor.object(|cursor, member| match &*member.key.name(bytes) {
+            b"type" => {
+                kind = cursor.string_or_skip()?;
+                Ok(())
+            }
+            _ => cursor.skip(),
+        })?;
+        let speaker = match kind.as_ref().map(|kind| &bytes[kind.span.clone()]) {
+            // A message says itself who speaks.
+            None | Some(b"message") => None,
+            Some(b"function_call" | b"custom_tool_call") => Some("assistant"),
+            Some(b"function_call_output" | b"custom_tool_call_output") => Some("tool"),
+            Some(_) => return Ok(()),
+        };
+        self.prompt.messages += 1;
+        self.prompt.calls += u64::from(speaker == Some("assistant"));
+        speaker.map_or(Ok(()), |speaker| self.text(speaker))?;
+        *cursor = before;
+        cursor.object(|cursor, member| match &*member.key.name(bytes) {
+            b"role" | b"name" | b"arguments" | b"input" => self.string(cursor),
+            b"content" | b"output" => self.content(cursor),
+            _ => cursor.skip(),
+        })?;
+        Ok(())
+    }
+
     /// Google's contents: who speaks, and parts. Calls and results are objects in parts.
     fn contents(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
         match cursor.peek() {
@@ -230,8 +286,12 @@ mod tests {
     use super::*;
 
     fn read(body: &str, most_bytes: usize) -> (Prompt, Vec<String>) {
+        read_as(Dialect::OpenAiChat, body, most_bytes)
+    }
+
+    fn read_as(dialect: Dialect, body: &str, most_bytes: usize) -> (Prompt, Vec<String>) {
         let mut texts = Vec::new();
-        let prompt = prompt_texts(body.as_bytes(), most_bytes, &mut |text| texts.push(text.to_owned()));
+        let prompt = prompt_texts(dialect, body.as_bytes(), most_bytes, &mut |text| texts.push(text.to_owned()));
         (prompt, texts)
     }
 
@@ -275,6 +335,21 @@ mod tests {
         assert_eq!((prompt.messages, prompt.schema_bytes, prompt.whole), (1, 9, true));
         let (prompt, texts) = read(body, 6);
         assert_eq!((texts.concat().as_str(), prompt.whole), ("userWh", false));
+    }
+
+    #[test]
+    fn the_items_of_a_response_are_read_like_the_messages_of_a_chat() {
+        let body = r#"{"model":"w","instructions":"Be kind","input":[{"role":"user","content":[{"type":"input_text","text":"What is this?"},{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]},{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"AAAA"},{"type":"function_call","id":"fc_1","call_id":"call_1","name":"look","arguments":"{\"x\":1}"},{"type":"function_call_output","call_id":"call_1","output":"a cat"},{"type":"item_reference","id":"msg_1"}],"text":{"format":{"type":"json_schema","name":"n","schema":{}},"verbosity":"low"},"prompt_cache_key":"k"}"#;
+        let (prompt, texts) = read_as(Dialect::OpenAiResponses, body, 1 << 20);
+        let expected =
+            ["system", "Be kind", "user", "What is this?", "assistant", "look", "{\"x\":1}", "tool", "a cat"];
+        assert_eq!(texts[..9], expected);
+        assert_eq!((prompt.messages, prompt.calls, prompt.whole), (4, 1, true));
+        assert_eq!(texts[9], r#"{"type":"json_schema","name":"n","schema":{}}"#);
+        assert_eq!(prompt.schema_bytes as usize, texts[9].len());
+        let plain = r#"{"input":"Hello","text":{"format":{"type":"text"}}}"#;
+        let (prompt, texts) = read_as(Dialect::OpenAiResponses, plain, 1 << 20);
+        assert_eq!((prompt.messages, texts), (1, vec!["user".to_owned(), "Hello".to_owned()]));
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub fn request(data: &[u8]) {
                 quirks,
                 insert_max_output: None,
                 default_max_output: 4096,
+                foreign: index % 2 == 0,
             };
             // The gateway scans a body before it translates it.
             let Ok(head) = scan(client, Operation::Chat, Some(&asked), data) else { return };

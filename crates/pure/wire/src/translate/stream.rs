@@ -7,7 +7,8 @@ use crate::dialects::{ReadStream, WriteStream, grammar};
 use crate::reply::{ReplyPlan, Seen};
 use crate::sse;
 
-/// Translates one streamed answer. Holds no part of it: only what its next event has to be told apart by.
+/// Translates one streamed answer. Holds no part of it, only what its next event has to be told apart by; except
+/// what a dialect can only say whole, or says once more at the end of the answer ([`StreamTranslator::held_bytes`]).
 pub struct StreamTranslator {
     reader: Box<dyn ReadStream>,
     writer: Box<dyn WriteStream>,
@@ -61,7 +62,7 @@ impl StreamTranslator {
 }
 
 impl StreamTranslator {
-    /// Bytes held back because the client's dialect can only say them whole.
+    /// Bytes held back: what the client's dialect can only say whole, or says once more at the end.
     pub fn held_bytes(&self) -> usize {
         self.writer.held_bytes()
     }

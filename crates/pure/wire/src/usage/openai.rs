@@ -1,4 +1,5 @@
 //! Reads OpenAI-shaped usage, whose prompt tokens include what the cache served and whose completion includes reasoning.
+//! Chat says `prompt` and `completion` where Responses says `input` and `output`; the figures mean the same.
 
 use domain::{Meter, NanoUsd, Usage};
 
@@ -12,6 +13,25 @@ pub fn openai_usage(json: &[u8]) -> Option<Reported> {
     let mut cursor = Cursor::new(json);
     counts.read(&mut cursor).ok()?;
     (counts.prompt.is_some() || counts.completion.is_some() || counts.total.is_some()).then(|| counts.reported())
+}
+
+/// Searches the provider ran, as `tool_usage` of a Responses answer counts them; they are billed beside the tokens.
+pub(crate) fn web_searches(tool_usage: &[u8]) -> u64 {
+    let (mut cursor, mut count) = (Cursor::new(tool_usage), 0);
+    let read = cursor.object(|cursor, member| {
+        if &*member.key.name(tool_usage) != b"web_search" || cursor.peek() != Some(b'{') {
+            return cursor.skip();
+        }
+        cursor.object(|cursor, member| {
+            match &*member.key.name(tool_usage) {
+                b"num_requests" => count = cursor.count_or_skip()?.unwrap_or(0),
+                _ => cursor.skip()?,
+            }
+            Ok(())
+        })?;
+        Ok(())
+    });
+    read.map_or(0, |_| count)
 }
 
 /// The figures as they stand in the object.
@@ -40,11 +60,11 @@ impl Counts {
     fn read(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
         cursor.object(|cursor, member| {
             match &*member.key.name(cursor.bytes()) {
-                b"prompt_tokens" => self.prompt = cursor.count_or_skip()?,
-                b"completion_tokens" => self.completion = cursor.count_or_skip()?,
+                b"prompt_tokens" | b"input_tokens" => self.prompt = cursor.count_or_skip()?,
+                b"completion_tokens" | b"output_tokens" => self.completion = cursor.count_or_skip()?,
                 b"total_tokens" => self.total = cursor.count_or_skip()?,
-                b"prompt_tokens_details" => return self.prompt_details(cursor),
-                b"completion_tokens_details" => return self.completion_details(cursor),
+                b"prompt_tokens_details" | b"input_tokens_details" => return self.prompt_details(cursor),
+                b"completion_tokens_details" | b"output_tokens_details" => return self.completion_details(cursor),
                 // DeepSeek's name beside the details, and Moonshot's.
                 b"prompt_cache_hit_tokens" | b"cached_tokens" => {
                     self.cached = self.cached.max(cursor.count_or_skip()?.unwrap_or(0));
@@ -188,6 +208,29 @@ mod tests {
             .with(Meter::OutputAudio, 4)
             .with(Meter::RejectedPrediction, 2);
         assert_eq!((read.usage, read.residue), (expected, 0));
+    }
+
+    #[test]
+    fn responses_say_the_same_in_other_words() {
+        let read = split(
+            r#"{"input_tokens":75,"input_tokens_details":{"cached_tokens":32,"cache_write_tokens":0},
+                "output_tokens":1186,"output_tokens_details":{"reasoning_tokens":1024},"total_tokens":1261}"#,
+        );
+        let expected = Usage::ZERO
+            .with(Meter::Input, 43)
+            .with(Meter::CacheRead, 32)
+            .with(Meter::Output, 162)
+            .with(Meter::Reasoning, 1024);
+        assert_eq!((read.usage, read.residue), (expected, 0));
+    }
+
+    #[test]
+    fn searches_are_counted_where_the_provider_says_how_many() {
+        let count = |json: &str| web_searches(json.as_bytes());
+        assert_eq!(count(r#"{"image_gen":{"input_tokens":1},"web_search":{"num_requests":2}}"#), 2);
+        for none in ["null", "{}", "[]", "{", r#"{"web_search":null}"#, r#"{"web_search":{"num_requests":"x"}}"#] {
+            assert_eq!(count(none), 0, "{none}");
+        }
     }
 
     #[test]

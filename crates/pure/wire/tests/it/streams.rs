@@ -35,7 +35,7 @@ fn every_stream_reads_the_same_split_at_every_byte() {
         let unasked = ReplyPlan { include_usage: false, continuous_usage: false, quirks: vllm, ..asked.clone() };
         let (whole_asked, whole_unasked) = (relay(&asked, [&bytes[..]]), relay(&unasked, [&bytes[..]]));
         // The square of a long capture takes minutes in a debug build: of those, both ends; the middle repeats itself.
-        let long = bytes.len() > 9_000;
+        let long = bytes.len() > 4_500;
         let positions = (0..=bytes.len()).filter(|at| !long || *at < 1_500 || bytes.len() - *at < 1_500);
         for at in positions {
             for (plan, whole) in [(&asked, &whole_asked), (&unasked, &whole_unasked)] {
@@ -72,6 +72,7 @@ fn the_model_is_the_one_asked_for_and_nothing_else_changes() {
     for name in [
         "openai-chat/text-with-usage.sse",
         "openai-chat/odd-lines.sse",
+        "openai-responses/text.sse",
         "anthropic/text.sse",
         "anthropic/unknown-event.sse",
     ] {
@@ -234,6 +235,66 @@ fn a_gemini_client_that_asked_for_no_events_gets_one_array_however_the_bytes_com
 }
 
 #[test]
+fn each_responses_stream_tells_what_it_holds() {
+    for (name, usage, finish, output_bytes) in [
+        ("text", Some([5, 32, 3, 0]), "completed", 5),
+        ("reasoning", Some([37, 0, 4, 64]), "completed", 12 + 8 + 2),
+        ("parallel-tool-calls", Some([61, 0, 40, 0]), "completed", 11 + 14 + 8 + 2),
+        ("refusal", Some([12, 0, 9, 0]), "completed", 7),
+        ("incomplete", Some([12, 0, 16, 0]), "max_output_tokens", 3),
+        ("hosted-tool", Some([300, 0, 21, 0]), "completed", 2),
+    ] {
+        let Relayed { seen, end, .. } = relayed(&format!("openai-responses/{name}.sse"));
+        assert_eq!(tokens(seen.usage), usage, "{name}");
+        assert_eq!((seen.finish.as_deref(), seen.output_bytes, end), (Some(finish), output_bytes, Ok(())), "{name}");
+        assert_eq!(seen.provider_request_id.as_deref(), Some("resp_67c9fdcecf48"), "{name}");
+    }
+    let searched = relayed("openai-responses/hosted-tool.sse").seen.usage.unwrap();
+    assert_eq!(searched.get(Meter::WebSearches), 1);
+    assert_eq!(
+        relayed("openai-responses/text.sse").seen.service_tier.as_deref(),
+        Some("default"),
+        "the one that served"
+    );
+}
+
+/// What OpenAI's Python SDK reads of each event, or it raises; llama.cpp leaves most of it out.
+#[test]
+fn what_a_responses_server_left_out_is_put_in_and_nothing_else_changes() {
+    for (path, bytes) in files("captures/llama-cpp-responses", ".response.sse") {
+        let plan = ReplyPlan { asked_model: "claims-triage".into(), ..plan(Dialect::OpenAiResponses) };
+        let Relayed { out, seen, end } = relay(&plan, [&bytes[..]]);
+        assert_eq!(end, Ok(()), "{path}");
+        assert!(seen.usage.is_some() && seen.content_started && seen.finish.is_some(), "{path}");
+        let datas = |text: &str| -> Vec<serde_json::Value> {
+            text.lines()
+                .filter_map(|line| line.strip_prefix("data: "))
+                .map(|data| serde_json::from_str(data).unwrap())
+                .collect()
+        };
+        let (came, went) = (datas(std::str::from_utf8(&bytes).unwrap()), datas(&out));
+        assert_eq!(came.len(), went.len(), "{path}");
+        for (at, (came, went)) in came.iter().zip(&went).enumerate() {
+            assert_eq!(went["sequence_number"], at, "{path}");
+            let kind = went["type"].as_str().unwrap();
+            let about_an_item = ["item", "part", "text", "arguments"].iter().any(|word| kind.contains(word));
+            assert_eq!(went["output_index"].is_u64(), about_an_item, "{path}: {kind}");
+            let about_a_part = ["part", "text"].iter().any(|word| kind.contains(word));
+            assert_eq!(went["content_index"].is_u64(), about_a_part, "{path}: {kind}");
+            assert_eq!(went["logprobs"].is_array(), kind.contains("output_text."), "{path}: {kind}");
+            if let Some(response) = went["response"].as_object() {
+                assert_eq!(response["model"], "claims-triage", "{path}");
+                assert!(response["output"].is_array() && response["created_at"].is_i64(), "{path}");
+            }
+            // Every member that came is there as it was.
+            for (name, value) in came.as_object().unwrap().iter().filter(|(name, _)| *name != "response") {
+                assert_eq!(&went[name], value, "{path}: {kind}");
+            }
+        }
+    }
+}
+
+#[test]
 fn stored_tokens_that_outgrow_their_split_are_counted_and_told() {
     let seen = relayed("anthropic/cache-outgrows-split.sse").seen;
     let usage = seen.usage.unwrap();
@@ -243,9 +304,11 @@ fn stored_tokens_that_outgrow_their_split_are_counted_and_told() {
 
 #[test]
 fn what_opens_a_stream_is_no_content_yet() {
-    for (name, mark) in
-        [("openai-chat/text-with-usage.sse", "\"content\":\"Hel\""), ("anthropic/text.sse", "text_delta")]
-    {
+    for (name, mark) in [
+        ("openai-chat/text-with-usage.sse", "\"content\":\"Hel\""),
+        ("openai-responses/text.sse", "event: response.output_text.delta"),
+        ("anthropic/text.sse", "text_delta"),
+    ] {
         let (dialect, bytes) = stream(name);
         let before = text(name).find(mark).unwrap();
         let opening = relay(&plan(dialect), [&bytes[..before]]);
@@ -262,19 +325,23 @@ fn an_error_in_a_stream_is_told_and_not_passed_on() {
         ("gemini/error-midway.sse", FaultClass::Overloaded, true),
         ("openai-chat/error-midway.sse", FaultClass::ServerError, true),
         ("openai-chat/error-line.sse", FaultClass::ServerError, false),
+        ("openai-responses/error-failed.sse", FaultClass::ServerError, true),
+        ("openai-responses/error-event.sse", FaultClass::ContextTooLong, false),
         ("anthropic/error-midway.sse", FaultClass::Overloaded, true),
         ("anthropic/error-first.sse", FaultClass::RateLimited, false),
     ] {
         let Relayed { out, seen, end } = relayed(name);
         assert_eq!(end.unwrap_err().class, class, "{name}");
         assert_eq!((seen.fault.unwrap().class, seen.content_started), (class, content), "{name}");
+        // Every answer of Responses says that it has no error.
+        let out = out.replace("\"error\":null", "");
         assert!(!out.contains("error") && !out.contains("[DONE]"), "{name}: {out}");
     }
 }
 
 #[test]
 fn a_stream_cut_short_says_so_and_passes_no_broken_frame() {
-    for name in ["openai-chat/cut.sse", "anthropic/cut.sse", "gemini/cut.sse"] {
+    for name in ["openai-chat/cut.sse", "openai-responses/cut.sse", "anthropic/cut.sse", "gemini/cut.sse"] {
         let Relayed { out, end, .. } = relayed(name);
         assert_eq!(end.unwrap_err().class, FaultClass::Cut, "{name}");
         assert!((out.ends_with("\n\n") || out.ends_with("\r\n\r\n")) && text(name).starts_with(&out), "{name}");
@@ -332,6 +399,13 @@ fn memory_stays_within_the_longest_frame_and_64_kib() {
         }
         assert!(relay.buffered_bytes() <= 64 * 1024, "nothing is kept of a frame that passed");
     }
+    // One event of a Responses stream says all of the answer, and pictures are long.
+    let picture = format!(
+        "data: {{\"type\":\"response.completed\",\"response\":{{\"id\":\"resp_1\",\"output\":[{{\"result\":\"{}\"}}]}}}}\n\n",
+        "A".repeat(3_000_000)
+    );
+    let whole = crate::support::relay(&plan(Dialect::OpenAiResponses), picture.as_bytes().chunks(64_000));
+    assert!(whole.end.is_ok() && whole.out.len() > 3_000_000);
     let endless = vec![b'x'; 2 * wire::sse::MAX_FRAME_BYTES];
     assert_eq!(relay.feed(&endless, &mut out).unwrap_err().class, FaultClass::Malformed);
 }

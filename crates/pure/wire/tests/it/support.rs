@@ -34,6 +34,7 @@ pub fn files(folder: &str, ending: &str) -> Vec<(String, Vec<u8>)> {
 pub fn dialect_of(path: &str) -> Dialect {
     let path = path.rsplit("fixtures/").next().unwrap_or(path);
     match () {
+        () if path.contains("responses") => Dialect::OpenAiResponses,
         () if path.contains("anthropic") => Dialect::Anthropic,
         () if path.contains("google") || path.contains("gemini") => Dialect::Gemini,
         () => Dialect::OpenAiChat,

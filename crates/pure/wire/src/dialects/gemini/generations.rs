@@ -1,5 +1,14 @@
 //! What generations of Gemini models take, told from their names: how they are asked to think changed with them.
 
+/// What Google takes in the place of a signature for a call that its model did not make (Gemini API, thought signatures
+/// page); without any, models from Gemini 3 on refuse a call in the history.
+pub(super) const NOT_SIGNED: &str = "skip_thought_signature_validator";
+
+/// What stands in the place of the signature of a call that another model made, where this one must see any.
+pub(crate) fn stand_in_signature(model: &str) -> Option<&'static str> {
+    Generation::of(model).signs_calls().then_some(NOT_SIGNED)
+}
+
 /// What a generation of models takes, told from the name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Generation {

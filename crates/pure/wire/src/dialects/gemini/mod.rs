@@ -14,6 +14,8 @@ mod write;
 use domain::Fault;
 
 pub(crate) use self::fields::is_spelled;
+pub(crate) use self::generations::stand_in_signature;
+pub(crate) use self::parts::SIGNATURE;
 use super::{Grammar, ReadStream, WriteStream};
 use crate::canonical::{Answer, Cover, Losses, Request, Target};
 

@@ -12,7 +12,7 @@ use crate::canonical::{Content, Losses, Part, Source, is_media_type, refused};
 /// Why parts of this kind are left out of a history that crosses.
 const OF_THE_PROVIDER: &str = "what the provider's own tools did is not shown to another";
 /// Why a signature goes no further.
-pub(super) const SIGNATURE: &str = "a thought's signature is of use to its provider only";
+pub(crate) const SIGNATURE: &str = "a thought's signature is of use to its provider only";
 
 /// Calls met so far: a result without an id belongs to the first call of its name that has none yet.
 #[derive(Default)]
@@ -35,9 +35,9 @@ impl Calls {
         Calls { named: true, ..Calls::default() }
     }
 
-    /// The id of a call: its own, or one that is made.
+    /// The id of a call: its own, or one that is made, which no provider or client would think of.
     pub(super) fn call<'a>(&mut self, id: Option<Cow<'a, str>>, name: &str) -> Cow<'a, str> {
-        let made = || if self.named { Cow::Owned(format!("call_{}", self.met.len())) } else { Cow::Borrowed("") };
+        let made = || if self.named { Cow::Owned(format!("call_fh_{}", self.met.len())) } else { Cow::Borrowed("") };
         let id = id.filter(|id| !id.is_empty()).unwrap_or_else(made);
         self.met.push(Met { id: id.to_string(), name: name.to_owned(), answered: false });
         id

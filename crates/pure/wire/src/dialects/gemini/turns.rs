@@ -4,13 +4,9 @@ use base64::Engine;
 use domain::Fault;
 use serde_json::value::RawValue;
 
-use super::generations::Generation;
+use super::generations::{Generation, NOT_SIGNED};
 use crate::canonical::json::{List, Object, is_object};
 use crate::canonical::{Content, Losses, Part, Request, Role, Source, refused, untranslatable};
-
-/// What Google takes in the place of a signature for a call that its model did not make (Gemini API, thought signatures
-/// page); without any, models from Gemini 3 on refuse a call in the history.
-const NOT_SIGNED: &str = "skip_thought_signature_validator";
 
 /// Types of pictures that are told from the end of an address.
 const IMAGE_ENDINGS: &[(&str, &str)] = &[

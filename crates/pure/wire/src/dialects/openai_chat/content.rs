@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::canonical::json::{Fields, list, short, text};
 use crate::canonical::{
-    Content, Losses, Message, Part, Placed, PlacedRaw, Request, Role, Source, is_media_type, refused, untranslatable,
+    Content, Losses, Message, Part, Placed, PlacedRaw, Request, Role, Source, refused, untranslatable,
 };
 
 /// Reads one message into the request: before the conversation where that is its place, else at its end.
@@ -118,8 +118,8 @@ fn read_part<'a>(part: &'a RawValue, at: String, losses: &mut Losses) -> Result<
                     url
                 }
             };
-            match source(url, &at)? {
-                source @ Source::Base64 { .. } if is_pdf(&source) => Content::Document { source, title: None },
+            match Source::at_address(url, &at)? {
+                source if source.is_pdf() => Content::Document { source, title: None },
                 source => Content::Image(source),
             }
         }
@@ -127,7 +127,7 @@ fn read_part<'a>(part: &'a RawValue, at: String, losses: &mut Losses) -> Result<
             let mut file = inner(&mut fields, "file")?;
             let title = file.take_text("filename");
             let source = match (file.take_text("file_data"), file.take_text("file_id")) {
-                (Some(data), _) if data.starts_with("data:") => source(data, &at)?,
+                (Some(data), _) if data.starts_with("data:") => Source::at_address(data, &at)?,
                 // The dialect's documentation has the bare base64 of a PDF too.
                 (Some(data), _) => Source::Base64 { media_type: "application/pdf".into(), data },
                 (None, Some(id)) => Source::File(id),
@@ -153,31 +153,6 @@ fn read_part<'a>(part: &'a RawValue, at: String, losses: &mut Losses) -> Result<
     };
     fields.finish(losses, &[]);
     Ok(Some(Part { at, cache, content }))
-}
-
-fn is_pdf(source: &Source<'_>) -> bool {
-    matches!(source, Source::Base64 { media_type, .. } if media_type == "application/pdf")
-}
-
-/// What an address stands for: the bytes it holds itself, or a place on the web.
-fn source<'a>(url: Cow<'a, str>, at: &str) -> Result<Source<'a>, Fault> {
-    if !url.starts_with("data:") {
-        return Ok(Source::Url(url));
-    }
-    let must = "must be base64: data:image/png;base64,…";
-    let (head, _) = url.split_once(',').ok_or_else(|| refused(at, must))?;
-    let media_type = head["data:".len()..].strip_suffix(";base64").ok_or_else(|| refused(at, must))?;
-    // Parameters of the type say nothing that a provider takes.
-    let media_type = media_type.split(';').next().unwrap_or_default().to_ascii_lowercase();
-    if !is_media_type(&media_type) {
-        return Err(refused(at, must));
-    }
-    let from = head.len() + 1;
-    let data = match url {
-        Cow::Borrowed(url) => Cow::Borrowed(&url[from..]),
-        Cow::Owned(url) => Cow::Owned(url[from..].to_owned()),
-    };
-    Ok(Source::Base64 { media_type: media_type.into(), data })
 }
 
 /// What the model said earlier: thoughts, text, a refusal, calls.

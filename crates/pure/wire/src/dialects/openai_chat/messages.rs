@@ -127,7 +127,7 @@ fn user(list: &mut List<'_>, message: &Message<'_>, to: &Target<'_>, losses: &mu
 
 fn write_part(list: &mut List<'_>, part: &Part<'_>, to: &Target<'_>, losses: &mut Losses) {
     let url = match &part.content {
-        Content::Image(source) | Content::Document { source, .. } => address(source),
+        Content::Image(source) | Content::Document { source, .. } => source.address(),
         _ => None,
     };
     match (&part.content, url) {
@@ -154,15 +154,6 @@ fn write_part(list: &mut List<'_>, part: &Part<'_>, to: &Target<'_>, losses: &mu
                 });
             }
         }
-    }
-}
-
-/// The address of a picture or document; what is in the body becomes a data address.
-fn address<'p>(source: &'p Source<'_>) -> Option<Cow<'p, str>> {
-    match source {
-        Source::Url(url) => Some(Cow::Borrowed(url)),
-        Source::Base64 { media_type, data } => Some(Cow::Owned(format!("data:{media_type};base64,{data}"))),
-        Source::Text(_) | Source::File(_) => None,
     }
 }
 

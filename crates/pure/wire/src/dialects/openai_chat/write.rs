@@ -1,20 +1,15 @@
 //! Writes a chat completion request.
 
 use domain::Fault;
-use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::messages;
 use crate::canonical::json::{Object, object, short};
+use crate::canonical::schema::can_be_strict;
 use crate::canonical::{
     Content, Effort, Format, Losses, Placed, PlacedRaw, Reasoning, Request, ServiceTier, Source, Target, Tool,
     ToolChoice, untranslatable,
 };
 use crate::quirks::StreamUsage;
-
-/// Thinking budgets up to which an effort is called low and medium, tokens. Ours: the dialects publish no scale.
-const LOW_EFFORT_TOKENS: u64 = 4_096;
-const MEDIUM_EFFORT_TOKENS: u64 = 16_384;
 
 pub(super) fn request(request: &Request<'_>, to: &Target<'_>, losses: &mut Losses) -> Result<Vec<u8>, Fault> {
     refuse_what_cannot_be_said(request, to)?;
@@ -195,30 +190,6 @@ fn write_format(body: &mut Object<'_>, format: &Placed<Format<'_>>, to: &Target<
     }
 }
 
-/// Whether the dialect's strict mode takes the schema: every object closed, every property required (OpenAI's structured
-/// outputs guide, "Supported schemas").
-fn can_be_strict(schema: &RawValue) -> bool {
-    fn holds(value: &Value) -> bool {
-        match value {
-            Value::Object(members) => {
-                let is_object =
-                    members.get("type").is_some_and(|kind| kind == "object") || members.contains_key("properties");
-                let properties = members.get("properties").and_then(Value::as_object);
-                let required = members.get("required").and_then(Value::as_array);
-                let all_required = properties.is_none_or(|properties| {
-                    properties.keys().all(|name| required.is_some_and(|list| list.iter().any(|item| item == name)))
-                });
-                let closed = members.get("additionalProperties") == Some(&Value::Bool(false));
-                // A property may be called `properties`; what lies below is judged as a schema all the same.
-                (!is_object || (closed && all_required)) && members.values().all(holds)
-            }
-            Value::Array(items) => items.iter().all(holds),
-            _ => true,
-        }
-    }
-    serde_json::from_str(schema.get()).is_ok_and(|schema: Value| holds(&schema))
-}
-
 fn write_reasoning(body: &mut Object<'_>, reasoning: &Placed<Reasoning>, to: &Target<'_>, losses: &mut Losses) {
     if !to.quirks.reasoning_effort {
         if reasoning.value != Reasoning::Off {
@@ -234,11 +205,7 @@ fn write_reasoning(body: &mut Object<'_>, reasoning: &Placed<Reasoning>, to: &Ta
         }
         Reasoning::Budget(tokens) => {
             losses.approximated(&reasoning.at, "a budget of tokens is sent as a reasoning_effort near it");
-            match tokens {
-                few if few <= LOW_EFFORT_TOKENS => Effort::Low,
-                some if some <= MEDIUM_EFFORT_TOKENS => Effort::Medium,
-                _ => Effort::High,
-            }
+            Effort::near(tokens)
         }
         Reasoning::Adaptive | Reasoning::Off => {
             // `none` and `adaptive` are words few servers know; a model that cannot think would refuse any.

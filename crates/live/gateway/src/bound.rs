@@ -1,0 +1,69 @@
+//! The most an attempt can cost: the length of its prompt, a cap on its answer, and the prices of both.
+
+use config::{Model, Workflow};
+use domain::NanoUsd;
+use wire::Operation;
+
+use crate::budgets::Scope;
+use crate::dataplane::Gateway;
+use crate::protect::Protected;
+
+/// What a model may answer when neither the client, the workflow nor the catalog sets a bound, tokens. Only used to know
+/// the most a call can cost, and sent along as the cap, so that it is also the most it does cost.
+pub const OUTPUT_CAP_WHERE_NONE_IS_KNOWN: u64 = 4_096;
+
+/// The most an attempt can cost, and the cap on its output that makes this true.
+pub struct Bound {
+    /// Absent where the model has no price.
+    pub cost: Option<NanoUsd>,
+    /// A cap to send along, where the client named none and a budget must hold.
+    pub insert_max_output: Option<u64>,
+    /// Whether any budget applies.
+    pub budgeted: bool,
+}
+
+impl Bound {
+    /// The bound of one attempt.
+    pub fn of(call: &Protected, model: &Model, workflow: Option<&Workflow>, gateway: &Gateway) -> Bound {
+        let admitted = call.call();
+        let scopes = scopes(call);
+        let budgeted = scopes.iter().flatten().any(|scope| gateway.budgets.limits(scope));
+        let answers = admitted.operation == Operation::Chat;
+        let configured = workflow.and_then(|workflow| workflow.max_output_tokens);
+        // The client's own cap goes through as it is; where it has none, the workflow's cap is put in, and under a
+        // budget at least some cap, because what has no end has no price.
+        let insert_max_output = match (admitted.head.max_output, configured) {
+            (Some(_), _) => None,
+            (None, Some(cap)) => Some(cap),
+            (None, None) if budgeted && model.max_output_tokens.is_none() => Some(OUTPUT_CAP_WHERE_NONE_IS_KNOWN),
+            (None, None) => None,
+        }
+        .filter(|_| answers);
+        let output_cap = match answers {
+            true => admitted
+                .head
+                .max_output
+                .or(insert_max_output)
+                .or(model.max_output_tokens)
+                .unwrap_or(OUTPUT_CAP_WHERE_NONE_IS_KNOWN),
+            false => 0,
+        };
+        let row = model.prices.as_ref().and_then(|book| book.row(admitted.call.at));
+        // Of a prompt that the provider keeps we see nothing; no prompt is longer than the model's context.
+        let context = model.context_tokens.filter(|_| admitted.head.bound.hidden_prompt).unwrap_or(u64::MAX);
+        let input = admitted.head.input_upper_tokens.min(context);
+        let cost = match admitted.operation {
+            Operation::CountTokens => Some(NanoUsd::ZERO),
+            Operation::Chat | Operation::Embeddings => {
+                row.map(|row| ledger::price::upper_bound(row, input, output_cap, admitted.head.n, admitted.call.at))
+            }
+        };
+        Bound { cost, insert_max_output, budgeted }
+    }
+}
+
+/// The budgets that may apply to a call.
+pub fn scopes(call: &Protected) -> [Option<Scope>; 2] {
+    let workflow = call.call().target.workflow().map(|workflow| Scope::Workflow(workflow.name.clone()));
+    [workflow, Some(Scope::Key(call.call().call.key.grant.id.clone()))]
+}
