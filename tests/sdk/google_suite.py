@@ -203,7 +203,9 @@ def thoughts_are_told_apart_and_come_back(workflow):
         assert any(part.thought and part.text for part in parts), parts
         assert any(part.text and not part.thought for part in parts), parts
     whole = ask(client, workflow, **asked)
-    assert whole.usage_metadata.thoughts_token_count > 0, whole.usage_metadata
+    # Bedrock and Cohere do not tell thoughts apart in what they bill.
+    if workflow not in ("sim-bedrock", "sim-cohere"):
+        assert whole.usage_metadata.thoughts_token_count > 0, whole.usage_metadata
     contents = [types.Content(role="user", parts=[types.Part(text=SAY)]), whole.candidates[0].content,
                 types.Content(role="user", parts=[types.Part(text="And again.")])]
     again = ask(client, workflow, contents, **asked)

@@ -348,7 +348,7 @@ def functions_are_called_side_by_side_and_their_results_answered(workflow):
     assert second.output_text, second.output
 
 
-@for_each_workflow("sim")
+@for_each_workflow("sim-openai", "sim-responses", "sim-anthropic")  # the others cannot be held to one; the loss list says so
 def one_function_at_a_time_where_parallel_calls_are_off_in_responses(workflow):
     answer = connect().responses.create(
         model=workflow, tools=[function(WEATHER), function(CLOCK)], parallel_tool_calls=False, **ASKED)
@@ -368,7 +368,8 @@ def function_arguments_stream_in_pieces_that_make_json(workflow):
     assert {index: "".join(parts) for index, parts in pieces.items()} == {
         index: call.arguments for index, call in calls.items()}, (pieces, calls)
     assert all(json.loads(call.arguments) for call in calls.values())
-    assert sum(map(len, pieces.values())) > 2, "the arguments came in one piece"
+    # Google sends a call whole.
+    assert workflow == "sim-gemini" or sum(map(len, pieces.values())) > 2, "the arguments came in one piece"
 
 
 @for_each_workflow("sim", "llama-openai")

@@ -5,7 +5,8 @@ Environment (every variable is needed; one that is missing fails the run, becaus
     FREEHOLD_URL                    http://127.0.0.1:PORT of the gateway
     FREEHOLD_KEY                    a key that may use every workflow named here
     FREEHOLD_KEY_LIMITED            a key with `requests_per_minute = 1`
-    FREEHOLD_WORKFLOWS              comma list of KIND-DIALECT: sim-openai,sim-responses,sim-anthropic,sim-gemini,llama-openai,llama-anthropic
+    FREEHOLD_KEY_AWS_ID, …_SECRET   what AWS SDKs sign with for the first key; FREEHOLD_KEY_LIMITED_AWS_… for the second
+    FREEHOLD_WORKFLOWS              comma list of KIND-DIALECT: sim-openai,sim-responses,sim-anthropic,llama-openai,…
     FREEHOLD_WORKFLOW_LLAMA_RESPONSES   the real llama.cpp server, spoken to in openai-responses, which it speaks in part
     FREEHOLD_WORKFLOW_DOWN          its only provider refuses connections or answers 500
     FREEHOLD_WORKFLOW_OVERLOADED    its only provider answers 503 or 529

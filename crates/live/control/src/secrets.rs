@@ -72,6 +72,11 @@ impl Pepper {
         *hasher.finalize().as_bytes()
     }
 
+    /// The secret with which AWS SDKs sign requests of a key. It can be made again, and so is as secret as this pepper.
+    pub fn aws_secret_access_key(&self, grant: &domain::KeyGrant) -> String {
+        grant.aws_secret_access_key(&self.0)
+    }
+
     /// Mints an identifier and a secret of 256 random bits behind a prefix such as `fh`.
     pub fn mint(&self, prefix: &str) -> Minted {
         let (id, secret) = (letters::<ID_LETTERS>(), letters::<SECRET_LETTERS>());

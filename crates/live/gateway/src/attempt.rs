@@ -361,7 +361,7 @@ async fn exchange(
         path: &path,
         body: outgoing.body,
         carried: &carried,
-        stream,
+        stream: stream.then(|| spoken.framing()),
     };
     // A whole answer has no first token to wait for, only an end.
     let first = attempt.sent + Duration::from_millis(timeouts.first_token_ms);

@@ -57,6 +57,9 @@ impl Bound {
             Operation::Chat | Operation::Embeddings => {
                 row.map(|row| ledger::price::upper_bound(row, input, output_cap, admitted.head.n, admitted.call.at))
             }
+            Operation::Rerank => {
+                row.and_then(|row| ledger::price::upper_bound_of_ranking(row, input, admitted.head.search_units_upper))
+            }
         };
         Bound { cost, insert_max_output, budgeted }
     }

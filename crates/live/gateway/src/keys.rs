@@ -47,6 +47,8 @@ pub enum KeyRefusal {
     Expired(UnixMs),
     /// Revoked at this time.
     Revoked(UnixMs),
+    /// Signed for another time than now.
+    Stale,
 }
 
 impl KeyTable {
@@ -97,13 +99,30 @@ impl KeyTable {
         let expected = known.map_or(&[0; 32], |key| &key.grant.hash);
         let same = bool::from(hash.as_bytes().ct_eq(expected));
         let key = known.filter(|_| same).ok_or(KeyRefusal::Unknown)?;
-        if let Some(at) = key.grant.revoked_at {
-            return Err(KeyRefusal::Revoked(at));
-        }
-        match key.grant.expires_at {
-            Some(at) if at <= now => Err(KeyRefusal::Expired(at)),
-            _ => Ok(key.clone()),
-        }
+        valid(key, now)
+    }
+
+    /// The key of this public half, if it may be used now. Its secret is still to be proven, by a signature.
+    pub fn claimed(&self, id: &str, now: UnixMs) -> Result<Arc<Key>, KeyRefusal> {
+        // The text of a key may stand for its public half.
+        let id = id.strip_prefix("fh_").map_or(id, |rest| rest.split('_').next().unwrap_or(rest));
+        valid(self.keys.get(id).ok_or(KeyRefusal::Unknown)?, now)
+    }
+
+    /// What requests of a key are signed with.
+    pub fn aws_secret_access_key(&self, key: &Key) -> String {
+        key.grant.aws_secret_access_key(&self.pepper)
+    }
+}
+
+/// The key, unless it was revoked or has expired.
+fn valid(key: &Arc<Key>, now: UnixMs) -> Result<Arc<Key>, KeyRefusal> {
+    if let Some(at) = key.grant.revoked_at {
+        return Err(KeyRefusal::Revoked(at));
+    }
+    match key.grant.expires_at {
+        Some(at) if at <= now => Err(KeyRefusal::Expired(at)),
+        _ => Ok(key.clone()),
     }
 }
 

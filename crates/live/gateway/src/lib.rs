@@ -25,6 +25,7 @@ pub mod refusal;
 pub mod trail;
 pub mod open;
 pub mod keys;
+pub mod sigv4;
 pub mod budgets;
 pub mod deployed;
 pub mod makers;

@@ -91,7 +91,7 @@ pub async fn live(
     trail.model = Some(answered.attempt.intent.model.clone());
     trail.note("attempt", &*answered.attempt.decision);
     let framing = protected.call().call.framing;
-    let head = answer_head(&call, &answered, protected.call().head.stream.then_some(framing));
+    let head = answer_head(&call, &answered, dialect, protected.call().head.stream.then_some(framing));
 
     let relayed = relay(answered, client, head, (dialect, framing), &call, trail).await;
 
@@ -175,6 +175,9 @@ pub fn error_response(dialect: Dialect, error: &ClientError) -> Response<ReplyBo
             "true"
         }
     };
+    if let Some((name, value)) = wire::errors::error_type(dialect, error) {
+        head = head.header(name, value).header(X_AMZN_REQUESTID, &error.call);
+    }
     head = head.header("x-should-retry", retry).header("freehold-error", &error.code);
     let body = ReplyBody::whole(wire::errors::error_body(dialect, error));
     head.body(body).expect("status and headers are ours and valid")
@@ -184,10 +187,12 @@ pub fn error_response(dialect: Dialect, error: &ClientError) -> Response<ReplyBo
 const CALL_ID: HeaderName = HeaderName::from_static("freehold-call-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+/// Where AWS SDKs look for the identifier.
+const X_AMZN_REQUESTID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const FREEHOLD_MODEL: HeaderName = HeaderName::from_static("freehold-model");
 const FREEHOLD_LANE: HeaderName = HeaderName::from_static("freehold-lane");
 /// Headers an answer has at most, with what hyper adds.
-const HEADERS: usize = 12;
+const HEADERS: usize = 13;
 
 fn head(call: &str, status: StatusCode, content_type: &'static str) -> http::response::Builder {
     let mut head = Response::builder().status(status);
@@ -203,12 +208,20 @@ fn head(call: &str, status: StatusCode, content_type: &'static str) -> http::res
     head
 }
 
-fn answer_head(call: &str, answered: &crate::attempt::Answered, stream: Option<Framing>) -> http::response::Builder {
+fn answer_head(
+    call: &str,
+    answered: &crate::attempt::Answered,
+    dialect: Dialect,
+    stream: Option<Framing>,
+) -> http::response::Builder {
     let attempt = &answered.attempt;
     let content_type = stream.map_or("application/json", Framing::content_type);
     let mut head = head(call, StatusCode::OK, content_type).header(FREEHOLD_MODEL, attempt.intent.model.as_str());
     if stream.is_some() {
         head = head.header("cache-control", "no-cache").header("x-accel-buffering", "no");
+    }
+    if dialect == Dialect::BedrockConverse {
+        head = head.header(X_AMZN_REQUESTID, call);
     }
     if let Some(lane) = &attempt.intent.lane {
         head = head.header(FREEHOLD_LANE, lane.as_str());

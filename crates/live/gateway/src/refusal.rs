@@ -165,6 +165,9 @@ fn key_sentence(refusal: KeyRefusal) -> String {
         KeyRefusal::Missing => "no key was sent; send `Authorization: Bearer fh_…` or `x-api-key: fh_…`".into(),
         KeyRefusal::Conflicting => "two different credentials were sent; send one".into(),
         KeyRefusal::Unknown => "this key is not known here; create one with `freehold key create`".into(),
+        KeyRefusal::Stale => {
+            "the request was not signed within 15 minutes of this server's clock; set the clock".into()
+        }
         KeyRefusal::Expired(at) => format!("this key expired on {at}; create a new one with `freehold key create`"),
         KeyRefusal::Revoked(at) => format!("this key was revoked on {at}; create a new one with `freehold key create`"),
     }
@@ -254,6 +257,7 @@ impl Refusal {
             Refusal::Key(KeyRefusal::Missing) => plain(401, "key_missing", Blame::Client, Retry::No),
             Refusal::Key(KeyRefusal::Conflicting) => plain(400, "credentials_conflict", Blame::Client, Retry::No),
             Refusal::Key(KeyRefusal::Unknown) => plain(401, "key_unknown", Blame::Client, Retry::No),
+            Refusal::Key(KeyRefusal::Stale) => plain(401, "signature_stale", Blame::Client, Retry::No),
             Refusal::Key(KeyRefusal::Expired(_)) => plain(401, "key_expired", Blame::Client, Retry::No),
             Refusal::Key(KeyRefusal::Revoked(_)) => plain(401, "key_revoked", Blame::Client, Retry::No),
             Refusal::CredentialUnreadable => plain(401, "credential_unreadable", Blame::Client, Retry::No),

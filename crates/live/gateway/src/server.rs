@@ -31,6 +31,7 @@ use crate::life::error_response;
 use crate::metrics::CallLabels;
 use crate::refusal::Refusal;
 use crate::reply::{self, ReplyBody};
+use crate::sigv4::Claim;
 
 /// How long a client may take to send the head of a request, milliseconds.
 const HEAD_MS: u64 = 30_000;
@@ -143,10 +144,17 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
             if gateway.is_draining() {
                 return refuse(dialect, &Refusal::Draining);
             }
-            let known = credential(&head.headers, query_for_us(&route, &head))
-                .and_then(|credential| authenticate(&gateway.keys.load(), credential.as_deref(), at));
-            let key = match known {
-                Ok(key) => key,
+            let keys = gateway.keys.load_full();
+            let known = Claim::read(&head.headers, at).and_then(|claim| match &claim {
+                // The signature covers the body, which is not here yet.
+                Some(signed) => Ok((keys.claimed(&signed.access_key_id, at).map_err(Refusal::Key)?, claim)),
+                None => {
+                    let credential = credential(&head.headers, query_for_us(&route, &head))?;
+                    Ok((authenticate(&keys, credential.as_deref(), at)?, None))
+                }
+            });
+            let (key, claim) = match known {
+                Ok(known) => known,
                 Err(refusal) => {
                     // Strangers leave a count, not a record, and their bodies are not kept: they must be able to fill
                     // neither the disk nor the memory.
@@ -165,6 +173,11 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
                 Ok(body) => body,
                 Err(refusal) => return refuse(dialect, &refusal),
             };
+            if let Some(refusal) =
+                claim.and_then(|claim| claim.verify(&head, &body, &keys.aws_secret_access_key(&key)).err())
+            {
+                return refuse(dialect, &refusal);
+            }
             let call = call(id, at, arrived, route, key, &head, body);
             match run(gateway, call, dialect, operation, counted).await {
                 Some(response) => response,

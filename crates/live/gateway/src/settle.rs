@@ -87,9 +87,19 @@ pub async fn settle(
     let (usage, usage_origin) = match admitted.operation {
         // Counting is free at every provider that offers it.
         Operation::CountTokens => (Usage::ZERO, UsageOrigin::None),
-        Operation::Chat | Operation::Embeddings => consumed(&attempt, admitted.head.prompt_bytes, ending, counted),
+        Operation::Chat | Operation::Embeddings | Operation::Rerank => {
+            consumed(&attempt, admitted.head.prompt_bytes, ending, counted)
+        }
     };
     let row = model.prices.as_ref().and_then(|book| book.row(attempt.intent.at));
+    let usage = match (usage_origin, row) {
+        (UsageOrigin::Estimated { .. }, Some(row)) if admitted.operation == Operation::Rerank => {
+            // A ranking that is billed by the unit is estimated by the unit; no token price stands for it.
+            let by_unit = row.prices.get(Meter::SearchUnits).is_some();
+            if by_unit { Usage::ZERO.with(Meter::SearchUnits, admitted.head.search_units_upper) } else { usage }
+        }
+        _ => usage,
+    };
     let served = Served {
         at: attempt.intent.at,
         tier: seen.and_then(|seen| seen.service_tier.as_deref()),

@@ -26,6 +26,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 use tower_service::Service;
+use wire::Framing;
 
 use crate::protect::Protected;
 
@@ -75,8 +76,8 @@ pub struct Sending<'a> {
     pub body: Bytes,
     /// Headers of the client that the provider's dialect knows, such as `anthropic-beta`.
     pub carried: &'a [(HeaderName, HeaderValue)],
-    /// Whether a stream is expected.
-    pub stream: bool,
+    /// How the events of a stream follow one another, where one is expected.
+    pub stream: Option<Framing>,
 }
 
 /// Why no connection can ever be made with this configuration.
@@ -237,7 +238,8 @@ fn request(sending: Sending<'_>) -> Result<Request<Full<Bytes>>, Fault> {
     headers.reserve(HEADERS);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("freehold/", env!("CARGO_PKG_VERSION"))));
-    headers.insert(ACCEPT, HeaderValue::from_static(if stream { "text/event-stream" } else { "application/json" }));
+    let accepted = stream.map_or("application/json", Framing::media_type);
+    headers.insert(ACCEPT, HeaderValue::from_static(accepted));
     let attempt = HeaderValue::try_from(attempt.to_string()).map_err(|_| ours("the attempt id"))?;
     headers.insert(X_CLIENT_REQUEST_ID, attempt);
     for (name, value) in carried {

@@ -1,4 +1,4 @@
-//! What a request asks for, read from its dialect's JSON.
+//! What a request asks for, read from any dialect's JSON.
 
 use serde_json::Value;
 
@@ -187,6 +187,38 @@ pub fn anthropic(body: &Value, counting: bool) -> Result<Ask, Wrong> {
     Ok(ask)
 }
 
+/// Reads a Cohere chat request.
+pub fn cohere(body: &Value) -> Result<Ask, Wrong> {
+    let messages = messages(body)?;
+    let mut ask = common(body, messages)?;
+    let documents: u64 = array(&body["documents"]).iter().map(|document| text_chars(document, &mut |_| ())).sum();
+    ask.prompt_chars += documents;
+    ask.max_output = body["max_tokens"].as_u64();
+    ask.stop = strings(&body["stop_sequences"]);
+    if body["temperature"].as_f64().is_some_and(|temperature| temperature > 1.0) {
+        let message = "invalid request: temperature must be between 0 and 1.0 inclusive.";
+        return Err(("temperature", message.to_owned()));
+    }
+    for tool in array(&body["tools"]) {
+        let function = &tool["function"];
+        let name = function["name"].as_str().ok_or(("tools", "every tool needs function.name".to_owned()))?;
+        ask.tools.push(Tool { name: name.to_owned(), schema: function["parameters"].clone() });
+    }
+    ask.tool_choice = match body["tool_choice"].as_str() {
+        Some("REQUIRED") => ToolChoice::Any,
+        Some("NONE") => ToolChoice::None,
+        _ => ToolChoice::Auto,
+    };
+    ask.users_turn = messages.last().is_some_and(|message| message["role"] == "user");
+    let format = &body["response_format"];
+    if format["type"] == "json_object" {
+        let schema = &format["json_schema"];
+        ask.schema = Some(if schema.is_object() { schema.clone() } else { serde_json::json!({"type": "object"}) });
+    }
+    ask.thinking = body["thinking"]["type"] == "enabled";
+    Ok(ask)
+}
+
 /// Characters of text in a value, the bytes of images and documents left out; an image counts as 340, 85 tokens.
 pub fn text_chars(value: &Value, text: &mut impl FnMut(&str)) -> u64 {
     match value {
@@ -197,6 +229,11 @@ pub fn text_chars(value: &Value, text: &mut impl FnMut(&str)) -> u64 {
         Value::Array(items) => items.iter().map(|item| text_chars(item, text)).sum(),
         Value::Object(fields) => {
             let binary = |kind: &str| fields.get("type").is_some_and(|is| is == kind);
+            // Bedrock names the kind by the member.
+            let media = |name: &str| fields.get(name).is_some_and(|media| media.get("source").is_some());
+            if media("image") || media("document") {
+                return 340;
+            }
             if binary("image")
                 || binary("image_url")
                 || binary("document")
@@ -217,9 +254,11 @@ pub fn text_chars(value: &Value, text: &mut impl FnMut(&str)) -> u64 {
                         | "status"
                         | "tool_call_id"
                         | "tool_use_id"
+                        | "toolUseId"
                         | "signature"
                         | "encrypted_content"
                         | "cache_control"
+                        | "cachePoint"
                 )
             };
             fields.iter().filter(|(name, _)| shown(name)).map(|(_, value)| text_chars(value, text)).sum()
@@ -228,7 +267,8 @@ pub fn text_chars(value: &Value, text: &mut impl FnMut(&str)) -> u64 {
     }
 }
 
-fn common(body: &Value, messages: &[Value]) -> Result<Ask, Wrong> {
+/// What every dialect says in the same words.
+pub fn common(body: &Value, messages: &[Value]) -> Result<Ask, Wrong> {
     let model = body["model"].as_str().ok_or(("model", "model: a name is needed".to_owned()))?;
     let (mut hash, mut marked) = (fingerprint(model.as_bytes()), false);
     let mut text = |text: &str| {
@@ -265,7 +305,8 @@ pub fn blank(model: &str, stream: bool) -> Ask {
     }
 }
 
-fn messages(body: &Value) -> Result<&[Value], Wrong> {
+/// The messages of a request; at least one.
+pub fn messages(body: &Value) -> Result<&[Value], Wrong> {
     match body["messages"].as_array() {
         Some(messages) if !messages.is_empty() => Ok(messages),
         Some(_) => Err(("messages", "messages: at least one message is needed".to_owned())),

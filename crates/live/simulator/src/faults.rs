@@ -4,6 +4,7 @@ use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
+use crate::bedrock;
 use crate::scenario::{Dialect, Kind, Limits};
 
 /// An answer that is an error.
@@ -60,6 +61,8 @@ pub fn refusal(dialect: Dialect, kind: Kind, model: &str) -> Option<Refusal> {
                 Dialect::Gemini => format!(
                     "models/{model} is not found for API version v1beta, or is not supported for generateContent."
                 ),
+                Dialect::BedrockConverse => "The provided model identifier is invalid.".to_owned(),
+                Dialect::Cohere => format!("model '{model}' not found, make sure the correct model ID was used"),
             };
             return Some(Refusal::new(
                 dialect,
@@ -101,6 +104,10 @@ pub fn too_long(dialect: Dialect, tokens: u64, allowed: u64) -> Refusal {
         Dialect::Gemini => {
             format!("The input token count ({tokens}) exceeds the maximum number of tokens allowed ({allowed}).")
         }
+        Dialect::BedrockConverse => "Input is too long for requested model.".to_owned(),
+        Dialect::Cohere => format!(
+            "too many tokens: total number of tokens in the prompt cannot exceed {allowed} - received {tokens}."
+        ),
     };
     let openai = ("invalid_request_error", Some("context_length_exceeded"));
     Refusal { param: Some("messages"), ..Refusal::new(dialect, 400, openai, "invalid_request_error", message) }
@@ -128,6 +135,10 @@ impl Refusal {
             }
             Dialect::Anthropic => Refusal { status, kind: anthropic, code: None, param: None, message },
             Dialect::Gemini => Refusal { status, kind: google_word(status), code: None, param: None, message },
+            Dialect::BedrockConverse => {
+                Refusal { status, kind: bedrock::error_type(status), code: None, param: None, message }
+            }
+            Dialect::Cohere => Refusal { status, kind: "", code: None, param: None, message },
         }
     }
 
@@ -157,12 +168,17 @@ impl Refusal {
     pub fn event(&self, dialect: Dialect, request_id: &str) -> Vec<u8> {
         let json = self.json(dialect, request_id);
         match dialect {
+            Dialect::BedrockConverse => return bedrock::exception(self.status, &json),
             Dialect::OpenAiChat | Dialect::Gemini => format!("data: {json}\n\n"),
             Dialect::OpenAiResponses => {
                 let event = json!({"type": "error", "sequence_number": 9, "error": json["error"]});
                 format!("event: error\ndata: {event}\n\n")
             }
             Dialect::Anthropic => format!("event: error\ndata: {json}\n\n"),
+            Dialect::Cohere => {
+                let delta = json!({"finish_reason": "ERROR", "error": self.message});
+                format!("event: message-end\ndata: {}\n\n", json!({"type": "message-end", "delta": delta}))
+            }
         }
         .into_bytes()
     }
@@ -178,6 +194,8 @@ impl Refusal {
             Dialect::Gemini => {
                 json!({"error": {"code": self.status, "message": self.message, "status": self.kind}})
             }
+            Dialect::BedrockConverse => json!({"message": self.message}),
+            Dialect::Cohere => json!({"id": request_id, "message": self.message}),
         }
     }
 }
@@ -225,7 +243,9 @@ pub struct Left {
 /// The headers that tell of rate limits.
 pub fn limit_headers(headers: &mut HeaderMap, dialect: Dialect, limits: Limits, left: &Left) {
     let reset = match dialect {
-        Dialect::OpenAiChat | Dialect::OpenAiResponses => duration(left.reset_ms),
+        Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::BedrockConverse | Dialect::Cohere => {
+            duration(left.reset_ms)
+        }
         Dialect::Anthropic => left.reset_at.to_string(),
         // Google tells of its limits only when they are reached.
         Dialect::Gemini => return,
@@ -236,7 +256,9 @@ pub fn limit_headers(headers: &mut HeaderMap, dialect: Dialect, limits: Limits, 
             [("limit", limit.to_string()), ("remaining", remaining.to_string()), ("reset", reset.clone())]
         {
             let name = match dialect {
-                Dialect::OpenAiChat | Dialect::OpenAiResponses => format!("x-ratelimit-{part}-{what}"),
+                Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::BedrockConverse | Dialect::Cohere => {
+                    format!("x-ratelimit-{part}-{what}")
+                }
                 Dialect::Anthropic => format!("anthropic-ratelimit-{what}-{part}"),
                 Dialect::Gemini => continue,
             };

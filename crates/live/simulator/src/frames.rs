@@ -43,6 +43,12 @@ impl Writer {
             .expect("a vector takes all that is written, and our values are JSON");
     }
 
+    /// A whole frame of bytes.
+    pub fn frame(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.ends.push(self.bytes.len());
+    }
+
     /// Ends the frame.
     pub fn end_frame(&mut self) {
         self.end_frame_with("\n\n");

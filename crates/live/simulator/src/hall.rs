@@ -43,7 +43,7 @@ impl Hall {
     /// The provider a path means, and the rest of the path: `/name/v1/x`, or `/v1/x` for the default one.
     pub(crate) fn provider<'a>(&self, path: &'a str) -> Option<(Arc<Provider>, &'a str)> {
         let providers = self.providers.read();
-        if path.starts_with("/v1/") {
+        if ["/v1/", "/v2/", "/model/"].into_iter().any(|root| path.starts_with(root)) {
             let default = providers.get("default").or_else(|| providers.values().next())?;
             return Some((default.clone(), path));
         }

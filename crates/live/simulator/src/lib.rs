@@ -3,14 +3,17 @@
 //!
 //! Reading order: [`scenario`] is what a script can say; `server` takes requests, `hall` finds their provider, `admin`
 //! answers the routes that begin with an underscore; `provider` plays the script: `ask` reads a request, `faults` says no,
-//! `content` makes an answer up, `openai`, `anthropic` and `gemini` write it down, `pace` sends it in time; [`transcript`] remembers.
+//! `content` makes an answer up, `openai`, `anthropic`, `gemini`, `bedrock` and `cohere` write it down, `pace` sends it in
+//! time; [`transcript`] remembers.
 
 mod admin;
 mod answering;
 mod anthropic;
 mod ask;
+mod bedrock;
 mod chance;
 mod clock;
+mod cohere;
 mod content;
 mod faults;
 mod frames;

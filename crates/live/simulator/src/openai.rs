@@ -259,7 +259,7 @@ pub fn direction(seed: u64, text: &str, dimensions: usize) -> Vec<f32> {
 }
 
 /// Little-endian 32-bit floats in base64, as the SDKs ask for by default.
-fn packed(vector: &[f32]) -> String {
+pub fn packed(vector: &[f32]) -> String {
     use base64::Engine;
     let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
     base64::engine::general_purpose::STANDARD.encode(bytes)

@@ -17,7 +17,7 @@ use crate::faults::{self, Left, Refusal};
 use crate::frames::Frames;
 use crate::pace::Pace;
 use crate::scenario::{Dialect, Fault, Kind, Quota, Script};
-use crate::{anthropic, gemini, openai, responses};
+use crate::{anthropic, bedrock, cohere, gemini, openai, responses};
 
 /// A first token that is longer in coming does not come, milliseconds: a day.
 const LONGEST_WAIT_MS: f64 = 86_400_000.0;
@@ -53,6 +53,7 @@ pub enum Operation {
     Chat,
     Embeddings,
     CountTokens,
+    Rerank,
     Models,
 }
 
@@ -178,6 +179,9 @@ impl Running {
             Operation::Embeddings => embeddings(dialect, &call, body)
                 .map(|(body, usage)| (Frames::whole(body), usage, false))
                 .map_err(|wrong| faults::wrong(dialect, wrong)),
+            Operation::Rerank => cohere::rerank(&call, body, dialect != Dialect::Cohere)
+                .map(|(body, usage)| (Frames::whole(body), usage, false))
+                .map_err(|wrong| faults::wrong(dialect, wrong)),
             Operation::CountTokens => {
                 self.count(dialect, body).map(|(body, usage)| (Frames::whole(body), usage, false))
             }
@@ -202,6 +206,8 @@ impl Running {
             Dialect::OpenAiResponses => ask::responses(body),
             Dialect::Anthropic => ask::anthropic(body, false),
             Dialect::Gemini => gemini::ask(body, false),
+            Dialect::BedrockConverse => bedrock::ask(body),
+            Dialect::Cohere => ask::cohere(body),
         }
         .map_err(|wrong| faults::wrong(dialect, wrong))?;
         let prompt = content::prompt_usage(&self.script, ask.prompt_chars).prompt;
@@ -227,7 +233,7 @@ impl Running {
     fn count(&self, dialect: Dialect, body: &Value) -> Result<(Vec<u8>, Usage), Refusal> {
         let ask = match dialect {
             Dialect::Gemini => gemini::ask(body, true),
-            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic => ask::anthropic(body, true),
+            _ => ask::anthropic(body, true),
         };
         let ask = ask.map_err(|wrong| faults::wrong(dialect, wrong))?;
         let usage = content::prompt_usage(&self.script, ask.prompt_chars);
@@ -305,6 +311,10 @@ impl Running {
         retry_after_ms: Option<u64>,
     ) -> Plan {
         let mut headers = self.headers(dialect, request_id, false, 0);
+        if dialect == Dialect::BedrockConverse {
+            let kind = format!("{}:http://internal.amazon.com/coral/com.amazon.bedrock/", refusal.kind);
+            faults::put(&mut headers, "x-amzn-errortype", &kind);
+        }
         if let Some(retry_after_ms) = retry_after_ms {
             faults::retry_after(&mut headers, dialect, retry_after_ms);
         }
@@ -336,6 +346,7 @@ impl Running {
         let mut headers = HeaderMap::new();
         let content_type = match (stream, dialect) {
             (true, Dialect::Gemini) => "text/event-stream",
+            (true, Dialect::BedrockConverse) => "application/vnd.amazon.eventstream",
             (true, _) => "text/event-stream; charset=utf-8",
             (false, Dialect::Gemini) => "application/json; charset=UTF-8",
             (false, _) => "application/json",
@@ -352,6 +363,8 @@ impl Running {
                 faults::put(&mut headers, "anthropic-organization-id", "00000000-0000-4000-8000-000000000000");
             }
             Dialect::Gemini => faults::put(&mut headers, "server", "scaffolding on HTTPServer2"),
+            Dialect::BedrockConverse => faults::put(&mut headers, "x-amzn-requestid", request_id),
+            Dialect::Cohere => faults::put(&mut headers, "x-debug-trace-id", request_id),
         }
         if stream {
             faults::put(&mut headers, "cache-control", "no-cache");
@@ -389,13 +402,16 @@ fn write(dialect: Dialect, call: &Answering<'_>, ask: &Ask, content: &Content) -
         Dialect::OpenAiResponses => responses::answer(call, ask, content),
         Dialect::Anthropic => anthropic::answer(call, ask, content),
         Dialect::Gemini => gemini::answer(call, ask, content),
+        Dialect::BedrockConverse => bedrock::answer(call, ask, content),
+        Dialect::Cohere => cohere::answer(call, ask, content),
     }
 }
 
 fn embeddings(dialect: Dialect, call: &Answering<'_>, body: &Value) -> Result<(Vec<u8>, Usage), ask::Wrong> {
     match dialect {
         Dialect::Gemini => gemini::embeddings(call, body),
-        Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic => openai::embeddings(call, body),
+        Dialect::Cohere => cohere::embeddings(call, body),
+        _ => openai::embeddings(call, body),
     }
 }
 
@@ -425,7 +441,11 @@ fn play(fault: &Fault, dialect: Dialect, request_id: &str, plan: &mut Plan) {
             plan.violence = Some(Violence::EndedEarly);
         }
         Kind::Malformed if plan.stream => {
-            plan.frames.insert(fault.after_frames, b"data: {\"choices\": [{\"delta\": {\"content\": \"unfin\n\n");
+            let odd: &[u8] = match dialect {
+                Dialect::BedrockConverse => b"no message of Amazon's",
+                _ => b"data: {\"choices\": [{\"delta\": {\"content\": \"unfin\n\n",
+            };
+            plan.frames.insert(fault.after_frames, odd);
             plan.violence = Some(Violence::EndedEarly);
         }
         Kind::Malformed => {

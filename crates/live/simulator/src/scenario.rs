@@ -83,6 +83,10 @@ pub enum Dialect {
     Anthropic,
     /// Google's generateContent, token counting, embeddings and models.
     Gemini,
+    /// Amazon Bedrock's Converse.
+    BedrockConverse,
+    /// Cohere's chat, embed and rerank, version 2.
+    Cohere,
 }
 
 /// A number, or how a number is drawn for each call.
@@ -312,9 +316,14 @@ impl Scenario {
         }
         for (name, script) in &scenario.providers {
             let bad = |reason: String| BadScenario::Meaning { provider: name.clone(), reason };
-            if name.is_empty() || name.starts_with('_') || name == "v1" || name.contains('/') {
+            if name.is_empty()
+                || name.starts_with('_')
+                || ["v1", "v2", "model"].contains(&name.as_str())
+                || name.contains('/')
+            {
                 return Err(bad(
-                    "a name must not be empty, `v1`, begin with `_` or contain `/`: it is a part of the path".into(),
+                    "a name must not be empty, `v1`, `v2`, `model`, begin with `_` or contain `/`: it is a part of the path"
+                        .into(),
                 ));
             }
             script.check().map_err(bad)?;

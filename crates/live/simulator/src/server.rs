@@ -25,7 +25,7 @@ use crate::pace::{End, Paced, Reset};
 use crate::provider::{Operation, Plan, Running, Violence};
 use crate::scenario::{Dialect, Scenario, Script};
 use crate::transcript::{Entry, Exchange, Received, State, Stats};
-use crate::{admin, anthropic, gemini, openai};
+use crate::{admin, anthropic, bedrock, cohere, gemini, openai};
 
 /// Longest request body taken, bytes.
 const BODY_BYTES: usize = 64 << 20;
@@ -139,11 +139,10 @@ fn respond(
             return Ok(with_status(StatusCode::PAYLOAD_TOO_LARGE, b"the body is too long or did not come".to_vec()));
         };
         let mut parsed: Result<serde_json::Value, _> = serde_json::from_slice(&body);
-        if let (Dialect::Gemini, Ok(serde_json::Value::Object(body))) = (dialect, &mut parsed) {
-            // Google has in the path what the others have in the body.
-            let (model, method) = google_path(route).unwrap_or_default();
-            body.insert("model".into(), model.into());
-            body.insert("stream".into(), (method == "streamGenerateContent").into());
+        if let (Some((model, stream)), Ok(serde_json::Value::Object(fields))) = (address(dialect, route), &mut parsed) {
+            // Where the address names the model and asks for a stream, it is as if the body had.
+            fields.insert("model".into(), model.into());
+            fields.insert("stream".into(), stream.into());
         }
         let received = Received {
             provider: provider.name().to_owned(),
@@ -203,6 +202,11 @@ fn operation(method: &Method, route: &str, headers: &HeaderMap, script: &Script)
         (&Method::POST, "/v1/embeddings") => (Dialect::OpenAiChat, Operation::Embeddings),
         (&Method::POST, "/v1/messages") => (Dialect::Anthropic, Operation::Chat),
         (&Method::POST, "/v1/messages/count_tokens") => (Dialect::Anthropic, Operation::CountTokens),
+        (&Method::POST, "/v1/rerank") => (Dialect::OpenAiChat, Operation::Rerank),
+        (&Method::POST, "/v2/chat") => (Dialect::Cohere, Operation::Chat),
+        (&Method::POST, "/v2/embed") => (Dialect::Cohere, Operation::Embeddings),
+        (&Method::POST, "/v2/rerank") => (Dialect::Cohere, Operation::Rerank),
+        (&Method::POST, route) if bedrock::address(route).is_some() => (Dialect::BedrockConverse, Operation::Chat),
         (&Method::GET, "/v1/models") => {
             let asked =
                 if headers.contains_key("anthropic-version") { Dialect::Anthropic } else { Dialect::OpenAiChat };
@@ -223,6 +227,17 @@ fn operation(method: &Method, route: &str, headers: &HeaderMap, script: &Script)
     script.dialect.is_none_or(|only| only == dialect).then_some((dialect, operation))
 }
 
+/// Model, and whether a stream is asked for, where the address says so.
+fn address(dialect: Dialect, route: &str) -> Option<(String, bool)> {
+    match dialect {
+        Dialect::Gemini => {
+            let (model, method) = google_path(route).unwrap_or_default();
+            Some((model.to_owned(), method == "streamGenerateContent"))
+        }
+        _ => bedrock::address(route),
+    }
+}
+
 /// Model and method of `/v1beta/models/MODEL:METHOD`, and of the longer paths of Vertex AI.
 fn google_path(route: &str) -> Option<(&str, &str)> {
     let (_, named) = route.split_once("/models/")?;
@@ -238,6 +253,8 @@ fn models(dialect: Dialect, running: &Running) -> Response<Paced> {
             Dialect::OpenAiChat | Dialect::OpenAiResponses => openai::models(names),
             Dialect::Anthropic => anthropic::models(names),
             Dialect::Gemini => gemini::models(names),
+            Dialect::BedrockConverse => bedrock::models(names),
+            Dialect::Cohere => cohere::models(names),
         },
     )
 }

@@ -252,7 +252,7 @@ fn price(named: &Named) -> Option<PriceBook> {
             if table.has("input") && !table.has("output") {
                 let reason = "`output` has no price, so an answer would be booked as unpriced";
                 problems.warn(&table.place, reason, "give `output`, unless the model only makes embeddings");
-            } else if !table.has("input") {
+            } else if !table.has("input") && !table.has("search_units") {
                 table.missing("input", "give USD per million tokens, such as input = \"3.00\"");
             }
             by_meter

@@ -106,7 +106,7 @@ pub const SECTION: Section = Section {
         },
         Key {
             name: "dialect",
-            takes: "`openai-chat`, `openai-responses`, `anthropic` or `gemini`",
+            takes: "`openai-chat`, `openai-responses`, `anthropic`, `gemini`, `bedrock-converse` or `cohere`",
             default: "from the catalog, else required",
             meaning: "What the provider speaks.",
             example: "\"openai-chat\"",
@@ -135,7 +135,7 @@ pub const SECTION: Section = Section {
         Key {
             name: "auth",
             takes: "`bearer`, `x-api-key`, `x-goog-api-key`, `none`, or text `header:NAME`",
-            default: "from the catalog, else `bearer` (OpenAI's dialects), `x-api-key` (anthropic) or `x-goog-api-key` (gemini)",
+            default: "from the catalog, else `x-api-key` (anthropic), `x-goog-api-key` (gemini) or `bearer` (all others)",
             meaning: "How the credential is sent.",
             example: "\"bearer\"",
         },
@@ -329,7 +329,9 @@ fn base_url(table: &Table) -> Option<BaseUrl> {
         }
     };
     if let Some(operation) =
-        ["/chat/completions", "/responses", "/messages", "/embeddings"].into_iter().find(|end| url.path.ends_with(end))
+        ["/chat/completions", "/responses", "/messages", "/embeddings", "/v2/chat", "/embed", "/rerank"]
+            .into_iter()
+            .find(|end| url.path.ends_with(end))
     {
         let reason = format!("ends in `{operation}`, which Freehold appends itself");
         table.problems().error(&text.place, reason, format!("leave `{operation}` out"));

@@ -34,6 +34,20 @@ pub struct KeyGrant {
     pub revoked_at: Option<UnixMs>,
 }
 
+impl KeyGrant {
+    /// The secret access key with which AWS SDKs sign requests of this key; its [`KeyGrant::id`] is the access key id.
+    ///
+    /// A signature can only be checked by who knows the secret, and secrets are not kept. So this one is made from what is:
+    /// whoever has the pepper and the store can make it again, and nobody else.
+    pub fn aws_secret_access_key(&self, pepper: &[u8; 32]) -> String {
+        let mut hasher = blake3::Hasher::new_keyed(pepper);
+        // The length keeps ids from running into what follows.
+        hasher.update(b"freehold aws secret access key\0").update(&(self.id.0.len() as u64).to_le_bytes());
+        hasher.update(self.id.0.as_bytes()).update(&self.hash);
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
 /// A hard limit on what one key spends in a calendar window (UTC).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct KeyBudget {

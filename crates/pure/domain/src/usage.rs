@@ -75,6 +75,10 @@ meters! {
     Requests = "requests", Apiece;
     /// Web searches by the provider's own tool.
     WebSearches = "web_searches", Apiece;
+    /// Units in which a ranking of documents is billed: one query over so many documents.
+    SearchUnits = "search_units", Apiece;
+    /// Images sent that are billed apiece.
+    InputImages = "input_images", Apiece;
 }
 
 impl Meter {

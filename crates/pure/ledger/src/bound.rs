@@ -32,6 +32,14 @@ pub fn upper_bound_for(
     bound(&Terms::of(row, served), row, input_upper_tokens, output_cap_tokens, n)
 }
 
+/// The most a ranking of documents can cost: by the search unit, or by the token sent, whichever is dearer, since the answer
+/// says which of the two counts. `None` where the row prices neither: that is not free.
+pub fn upper_bound_of_ranking(row: &PriceRow, input_upper_tokens: u64, search_units_upper: u64) -> Option<NanoUsd> {
+    let units = row.prices.get(Meter::SearchUnits).map(|price| price.times_rounded_up(search_units_upper));
+    let tokens = row.prices.get(Meter::Input).map(|_| upper_bound(row, input_upper_tokens, 0, 1, UnixMs(0)));
+    units.max(tokens)
+}
+
 fn bound(terms: &Terms, row: &PriceRow, input_upper_tokens: u64, output_cap_tokens: u64, n: u32) -> NanoUsd {
     let output_tokens = output_cap_tokens.saturating_mul(u64::from(n));
     let request =
@@ -119,6 +127,16 @@ mod tests {
         row.regions.push(RegionPrices { region: "eu".into(), multiplier_millionths: 1_100_000 });
         assert_eq!(upper_bound(&row, 0, 100, 1, AT), NanoUsd(3_300_000));
         assert_eq!(upper_bound_for(&row, 0, 100, 1, &Served::standard(AT)), NanoUsd(1_500_000));
+    }
+
+    #[test]
+    fn a_ranking_is_bound_by_what_its_model_is_billed_by_and_has_no_bound_without_a_price() {
+        let unit = Prices::NONE.with(Meter::SearchUnits, PicoUsd(2_000_000_000));
+        assert_eq!(upper_bound_of_ranking(&PriceRow::new("p/r@1", "p", "r", unit), 900, 3), Some(NanoUsd(6_000_000)));
+        let token = Prices::NONE.with(Meter::Input, PicoUsd(20_000));
+        assert_eq!(upper_bound_of_ranking(&PriceRow::new("p/r@1", "p", "r", token), 900, 3), Some(NanoUsd(18_000)));
+        let neither = Prices::NONE.with(Meter::Output, PicoUsd(1));
+        assert_eq!(upper_bound_of_ranking(&PriceRow::new("p/r@1", "p", "r", neither), 900, 3), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use domain::money::BadMoney;
 use domain::{Cost, CostLine, Meter, NanoUsd, PicoUsd, UnixMs, Usage};
 use thiserror::Error;
 
-pub use crate::bound::{expected, gpu_price, upper_bound, upper_bound_for};
+pub use crate::bound::{expected, gpu_price, upper_bound, upper_bound_for, upper_bound_of_ranking};
 
 /// From as far back as anyone asks: the start of a price whose first day no source names.
 pub const BEGINNING: UnixMs = UnixMs(i64::MIN);
@@ -259,7 +259,9 @@ fn fallback(meter: Meter) -> Option<Meter> {
         | Meter::OutputAudio
         | Meter::OutputImage
         | Meter::Requests
-        | Meter::WebSearches => None,
+        | Meter::WebSearches
+        | Meter::SearchUnits
+        | Meter::InputImages => None,
     }
 }
 

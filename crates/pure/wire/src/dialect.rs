@@ -20,12 +20,24 @@ pub enum Dialect {
     /// Google's generateContent, of the Gemini API and of Vertex AI.
     #[serde(rename = "gemini")]
     Gemini,
+    /// Amazon Bedrock's Converse.
+    #[serde(rename = "bedrock-converse")]
+    BedrockConverse,
+    /// Cohere's chat, embed and rerank, version 2.
+    #[serde(rename = "cohere")]
+    Cohere,
 }
 
 impl Dialect {
     /// Every dialect, in the order documents list them.
-    pub const ALL: &'static [Dialect] =
-        &[Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::Anthropic, Dialect::Gemini];
+    pub const ALL: &'static [Dialect] = &[
+        Dialect::OpenAiChat,
+        Dialect::OpenAiResponses,
+        Dialect::Anthropic,
+        Dialect::Gemini,
+        Dialect::BedrockConverse,
+        Dialect::Cohere,
+    ];
 
     /// The stable name in configuration, records and fixtures.
     pub const fn as_str(self) -> &'static str {
@@ -34,21 +46,23 @@ impl Dialect {
             Dialect::OpenAiResponses => "openai-responses",
             Dialect::Anthropic => "anthropic",
             Dialect::Gemini => "gemini",
+            Dialect::BedrockConverse => "bedrock-converse",
+            Dialect::Cohere => "cohere",
         }
     }
 
     /// Whether the address of a request names its model, and whether it is a stream; elsewhere the body does.
     pub const fn is_addressed(self) -> bool {
         match self {
-            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic => false,
-            Dialect::Gemini => true,
+            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Cohere => false,
+            Dialect::Gemini | Dialect::BedrockConverse => true,
         }
     }
 
     /// The header that holds nothing but the credential, as the dialect's own API takes it; absent where it is a bearer token.
     pub const fn key_header(self) -> Option<&'static str> {
         match self {
-            Dialect::OpenAiChat | Dialect::OpenAiResponses => None,
+            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::BedrockConverse | Dialect::Cohere => None,
             Dialect::Anthropic => Some("x-api-key"),
             Dialect::Gemini => Some("x-goog-api-key"),
         }
@@ -59,13 +73,40 @@ impl Dialect {
     pub const fn version_header(self) -> Option<(&'static str, &'static str)> {
         match self {
             Dialect::Anthropic => Some(("anthropic-version", "2023-06-01")),
-            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Gemini => None,
+            Dialect::OpenAiChat
+            | Dialect::OpenAiResponses
+            | Dialect::Gemini
+            | Dialect::BedrockConverse
+            | Dialect::Cohere => None,
         }
     }
 
     /// Whether a client of this dialect may go on from an answer by its id, which only the provider that made it knows.
     pub const fn answers_are_gone_on_from(self) -> bool {
         matches!(self, Dialect::OpenAiResponses)
+    }
+
+    /// Whether streams tell their usage unasked; OpenAI's have to be asked.
+    pub const fn streams_usage_unasked(self) -> bool {
+        !matches!(self, Dialect::OpenAiChat)
+    }
+
+    /// How the events of a stream follow one another, where the client does not choose.
+    pub const fn framing(self) -> Framing {
+        match self {
+            Dialect::BedrockConverse => Framing::Messages,
+            _ => Framing::ServerSentEvents,
+        }
+    }
+
+    /// Whether streams are Amazon's binary messages; elsewhere they are server-sent events.
+    pub(crate) const fn streams_messages(self) -> bool {
+        matches!(self.framing(), Framing::Messages)
+    }
+
+    /// Whether an event of a stream may be `[DONE]`, which is no JSON.
+    pub(crate) const fn may_say_done(self) -> bool {
+        matches!(self, Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Cohere)
     }
 
     /// The dialect of this stable name.
@@ -90,11 +131,14 @@ pub enum Operation {
     Embeddings,
     /// How many tokens a conversation would be. Costs nothing.
     CountTokens,
+    /// An order of documents by how well they answer a query.
+    Rerank,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: &'static [Operation] = &[Operation::Chat, Operation::Embeddings, Operation::CountTokens];
+    pub const ALL: &'static [Operation] =
+        &[Operation::Chat, Operation::Embeddings, Operation::CountTokens, Operation::Rerank];
 
     /// The stable name in records and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -102,6 +146,7 @@ impl Operation {
             Operation::Chat => "chat",
             Operation::Embeddings => "embeddings",
             Operation::CountTokens => "count_tokens",
+            Operation::Rerank => "rerank",
         }
     }
 
@@ -116,6 +161,11 @@ impl Operation {
         })
     }
 
+    /// Whether the dialect has such an operation.
+    pub const fn is_in(self, dialect: Dialect) -> bool {
+        self.template(dialect, false, false).is_some()
+    }
+
     /// The path of an operation, with [`MODEL`] where the model's id stands.
     const fn template(self, dialect: Dialect, stream: bool, batch: bool) -> Option<&'static str> {
         match (dialect, self) {
@@ -123,15 +173,24 @@ impl Operation {
             (Dialect::OpenAiChat, Operation::Embeddings) => Some("/embeddings"),
             (Dialect::OpenAiChat, Operation::CountTokens) => None,
             (Dialect::OpenAiResponses, Operation::Chat) => Some("/responses"),
-            (Dialect::OpenAiResponses, Operation::Embeddings | Operation::CountTokens) => None,
+            (Dialect::OpenAiResponses, _) => None,
             (Dialect::Anthropic, Operation::Chat) => Some("/messages"),
             (Dialect::Anthropic, Operation::CountTokens) => Some("/messages/count_tokens"),
-            (Dialect::Anthropic, Operation::Embeddings) => None,
+            (Dialect::Anthropic, Operation::Embeddings | Operation::Rerank) => None,
             (Dialect::Gemini, Operation::Chat) if stream => Some("/models/{model}:streamGenerateContent?alt=sse"),
             (Dialect::Gemini, Operation::Chat) => Some("/models/{model}:generateContent"),
             (Dialect::Gemini, Operation::Embeddings) if batch => Some("/models/{model}:batchEmbedContents"),
             (Dialect::Gemini, Operation::Embeddings) => Some("/models/{model}:embedContent"),
             (Dialect::Gemini, Operation::CountTokens) => Some("/models/{model}:countTokens"),
+            (Dialect::Gemini, Operation::Rerank) => None,
+            (Dialect::BedrockConverse, Operation::Chat) if stream => Some("/model/{model}/converse-stream"),
+            (Dialect::BedrockConverse, Operation::Chat) => Some("/model/{model}/converse"),
+            (Dialect::BedrockConverse, _) => None,
+            (Dialect::Cohere, Operation::Chat) => Some("/chat"),
+            (Dialect::Cohere, Operation::Embeddings) => Some("/embed"),
+            // No part of OpenAI's own API: the shape that Jina, vLLM, Cohere's first version and others share beside it.
+            (Dialect::OpenAiChat | Dialect::Cohere, Operation::Rerank) => Some("/rerank"),
+            (Dialect::Cohere, Operation::CountTokens) => None,
         }
     }
 }
@@ -162,6 +221,8 @@ pub enum Framing {
     ServerSentEvents,
     /// As the elements of one JSON array, which is what Google's clients get that do not ask for `alt=sse`.
     JsonArray,
+    /// As Amazon's binary messages.
+    Messages,
 }
 
 impl Framing {
@@ -170,6 +231,16 @@ impl Framing {
         match self {
             Framing::ServerSentEvents => "text/event-stream; charset=utf-8",
             Framing::JsonArray => "application/json; charset=utf-8",
+            Framing::Messages => "application/vnd.amazon.eventstream",
+        }
+    }
+
+    /// The same without parameters, as it is asked for.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Framing::ServerSentEvents => "text/event-stream",
+            Framing::JsonArray => "application/json",
+            Framing::Messages => "application/vnd.amazon.eventstream",
         }
     }
 }

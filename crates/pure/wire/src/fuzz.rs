@@ -4,8 +4,9 @@
 use bytes::Bytes;
 use domain::Fault;
 
-use crate::dialect::{Address, Dialect, Framing, Operation};
+use crate::dialect::{Address, Dialect, Operation};
 use crate::errors;
+use crate::eventstream::{self, Message};
 use crate::quirks::{QUIRKS, Quirks};
 use crate::reply::{self, ReplyPlan, Seen, StreamRelay};
 use crate::request::{Ask, outgoing};
@@ -61,6 +62,37 @@ pub fn sse(data: &[u8]) {
     }
 }
 
+/// The messages of a stream are the stream, wherever it is cut, in bounded memory; one that reads is written as it reads.
+pub fn eventstream(data: &[u8]) {
+    let mut told = None;
+    for cut in [data.len(), data.len() / 2, data.len() / 3, 13, 1].into_iter().filter(|cut| *cut > 0) {
+        let (mut splitter, mut whole, mut failed) = (eventstream::Splitter::default(), Vec::new(), false);
+        for chunk in data.chunks(cut) {
+            let fed = splitter.feed(chunk, |raw| {
+                whole.extend_from_slice(raw);
+                if let Ok(message) = Message::read(raw) {
+                    let mut again = Vec::new();
+                    message.write(&mut again);
+                    let again = Message::read(&again).expect("what is written can be read");
+                    assert_eq!((again.kind, again.payload), (message.kind, message.payload));
+                }
+                Ok(())
+            });
+            assert!(splitter.buffered_bytes() <= data.len() + 64 * 1024, "memory is bounded");
+            if fed.is_err() {
+                failed = true;
+                break;
+            }
+        }
+        if !failed {
+            assert!(data.starts_with(&whole));
+            whole.extend(splitter.take_rest());
+            assert!(whole == data, "the messages are the stream, cut every {cut} bytes");
+        }
+        assert!(*told.get_or_insert(failed) == failed, "cut every {cut} bytes it is another stream");
+    }
+}
+
 /// A stream gives the same answer, the same fault and the same figures wherever it is cut, in bounded memory.
 pub fn reply_stream(data: &[u8]) {
     for (client, upstream) in pairs() {
@@ -95,13 +127,14 @@ pub fn upstream_fault(data: &[u8]) {
             assert!(fault.message.chars().count() <= 500 && !fault.message.contains('\n'));
             let error = errors::client_error(*dialect, &fault, "call", false);
             assert!((400..600).contains(&error.status));
-            let frame = errors::error_frame(*dialect, Framing::ServerSentEvents, &error);
-            let lines = match dialect {
-                Dialect::OpenAiChat | Dialect::Gemini => 2,
-                Dialect::OpenAiResponses => 6,
-                Dialect::Anthropic => 3,
-            };
-            assert_eq!(frame.iter().filter(|byte| **byte == b'\n').count(), lines);
+            let frame = errors::error_frame(*dialect, dialect.framing(), &error);
+            let line_feeds = frame.iter().filter(|byte| **byte == b'\n').count();
+            match dialect {
+                Dialect::OpenAiChat | Dialect::Gemini => assert_eq!(line_feeds, 2),
+                Dialect::OpenAiResponses => assert_eq!(line_feeds, 6),
+                Dialect::BedrockConverse => assert!(Message::read(&frame).is_ok_and(|message| message.is_exception)),
+                Dialect::Anthropic | Dialect::Cohere => assert_eq!(line_feeds, 3),
+            }
         }
         let _ = errors::embedded_fault(*dialect, data);
     }
@@ -123,7 +156,7 @@ fn plan(client: Dialect, upstream: Dialect, quirks: &str) -> ReplyPlan {
         answer_id: "answer_1".into(),
         created_unix_s: 1,
         keep_bytes: 0,
-        framing: Framing::ServerSentEvents,
+        framing: client.framing(),
     }
 }
 

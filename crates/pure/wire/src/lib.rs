@@ -5,7 +5,7 @@
 //! reports everything it gave up.
 //!
 //! Reading order: [`dialect`] and [`quirks`] name what is spoken, [`scan`] reads a request's head in one pass, [`request`]
-//! makes the outgoing body, [`sse`] cuts a stream into frames, [`reply`] relays an answer, [`usage`] reads what it cost,
+//! makes the outgoing body, [`sse`] and [`eventstream`] cut a stream into frames, [`reply`] relays an answer, [`usage`] reads what it cost,
 //! [`errors`] reads providers' errors and writes ours, [`models`] lists models. [`splice`] and `cursor` are the tools
 //! underneath; [`canonical`], [`dialects`] and [`translate`] cross from one dialect to the other; [`fuzz`] holds the
 //! invariants of every parser.
@@ -16,6 +16,7 @@ mod cursor;
 pub mod dialect;
 pub mod dialects;
 pub mod errors;
+pub mod eventstream;
 pub mod fuzz;
 mod items;
 pub mod models;

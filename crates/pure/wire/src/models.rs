@@ -28,6 +28,8 @@ pub fn models_body(client: Dialect, models: &[ListedModel]) -> Vec<u8> {
             "last_id": models.last().map(|model| &model.id),
         }),
         Dialect::Gemini => json!({ "models": data }),
+        Dialect::BedrockConverse => json!({ "modelSummaries": data }),
+        Dialect::Cohere => json!({ "models": data }),
     };
     body.to_string().into_bytes()
 }
@@ -40,8 +42,9 @@ pub fn model_body(client: Dialect, model: &ListedModel) -> Vec<u8> {
 /// The body of a count of tokens that no provider gave.
 pub fn count_body(client: Dialect, tokens: u64) -> String {
     match client {
-        Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic => json!({ "input_tokens": tokens }),
         Dialect::Gemini => json!({ "totalTokens": tokens }),
+        // Of the others only Anthropic's has such a question.
+        _ => json!({ "input_tokens": tokens }),
     }
     .to_string()
 }
@@ -65,6 +68,10 @@ fn listed(client: Dialect, model: &ListedModel) -> Value {
             "displayName": model.id,
             "supportedGenerationMethods": ["generateContent", "countTokens"],
         }),
+        Dialect::BedrockConverse => {
+            json!({ "modelId": model.id, "modelName": model.id, "responseStreamingSupported": true })
+        }
+        Dialect::Cohere => json!({ "name": model.id, "endpoints": ["chat", "embed", "rerank"], "finetuned": false }),
     }
 }
 

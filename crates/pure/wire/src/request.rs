@@ -10,7 +10,7 @@ pub use crate::ask::Ask;
 use crate::dialect::{Dialect, Operation};
 use crate::dialects::gemini;
 use crate::quirks::{MaxTokensField, Quirks, StreamUsage};
-use crate::scan::Head;
+use crate::scan::{Container, Head};
 pub use crate::splice::Edit;
 use crate::splice::Splice;
 use crate::translate;
@@ -183,8 +183,19 @@ fn with_cap(splice: &mut Splice<'_>, dialect: Dialect, head: &Head, ask: &Ask<'_
     let field = match dialect {
         Dialect::OpenAiChat => ask.quirks.cap_field(),
         Dialect::OpenAiResponses => "max_output_tokens",
-        Dialect::Anthropic => "max_tokens",
-        Dialect::Gemini => return with_cap_inside(splice, head, ask),
+        Dialect::Anthropic | Dialect::Cohere => "max_tokens",
+        Dialect::Gemini => {
+            return with_cap_inside(
+                splice,
+                head,
+                ask,
+                ("generationConfig", "maxOutputTokens"),
+                &spans.generation_config,
+            );
+        }
+        Dialect::BedrockConverse => {
+            return with_cap_inside(splice, head, ask, ("inferenceConfig", "maxTokens"), &spans.inference_config);
+        }
     };
     let (older, newer) = match dialect {
         Dialect::OpenAiResponses => (&None, &spans.max_output_tokens),
@@ -216,22 +227,27 @@ fn with_cap(splice: &mut Splice<'_>, dialect: Dialect, head: &Head, ask: &Ask<'_
     }
 }
 
-/// Google's cap stands inside `generationConfig`.
-fn with_cap_inside(splice: &mut Splice<'_>, head: &Head, ask: &Ask<'_>) {
-    const NAME: &str = "maxOutputTokens";
+/// Google's cap stands inside `generationConfig`, Bedrock's inside `inferenceConfig`.
+fn with_cap_inside(
+    splice: &mut Splice<'_>,
+    head: &Head,
+    ask: &Ask<'_>,
+    (outer, name): (&str, &'static str),
+    config: &Option<Container>,
+) {
     let (None, Some(cap)) = (head.max_output, ask.insert_max_output) else { return };
     if let Some(null) = &head.spans.max_tokens {
-        return splice.replace(NAME, null.value.clone(), cap.to_string().into_bytes());
+        return splice.replace(name, null.value.clone(), cap.to_string().into_bytes());
     }
-    match &head.spans.generation_config {
+    match config {
         Some(config) if config.is_object => {
             let (at, comma) = (config.value.start + 1, if config.has_members { "," } else { "" });
-            splice.replace(NAME, at..at, format!("\"{NAME}\":{cap}{comma}").into_bytes());
+            splice.replace(name, at..at, format!("\"{name}\":{cap}{comma}").into_bytes());
         }
-        Some(null) => splice.replace(NAME, null.value.clone(), format!("{{\"{NAME}\":{cap}}}").into_bytes()),
+        Some(null) => splice.replace(name, null.value.clone(), format!("{{\"{name}\":{cap}}}").into_bytes()),
         None => {
             let at = head.spans.open;
-            splice.replace(NAME, at..at, format!("\"generationConfig\":{{\"{NAME}\":{cap}}},").into_bytes());
+            splice.replace(name, at..at, format!("\"{outer}\":{{\"{name}\":{cap}}},").into_bytes());
         }
     }
 }

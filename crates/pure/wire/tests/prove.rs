@@ -51,8 +51,15 @@ fn prove_fuzz_sse() {
 
 #[test]
 #[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_eventstream() {
+    prove("eventstream", &[("streams", ".eventstream")], fuzz::eventstream);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
 fn prove_fuzz_reply_stream() {
-    prove("reply_stream", &[("streams", ".sse"), ("captures", ".sse")], fuzz::reply_stream);
+    let corpus = [("streams", ".sse"), ("streams", ".eventstream"), ("captures", ".sse")];
+    prove("reply_stream", &corpus, fuzz::reply_stream);
 }
 
 #[test]
@@ -90,6 +97,6 @@ fn prove_fuzz_translate_body() {
 #[test]
 #[ignore = "runs for minutes: cargo xtask prove fuzz"]
 fn prove_fuzz_translate_stream() {
-    let corpus = [("streams", ".sse"), ("captures", ".sse"), ("translate", "stream.sse")];
+    let corpus = [("streams", ".sse"), ("streams", ".eventstream"), ("captures", ".sse"), ("translate", "stream.sse")];
     prove("translate_stream", &corpus, wire::translate::fuzz::stream);
 }

@@ -91,15 +91,22 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             };
             let pepper = Pepper::load_or_make(&data)?;
             let (grant, text) = keys::create(&store, &pepper, wish, "command line", clock::now()).await?;
+            let aws = pepper.aws_secret_access_key(&grant);
             match arguments.output {
                 Output::Json => {
-                    println!("{}", serde_json::json!({ "id": grant.id, "label": grant.label, "key": text }));
+                    let made = serde_json::json!({
+                        "id": grant.id, "label": grant.label, "key": text,
+                        "aws_access_key_id": grant.id, "aws_secret_access_key": aws
+                    });
+                    println!("{made}");
                 }
                 Output::Csv => {
-                    print!("{}{}", csv_line(["id", "label", "key"]), csv_line([&*grant.id.0, &grant.label, &text]))
+                    let head = ["id", "label", "key", "aws_access_key_id", "aws_secret_access_key"];
+                    print!("{}{}", csv_line(head), csv_line([&*grant.id.0, &grant.label, &text, &grant.id.0, &aws]))
                 }
                 Output::Table => {
-                    println!("{text}\n\nThis is the only time it is shown. Its public half is {}.", grant.id)
+                    println!("{text}\n\nThis is the only time it is shown. Its public half is {}.", grant.id);
+                    println!("AWS SDKs sign with access key id {} and secret access key\n{aws}", grant.id);
                 }
             }
         }

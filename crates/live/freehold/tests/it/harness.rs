@@ -77,13 +77,17 @@ impl Site {
 
     /// Makes a key with `freehold key create`.
     pub fn key(&self, arguments: &[&str]) -> String {
+        self.made_key(arguments)["key"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes a key, and gives all that is said of it.
+    pub fn made_key(&self, arguments: &[&str]) -> serde_json::Value {
         let data = text(&self.data());
         let mut all = vec!["key", "create", "--output", "json", "--data", &data];
         all.extend(arguments);
         let (code, out) = run(&all);
         assert_eq!(code, 0, "{out}");
-        let made: serde_json::Value = serde_json::from_str(&out).unwrap();
-        made["key"].as_str().unwrap().to_owned()
+        serde_json::from_str(&out).unwrap()
     }
 }
 

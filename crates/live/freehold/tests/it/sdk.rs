@@ -27,6 +27,13 @@ kind = "overloaded"
 kind = "rate_limited"
 retry_after_ms = 30000
 
+[providers.breaks]
+tokens_per_second = 40
+
+[[providers.breaks.faults]]
+kind = "error_event"
+after_frames = 3
+
 [providers.slow]
 output_tokens = 400
 tokens_per_second = 40
@@ -73,25 +80,32 @@ impl Drop for Llama {
 fn row(name: &str, dialect: &str, base_url: &str, more: &str, workflow: &str) -> String {
     format!(
         "[providers.{name}]\ndialect = \"{dialect}\"\nbase_url = \"{base_url}\"\napi_key = {{ env = \"SIM_KEY\" }}\n{more}\n\n\
-         [models.{name}]\nprovider = \"{name}\"\nmodel = \"test-model\"\nprice = {{ input = \"1\", output = \"5\" }}\n\n\
+         [models.{name}]\nprovider = \"{name}\"\nmodel = \"test-model\"\nprice = {{ input = \"1\", output = \"5\", search_units = \"2000\" }}\n\n\
          [lanes.{name}]\nclass = \"B\"\nmodels = [\"{name}\"]\npick = \"best\"\n\n[criticality.{name}]\nlanes = [\"{name}\"]\n\n\
          [workflows.{name}]\ncriticality = \"{name}\"\n{workflow}\n\n"
     )
 }
 
-fn configuration(simulator: &Simulator, llama: &Llama) -> String {
+fn configuration(simulator: &Simulator, llama: Option<&Llama>) -> String {
     let sim = |provider: &str| format!("http://{}/{provider}/v1", simulator.address);
-    let google = |provider: &str| format!("http://{}/{provider}/v1beta", simulator.address);
-    let llama = format!("http://{}/v1", llama.address);
-    let quirks = "quirks = \"llama-cpp\"";
+    let llama_rows = llama.map(|llama| {
+        let llama = format!("http://{}/v1", llama.address);
+        let openai = row("llama-openai", "openai-chat", &llama, "quirks = \"llama-cpp\"", "");
+        let responses = row("llama-responses", "openai-responses", &llama, "quirks = \"llama-cpp\"", "");
+        openai + &row("llama-anthropic", "anthropic", &llama, "", "") + &responses
+    });
     [
+        llama_rows.unwrap_or_default(),
         row("sim-openai", "openai-chat", &sim("good"), "quirks = \"openai\"", ""),
         row("sim-responses", "openai-responses", &sim("thinks"), "quirks = \"openai\"", ""),
         row("sim-anthropic", "anthropic", &sim("good"), "", ""),
-        row("sim-gemini", "gemini", &google("good"), "", ""),
-        row("llama-openai", "openai-chat", &llama, quirks, ""),
-        row("llama-anthropic", "anthropic", &llama, "", ""),
-        row("llama-responses", "openai-responses", &llama, quirks, ""),
+        row("sim-gemini", "gemini", &format!("http://{}/good/v1beta", simulator.address), "", ""),
+        row("sim-cohere", "cohere", &format!("http://{}/good/v2", simulator.address), "", ""),
+        // Claude's name: how a model at Bedrock is asked to think goes by its family.
+        row("sim-bedrock", "bedrock-converse", &format!("http://{}/good", simulator.address), "", "")
+            .replace("test-model", "eu.anthropic.claude-test-v1:0"),
+        row("breaks", "bedrock-converse", &format!("http://{}/breaks", simulator.address), "", ""),
+        row("rank-common", "openai-chat", &sim("good"), "", ""),
         row("down", "openai-chat", &sim("down"), "", ""),
         row("overloaded", "openai-chat", &sim("overloaded"), "", ""),
         row("limited", "openai-chat", &sim("limited"), "", ""),
@@ -107,14 +121,23 @@ fn configuration(simulator: &Simulator, llama: &Llama) -> String {
     .concat()
 }
 
-fn suite(name: &str) {
+/// The workflows of the suites that know what a real small model can do.
+const WITH_LLAMA: &str =
+    "sim-openai,sim-responses,sim-anthropic,sim-gemini,sim-bedrock,sim-cohere,llama-openai,llama-anthropic";
+/// A simulated provider of every dialect.
+const SIMULATED: &str = "sim-openai,sim-responses,sim-anthropic,sim-gemini,sim-bedrock,sim-cohere";
+
+fn suite(name: &str, workflows: &str) {
     let python = needed("FREEHOLD_SDK_PYTHON");
     let scratch = testkit::scratch_dir("sdk-scenario");
     let simulator = Simulator::start(scratch.path(), SCENARIO);
-    let llama = Llama::start();
-    let site = Site::new("sdk", &configuration(&simulator, &llama));
-    let freehold = site.start();
-    let limited = site.key(&["--label", "limited", "--requests-per-minute", "1"]);
+    let llama = workflows.contains("llama").then(Llama::start);
+    let site = Site::new("sdk", &configuration(&simulator, llama.as_ref()));
+    let made = site.made_key(&["--label", "test", "--direct"]);
+    let made_limited = site.made_key(&["--label", "limited", "--requests-per-minute", "1"]);
+    let said = |made: &serde_json::Value, name: &str| made[name].as_str().unwrap().to_owned();
+    let freehold = site.start_with(said(&made, "key"));
+    let limited = said(&made_limited, "key");
     // Asking for the list costs nothing of the key's one request a minute.
     let authorization = format!("Bearer {limited}");
     eventually("the limited key is known", || {
@@ -126,7 +149,11 @@ fn suite(name: &str) {
         .env("FREEHOLD_URL", format!("http://{}", freehold.gateway))
         .env("FREEHOLD_KEY", &freehold.key)
         .env("FREEHOLD_KEY_LIMITED", &limited)
-        .env("FREEHOLD_WORKFLOWS", "sim-openai,sim-responses,sim-anthropic,sim-gemini,llama-openai,llama-anthropic")
+        .env("FREEHOLD_KEY_AWS_ID", said(&made, "aws_access_key_id"))
+        .env("FREEHOLD_KEY_AWS_SECRET", said(&made, "aws_secret_access_key"))
+        .env("FREEHOLD_KEY_LIMITED_AWS_ID", said(&made_limited, "aws_access_key_id"))
+        .env("FREEHOLD_KEY_LIMITED_AWS_SECRET", said(&made_limited, "aws_secret_access_key"))
+        .env("FREEHOLD_WORKFLOWS", workflows)
         .env("FREEHOLD_WORKFLOW_LLAMA_RESPONSES", "llama-responses")
         .env("FREEHOLD_WORKFLOW_DOWN", "down")
         .env("FREEHOLD_WORKFLOW_OVERLOADED", "overloaded")
@@ -141,19 +168,31 @@ fn suite(name: &str) {
 #[test]
 #[ignore = "needs the official SDKs and llama.cpp; `cargo xtask test` runs it"]
 fn the_official_openai_sdk_works_through_freehold() {
-    suite("openai_suite.py");
+    suite("openai_suite.py", WITH_LLAMA);
 }
 
 #[test]
 #[ignore = "needs the official SDKs and llama.cpp; `cargo xtask test` runs it"]
 fn the_official_anthropic_sdk_works_through_freehold() {
-    suite("anthropic_suite.py");
+    suite("anthropic_suite.py", WITH_LLAMA);
+}
+
+#[test]
+#[ignore = "needs the official SDKs; `cargo xtask test` runs it"]
+fn the_official_cohere_sdk_works_through_freehold() {
+    suite("cohere_suite.py", SIMULATED);
+}
+
+#[test]
+#[ignore = "needs the official SDKs; `cargo xtask test` runs it"]
+fn boto3_works_through_freehold_by_its_endpoint_url() {
+    suite("bedrock_suite.py", SIMULATED);
 }
 
 #[test]
 #[ignore = "needs the official SDKs and llama.cpp; `cargo xtask test` runs it"]
 fn the_official_google_sdk_works_through_freehold() {
-    suite("google_suite.py");
+    suite("google_suite.py", WITH_LLAMA);
 }
 
 #[test]

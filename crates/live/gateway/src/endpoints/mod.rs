@@ -1,6 +1,8 @@
 //! The client-facing routes: a table. A new route is one row here, in its dialect's file.
 
 pub mod anthropic;
+pub mod bedrock;
+pub mod cohere;
 pub mod google;
 pub mod openai;
 
@@ -103,7 +105,12 @@ pub enum Serves {
 
 /// Every route, in the order pages list them.
 pub fn all() -> impl Iterator<Item = &'static Endpoint> {
-    openai::ENDPOINTS.iter().chain(anthropic::ENDPOINTS).chain(google::ENDPOINTS)
+    openai::ENDPOINTS
+        .iter()
+        .chain(anthropic::ENDPOINTS)
+        .chain(google::ENDPOINTS)
+        .chain(bedrock::ENDPOINTS)
+        .chain(cohere::ENDPOINTS)
 }
 
 /// Why no route was found.
@@ -116,7 +123,7 @@ pub enum NoRoute {
 }
 
 /// Roots below which every route lives too, for SDKs that are given one address per vendor.
-const ROOTS: &[&str] = &["/anthropic", "/gemini"];
+const ROOTS: &[&str] = &["/anthropic", "/gemini", "/bedrock"];
 
 /// The route of a request.
 pub fn find(method: &Method, path: &str) -> Result<Route, NoRoute> {
@@ -160,6 +167,10 @@ pub fn guess_dialect(path: &str, headers: &http::HeaderMap) -> Dialect {
         Dialect::Anthropic
     } else if begins(&["/gemini", "/v1beta", "/v1/projects"]) || sends(&["x-goog-api-key", "x-goog-api-client"]) {
         Dialect::Gemini
+    } else if begins(&["/model/", "/bedrock/"]) {
+        Dialect::BedrockConverse
+    } else if begins(&["/v2/"]) || headers.get("x-fern-sdk-name").is_some_and(|name| name == "cohere") {
+        Dialect::Cohere
     } else {
         Dialect::OpenAiChat
     }
@@ -171,7 +182,7 @@ pub fn framing(endpoint: &Endpoint, query: Option<&str>) -> Framing {
     let asks = |pair: &str| matches!(pair, "alt=sse" | "$alt=sse" | "%24alt=sse");
     match endpoint.streams && endpoint.query == Query::Ours && !query.is_some_and(|query| query.split('&').any(asks)) {
         true => Framing::JsonArray,
-        false => Framing::ServerSentEvents,
+        false => endpoint.dialect.map_or(Framing::ServerSentEvents, Dialect::framing),
     }
 }
 

@@ -3,6 +3,8 @@
 //! A dialect is a [`Grammar`] and a row in [`grammar`]. No dialect knows another.
 
 pub mod anthropic;
+pub mod bedrock_converse;
+pub mod cohere;
 pub mod gemini;
 pub mod openai_chat;
 pub mod openai_responses;
@@ -67,5 +69,7 @@ pub(crate) fn grammar(dialect: Dialect) -> &'static dyn Grammar {
         Dialect::OpenAiResponses => &openai_responses::OpenAiResponses,
         Dialect::Anthropic => &anthropic::Anthropic,
         Dialect::Gemini => &gemini::Gemini,
+        Dialect::BedrockConverse => &bedrock_converse::BedrockConverse,
+        Dialect::Cohere => &cohere::Cohere,
     }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{ClientError, Retry};
 use crate::dialect::{Dialect, Framing};
+use crate::eventstream::Message;
 
 /// The longest `freehold-loss` header, bytes: proxies commonly take 8 KiB for all headers together.
 const LOSS_HEADER_BYTES: usize = 4096;
@@ -57,7 +58,11 @@ fn status_of(client: Dialect, fault: &Fault) -> u16 {
         FaultClass::RateLimited => 429,
         FaultClass::Overloaded => match client {
             Dialect::Anthropic => 529,
-            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Gemini => 503,
+            Dialect::OpenAiChat
+            | Dialect::OpenAiResponses
+            | Dialect::Gemini
+            | Dialect::BedrockConverse
+            | Dialect::Cohere => 503,
         },
         FaultClass::QuotaExhausted => 503,
         FaultClass::ConnectTimeout
@@ -79,21 +84,7 @@ fn status_of(client: Dialect, fault: &Fault) -> u16 {
 
 /// The body of an error answer.
 pub fn error_body(client: Dialect, error: &ClientError) -> Vec<u8> {
-    let freehold = Freehold {
-        code: &error.code,
-        blame: error.blame,
-        retry: match error.retry {
-            Retry::No => "no",
-            Retry::After(_) => "after",
-            Retry::Now => "now",
-        },
-        retry_after_ms: match error.retry {
-            Retry::After(ms) => Some(ms),
-            Retry::No | Retry::Now => None,
-        },
-        billed: error.billed,
-        call_id: &error.call,
-    };
+    let freehold = Freehold::of(error);
     let (message, param) = (&*error.message, error.param.as_deref());
     let body = match client {
         Dialect::OpenAiChat | Dialect::OpenAiResponses => serde_json::to_vec(&OpenAiBody {
@@ -105,19 +96,67 @@ pub fn error_body(client: Dialect, error: &ClientError) -> Vec<u8> {
             request_id: &error.call,
         }),
         Dialect::Gemini => serde_json::to_vec(&GeminiBody { error: gemini_error(error, freehold) }),
+        Dialect::BedrockConverse => {
+            serde_json::to_vec(&BedrockBody { message, kind: bedrock_type(error), param, freehold })
+        }
+        Dialect::Cohere => serde_json::to_vec(&CohereBody { id: &error.call, message, param, freehold }),
     };
     body.expect("strings and numbers have a JSON form")
 }
 
 /// The same inside a stream that has begun.
 pub fn error_frame(client: Dialect, framing: Framing, error: &ClientError) -> Vec<u8> {
-    let (start, end): (&[u8], &[u8]) = match (framing, client) {
-        (Framing::JsonArray, _) => (b",\n", b"\n]"),
-        (Framing::ServerSentEvents, Dialect::OpenAiChat | Dialect::Gemini) => (b"data: ", b"\n\n"),
+    let body = || error_body(client, error);
+    let (start, body, end): (&[u8], _, &[u8]) = match (framing, client) {
+        (Framing::Messages, _) => return bedrock_exception(error),
+        (Framing::JsonArray, _) => (b",\n", body(), b"\n]"),
         (Framing::ServerSentEvents, Dialect::OpenAiResponses) => return failed_response(error),
-        (Framing::ServerSentEvents, Dialect::Anthropic) => (b"event: error\ndata: ", b"\n\n"),
+        (Framing::ServerSentEvents, Dialect::Anthropic) => (b"event: error\ndata: ", body(), b"\n\n"),
+        // The dialect has no event for errors: the closing one says it.
+        (Framing::ServerSentEvents, Dialect::Cohere) => (b"event: message-end\ndata: ", cohere_end(error), b"\n\n"),
+        (Framing::ServerSentEvents, _) => (b"data: ", body(), b"\n\n"),
     };
-    [start, &error_body(client, error), end].concat()
+    [start, &body, end].concat()
+}
+
+/// The name of the error in a header of its own, for dialects whose SDKs look there: `x-amzn-errortype`.
+pub fn error_type(client: Dialect, error: &ClientError) -> Option<(&'static str, &'static str)> {
+    (client == Dialect::BedrockConverse).then(|| ("x-amzn-errortype", bedrock_type(error)))
+}
+
+/// The exceptions a Converse stream may carry are fewer than the errors before one.
+fn bedrock_exception(error: &ClientError) -> Vec<u8> {
+    let kind = match error.status {
+        429 => "throttlingException",
+        503 => "serviceUnavailableException",
+        400..=499 => "validationException",
+        _ => "modelStreamErrorException",
+    };
+    let mut frame = Vec::new();
+    Message { is_exception: true, kind, payload: &error_body(Dialect::BedrockConverse, error) }.write(&mut frame);
+    frame
+}
+
+fn bedrock_type(error: &ClientError) -> &'static str {
+    match error.status {
+        401 => "UnrecognizedClientException",
+        403 => "AccessDeniedException",
+        404 => "ResourceNotFoundException",
+        408 | 504 => "ModelTimeoutException",
+        // SDKs retry throttling by themselves; what will not pass by waiting has another name.
+        429 if error.retry == Retry::No => "ServiceQuotaExceededException",
+        429 => "ThrottlingException",
+        400..=499 => "ValidationException",
+        502 => "ModelErrorException",
+        503 => "ServiceUnavailableException",
+        _ => "InternalServerException",
+    }
+}
+
+fn cohere_end(error: &ClientError) -> Vec<u8> {
+    let delta = CohereDelta { finish_reason: "ERROR", error: &error.message };
+    let event = CohereEnd { kind: "message-end", id: &error.call, delta, freehold: Freehold::of(error) };
+    serde_json::to_vec(&event).expect("strings and numbers have a JSON form")
 }
 
 /// Two events: `error`, on which OpenAI's SDKs raise, and `response.failed`, which closes the stream for those that wait
@@ -261,6 +300,40 @@ fn gemini_error<'a>(error: &'a ClientError, freehold: Freehold<'a>) -> GeminiErr
     GeminiError { code: error.status, message: &error.message, status: gemini_status(error.status), details, freehold }
 }
 
+#[derive(Serialize)]
+struct BedrockBody<'a> {
+    message: &'a str,
+    #[serde(rename = "__type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    param: Option<&'a str>,
+    freehold: Freehold<'a>,
+}
+
+#[derive(Serialize)]
+struct CohereBody<'a> {
+    id: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    param: Option<&'a str>,
+    freehold: Freehold<'a>,
+}
+
+#[derive(Serialize)]
+struct CohereEnd<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: &'a str,
+    delta: CohereDelta<'a>,
+    freehold: Freehold<'a>,
+}
+
+#[derive(Serialize)]
+struct CohereDelta<'a> {
+    finish_reason: &'static str,
+    error: &'a str,
+}
+
 /// What no dialect has a place for.
 #[derive(Serialize)]
 struct Freehold<'a> {
@@ -271,6 +344,26 @@ struct Freehold<'a> {
     retry_after_ms: Option<u64>,
     billed: bool,
     call_id: &'a str,
+}
+
+impl<'a> Freehold<'a> {
+    fn of(error: &'a ClientError) -> Freehold<'a> {
+        Freehold {
+            code: &error.code,
+            blame: error.blame,
+            retry: match error.retry {
+                Retry::No => "no",
+                Retry::After(_) => "after",
+                Retry::Now => "now",
+            },
+            retry_after_ms: match error.retry {
+                Retry::After(ms) => Some(ms),
+                Retry::No | Retry::Now => None,
+            },
+            billed: error.billed,
+            call_id: &error.call,
+        }
+    }
 }
 
 fn openai_type(status: u16) -> &'static str {

@@ -15,7 +15,12 @@ const RETRY_AFTER_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 ///
 /// A `Retry-After` that is a date is not read: a pure function has no clock to measure it against.
 pub fn upstream_fault(dialect: Dialect, status: u16, headers: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Fault {
-    let said = Said::read(body);
+    let mut said = Said::read(body);
+    // AWS names the error in a header, with an address behind a colon.
+    if let Some(kind) = headers("x-amzn-errortype") {
+        said.words.push(' ');
+        said.words.push_str(&kind.split(':').next().unwrap_or_default().to_ascii_lowercase());
+    }
     let milliseconds = |name: &str, unit_ms: u64| headers(name).and_then(|text| scaled(text.trim(), unit_ms));
     let retry_after_ms =
         milliseconds("retry-after-ms", 1).or_else(|| milliseconds("retry-after", 1000)).or(said.retry_after_ms);
@@ -47,17 +52,47 @@ pub fn embedded_fault(dialect: Dialect, json: &[u8]) -> Option<Fault> {
                 || value["object"] == "error"
                 || value["type"] == "error"
         }
+        Dialect::BedrockConverse => {
+            value["output"].is_null() && (value["message"].is_string() || value["__type"].is_string())
+        }
+        Dialect::Cohere => return cohere_fault(&value),
     };
-    if !is_error {
+    is_error.then(|| fault_of(&value))
+}
+
+/// What an exception in one of Amazon's streams means.
+pub(crate) fn exception_fault(kind: &str, payload: &[u8]) -> Fault {
+    let mut said = Said::read(payload);
+    said.words = kind.to_ascii_lowercase();
+    let class = classify(said.status(), &said, false);
+    let message = match said.message.is_empty() {
+        false => said.message,
+        true => "the provider sent an exception without saying why".to_owned(),
+    };
+    Fault { class, status: None, retry_after_ms: None, message }
+}
+
+/// Cohere says `{"message":"…"}` where an answer would be, and closes an answer that failed with the word `ERROR`.
+fn cohere_fault(value: &Value) -> Option<Fault> {
+    let failed = |word: &Value| matches!(word.as_str(), Some("ERROR" | "TIMEOUT"));
+    let delta = &value["delta"];
+    if value["message"].is_string() && value["type"].is_null() {
+        return Some(fault_of(value));
+    }
+    if !(delta["error"].is_string() || failed(&delta["finish_reason"]) || failed(&value["finish_reason"])) {
         return None;
     }
-    let said = Said::of(&value);
+    Some(fault_of(&serde_json::json!({ "message": delta["error"] })))
+}
+
+fn fault_of(value: &Value) -> Fault {
+    let said = Said::of(value);
     let class = classify(said.status(), &said, said.retry_after_ms.is_some());
     let message = match said.message.is_empty() {
         false => said.message,
         true => "the provider sent an error without saying why".to_owned(),
     };
-    Some(Fault { class, status: None, retry_after_ms: said.retry_after_ms, message })
+    Fault { class, status: None, retry_after_ms: said.retry_after_ms, message }
 }
 
 /// What an error body says, whichever keys it says it under.
@@ -132,6 +167,11 @@ impl Said {
             ("resource_exhausted", 429),
             ("unavailable", 503),
             ("deadline_exceeded", 504),
+            // Amazon's.
+            ("throttling", 429),
+            ("validationexception", 400),
+            ("accessdenied", 403),
+            ("modelnotready", 503),
         ];
         table.into_iter().find(|(word, _)| self.words.contains(word)).map_or(500, |(_, status)| status)
     }
@@ -165,7 +205,8 @@ fn retry_info(error: &Value) -> Option<u64> {
 }
 
 fn words(inner: &Value, outer: &Value) -> String {
-    let parts = [&inner["type"], &inner["code"], &inner["status"], &inner["param"], &outer["error_type"]];
+    let parts =
+        [&inner["type"], &inner["code"], &inner["status"], &inner["param"], &outer["error_type"], &outer["__type"]];
     let parts: Vec<_> = parts.into_iter().filter_map(Value::as_str).collect();
     parts.join(" ").to_ascii_lowercase()
 }
@@ -194,6 +235,7 @@ const TOO_LONG_PHRASES: &[&str] = &[
     "longer than the model",
     "inputs tokens + ",
     "`inputs` tokens",
+    "input is too long",
     "reduce the length of",
     // Google's words.
     "exceeds the maximum number of tokens",
@@ -211,8 +253,14 @@ const POLICY_PHRASES: &[&str] = &[
     "safety system",
 ];
 
-const QUOTA_WORDS: &[&str] =
-    &["insufficient_quota", "billing", "insufficient_balance", "insufficient_credits", "credits_exhausted"];
+const QUOTA_WORDS: &[&str] = &[
+    "insufficient_quota",
+    "billing",
+    "insufficient_balance",
+    "insufficient_credits",
+    "credits_exhausted",
+    "servicequotaexceeded",
+];
 const QUOTA_PHRASES: &[&str] = &[
     "credit balance",
     "insufficient balance",
@@ -237,8 +285,12 @@ fn classify(status: u16, said: &Said, told_to_wait: bool) -> FaultClass {
     if client_error && status != 429 && (said.names(POLICY_WORDS) || said.mentions(POLICY_PHRASES)) {
         return FaultClass::ContentPolicy;
     }
-    if said.names(&["overloaded"]) {
+    if said.names(&["overloaded", "modelnotready"]) {
         return FaultClass::Overloaded;
+    }
+    // Bedrock's words for a model that failed come with a status of the client's.
+    if said.names(&["modelerror", "modelstreamerror"]) {
+        return FaultClass::ServerError;
     }
     match status {
         400 if said.names(&["invalid_api_key", "api_key_invalid"]) || said.mentions(&["api key not valid"]) => {
@@ -266,6 +318,7 @@ fn classify(status: u16, said: &Said, told_to_wait: bool) -> FaultClass {
 /// "Model Not Exist" (DeepSeek), "Invalid model: x" (Mistral), "The model `x` does not exist" (vLLM).
 fn unknown_model(said: &Said) -> bool {
     said.mentions(&["model not exist", "invalid model", "model not found", "unknown model"])
+        || said.mentions(&["model identifier is invalid", "on-demand throughput isn"])
         || (said.mentions(&["model"]) && said.mentions(&["does not exist", "is not a valid model"]))
 }
 

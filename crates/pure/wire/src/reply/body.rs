@@ -4,10 +4,11 @@ use domain::{Fault, Usage};
 
 use super::frame::{Changes, malformed, not_json, quoted, unexplained};
 use super::plan::{ReplyPlan, Seen};
-use super::{anthropic, gemini, openai, responses};
+use super::{anthropic, bedrock, cohere, gemini, openai, responses};
 use crate::dialect::{Dialect, Operation};
 use crate::errors::embedded_fault;
 use crate::translate;
+use crate::usage::rerank_usage;
 
 /// Relays a whole answer: the bytes for the client, and what was seen. An error dressed as a 200 is a fault.
 pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Fault> {
@@ -20,6 +21,8 @@ pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Faul
         Dialect::OpenAiResponses => responses::body(body, &mut seen),
         Dialect::Anthropic => anthropic::body(body, &mut seen),
         Dialect::Gemini => gemini::body(body, &mut seen),
+        Dialect::BedrockConverse => bedrock::body(body, &mut seen),
+        Dialect::Cohere => cohere::body(body, &mut seen),
     };
     let read = read.map_err(not_json)?;
     if read.error {
@@ -28,6 +31,13 @@ pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Faul
     if plan.operation == Operation::CountTokens {
         // Counting is not billed: what it answers are not tokens consumed.
         seen.usage = Some(Usage::ZERO);
+    }
+    if plan.operation == Operation::Rerank {
+        // Whatever shape the answer has, what a ranking consumes is sent, not received.
+        match rerank_usage(body) {
+            Some(reported) => seen.report(reported),
+            None => seen.usage = None,
+        }
     }
     if plan.client != plan.upstream {
         // The translation reads everything again, by its own measure.
@@ -99,6 +109,21 @@ mod tests {
         let (out, seen) = relayed(Dialect::OpenAiChat, Operation::Embeddings, body).unwrap();
         assert_eq!(out, body.replace("\"e\"", "\"claims-triage\""));
         assert_eq!(seen.usage, Some(Usage::ZERO.with(Meter::Input, 8)));
+    }
+
+    #[test]
+    fn a_ranking_costs_search_units_or_the_tokens_sent() {
+        let ranked = |dialect, body: &str| {
+            let (out, seen) = relayed(dialect, Operation::Rerank, body).unwrap();
+            (out == body.replace("\"jina\"", "\"claims-triage\""), seen.usage)
+        };
+        let cohere =
+            r#"{"id":"1","results":[{"index":3,"relevance_score":0.99}],"meta":{"billed_units":{"search_units":1}}}"#;
+        assert_eq!(ranked(Dialect::Cohere, cohere), (true, Some(Usage::ZERO.with(Meter::SearchUnits, 1))));
+        assert_eq!(ranked(Dialect::OpenAiChat, cohere), (true, Some(Usage::ZERO.with(Meter::SearchUnits, 1))));
+        let jina = r#"{"model":"jina","usage":{"total_tokens":38},"results":[{"index":0,"relevance_score":0.9}]}"#;
+        assert_eq!(ranked(Dialect::OpenAiChat, jina), (true, Some(Usage::ZERO.with(Meter::Input, 38))));
+        assert_eq!(ranked(Dialect::OpenAiChat, r#"{"results":[]}"#), (true, None));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Relays what a provider answers to the client, and reads on the way what the ledger has to know.
 //!
 //! [`ReplyPlan`] says what the answer is to look like and [`Seen`] what was seen of it; [`StreamRelay`] relays a stream,
-//! [`reply_body`] a whole answer; [`Kept`] is the beginning of its text. `openai`, `responses`, `anthropic` and `gemini` read
-//! their dialect in place.
+//! [`reply_body`] a whole answer; [`Kept`] is the beginning of its text. `openai`, `responses`, `anthropic`, `gemini`,
+//! `bedrock` and `cohere` read their dialect in place.
 
 mod anthropic;
+mod bedrock;
 mod body;
+mod cohere;
 mod frame;
 mod gemini;
 mod kept;

@@ -4,9 +4,10 @@ use domain::{Fault, FaultClass};
 
 use super::frame::{Verdict, malformed, not_json, quoted, unexplained};
 use super::plan::{ReplyPlan, Seen};
-use super::{anthropic, gemini, openai, responses};
+use super::{anthropic, bedrock, cohere, gemini, openai, responses};
 use crate::dialect::{Dialect, Framing};
-use crate::errors::embedded_fault;
+use crate::errors::{embedded_fault, exception_fault};
+use crate::eventstream::{self, Message};
 use crate::sse::{Event, Joined, MAX_WHOLE_ANSWER_FRAME_BYTES, Piece, Splitter};
 use crate::translate::StreamTranslator;
 
@@ -20,8 +21,32 @@ use crate::translate::StreamTranslator;
 /// until then may be withheld and the call tried elsewhere. An answer may be empty, so what is withheld is due at
 /// [`Seen::ended`] too.
 pub struct StreamRelay {
-    splitter: Splitter,
+    cutter: Cutter,
     relay: Relay,
+}
+
+/// What cuts the provider's stream into frames.
+enum Cutter {
+    /// Server-sent events.
+    Events(Splitter),
+    /// Amazon's binary messages.
+    Messages(eventstream::Splitter),
+}
+
+impl Cutter {
+    fn feed(&mut self, bytes: &[u8], relay: &mut Relay, out: &mut Vec<u8>) -> Result<(), Fault> {
+        match self {
+            Cutter::Events(splitter) => splitter.feed(bytes, |piece| relay.piece(piece, out)),
+            Cutter::Messages(splitter) => splitter.feed(bytes, |raw| relay.message(raw, out)),
+        }
+    }
+
+    fn buffered_bytes(&self) -> usize {
+        match self {
+            Cutter::Events(splitter) => splitter.buffered_bytes(),
+            Cutter::Messages(splitter) => splitter.buffered_bytes(),
+        }
+    }
 }
 
 impl StreamRelay {
@@ -29,9 +54,12 @@ impl StreamRelay {
     pub fn new(plan: ReplyPlan) -> StreamRelay {
         let translator = (plan.client != plan.upstream).then(|| StreamTranslator::new(&plan));
         StreamRelay {
-            splitter: match plan.upstream {
-                Dialect::OpenAiResponses => Splitter::of_at_most(MAX_WHOLE_ANSWER_FRAME_BYTES),
-                Dialect::OpenAiChat | Dialect::Anthropic | Dialect::Gemini => Splitter::default(),
+            cutter: match plan.upstream {
+                Dialect::BedrockConverse => Cutter::Messages(eventstream::Splitter::default()),
+                Dialect::OpenAiResponses => Cutter::Events(Splitter::of_at_most(MAX_WHOLE_ANSWER_FRAME_BYTES)),
+                Dialect::OpenAiChat | Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere => {
+                    Cutter::Events(Splitter::default())
+                }
             },
             relay: Relay {
                 asked_model: quoted(&plan.asked_model),
@@ -54,20 +82,18 @@ impl StreamRelay {
     /// [`crate::sse::MAX_FRAME_BYTES`] ([`MAX_WHOLE_ANSWER_FRAME_BYTES`] in a Responses stream). An error the provider sends
     /// as an event is no fault of this call; it stands in [`Seen::fault`], and nothing that follows it is passed on.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
-        let StreamRelay { splitter, relay } = self;
-        match relay.plan.framing {
-            Framing::ServerSentEvents => splitter.feed(bytes, |piece| relay.piece(piece, out)),
-            Framing::JsonArray => {
-                let mut frames = Vec::new();
-                let fed = splitter.feed(bytes, |piece| relay.piece(piece, &mut frames));
-                relay.elements.write(&frames, out);
-                // Nothing is read after the closing event, so this is the last that the client gets.
-                if fed.is_ok() && relay.seen.ended {
-                    relay.elements.end(out);
-                }
-                fed
-            }
+        let StreamRelay { cutter, relay } = self;
+        if relay.plan.framing != Framing::JsonArray {
+            return cutter.feed(bytes, relay, out);
         }
+        let mut frames = Vec::new();
+        let fed = cutter.feed(bytes, relay, &mut frames);
+        relay.elements.write(&frames, out);
+        // Nothing is read after the closing event, so this is the last that the client gets.
+        if fed.is_ok() && relay.seen.ended {
+            relay.elements.end(out);
+        }
+        fed
     }
 
     /// The provider closed the stream. [`FaultClass::Cut`] when no closing event came, or the error that did come.
@@ -75,7 +101,7 @@ impl StreamRelay {
     /// A frame that was not ended by an empty line is not dispatched, as the standard has it, unless it is the closing one:
     /// some servers hang up without the last line feed.
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
-        if self.relay.plan.framing == Framing::ServerSentEvents {
+        if self.relay.plan.framing != Framing::JsonArray {
             return self.end_frames(out);
         }
         let mut frames = Vec::new();
@@ -88,7 +114,14 @@ impl StreamRelay {
     }
 
     fn end_frames(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
-        let rest = self.splitter.take_rest();
+        let rest = match &mut self.cutter {
+            Cutter::Events(splitter) => splitter.take_rest(),
+            // A message says its length: what is left is cut, and says nothing.
+            Cutter::Messages(splitter) => {
+                splitter.take_rest();
+                Vec::new()
+            }
+        };
         let relay = &mut self.relay;
         if !rest.is_empty() {
             let mut last = Vec::new();
@@ -103,7 +136,8 @@ impl StreamRelay {
         if let Some(translator) = &mut relay.translator {
             translator.end(out, &mut relay.seen)?;
         }
-        relay.seen.ended |= relay.finished;
+        // Where only what would have told the usage did not come, the answer is complete.
+        relay.seen.ended |= relay.finished || (relay.plan.upstream.streams_messages() && relay.seen.finish.is_some());
         if !relay.seen.ended {
             return Err(Fault::new(FaultClass::Cut, "the stream ended without its closing event"));
         }
@@ -119,7 +153,7 @@ impl StreamRelay {
     /// say whole or says once more at the end: the arguments of tool calls, or the answer so far.
     pub fn buffered_bytes(&self) -> usize {
         let held = self.relay.translator.as_ref().map_or(0, StreamTranslator::held_bytes);
-        self.splitter.buffered_bytes() + self.relay.joined.buffered_bytes() + held
+        self.cutter.buffered_bytes() + self.relay.joined.buffered_bytes() + held
     }
 }
 
@@ -168,6 +202,32 @@ impl Relay {
         }
     }
 
+    /// One of Amazon's messages.
+    fn message(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        if self.seen.fault.is_some() {
+            return Ok(());
+        }
+        let message = Message::read(raw)?;
+        if message.is_exception {
+            self.seen.fault = Some(exception_fault(message.kind, message.payload));
+            return Ok(());
+        }
+        if std::str::from_utf8(message.payload).is_err() {
+            return Err(malformed("an event of the stream is not UTF-8"));
+        }
+        match &mut self.translator {
+            Some(translator) => {
+                let event = Event { name: message.kind, data: message.payload };
+                translator.event(&event, out, &mut self.seen)
+            }
+            None => {
+                bedrock::event(message.kind, message.payload, &mut self.seen).map_err(not_json)?;
+                out.extend_from_slice(raw);
+                Ok(())
+            }
+        }
+    }
+
     /// Same dialect: the frame as it is, but for the spans that are ours.
     fn pass(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         let frame = self.joined.read(raw);
@@ -180,9 +240,9 @@ impl Relay {
             return Ok(());
         };
         let verdict = match self.plan.upstream {
-            // Some servers close a Responses stream so too, after the event that does.
-            Dialect::OpenAiChat | Dialect::OpenAiResponses if data.trim_ascii() == b"[DONE]" => {
-                self.seen.ended |= self.plan.upstream == Dialect::OpenAiChat;
+            dialect if dialect.may_say_done() && data.trim_ascii() == b"[DONE]" => {
+                // Elsewhere the event that closes the stream has come before.
+                self.seen.ended |= dialect == Dialect::OpenAiChat;
                 out.extend_from_slice(raw);
                 return Ok(());
             }
@@ -195,6 +255,8 @@ impl Relay {
             }
             Dialect::Anthropic => anthropic::event(data, &mut self.seen, &mut self.events).map_err(not_json)?,
             Dialect::Gemini => gemini::chunk(data, &mut self.seen, &mut self.finished).map_err(not_json)?,
+            Dialect::BedrockConverse => return Err(malformed("a stream of messages has no frames")),
+            Dialect::Cohere => cohere::event(data, &mut self.seen).map_err(not_json)?,
         };
         match verdict {
             Verdict::Pass(changes) => {
@@ -218,7 +280,7 @@ impl Relay {
             return Ok(());
         }
         let Some(data) = frame.data.filter(|data| !data.trim_ascii().is_empty()) else {
-            if raw.starts_with(b":") {
+            if raw.starts_with(b":") && !self.plan.client.streams_messages() {
                 out.extend_from_slice(b":\n\n");
             }
             return Ok(());

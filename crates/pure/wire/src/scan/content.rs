@@ -62,6 +62,20 @@ impl Content {
         }
     }
 
+    /// A list of pictures, each an address or the bytes in one.
+    pub fn pictures(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        if cursor.peek() != Some(b'[') {
+            return cursor.skip();
+        }
+        cursor.array(|cursor| {
+            self.binary(cursor, b"url")?;
+            self.images = true;
+            self.binary_tokens += IMAGE_UPPER_TOKENS;
+            Ok(())
+        })?;
+        Ok(())
+    }
+
     /// A message or a block of one. Only `content` is looked into further: what a tool is called with is text to the model,
     /// whatever it looks like.
     fn block(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
@@ -119,6 +133,17 @@ impl Content {
                     self.binary_tokens +=
                         if bytes > 0 { bytes / AUDIO_BYTES_PER_TOKEN + 1 } else { DOCUMENT_UPPER_TOKENS };
                 }
+                b"image" | b"document" | b"video" | b"audio"
+                    if self.dialect == Dialect::BedrockConverse && cursor.peek() == Some(b'{') =>
+                {
+                    let is_image = &*member.key.name(cursor.bytes()) == b"image";
+                    self.bedrock_media(cursor, is_image)?;
+                }
+                b"toolResult" | b"guardContent"
+                    if self.dialect == Dialect::BedrockConverse && cursor.peek() == Some(b'{') =>
+                {
+                    return self.block(cursor);
+                }
                 b"source" if cursor.peek() == Some(b'{') => source = Some(self.source(cursor)?),
                 _ => return cursor.skip(),
             }
@@ -157,6 +182,37 @@ impl Content {
             }
             Ok(())
         })?;
+        Ok(())
+    }
+
+    /// A picture, document, film or sound of Bedrock's: its bytes are no text, what a document says as text is.
+    fn bedrock_media(&mut self, cursor: &mut Cursor<'_>, is_image: bool) -> Result<(), Bad> {
+        let mut visible = false;
+        cursor.object(|cursor, member| {
+            if &*member.key.name(cursor.bytes()) != b"source" || cursor.peek() != Some(b'{') {
+                return cursor.skip();
+            }
+            cursor.object(|cursor, member| {
+                let name = member.key.name(cursor.bytes());
+                visible |= matches!(&*name, b"text" | b"content");
+                match (&*name, cursor.peek()) {
+                    (b"bytes", Some(b'"')) => {
+                        let text = cursor.string()?;
+                        self.not_text(cursor, &text, false);
+                        Ok(())
+                    }
+                    _ => cursor.skip(),
+                }
+            })?;
+            Ok(())
+        })?;
+        self.images |= is_image;
+        self.documents |= !is_image;
+        if is_image {
+            self.binary_tokens += IMAGE_UPPER_TOKENS;
+        } else if !visible {
+            self.binary_tokens += DOCUMENT_UPPER_TOKENS;
+        }
         Ok(())
     }
 

@@ -80,6 +80,7 @@ pub(super) fn scan(operation: Operation, address: Option<&Address>, mut cursor: 
         input_upper_tokens: (body_bytes as u64 - scanner.binary_bytes)
             .saturating_add(scanner.binary_tokens)
             .saturating_add(TEMPLATE_UPPER_TOKENS + tools),
+        search_units_upper: 0,
         features: scanner.features,
         bound: scanner.bound,
         spans: scanner.spans,

@@ -25,6 +25,13 @@ const TOOLS_UPPER_TOKENS: u64 = 2_048;
 /// the model's own context is known, that is the bound instead.
 const HIDDEN_PROMPT_UPPER_TOKENS: u64 = 1_000_000;
 
+/// Documents, or pieces of longer ones, that are ranked for one search unit (Cohere's pricing page: a query with up to 100
+/// documents; one longer than 500 tokens with its query is cut into pieces that count as documents).
+const RANKED_PIECES_PER_UNIT: u64 = 100;
+
+/// Bytes of a document that no piece is shorter than: half of 500 tokens at a byte each, which leaves the query the other half.
+const RANKED_PIECE_BYTES: u64 = 250;
+
 /// What the gateway has to know of a request before it may send it anywhere.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Head {
@@ -32,8 +39,8 @@ pub struct Head {
     pub model: Option<String>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
-    /// Whether the client asked for the usage chunk (`stream_options.include_usage`). Always true for dialects whose streams
-    /// carry usage by themselves.
+    /// Whether the client asked for the usage chunk (`stream_options.include_usage`). Always true where streams carry
+    /// usage by themselves.
     pub include_usage: bool,
     /// Whether the client asked for the usage so far in every chunk (`stream_options.continuous_usage_stats`).
     pub continuous_usage: bool,
@@ -49,6 +56,8 @@ pub struct Head {
     /// A number of input tokens the provider will not count above: a token is at least a byte, and what is no text has a
     /// fixed allowance. What a provider's own server-side tools fetch is not in it.
     pub input_upper_tokens: u64,
+    /// A number of search units that a ranking of its documents will not be billed above.
+    pub search_units_upper: u64,
     /// What the request makes use of.
     pub features: Features,
     /// What of the prompt, or of the answer, only one provider has.
@@ -116,6 +125,8 @@ pub(crate) struct Spans {
     pub max_tokens: Option<Cap>,
     pub max_completion_tokens: Option<Cap>,
     pub max_output_tokens: Option<Cap>,
+    /// The value of Bedrock's `inferenceConfig`.
+    pub inference_config: Option<Container>,
     /// Members that some servers do not know, in order of place.
     pub optional: Vec<(&'static str, MemberSpan)>,
     /// Values `"developer"` of a message's `role`.
@@ -206,7 +217,7 @@ pub fn scan(dialect: Dialect, operation: Operation, address: Option<&Address>, b
 }
 
 /// Fields that are read, and so may stand only once: of two, we and the provider might each believe another.
-const FIELDS: [&str; 26] = [
+const FIELDS: [&str; 34] = [
     "model",
     "stream",
     "stream_options",
@@ -233,6 +244,14 @@ const FIELDS: [&str; 26] = [
     "previous_response_id",
     "conversation",
     "background",
+    "documents",
+    "query",
+    "texts",
+    "images",
+    "inputs",
+    "inferenceConfig",
+    "toolConfig",
+    "additionalModelRequestFields",
 ];
 
 /// Fields that some servers do not know and that may then be left out.
@@ -253,6 +272,7 @@ struct Scanner {
     features: Features,
     bound: Bound,
     content: Content,
+    ranked_pieces: u64,
     /// One bit for each of [`FIELDS`] met.
     met: u64,
     /// The field being read.
@@ -273,7 +293,7 @@ impl Scanner {
             spans: Spans { open, ..Spans::default() },
             model: None,
             stream: false,
-            include_usage: dialect != Dialect::OpenAiChat,
+            include_usage: dialect.streams_usage_unasked(),
             continuous_usage: false,
             max_output: None,
             n: 1,
@@ -281,6 +301,7 @@ impl Scanner {
             features: Features::default(),
             bound: Bound::default(),
             content: Content::new(dialect),
+            ranked_pieces: 0,
             met: 0,
             at_field: None,
         }
@@ -340,8 +361,10 @@ impl Scanner {
                 }
                 self.content.walk(cursor)?;
             }
-            b"system" => self.content.walk(cursor)?,
-            b"tools" | b"functions" => self.features.tools |= self.any_of(cursor)?,
+            b"system" | b"inputs" => self.content.walk(cursor)?,
+            b"documents" => self.documents(cursor)?,
+            b"images" => self.content.pictures(cursor)?,
+            b"tools" | b"functions" => self.features.tools |= any_of(cursor)?,
             b"response_format" | b"output_format" => {
                 self.features.structured |= names_type_other_than(cursor, b"text")?
             }
@@ -362,6 +385,31 @@ impl Scanner {
                 let value = cursor.value()?;
                 self.features.logprobs |= &cursor.bytes()[value.clone()] == b"true";
                 self.spans.optional.push(("logprobs", MemberSpan::new(member, value)));
+            }
+            b"inferenceConfig" if self.dialect == Dialect::BedrockConverse => self.inference_config(cursor)?,
+            b"toolConfig" if self.dialect == Dialect::BedrockConverse && cursor.peek() == Some(b'{') => {
+                cursor.object(|cursor, member| {
+                    if &*member.key.name(cursor.bytes()) != b"tools" {
+                        return cursor.skip();
+                    }
+                    self.features.tools |= any_of(cursor)?;
+                    Ok(())
+                })?;
+            }
+            b"additionalModelRequestFields"
+                if self.dialect == Dialect::BedrockConverse && cursor.peek() == Some(b'{') =>
+            {
+                cursor.object(|cursor, member| {
+                    let name = member.key.name(cursor.bytes());
+                    self.features.reasoning |= matches!(&*name, b"thinking" | b"reasoning_effort" | b"reasoningConfig");
+                    cursor.skip()
+                })?;
+            }
+            b"outputConfig" if self.dialect == Dialect::BedrockConverse && cursor.peek() == Some(b'{') => {
+                cursor.object(|cursor, member| {
+                    self.features.structured |= &*member.key.name(cursor.bytes()) == b"textFormat";
+                    cursor.skip()
+                })?;
             }
             b"audio" => self.features.audio |= is_set(cursor, b"false")?,
             other => {
@@ -444,12 +492,46 @@ impl Scanner {
         Ok(())
     }
 
-    /// An array with anything in it.
-    fn any_of(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Bad> {
-        if cursor.peek() != Some(b'[') {
-            return cursor.skip().map(|()| false);
+    /// Bedrock's cap stands inside this object.
+    fn inference_config(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        let is_object = cursor.peek() == Some(b'{');
+        let start = cursor.position();
+        let mut members = 0;
+        if is_object {
+            members = cursor.object(|cursor, member| {
+                if &*member.key.name(cursor.bytes()) != b"maxTokens" {
+                    return cursor.skip();
+                }
+                if self.spans.max_tokens.is_some() {
+                    return Err(Bad { what: NOT_ONCE, at: member.key.span.start });
+                }
+                self.spans.max_tokens = Some(self.cap(cursor, member)?);
+                Ok(())
+            })?;
+        } else if cursor.peek() == Some(b'n') {
+            cursor.skip()?;
+        } else {
+            return Err(cursor.bad("`inferenceConfig` must be an object"));
         }
-        Ok(cursor.array(|cursor| cursor.skip())? > 0)
+        let value = start..cursor.position();
+        self.spans.inference_config = Some(Container { value, is_object, has_members: members > 0 });
+        Ok(())
+    }
+
+    /// Documents an answer is to rest on, or that are to be ranked.
+    fn documents(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        if cursor.peek() != Some(b'[') {
+            return self.content.walk(cursor);
+        }
+        let mut pieces = 0;
+        cursor.array(|cursor| {
+            let before = cursor.text_bytes;
+            self.content.walk(cursor)?;
+            pieces += 1 + (cursor.text_bytes - before) / RANKED_PIECE_BYTES;
+            Ok(())
+        })?;
+        self.ranked_pieces = pieces;
+        Ok(())
     }
 
     fn head(self, operation: Operation, body_bytes: usize) -> Result<Head, BadBody> {
@@ -467,7 +549,15 @@ impl Scanner {
             Operation::Chat | Operation::CountTokens if !responses && !self.has("messages") => {
                 return missing("messages", "`messages` is missing");
             }
-            Operation::Embeddings if !self.has("input") => return missing("input", "`input` is missing"),
+            Operation::Embeddings if !self.has_input() => {
+                let (param, message) = match self.dialect {
+                    Dialect::Cohere => ("texts", "`texts` is missing, and so are `images` and `inputs`"),
+                    _ => ("input", "`input` is missing"),
+                };
+                return missing(param, message);
+            }
+            Operation::Rerank if !self.has("query") => return missing("query", "`query` is missing"),
+            Operation::Rerank if !self.has("documents") => return missing("documents", "`documents` is missing"),
             _ => {}
         }
         let content = self.content;
@@ -487,6 +577,7 @@ impl Scanner {
                 + TEMPLATE_UPPER_TOKENS
                 + tools
                 + hidden,
+            search_units_upper: self.ranked_pieces.div_ceil(RANKED_PIECES_PER_UNIT),
             features: Features {
                 images: content.images,
                 documents: content.documents,
@@ -496,6 +587,14 @@ impl Scanner {
             bound: Bound { opaque: content.opaque, translated_thoughts: content.translated_thoughts, ..self.bound },
             spans: Spans { developer_roles: content.developer_roles, ..self.spans },
         })
+    }
+
+    /// Whether there is something to make vectors of.
+    fn has_input(&self) -> bool {
+        match self.dialect {
+            Dialect::Cohere => ["texts", "images", "inputs"].into_iter().any(|field| self.has(field)),
+            _ => self.has("input"),
+        }
     }
 
     fn has(&self, field: &str) -> bool {
@@ -511,6 +610,14 @@ impl Scanner {
     }
 }
 
+/// An array with anything in it.
+fn any_of(cursor: &mut Cursor<'_>) -> Result<bool, Bad> {
+    if cursor.peek() != Some(b'[') {
+        return cursor.skip().map(|()| false);
+    }
+    Ok(cursor.array(|cursor| cursor.skip())? > 0)
+}
+
 /// Fields whose text becomes prompt.
 fn is_prompt(name: &[u8]) -> bool {
     matches!(
@@ -520,6 +627,12 @@ fn is_prompt(name: &[u8]) -> bool {
             | b"tools"
             | b"functions"
             | b"input"
+            | b"documents"
+            | b"query"
+            | b"texts"
+            | b"inputs"
+            | b"toolConfig"
+            | b"outputConfig"
             | b"response_format"
             | b"output_config"
             | b"output_format"

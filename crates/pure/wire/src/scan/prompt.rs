@@ -46,7 +46,16 @@ pub fn prompt_texts(dialect: Dialect, body: &[u8], most_bytes: usize, each: &mut
             })?;
             Ok(())
         }
-        b"input" => reader.content(cursor),
+        b"input" | b"query" => reader.content(cursor),
+        // What is to be embedded, ranked or rested on: texts, or objects with texts in them.
+        b"texts" | b"inputs" | b"documents" => reader.documents(cursor),
+        b"toolConfig" if cursor.peek() == Some(b'{') => cursor
+            .object(|cursor, member| match &*member.key.name(body) {
+                b"tools" => reader.written_schema(cursor),
+                _ => cursor.skip(),
+            })
+            .map(drop),
+        b"outputConfig" => reader.inside(cursor, &[b"textFormat", b"structure", b"jsonSchema", b"schema"]),
         b"contents" => reader.contents(cursor),
         b"systemInstruction" | b"system_instruction" => {
             reader.text("system")?;
@@ -148,7 +157,7 @@ impl Reader<'_> {
         }
         self.prompt.messages += 1;
         cursor.object(|cursor, member| match &*member.key.name(cursor.bytes()) {
-            b"role" | b"reasoning_content" | b"refusal" => self.string(cursor),
+            b"role" | b"reasoning_content" | b"refusal" | b"tool_plan" => self.string(cursor),
             b"name" => {
                 self.prompt.names += 1;
                 self.string(cursor)
@@ -176,12 +185,21 @@ impl Reader<'_> {
 
     fn part(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
         cursor.object(|cursor, member| match &*member.key.name(cursor.bytes()) {
-            b"text" | b"thinking" | b"refusal" | b"name" => self.string(cursor),
+            // A text of Bedrock's for a guardrail stands one deeper, and so does a document's text of Cohere's.
+            b"text" => self.content(cursor),
+            b"thinking" | b"refusal" | b"name" => self.string(cursor),
             b"content" => self.content(cursor),
             b"input" => {
                 self.prompt.calls += 1;
                 self.json(cursor)
             }
+            // Bedrock's blocks: what they are stands in the name of the member they are in.
+            b"toolUse" | b"toolResult" | b"reasoningContent" | b"reasoningText" | b"guardContent" => {
+                self.content(cursor)
+            }
+            b"json" => self.json(cursor),
+            // Cohere's documents among the blocks of a message.
+            b"document" => self.inside(cursor, &[b"data"]),
             _ => cursor.skip(),
         })?;
         Ok(())
@@ -228,6 +246,42 @@ impl Reader<'_> {
             b"role" | b"name" | b"arguments" | b"input" => self.string(cursor),
             b"content" | b"output" => self.content(cursor),
             _ => cursor.skip(),
+        })?;
+        Ok(())
+    }
+
+    /// Texts and objects of Cohere's: of an object what is shown of it is its data, or its text, or all of it.
+    fn documents(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        match cursor.peek() {
+            Some(b'[') => cursor.array(|cursor| self.documents(cursor)).map(drop),
+            Some(b'"') => self.string(cursor),
+            Some(b'{') => cursor
+                .object(|cursor, member| match (&*member.key.name(cursor.bytes()), cursor.peek()) {
+                    (b"data", Some(b'{')) => self.json(cursor),
+                    (b"id", _) => cursor.skip(),
+                    (b"content", _) => self.content(cursor),
+                    (_, Some(b'"')) => self.string(cursor),
+                    _ => cursor.skip(),
+                })
+                .map(drop),
+            _ => cursor.skip(),
+        }
+    }
+
+    /// What stands inside objects, each within the member of the one before that is named: a text, or JSON as it is written.
+    fn inside(&mut self, cursor: &mut Cursor<'_>, path: &[&[u8]]) -> Result<(), Bad> {
+        let Some((name, rest)) = path.split_first() else {
+            return match cursor.peek() {
+                Some(b'"') => self.string(cursor),
+                _ => self.json(cursor),
+            };
+        };
+        if cursor.peek() != Some(b'{') {
+            return cursor.skip();
+        }
+        cursor.object(|cursor, member| match *member.key.name(cursor.bytes()) == **name {
+            true => self.inside(cursor, rest),
+            false => cursor.skip(),
         })?;
         Ok(())
     }
@@ -350,6 +404,38 @@ mod tests {
         let plain = r#"{"input":"Hello","text":{"format":{"type":"text"}}}"#;
         let (prompt, texts) = read_as(Dialect::OpenAiResponses, plain, 1 << 20);
         assert_eq!((prompt.messages, texts), (1, vec!["user".to_owned(), "Hello".to_owned()]));
+    }
+
+    #[test]
+    fn a_conversation_of_bedrocks_is_read_by_the_names_of_its_blocks() {
+        let body = r#"{"system":[{"text":"Be kind"}],"messages":[{"role":"user","content":[{"text":"What?"},{"image":{"format":"png","source":{"bytes":"AAAA"}}},{"guardContent":{"text":{"text":"guarded"}}}]},{"role":"assistant","content":[{"toolUse":{"toolUseId":"t","name":"look","input":{"x":1}}}]},{"role":"user","content":[{"toolResult":{"toolUseId":"t","content":[{"json":{"y":2}},{"text":"a cat"}],"status":"success"}}]}],"toolConfig":{"tools":[{"toolSpec":{"name":"look"}}],"toolChoice":{"auto":{}}}}"#;
+        let (prompt, texts) = read(body, 1 << 20);
+        let expected = [
+            "system",
+            "Be kind",
+            "user",
+            "What?",
+            "guarded",
+            "assistant",
+            "look",
+            r#"{"x":1}"#,
+            "user",
+            r#"{"y":2}"#,
+            "a cat",
+            r#"[{"toolSpec":{"name":"look"}}]"#,
+        ];
+        assert_eq!(texts, expected);
+        assert_eq!((prompt.messages, prompt.calls, prompt.schema_bytes), (4, 1, 30));
+    }
+
+    #[test]
+    fn what_cohere_ranks_embeds_and_rests_answers_on_is_read() {
+        let texts = |body: &str| read(body, 1 << 20).1;
+        assert_eq!(texts(r#"{"query":"q","documents":["a",{"text":"b"}],"top_n":1}"#), ["q", "a", "b"]);
+        assert_eq!(texts(r#"{"texts":["a","b"],"input_type":"search_query"}"#), ["a", "b"]);
+        assert_eq!(texts(r#"{"inputs":[{"content":[{"type":"text","text":"a"}]}]}"#), ["a"]);
+        let chat = r#"{"messages":[{"role":"assistant","tool_plan":"look","tool_calls":[]},{"role":"tool","tool_call_id":"t","content":[{"type":"document","document":{"id":"1","data":{"x":1}}}]}],"documents":[{"id":"d","data":{"text":"c"}}]}"#;
+        assert_eq!(texts(chat), ["assistant", "look", "tool", r#"{"x":1}"#, r#"{"text":"c"}"#]);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use domain::FaultClass;
 use serde::de::IgnoredAny;
 
 use crate::canonical::Losses;
-use crate::dialect::{Address, Dialect, Framing, Operation};
+use crate::dialect::{Address, Dialect, Operation};
 use crate::dialects::grammar;
+use crate::eventstream::{self, Message};
 use crate::fuzz::relayed;
 use crate::quirks::{QUIRKS, Quirks};
 use crate::reply::{ReplyPlan, Seen};
@@ -81,6 +82,18 @@ pub fn stream(data: &[u8]) {
 
 /// Reads a stream as its client would.
 fn readable(client: Dialect, out: &[u8]) {
+    if client.streams_messages() {
+        let (mut reader, mut losses) = (grammar(client).stream_reader(), Losses::default());
+        let mut splitter = eventstream::Splitter::default();
+        let split = splitter.feed(out, |raw| {
+            let message = Message::read(raw)?;
+            assert!(!message.is_exception, "no error is made up");
+            let event = Event { name: message.kind, data: message.payload };
+            reader.read(&event, &mut losses, &mut |_, _| Ok(())).map(drop)
+        });
+        assert_eq!((split, splitter.take_rest()), (Ok(()), Vec::new()), "messages are whole");
+        return;
+    }
     let (mut splitter, mut joined) = (Splitter::default(), Joined::default());
     let (mut reader, mut losses) = (grammar(client).stream_reader(), Losses::default());
     let split = splitter.feed(out, |piece| {
@@ -114,6 +127,6 @@ fn plan(client: Dialect, upstream: Dialect) -> ReplyPlan {
         answer_id: "answer_1".into(),
         created_unix_s: 1,
         keep_bytes: 0,
-        framing: Framing::ServerSentEvents,
+        framing: client.framing(),
     }
 }

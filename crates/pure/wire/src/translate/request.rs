@@ -22,6 +22,14 @@ pub fn request(
 ) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
     match operation {
         Operation::Chat => {}
+        Operation::Embeddings | Operation::Rerank if operation.is_in(upstream) => {
+            return Err(untranslatable(format!(
+                "{operation} is not translated between dialects; name a model of a provider that speaks {client}"
+            )));
+        }
+        Operation::Rerank => {
+            return Err(untranslatable(format!("{upstream} ranks no documents; name a model of a cohere provider")));
+        }
         Operation::Embeddings => {
             return Err(untranslatable(format!(
                 "{upstream} makes no embeddings of a request in {client}; name a model of a provider that speaks {client}"

@@ -4,13 +4,19 @@
 //! inside the completion, or beside it. A reader turns each into the same partition, in which every token stands once.
 
 pub mod anthropic;
+mod bedrock;
+mod cohere;
 mod decimal;
 pub mod gemini;
 pub mod openai;
+mod rerank;
 
 pub use anthropic::anthropic_usage;
+pub use bedrock::bedrock_usage;
+pub use cohere::cohere_usage;
 pub use gemini::gemini_usage;
 pub use openai::openai_usage;
+pub use rerank::rerank_usage;
 
 use domain::{NanoUsd, Usage};
 

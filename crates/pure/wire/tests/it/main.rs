@@ -1,6 +1,7 @@
 //! The same-dialect path over whole fixtures: what SDKs send, what servers answer, and what must not change of either.
 
 mod fuzzing;
+mod messages;
 mod mutate;
 mod passthrough;
 mod streams;

@@ -32,9 +32,12 @@ fn assert_only_named_spans_differ(body: &[u8], out: &Outgoing) {
 }
 
 fn operation_of(dialect: Dialect, body: &serde_json::Value) -> Operation {
+    let has = |names: &[&str]| names.iter().any(|name| body.get(name).is_some());
     match dialect {
-        Dialect::OpenAiChat if body.get("input").is_some() => Operation::Embeddings,
-        Dialect::Gemini if body.get("requests").is_some() => Operation::Embeddings,
+        Dialect::OpenAiChat if has(&["input"]) => Operation::Embeddings,
+        Dialect::Gemini if has(&["requests"]) => Operation::Embeddings,
+        Dialect::Cohere if has(&["query"]) => Operation::Rerank,
+        Dialect::Cohere if has(&["texts", "images", "inputs"]) => Operation::Embeddings,
         _ => Operation::Chat,
     }
 }
@@ -49,6 +52,8 @@ fn what_the_sdks_send_reaches_the_provider_but_for_the_named_spans() {
         "anthropic-sdk",
         "anthropic-sdk-previous",
         "google-sdk",
+        "boto3-sdk",
+        "cohere-sdk",
     ];
     for folder in folders {
         let dialect = dialect_of(folder);
@@ -69,9 +74,13 @@ fn what_the_sdks_send_reaches_the_provider_but_for_the_named_spans() {
                 let out = send(dialect, operation, &body, quirks);
                 assert_only_named_spans_differ(&body, &out);
                 let sent: serde_json::Value = serde_json::from_slice(&out.body).unwrap();
-                match dialect.is_addressed() {
-                    true => assert!(out.path.starts_with("/models/up-model:"), "{path}: {}", out.path),
-                    false => assert_eq!(sent["model"], "up-model", "{path}"),
+                if dialect.is_addressed() {
+                    assert!(out.path.contains("/up-model:") || out.path.contains("/up-model/"), "{path}: {}", out.path);
+                } else {
+                    assert_eq!(sent["model"], "up-model", "{path}");
+                }
+                if dialect == Dialect::BedrockConverse {
+                    assert_eq!(sent, json, "{path}");
                 }
             }
             seen += 1;

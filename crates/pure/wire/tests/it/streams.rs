@@ -295,6 +295,21 @@ fn what_a_responses_server_left_out_is_put_in_and_nothing_else_changes() {
 }
 
 #[test]
+fn each_cohere_stream_tells_what_it_holds() {
+    for (name, usage, finish, output_bytes) in [
+        ("text", Some([4, 0, 3, 0]), "COMPLETE", 10),
+        ("done-mark", Some([4, 0, 3, 0]), "COMPLETE", 10),
+        ("thinking", Some([4, 0, 9, 0]), "COMPLETE", 11 + 4),
+        ("parallel-tool-calls", Some([37, 0, 23, 0]), "TOOL_CALL", 11 + 1 + 15 + 1 + 2),
+        ("citations", Some([4, 0, 3, 0]), "MAX_TOKENS", 5),
+    ] {
+        let Relayed { seen, end, .. } = relayed(&format!("cohere/{name}.sse"));
+        assert_eq!(tokens(seen.usage), usage, "{name}");
+        assert_eq!((seen.finish.as_deref(), seen.output_bytes, end), (Some(finish), output_bytes, Ok(())), "{name}");
+    }
+}
+
+#[test]
 fn stored_tokens_that_outgrow_their_split_are_counted_and_told() {
     let seen = relayed("anthropic/cache-outgrows-split.sse").seen;
     let usage = seen.usage.unwrap();
@@ -308,6 +323,7 @@ fn what_opens_a_stream_is_no_content_yet() {
         ("openai-chat/text-with-usage.sse", "\"content\":\"Hel\""),
         ("openai-responses/text.sse", "event: response.output_text.delta"),
         ("anthropic/text.sse", "text_delta"),
+        ("cohere/text.sse", "content-delta"),
     ] {
         let (dialect, bytes) = stream(name);
         let before = text(name).find(mark).unwrap();
@@ -329,6 +345,8 @@ fn an_error_in_a_stream_is_told_and_not_passed_on() {
         ("openai-responses/error-event.sse", FaultClass::ContextTooLong, false),
         ("anthropic/error-midway.sse", FaultClass::Overloaded, true),
         ("anthropic/error-first.sse", FaultClass::RateLimited, false),
+        ("cohere/error-end.sse", FaultClass::ServerError, true),
+        ("cohere/error-first.sse", FaultClass::ServerError, false),
     ] {
         let Relayed { out, seen, end } = relayed(name);
         assert_eq!(end.unwrap_err().class, class, "{name}");
@@ -341,7 +359,9 @@ fn an_error_in_a_stream_is_told_and_not_passed_on() {
 
 #[test]
 fn a_stream_cut_short_says_so_and_passes_no_broken_frame() {
-    for name in ["openai-chat/cut.sse", "openai-responses/cut.sse", "anthropic/cut.sse", "gemini/cut.sse"] {
+    for name in
+        ["openai-chat/cut.sse", "openai-responses/cut.sse", "anthropic/cut.sse", "gemini/cut.sse", "cohere/cut.sse"]
+    {
         let Relayed { out, end, .. } = relayed(name);
         assert_eq!(end.unwrap_err().class, FaultClass::Cut, "{name}");
         assert!((out.ends_with("\n\n") || out.ends_with("\r\n\r\n")) && text(name).starts_with(&out), "{name}");

@@ -37,6 +37,8 @@ pub fn dialect_of(path: &str) -> Dialect {
         () if path.contains("responses") => Dialect::OpenAiResponses,
         () if path.contains("anthropic") => Dialect::Anthropic,
         () if path.contains("google") || path.contains("gemini") => Dialect::Gemini,
+        () if path.contains("boto3") || path.contains("bedrock") => Dialect::BedrockConverse,
+        () if path.contains("cohere") => Dialect::Cohere,
         () => Dialect::OpenAiChat,
     }
 }

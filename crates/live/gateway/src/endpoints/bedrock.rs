@@ -1,0 +1,12 @@
+//! Routes of Amazon Bedrock's runtime: the model stands in the path, and so does whether the answer is streamed.
+
+use wire::{Dialect, Operation};
+
+use super::{Endpoint, Serves, endpoint};
+
+/// One row a route.
+pub const ENDPOINTS: &[Endpoint] = &[
+    endpoint!(POST "/model/{model}/converse", Serves::Call(Operation::Chat), Dialect::BedrockConverse),
+    endpoint!(POST "/model/{model}/converse-stream", Serves::Call(Operation::Chat), Dialect::BedrockConverse)
+        .streaming(),
+];
