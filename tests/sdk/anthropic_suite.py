@@ -137,7 +137,7 @@ def tools_go_round_whole_and_streamed(workflow):
     assert text_of(complete(client.messages.create(messages=messages, **asked), workflow))
 
 
-@for_each_workflow("sim-openai", "sim-anthropic")  # Google cannot be held to one; the loss list says so
+@for_each_workflow("sim-openai", "sim-responses", "sim-anthropic")  # Google cannot be held to one; the loss list says so
 def one_tool_at_a_time_where_parallel_calls_are_off(workflow):
     message = connect().messages.create(
         model=workflow, max_tokens=256, tools=[WEATHER, CLOCK], tool_choice={"type": "auto", "disable_parallel_tool_use": True},
