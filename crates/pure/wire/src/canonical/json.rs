@@ -4,12 +4,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use domain::Fault;
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::Placed;
 use super::losses::Losses;
+use super::{Placed, refused};
 
 /// The longest name of a field that is told by its name: what is kept of a stream has a bound.
 const MAX_NAME_BYTES: usize = 128;
@@ -56,6 +57,20 @@ impl<'a> Fields<'a> {
     /// Takes a member out together with its pointer.
     pub(crate) fn take_placed(&mut self, name: &str) -> Option<Placed<&'a RawValue>> {
         self.take(name).map(|value| Placed { at: self.at(name), value })
+    }
+
+    /// A member that is read by `read`, and refused where it is something else.
+    pub(crate) fn option<T>(
+        &mut self,
+        name: &str,
+        read: impl Fn(&'a RawValue) -> Option<T>,
+        must: &str,
+    ) -> Result<Option<Placed<T>>, Fault> {
+        let Some(placed) = self.take_placed(name) else { return Ok(None) };
+        match read(placed.value) {
+            Some(value) => Ok(Some(Placed { at: placed.at, value })),
+            None => Err(refused(&placed.at, must)),
+        }
     }
 
     /// The last member of this name, left where it is.

@@ -4,6 +4,7 @@
 //! What the form holds borrows from the bytes that were read; schemas, tool arguments and numbers stay the text they were.
 //! Each thing knows its JSON pointer in the body that was read, so that a writer that has no place for it can say so.
 
+pub(crate) mod common;
 mod functions;
 pub(crate) mod json;
 mod losses;

@@ -31,6 +31,12 @@ pub(crate) trait Grammar: Sync {
     fn stream_writer(&self, cover: Cover) -> Box<dyn WriteStream>;
 }
 
+/// How many tool calls of one answer are counted.
+pub(crate) const MAX_CALLS: u32 = 1_024;
+
+/// Who is handed what an event says.
+pub(crate) type Each<'e> = dyn FnMut(Event<'_>, &mut Losses) -> Result<(), Fault> + 'e;
+
 /// Reads the events of one stream.
 pub(crate) trait ReadStream: Send {
     /// Reads one event and hands what it says to `each`, in order. An error event is the inner `Err`.

@@ -6,6 +6,7 @@ use domain::{Fault, Meter, Usage};
 use serde_json::value::RawValue;
 
 use super::blocks;
+use crate::canonical::common::write_input;
 use crate::canonical::json::{Fields, Object, object};
 use crate::canonical::{Answer, Content, Cover, Finish, FinishReason, Losses, malformed};
 use crate::usage::anthropic_usage;
@@ -115,19 +116,6 @@ pub(super) fn made_tool_id(answer_id: &str, ordinal: u32) -> String {
     let kept: String =
         answer_id.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' }).collect();
     format!("toolu_{kept}_{ordinal}")
-}
-
-/// Arguments as an object. Models do not always finish theirs, and the dialect takes nothing but an object.
-pub(super) fn write_input(block: &mut Object<'_>, arguments: &str, at: &str, losses: &mut Losses) {
-    let json = arguments.trim();
-    match serde_json::from_str::<&RawValue>(json) {
-        Ok(object) if json.starts_with('{') => block.put("input", object),
-        _ if json.is_empty() || json == "null" => block.object("input", |_| {}),
-        _ => {
-            losses.approximated(at, "the arguments are no JSON object; they were put as one text named `arguments`");
-            block.object("input", |input| input.put("arguments", arguments));
-        }
-    }
 }
 
 /// The dialect's word for the end. OpenAI says `stop` for a call that had to be made, and for a refusal in words.

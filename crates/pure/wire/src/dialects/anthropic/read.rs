@@ -26,9 +26,9 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
     let mut fields = Fields::read(body, "").ok_or_else(|| refused("", "the body must be a JSON object"))?;
     fields.take("model");
     let mut request = Request::default();
-    let stream = option(&mut fields, "stream", flag, "must be true or false")?;
+    let stream = fields.option("stream", flag, "must be true or false")?;
     request.stream = stream.is_some_and(|stream| stream.value);
-    request.max_output = option(&mut fields, "max_tokens", count, "must be a whole number")?;
+    request.max_output = fields.option("max_tokens", count, "must be a whole number")?;
     if let Some(system) = fields.take("system") {
         request.system = blocks::read(system, "/system", losses)?;
     }
@@ -38,13 +38,13 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
     }
     tools(&mut fields, &mut request, losses)?;
     let number = |fields: &mut Fields<'a>, name: &str| -> Result<Option<PlacedRaw<'a>>, Fault> {
-        option(fields, name, |value| is_number(value).then_some(value), "must be a number")
+        fields.option(name, |value| is_number(value).then_some(value), "must be a number")
     };
     request.temperature = number(&mut fields, "temperature")?;
     request.top_p = number(&mut fields, "top_p")?;
     request.top_k = number(&mut fields, "top_k")?;
     let texts = |value| list(value)?.into_iter().map(text).collect::<Option<Vec<_>>>();
-    let stop = option(&mut fields, "stop_sequences", texts, "must be a list of texts")?;
+    let stop = fields.option("stop_sequences", texts, "must be a list of texts")?;
     request.stop = stop.filter(|stop| !stop.value.is_empty());
     output(&mut fields, &mut request, losses)?;
     if let Some(metadata) = fields.take("metadata") {
@@ -63,20 +63,6 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
     }
     fields.finish(losses, WITHOUT_COUNTERPART);
     Ok(request)
-}
-
-/// A member that is read by `read`, and refused where it is something else.
-fn option<'a, T>(
-    fields: &mut Fields<'a>,
-    name: &str,
-    read: impl Fn(&'a RawValue) -> Option<T>,
-    must: &str,
-) -> Result<Option<Placed<T>>, Fault> {
-    let Some(placed) = fields.take_placed(name) else { return Ok(None) };
-    match read(placed.value) {
-        Some(value) => Ok(Some(Placed { at: placed.at, value })),
-        None => Err(refused(&placed.at, must)),
-    }
 }
 
 fn read_message<'a>(message: &'a RawValue, at: String, losses: &mut Losses) -> Result<Message<'a>, Fault> {
@@ -115,7 +101,7 @@ fn tools<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>, losses: &mut Lo
         }
         _ => return Err(refused("/tool_choice/type", "must be one of auto, any, tool, none")),
     };
-    let single = option(&mut choice, "disable_parallel_tool_use", flag, "must be true or false")?;
+    let single = choice.option("disable_parallel_tool_use", flag, "must be true or false")?;
     request.parallel_tool_calls =
         single.filter(|single| single.value).map(|single| Placed { at: single.at, value: false });
     choice.finish(losses, &[]);
@@ -161,7 +147,7 @@ fn output<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>, losses: &mut L
             Some("disabled") => Reasoning::Off,
             Some("adaptive") => Reasoning::Adaptive,
             Some("enabled") => {
-                let budget = option(&mut thinking, "budget_tokens", count, "must be a whole number")?;
+                let budget = thinking.option("budget_tokens", count, "must be a whole number")?;
                 budget.map_or(Reasoning::Adaptive, |budget| Reasoning::Budget(budget.value))
             }
             _ => return Err(refused("/thinking/type", "must be one of enabled, adaptive, disabled")),

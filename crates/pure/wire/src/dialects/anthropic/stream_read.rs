@@ -9,13 +9,10 @@ use super::answer::{self, WITHOUT_COUNTERPART};
 use crate::canonical::json::{Fields, count, is_object, says_nothing, short};
 use crate::canonical::{Event, Losses, malformed};
 use crate::dialect::Dialect;
-use crate::dialects::ReadStream;
+use crate::dialects::{Each, MAX_CALLS, ReadStream};
 use crate::errors::embedded_fault;
 use crate::sse;
 use crate::usage::anthropic::Tally;
-
-/// How many tool calls of one answer are counted.
-const MAX_CALLS: u32 = 1_024;
 
 /// What must be remembered between events.
 #[derive(Default)]
@@ -25,8 +22,6 @@ pub(super) struct Reader {
     call: Option<(u64, u32)>,
     calls: u32,
 }
-
-type Each<'e> = dyn FnMut(Event<'_>, &mut Losses) -> Result<(), Fault> + 'e;
 
 impl ReadStream for Reader {
     fn read(

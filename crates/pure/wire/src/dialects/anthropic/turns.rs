@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::Engine;
 use domain::Fault;
 
-use super::answer::write_input;
+use crate::canonical::common::write_input;
 use crate::canonical::json::{List, Object};
 use crate::canonical::{Content, Losses, Part, Request, Role, Source, refused, untranslatable};
 

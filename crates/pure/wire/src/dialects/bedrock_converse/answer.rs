@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use domain::{Fault, Meter, Usage};
-use serde_json::value::RawValue;
 
 use super::blocks;
+use crate::canonical::common::write_input;
 use crate::canonical::json::{Fields, Object, object};
 use crate::canonical::{Answer, Content, Cover, Finish, FinishReason, Losses, malformed};
 use crate::usage::bedrock_usage;
@@ -119,19 +119,6 @@ pub(super) fn tier(body: &mut Object<'_>, tier: Option<&str>) {
         _ => return,
     };
     body.object("serviceTier", |tier| tier.put("type", word));
-}
-
-/// Arguments as an object. Models do not always finish theirs, and the dialect takes nothing but an object.
-pub(super) fn write_input(block: &mut Object<'_>, arguments: &str, at: &str, losses: &mut Losses) {
-    let json = arguments.trim();
-    match serde_json::from_str::<&RawValue>(json) {
-        Ok(object) if json.starts_with('{') => block.put("input", object),
-        _ if json.is_empty() || json == "null" => block.object("input", |_| {}),
-        _ => {
-            losses.approximated(at, "the arguments are no JSON object; they were put as one text named `arguments`");
-            block.object("input", |input| input.put("arguments", arguments));
-        }
-    }
 }
 
 /// The dialect's word for the end.

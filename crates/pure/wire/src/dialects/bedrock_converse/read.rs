@@ -38,11 +38,11 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
         request.messages.push(read_message(message, format!("/messages/{index}"), losses)?);
     }
     if let Some(mut config) = section(&mut fields, "inferenceConfig")? {
-        request.max_output = option(&mut config, "maxTokens", count, "must be a whole number")?;
+        request.max_output = config.option("maxTokens", count, "must be a whole number")?;
         request.temperature = number(&mut config, "temperature")?;
         request.top_p = number(&mut config, "topP")?;
         let texts = |value| list(value)?.into_iter().map(text).collect::<Option<Vec<_>>>();
-        let stop = option(&mut config, "stopSequences", texts, "must be a list of texts")?;
+        let stop = config.option("stopSequences", texts, "must be a list of texts")?;
         request.stop = stop.filter(|stop| !stop.value.is_empty());
         config.finish(losses, &[]);
     }
@@ -79,22 +79,8 @@ fn section<'a>(fields: &mut Fields<'a>, name: &str) -> Result<Option<Fields<'a>>
     Fields::read(value.get(), &*at).map(Some).ok_or_else(|| refused(&at, "must be an object"))
 }
 
-/// A member that is read by `read`, and refused where it is something else.
-fn option<'a, T>(
-    fields: &mut Fields<'a>,
-    name: &str,
-    read: impl Fn(&'a RawValue) -> Option<T>,
-    must: &str,
-) -> Result<Option<Placed<T>>, Fault> {
-    let Some(placed) = fields.take_placed(name) else { return Ok(None) };
-    match read(placed.value) {
-        Some(value) => Ok(Some(Placed { at: placed.at, value })),
-        None => Err(refused(&placed.at, must)),
-    }
-}
-
 fn number<'a>(fields: &mut Fields<'a>, name: &str) -> Result<Option<PlacedRaw<'a>>, Fault> {
-    option(fields, name, |value| is_number(value).then_some(value), "must be a number")
+    fields.option(name, |value| is_number(value).then_some(value), "must be a number")
 }
 
 fn read_message<'a>(message: &'a RawValue, at: String, losses: &mut Losses) -> Result<Message<'a>, Fault> {
@@ -173,7 +159,7 @@ fn fields_of_models<'a>(mut more: Fields<'a>, request: &mut Request<'a>, losses:
     request.top_k = number(&mut more, "top_k")?;
     let at = more.at("thinking");
     if let Some(mut thinking) = section(&mut more, "thinking")? {
-        let budget = option(&mut thinking, "budget_tokens", count, "must be a whole number")?;
+        let budget = thinking.option("budget_tokens", count, "must be a whole number")?;
         let value = match (thinking.take_text("type").as_deref(), budget) {
             (Some("disabled"), _) => Reasoning::Off,
             (_, Some(budget)) => Reasoning::Budget(budget.value),

@@ -7,12 +7,9 @@ use domain::Fault;
 use super::answer::{self, WITHOUT_COUNTERPART};
 use crate::canonical::json::{Fields, count, short};
 use crate::canonical::{Event, Losses, malformed};
-use crate::dialects::ReadStream;
+use crate::dialects::{Each, MAX_CALLS, ReadStream};
 use crate::sse;
 use crate::usage::bedrock_usage;
-
-/// How many tool calls of one answer are counted.
-const MAX_CALLS: u32 = 1_024;
 
 /// What must be remembered between events.
 #[derive(Default)]
@@ -23,8 +20,6 @@ pub(super) struct Reader {
     stopped: bool,
     ended: bool,
 }
-
-type Each<'e> = dyn FnMut(Event<'_>, &mut Losses) -> Result<(), Fault> + 'e;
 
 impl ReadStream for Reader {
     fn read(

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use base64::Engine;
 use domain::Fault;
 
-use super::answer::write_input;
 use super::blocks::FORMATS;
+use crate::canonical::common::write_input;
 use crate::canonical::json::{List, Object};
 use crate::canonical::{Content, Losses, Part, Request, Role, Source, Target, refused, untranslatable};
 

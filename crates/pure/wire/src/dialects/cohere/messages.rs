@@ -199,25 +199,7 @@ pub(super) fn write(list: &mut List<'_>, request: &Request<'_>, losses: &mut Los
 /// The text of a part that can be nothing else here.
 fn say<'p>(part: &'p Part<'_>, losses: &mut Losses) -> Option<&'p str> {
     losses.cache(part.cache.as_ref(), CACHES);
-    match &part.content {
-        Content::Text(text) => Some(text),
-        Content::Refusal(text) => {
-            losses.approximated(&part.at, "a refusal is put as text here");
-            Some(text)
-        }
-        Content::Thinking { .. } | Content::RedactedThinking(_) => {
-            losses.thinking(part);
-            None
-        }
-        Content::Document { source: Source::Text(text), .. } => {
-            losses.approximated(&part.at, "a plain text document is put as text");
-            Some(text)
-        }
-        _ => {
-            losses.dropped(&part.at, "only text can stand here");
-            None
-        }
-    }
+    losses.only_text(part)
 }
 
 /// Results of tools as messages of their own, then the rest.

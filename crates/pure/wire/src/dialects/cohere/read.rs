@@ -23,9 +23,9 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
     let mut fields = Fields::read(body, "").ok_or_else(|| refused("", "the body must be a JSON object"))?;
     fields.take("model");
     let mut request = Request::default();
-    let stream = option(&mut fields, "stream", flag, "must be true or false")?;
+    let stream = fields.option("stream", flag, "must be true or false")?;
     request.stream = stream.is_some_and(|stream| stream.value);
-    request.max_output = option(&mut fields, "max_tokens", count, "must be a whole number")?;
+    request.max_output = fields.option("max_tokens", count, "must be a whole number")?;
     if let Some(documents) = fields.take("documents") {
         read_documents(documents, &mut request, losses)?;
     }
@@ -36,7 +36,7 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
     tools(&mut fields, &mut request, losses)?;
     sampling(&mut fields, &mut request)?;
     let texts = |value| list(value)?.into_iter().map(text).collect::<Option<Vec<_>>>();
-    let stop = option(&mut fields, "stop_sequences", texts, "must be a list of texts")?;
+    let stop = fields.option("stop_sequences", texts, "must be a list of texts")?;
     request.stop = stop.filter(|stop| !stop.value.is_empty());
     if let Some(format) = fields.take("response_format") {
         request.format = read_format(format, losses)?;
@@ -46,20 +46,6 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
     }
     fields.finish(losses, WITHOUT_COUNTERPART);
     Ok(request)
-}
-
-/// A member that is read by `read`, and refused where it is something else.
-fn option<'a, T>(
-    fields: &mut Fields<'a>,
-    name: &str,
-    read: impl Fn(&'a RawValue) -> Option<T>,
-    must: &str,
-) -> Result<Option<Placed<T>>, Fault> {
-    let Some(placed) = fields.take_placed(name) else { return Ok(None) };
-    match read(placed.value) {
-        Some(value) => Ok(Some(Placed { at: placed.at, value })),
-        None => Err(refused(&placed.at, must)),
-    }
 }
 
 /// Documents the answer is to rest on. Elsewhere they are said before the conversation: left out, they would make another
@@ -92,7 +78,7 @@ fn read_documents<'a>(documents: &'a RawValue, request: &mut Request<'a>, losses
 }
 
 fn tools<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>, losses: &mut Losses) -> Result<(), Fault> {
-    let strict = option(fields, "strict_tools", flag, "must be true or false")?.map(|strict| strict.value);
+    let strict = fields.option("strict_tools", flag, "must be true or false")?.map(|strict| strict.value);
     if let Some(tools) = fields.take("tools") {
         let tools = list(tools).ok_or_else(|| refused("/tools", "must be a list"))?;
         for (index, tool) in tools.into_iter().enumerate() {
@@ -127,7 +113,7 @@ fn tools<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>, losses: &mut Lo
 
 fn sampling<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>) -> Result<(), Fault> {
     let mut number = |name: &str| -> Result<Option<PlacedRaw<'a>>, Fault> {
-        option(fields, name, |value| is_number(value).then_some(value), "must be a number")
+        fields.option(name, |value| is_number(value).then_some(value), "must be a number")
     };
     request.temperature = number("temperature")?;
     request.top_p = number("p")?;
@@ -136,7 +122,7 @@ fn sampling<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>) -> Result<()
     request.frequency_penalty = number("frequency_penalty")?;
     request.presence_penalty = number("presence_penalty")?;
     request.seed = number("seed")?;
-    let logprobs = option(fields, "logprobs", |value| flag(value).map(|_| value), "must be true or false")?;
+    let logprobs = fields.option("logprobs", |value| flag(value).map(|_| value), "must be true or false")?;
     request.logprobs = logprobs.filter(|wanted| wanted.value.get() == "true");
     Ok(())
 }
@@ -170,7 +156,7 @@ fn read_format<'a>(format: &'a RawValue, losses: &mut Losses) -> Result<Option<P
 fn read_thinking(thinking: &RawValue, losses: &mut Losses) -> Result<Placed<Reasoning>, Fault> {
     const AT: &str = "/thinking";
     let mut fields = Fields::read(thinking.get(), AT).ok_or_else(|| refused(AT, "must be an object"))?;
-    let budget = option(&mut fields, "token_budget", count, "must be a whole number")?;
+    let budget = fields.option("token_budget", count, "must be a whole number")?;
     let value = match (fields.take_text("type").as_deref(), budget) {
         (Some("disabled"), _) => Reasoning::Off,
         (Some("enabled"), Some(budget)) => Reasoning::Budget(budget.value),

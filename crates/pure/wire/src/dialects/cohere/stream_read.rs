@@ -8,13 +8,10 @@ use super::answer::{self, CITATIONS, PLAN, WITHOUT_COUNTERPART};
 use crate::canonical::json::{Fields, count, short, text};
 use crate::canonical::{Event, Losses, malformed};
 use crate::dialect::Dialect;
-use crate::dialects::ReadStream;
+use crate::dialects::{Each, MAX_CALLS, ReadStream};
 use crate::errors::embedded_fault;
 use crate::sse;
 use crate::usage::cohere_usage;
-
-/// How many tool calls of one answer are counted.
-const MAX_CALLS: u32 = 1_024;
 
 /// What must be remembered between events.
 #[derive(Default)]
@@ -23,8 +20,6 @@ pub(super) struct Reader {
     call: Option<(u64, u32)>,
     calls: u32,
 }
-
-type Each<'e> = dyn FnMut(Event<'_>, &mut Losses) -> Result<(), Fault> + 'e;
 
 impl ReadStream for Reader {
     fn read(

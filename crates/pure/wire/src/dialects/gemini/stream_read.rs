@@ -9,13 +9,10 @@ use super::fields::Either;
 use super::parts::{self, Calls};
 use crate::canonical::{Content, Event, Losses, malformed};
 use crate::dialect::Dialect;
-use crate::dialects::ReadStream;
+use crate::dialects::{Each, MAX_CALLS, ReadStream};
 use crate::errors::embedded_fault;
 use crate::sse;
 use crate::usage::gemini_usage;
-
-/// How many tool calls of one answer are counted.
-const MAX_CALLS: u32 = 1_024;
 
 /// What must be remembered between events.
 #[derive(Default)]
@@ -24,8 +21,6 @@ pub(super) struct Reader {
     calls: u32,
     finished: bool,
 }
-
-type Each<'e> = dyn FnMut(Event<'_>, &mut Losses) -> Result<(), Fault> + 'e;
 
 impl ReadStream for Reader {
     fn read(

@@ -6,10 +6,10 @@ use domain::Fault;
 use serde_json::value::RawValue;
 
 use super::content;
+use crate::canonical::common::openai_tier;
 use crate::canonical::json::{Fields, count, flag, is_number, is_object, list, short, text};
 use crate::canonical::{
-    Effort, Format, Losses, Placed, PlacedRaw, Reasoning, Request, ServiceTier, Tool, ToolChoice, refused,
-    untranslatable,
+    Effort, Format, Losses, Placed, PlacedRaw, Reasoning, Request, Tool, ToolChoice, refused, untranslatable,
 };
 
 /// Fields of the dialect that other dialects have no counterpart for, and why.
@@ -28,7 +28,7 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
     let mut fields = Fields::read(body, "").ok_or_else(|| refused("", "the body must be a JSON object"))?;
     fields.take("model");
     let mut request = Request {
-        stream: option(&mut fields, "stream", flag, "must be true or false")?.is_some_and(|stream| stream.value),
+        stream: fields.option("stream", flag, "must be true or false")?.is_some_and(|stream| stream.value),
         ..Request::default()
     };
     // Usage is asked of the provider whatever the client wants; whether the client gets it is the reply's business.
@@ -60,25 +60,10 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
         }
     }
     if let Some(tier) = fields.take_text("service_tier") {
-        request.service_tier = read_tier(&tier, losses);
+        request.service_tier = openai_tier(&tier, losses);
     }
     fields.finish(losses, WITHOUT_COUNTERPART);
     Ok(request)
-}
-
-/// A member that is read by `read`, and refused where it is something else.
-fn option<'a, T>(
-    fields: &mut Fields<'a>,
-    name: &str,
-    read: impl Fn(&'a RawValue) -> Option<T>,
-    must: &str,
-) -> Result<Option<Placed<T>>, Fault> {
-    let Some(value) = fields.take(name) else { return Ok(None) };
-    let at = fields.at(name);
-    match read(value) {
-        Some(value) => Ok(Some(Placed { at, value })),
-        None => Err(refused(&at, must)),
-    }
 }
 
 fn stream_options(mut options: Fields<'_>, losses: &mut Losses) {
@@ -101,16 +86,16 @@ fn no_audio(fields: &mut Fields<'_>) -> Result<(), Fault> {
 }
 
 fn limits<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>, losses: &mut Losses) -> Result<(), Fault> {
-    let older = option(fields, "max_tokens", count, "must be a whole number")?;
-    let newer = option(fields, "max_completion_tokens", count, "must be a whole number")?;
+    let older = fields.option("max_tokens", count, "must be a whole number")?;
+    let newer = fields.option("max_completion_tokens", count, "must be a whole number")?;
     let differ = |older: &&Placed<u64>| newer.as_ref().is_some_and(|newer| newer.value != older.value);
     if let Some(older) = older.as_ref().filter(differ) {
         losses.dropped(&older.at, "`max_completion_tokens` is there too, and newer");
     }
     request.max_output = newer.or(older);
-    request.n = option(fields, "n", count, "must be a whole number")?;
+    request.n = fields.option("n", count, "must be a whole number")?;
     request.stop =
-        option(fields, "stop", texts, "must be a text or a list of texts")?.filter(|stop| !stop.value.is_empty());
+        fields.option("stop", texts, "must be a text or a list of texts")?.filter(|stop| !stop.value.is_empty());
     Ok(())
 }
 
@@ -123,7 +108,7 @@ fn texts(value: &RawValue) -> Option<Vec<Cow<'_, str>>> {
 
 fn sampling<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>) -> Result<(), Fault> {
     let mut number = |name: &str| -> Result<Option<PlacedRaw<'a>>, Fault> {
-        option(fields, name, |value| is_number(value).then_some(value), "must be a number")
+        fields.option(name, |value| is_number(value).then_some(value), "must be a number")
     };
     request.temperature = number("temperature")?;
     request.top_p = number("top_p")?;
@@ -132,8 +117,8 @@ fn sampling<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>) -> Result<()
     request.presence_penalty = number("presence_penalty")?;
     request.seed = number("seed")?;
     request.top_logprobs = number("top_logprobs")?;
-    request.logit_bias = option(fields, "logit_bias", |value| is_object(value).then_some(value), "must be an object")?;
-    let logprobs = option(fields, "logprobs", |value| flag(value).map(|_| value), "must be true or false")?;
+    request.logit_bias = fields.option("logit_bias", |value| is_object(value).then_some(value), "must be an object")?;
+    let logprobs = fields.option("logprobs", |value| flag(value).map(|_| value), "must be true or false")?;
     request.logprobs = logprobs.filter(|wanted| wanted.value.get() == "true");
     Ok(())
 }
@@ -154,7 +139,7 @@ fn read_format<'a>(format: &'a RawValue, losses: &mut Losses) -> Result<Option<P
                 inner.take_text(name).map(|value| Placed { at, value })
             };
             let (name, description) = (label("name"), label("description"));
-            let strict = option(&mut inner, "strict", flag, "must be true or false")?;
+            let strict = inner.option("strict", flag, "must be true or false")?;
             inner.finish(losses, &[]);
             // Without a schema any JSON will do.
             match schema {
@@ -184,21 +169,6 @@ fn read_effort(effort: &RawValue, losses: &mut Losses) -> Option<Placed<Reasonin
     value.map(|value| Placed { at: AT.into(), value })
 }
 
-fn read_tier(tier: &str, losses: &mut Losses) -> Option<Placed<ServiceTier>> {
-    const AT: &str = "/service_tier";
-    let value = match tier {
-        "auto" => ServiceTier::Auto,
-        "default" => ServiceTier::Standard,
-        "priority" | "fast" | "scale" => ServiceTier::Priority,
-        "flex" => ServiceTier::Flex,
-        _ => {
-            losses.dropped(AT, "the tier is not known to the translation");
-            return None;
-        }
-    };
-    Some(Placed { at: AT.into(), value })
-}
-
 /// `tools` and `tool_choice`, and the `functions` that came before them.
 fn tools<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>, losses: &mut Losses) -> Result<(), Fault> {
     if let Some(tools) = fields.take("tools") {
@@ -218,7 +188,7 @@ fn tools<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>, losses: &mut Lo
             losses.approximated("/functions", "calls come back as `tool_calls`; offer `tools` instead");
         }
     }
-    request.parallel_tool_calls = option(fields, "parallel_tool_calls", flag, "must be true or false")?;
+    request.parallel_tool_calls = fields.option("parallel_tool_calls", flag, "must be true or false")?;
     for name in ["function_call", "tool_choice"] {
         if let Some(choice) = fields.take(name) {
             let at = fields.at(name);

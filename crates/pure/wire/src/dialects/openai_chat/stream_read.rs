@@ -10,7 +10,7 @@ use super::answer::{self, WITHOUT_COUNTERPART};
 use crate::canonical::json::{Fields, count, list, text};
 use crate::canonical::{Content, Event, Losses, malformed};
 use crate::dialect::Dialect;
-use crate::dialects::ReadStream;
+use crate::dialects::{Each, ReadStream};
 use crate::errors::embedded_fault;
 use crate::sse;
 
@@ -30,8 +30,6 @@ struct Call {
     /// A hash of its id, which tells calls apart; ids have any length.
     id: Option<u64>,
 }
-
-type Each<'e> = dyn FnMut(Event<'_>, &mut Losses) -> Result<(), Fault> + 'e;
 
 impl ReadStream for Reader {
     fn read(

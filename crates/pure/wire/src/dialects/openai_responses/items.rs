@@ -47,32 +47,9 @@ fn texts<'p>(parts: &'p [Part<'_>], losses: &mut Losses) -> Vec<&'p str> {
         .iter()
         .filter_map(|part| {
             losses.cache(part.cache.as_ref(), NO_MARKS);
-            text(part, losses)
+            losses.only_text(part)
         })
         .collect()
-}
-
-/// The text of a part that can be nothing else here.
-fn text<'p>(part: &'p Part<'_>, losses: &mut Losses) -> Option<&'p str> {
-    match &part.content {
-        Content::Text(text) => Some(text),
-        Content::Refusal(text) => {
-            losses.approximated(&part.at, "a refusal is put as text here");
-            Some(text)
-        }
-        Content::Thinking { .. } | Content::RedactedThinking(_) => {
-            losses.thinking(part);
-            None
-        }
-        Content::Document { source: Source::Text(text), .. } => {
-            losses.approximated(&part.at, "a plain text document is put as text");
-            Some(text)
-        }
-        _ => {
-            losses.dropped(&part.at, "only text can stand here");
-            None
-        }
-    }
 }
 
 fn user(list: &mut List<'_>, message: &Message<'_>, losses: &mut Losses) {
@@ -137,7 +114,7 @@ fn write_part(list: &mut List<'_>, part: &Part<'_>, losses: &mut Losses) {
             written.put("file_data", &source.address());
         }),
         _ => {
-            if let Some(text) = text(part, losses) {
+            if let Some(text) = losses.only_text(part) {
                 list.object(|written| {
                     written.put("type", "input_text");
                     written.put("text", text);
@@ -153,7 +130,7 @@ fn assistant(list: &mut List<'_>, message: &Message<'_>, losses: &mut Losses) {
     for part in &message.parts {
         losses.cache(part.cache.as_ref(), "an earlier answer has no marks here");
         let Content::ToolUse { id, name, arguments } = &part.content else {
-            texts.push_str(text(part, losses).unwrap_or_default());
+            texts.push_str(losses.only_text(part).unwrap_or_default());
             continue;
         };
         if !texts.is_empty() {

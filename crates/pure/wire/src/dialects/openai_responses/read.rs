@@ -6,10 +6,10 @@ use domain::Fault;
 use serde_json::value::RawValue;
 
 use super::input;
+use crate::canonical::common::openai_tier;
 use crate::canonical::json::{Fields, count, flag, is_number, is_object, list, says_nothing, short, text};
 use crate::canonical::{
-    Effort, Format, Losses, Placed, PlacedRaw, Reasoning, Request, ServiceTier, Tool, ToolChoice, refused,
-    untranslatable,
+    Effort, Format, Losses, Placed, PlacedRaw, Reasoning, Request, Tool, ToolChoice, refused, untranslatable,
 };
 
 /// Fields of the dialect that other dialects have no counterpart for, and why.
@@ -46,12 +46,12 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
             )));
         }
     }
-    if option(&mut fields, "background", flag, "must be true or false")?.is_some_and(|background| background.value) {
+    if fields.option("background", flag, "must be true or false")?.is_some_and(|background| background.value) {
         let why = "`background` exists only at an openai-responses provider; leave it out, or name a model there";
         return Err(untranslatable(why));
     }
     let mut request = Request {
-        stream: option(&mut fields, "stream", flag, "must be true or false")?.is_some_and(|stream| stream.value),
+        stream: fields.option("stream", flag, "must be true or false")?.is_some_and(|stream| stream.value),
         ..Request::default()
     };
     if let Some(mut options) = fields.take("stream_options").and_then(|o| Fields::read(o.get(), "/stream_options")) {
@@ -66,9 +66,9 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
     let input = fields.take("input").ok_or_else(|| refused("/input", "must be a text or a list of items"))?;
     input::read(input, &mut request, losses)?;
     tools(&mut fields, &mut request, losses)?;
-    request.max_output = option(&mut fields, "max_output_tokens", count, "must be a whole number")?;
+    request.max_output = fields.option("max_output_tokens", count, "must be a whole number")?;
     let mut number = |name: &str| -> Result<Option<PlacedRaw<'a>>, Fault> {
-        option(&mut fields, name, |value| is_number(value).then_some(value), "must be a number")
+        fields.option(name, |value| is_number(value).then_some(value), "must be a number")
     };
     request.temperature = number("temperature")?;
     request.top_p = number("top_p")?;
@@ -86,7 +86,7 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
         }
     }
     if let Some(tier) = fields.take_text("service_tier") {
-        request.service_tier = read_tier(&tier, losses);
+        request.service_tier = openai_tier(&tier, losses);
     }
     // Not keeping an answer is what happens anyway, and refusing a prompt that is too long as well.
     for (name, usual) in [("store", "false"), ("truncation", "\"disabled\""), ("top_logprobs", "0")] {
@@ -98,20 +98,6 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
     Ok(request)
 }
 
-/// A member that is read by `read`, and refused where it is something else.
-fn option<'a, T>(
-    fields: &mut Fields<'a>,
-    name: &str,
-    read: impl Fn(&'a RawValue) -> Option<T>,
-    must: &str,
-) -> Result<Option<Placed<T>>, Fault> {
-    let Some(placed) = fields.take_placed(name) else { return Ok(None) };
-    match read(placed.value) {
-        Some(value) => Ok(Some(Placed { at: placed.at, value })),
-        None => Err(refused(&placed.at, must)),
-    }
-}
-
 fn tools<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>, losses: &mut Losses) -> Result<(), Fault> {
     if let Some(tools) = fields.take("tools") {
         let tools = list(tools).ok_or_else(|| refused("/tools", "must be a list"))?;
@@ -119,7 +105,7 @@ fn tools<'a>(fields: &mut Fields<'a>, request: &mut Request<'a>, losses: &mut Lo
             request.tools.push(read_tool(tool, format!("/tools/{index}"), losses)?);
         }
     }
-    request.parallel_tool_calls = option(fields, "parallel_tool_calls", flag, "must be true or false")?;
+    request.parallel_tool_calls = fields.option("parallel_tool_calls", flag, "must be true or false")?;
     if let Some(choice) = fields.take_placed("tool_choice") {
         let value = read_tool_choice(choice.value, losses)?;
         request.tool_choice = Some(Placed { at: choice.at, value });
@@ -198,7 +184,7 @@ fn text_settings<'a>(settings: &'a RawValue, losses: &mut Losses) -> Result<Opti
                 fields.take_text(name).map(|value| Placed { at, value })
             };
             let (name, description) = (label("name"), label("description"));
-            let strict = option(&mut fields, "strict", flag, "must be true or false")?;
+            let strict = fields.option("strict", flag, "must be true or false")?;
             Some(Format::JsonSchema { name, description, schema: Cow::Borrowed(schema), strict })
         }
         Some(other) => {
@@ -229,19 +215,4 @@ fn read_reasoning(reasoning: &RawValue, losses: &mut Losses) -> Result<Option<Pl
     const SHOWN: &str = "whether thoughts are shown is the provider's choice elsewhere";
     fields.finish(losses, &[("summary", SHOWN), ("generate_summary", SHOWN)]);
     Ok(value.map(|value| Placed { at, value }))
-}
-
-fn read_tier(tier: &str, losses: &mut Losses) -> Option<Placed<ServiceTier>> {
-    const AT: &str = "/service_tier";
-    let value = match tier {
-        "auto" => ServiceTier::Auto,
-        "default" => ServiceTier::Standard,
-        "priority" | "fast" | "scale" => ServiceTier::Priority,
-        "flex" => ServiceTier::Flex,
-        _ => {
-            losses.dropped(AT, "the tier is not known to the translation");
-            return None;
-        }
-    };
-    Some(Placed { at: AT.into(), value })
 }

@@ -9,7 +9,7 @@ use super::answer::{self, ONLY_REPEATED, WITHOUT_COUNTERPART, of_the_provider};
 use crate::canonical::json::{Fields, count, short};
 use crate::canonical::{Event, Losses, malformed};
 use crate::dialect::Dialect;
-use crate::dialects::ReadStream;
+use crate::dialects::{Each, ReadStream};
 use crate::errors::embedded_fault;
 use crate::items::Items;
 use crate::sse;
@@ -21,8 +21,6 @@ pub(super) struct Reader {
     calls: bool,
     items: Items,
 }
-
-type Each<'e> = dyn FnMut(Event<'_>, &mut Losses) -> Result<(), Fault> + 'e;
 
 impl ReadStream for Reader {
     fn read(

@@ -1,0 +1,60 @@
+//! What several dialects say in the same words.
+
+use serde_json::value::RawValue;
+
+use super::json::Object;
+use super::{Content, Losses, Part, Placed, ServiceTier, Source};
+
+/// What a name of a service tier means to OpenAI.
+pub(crate) fn openai_tier(tier: &str, losses: &mut Losses) -> Option<Placed<ServiceTier>> {
+    const AT: &str = "/service_tier";
+    let value = match tier {
+        "auto" => ServiceTier::Auto,
+        "default" => ServiceTier::Standard,
+        "priority" | "fast" | "scale" => ServiceTier::Priority,
+        "flex" => ServiceTier::Flex,
+        _ => {
+            losses.dropped(AT, "the tier is not known to the translation");
+            return None;
+        }
+    };
+    Some(Placed { at: AT.into(), value })
+}
+
+/// Arguments as an object. Models do not always finish theirs, and the dialect takes nothing but an object.
+pub(crate) fn write_input(block: &mut Object<'_>, arguments: &str, at: &str, losses: &mut Losses) {
+    let json = arguments.trim();
+    match serde_json::from_str::<&RawValue>(json) {
+        Ok(object) if json.starts_with('{') => block.put("input", object),
+        _ if json.is_empty() || json == "null" => block.object("input", |_| {}),
+        _ => {
+            losses.approximated(at, "the arguments are no JSON object; they were put as one text named `arguments`");
+            block.object("input", |input| input.put("arguments", arguments));
+        }
+    }
+}
+
+impl Losses {
+    /// The text of a part that can be nothing else where it is to stand.
+    pub(crate) fn only_text<'p>(&mut self, part: &'p Part<'_>) -> Option<&'p str> {
+        match &part.content {
+            Content::Text(text) => Some(text),
+            Content::Refusal(text) => {
+                self.approximated(&part.at, "a refusal is put as text here");
+                Some(text)
+            }
+            Content::Thinking { .. } | Content::RedactedThinking(_) => {
+                self.thinking(part);
+                None
+            }
+            Content::Document { source: Source::Text(text), .. } => {
+                self.approximated(&part.at, "a plain text document is put as text");
+                Some(text)
+            }
+            _ => {
+                self.dropped(&part.at, "only text can stand here");
+                None
+            }
+        }
+    }
+}
