@@ -1,19 +1,20 @@
 //! The answer on its way out, piece by piece, while its usage is watched. What comes after the first content cannot be
 //! taken back: a fault now ends the stream with an error frame in the client's dialect.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{Fault, FaultClass};
 use http::Response;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use hyper::body::{Frame, Incoming};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use wire::{Dialect, Framing, Seen, StreamRelay};
 
 use crate::attempt::{Answer, Answered};
 use crate::refusal::Refusal;
-use crate::reply::{Gone, ReplyBody, Streaming, Waiting};
+use crate::reply::{Behind, Gone, ReplyBody, Streaming, Waiting};
 use crate::settle::Attempt;
 use crate::trail::Trail;
 use crate::upstream::sentence;
@@ -144,8 +145,15 @@ impl Stream {
 
     /// Moves frames until the stream is over; what was not handed over yet is left in `out`.
     async fn pump(&mut self, out: &mut Vec<u8>, trail: &mut Trail) -> Stop {
+        let Stream { incoming, relay, client, deadline, frame_ms, held_up } = self;
+        let patience = Duration::from_millis(*frame_ms);
+        let (pieces, gone) = client.apart();
+        let mut gone = pin!(gone);
+        // One alarm for the whole stream, which is moved only when it goes off: most frames come long before.
+        let mut heard = Instant::now();
+        let mut alarm = pin!(sleep_until((heard + patience).min(*deadline)));
         loop {
-            let seen = self.relay.seen();
+            let seen = relay.seen();
             if let Some(fault) = &seen.fault {
                 return Stop::Fault(fault.clone());
             }
@@ -154,43 +162,68 @@ impl Stream {
             }
             if !out.is_empty() {
                 trail.answer(out);
-                let bytes = Bytes::from(std::mem::take(out));
-                let asked = Instant::now();
-                // A client that takes nothing for the rest of the call's time is as good as gone.
-                match timeout_at(self.deadline, self.client.send(bytes)).await {
-                    Ok(Ok(())) => self.held_up += asked.elapsed(),
-                    Ok(Err(Gone)) | Err(_) => return Stop::Gone,
+                match pieces.hand_over(Bytes::from(std::mem::take(out))) {
+                    Ok(()) => {}
+                    Err(Behind::Gone) => return Stop::Gone,
+                    Err(Behind::Slow(bytes)) => {
+                        let asked = Instant::now();
+                        // A client that takes nothing for the rest of the call's time is as good as gone.
+                        match timeout_at(*deadline, pieces.send(bytes)).await {
+                            Ok(Ok(())) => {}
+                            Ok(Err(Gone)) | Err(_) => return Stop::Gone,
+                        }
+                        heard = Instant::now();
+                        *held_up += heard - asked;
+                    }
                 }
             }
-            let silent_until = Instant::now() + Duration::from_millis(self.frame_ms);
-            let until = silent_until.min(self.deadline);
-            let frame = tokio::select! {
-                biased;
-                frame = timeout_at(until, self.incoming.frame()) => frame,
-                () = self.client.gone() => return Stop::Gone,
+            let next = loop {
+                tokio::select! {
+                    biased;
+                    frame = incoming.frame() => break Next::Frame(frame),
+                    () = &mut gone => return Stop::Gone,
+                    () = &mut alarm => {
+                        let due = (heard + patience).min(*deadline);
+                        if Instant::now() >= due {
+                            break Next::Late { over: due == *deadline };
+                        }
+                        alarm.as_mut().reset(due);
+                    }
+                }
             };
-            let fed = match frame {
-                Err(_) if until == self.deadline => {
+            let fed = match next {
+                Next::Late { over: true } => {
                     return Stop::Fault(Fault::new(FaultClass::TotalTimeout, "the call's time is over"));
                 }
-                Err(_) => {
+                Next::Late { over: false } => {
                     return Stop::Fault(Fault::new(FaultClass::FrameTimeout, "the provider's stream stood still"));
                 }
-                Ok(Some(Err(error))) => return Stop::Fault(Fault::new(FaultClass::Reset, sentence(&error))),
-                Ok(None) => match self.relay.end(out) {
+                Next::Frame(Some(Err(error))) => return Stop::Fault(Fault::new(FaultClass::Reset, sentence(&error))),
+                Next::Frame(None) => match relay.end(out) {
                     Ok(()) => return Stop::Ended,
                     Err(fault) => Err(fault),
                 },
-                Ok(Some(Ok(frame))) => match frame.data_ref() {
-                    Some(data) => self.relay.feed(data, out),
-                    None => Ok(()),
-                },
+                Next::Frame(Some(Ok(frame))) => {
+                    heard = Instant::now();
+                    match frame.data_ref() {
+                        Some(data) => relay.feed(data, out),
+                        None => Ok(()),
+                    }
+                }
             };
             if let Err(fault) = fed {
                 return Stop::Fault(fault);
             }
         }
     }
+}
+
+/// What the provider's end of a stream did.
+enum Next {
+    /// A frame came, or the stream's end.
+    Frame(Option<Result<Frame<Bytes>, hyper::Error>>),
+    /// Nothing came in time: within what is allowed between frames, or before the call's time was over.
+    Late { over: bool },
 }
 
 /// Faults that a reader who does not read brings about.

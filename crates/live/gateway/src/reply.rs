@@ -130,12 +130,19 @@ impl Waiting {
 }
 
 impl Streaming {
-    /// Resolves when the client has gone away.
-    pub async fn gone(&mut self) {
-        tokio::select! {
-            () = self.pieces.closed() => {}
-            () = cut(&mut self.cut) => {}
-        }
+    /// The way out, and beside it what resolves when the client has gone away: to be waited for all along, not anew
+    /// with every piece.
+    pub fn apart(&mut self) -> (Pieces<'_>, impl Future<Output = ()> + '_) {
+        let Streaming { pieces, cut: cut_off } = self;
+        let pieces: &mpsc::Sender<Piece> = pieces;
+        let gone = async move {
+            tokio::select! {
+                biased;
+                () = pieces.closed() => {}
+                () = cut(cut_off) => {}
+            }
+        };
+        (Pieces(pieces), gone)
     }
 
     /// Hands bytes over, waiting while the client is slow.
@@ -153,6 +160,32 @@ impl Streaming {
         // A client that is gone needs no end.
         let _ = self.pieces.send(Piece::End).await;
     }
+}
+
+/// The way out of a stream's pieces.
+pub struct Pieces<'a>(&'a mpsc::Sender<Piece>);
+
+impl Pieces<'_> {
+    /// Hands bytes over where the client is not behind; otherwise gives them back.
+    pub fn hand_over(&self, bytes: Bytes) -> Result<(), Behind> {
+        self.0.try_send(Piece::Bytes(bytes)).map_err(|kept| match kept {
+            mpsc::error::TrySendError::Full(Piece::Bytes(bytes)) => Behind::Slow(bytes),
+            mpsc::error::TrySendError::Full(Piece::End) | mpsc::error::TrySendError::Closed(_) => Behind::Gone,
+        })
+    }
+
+    /// Hands bytes over, waiting while the client is slow.
+    pub async fn send(&self, bytes: Bytes) -> Result<(), Gone> {
+        self.0.send(Piece::Bytes(bytes)).await.map_err(|_| Gone)
+    }
+}
+
+/// Why a piece was not taken at once.
+pub enum Behind {
+    /// The client has not taken what came before.
+    Slow(Bytes),
+    /// It went away.
+    Gone,
 }
 
 impl LastWord {
