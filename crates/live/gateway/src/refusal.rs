@@ -42,6 +42,14 @@ pub enum Refusal {
     /// Two credentials that differ.
     #[error("two different credentials were sent; send one of `Authorization`, `x-api-key` and `x-goog-api-key`")]
     CredentialsConflict,
+    /// The request line and headers are too long.
+    #[error(
+        "the request's head is longer than {limit} bytes; send shorter headers, or raise `[server] max_header_bytes`"
+    )]
+    HeadTooLarge {
+        /// The limit, bytes.
+        limit: usize,
+    },
     /// The body is too large.
     #[error("the body is larger than {limit} bytes; raise `max_body_bytes` under [server] or send less")]
     BodyTooLarge {
@@ -262,6 +270,7 @@ impl Refusal {
             Refusal::Key(KeyRefusal::Revoked(_)) => plain(401, "key_revoked", Blame::Client, Retry::No),
             Refusal::CredentialUnreadable => plain(401, "credential_unreadable", Blame::Client, Retry::No),
             Refusal::CredentialsConflict => plain(400, "credentials_conflict", Blame::Client, Retry::No),
+            Refusal::HeadTooLarge { .. } => plain(431, "head_too_large", Blame::Client, Retry::No),
             Refusal::BodyTooLarge { .. } => plain(413, "body_too_large", Blame::Client, Retry::No),
             Refusal::BodyLost(_) => plain(408, "body_lost", Blame::Client, Retry::Now),
             Refusal::BodyEncoded(_) => plain(415, "body_encoded", Blame::Client, Retry::No),

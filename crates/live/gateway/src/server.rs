@@ -35,6 +35,9 @@ use crate::sigv4::Claim;
 
 /// How long a client may take to send the head of a request, milliseconds.
 const HEAD_MS: u64 = 30_000;
+/// What is read at once at most, bytes: a long prompt that comes in one piece need not be put together. Heads are held to
+/// their own limit.
+const READ_BYTES: usize = 256 << 10;
 /// How long a client may take to send a body, milliseconds.
 const BODY_MS: u64 = 60_000;
 /// Most that is read of a stranger's body, bytes and milliseconds.
@@ -101,7 +104,7 @@ fn connection(gateway: &Arc<Gateway>, stream: TcpStream, max_header_bytes: usize
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(HEAD_MS))
-        .max_buf_size(max_header_bytes.max(8 << 10))
+        .max_buf_size(max_header_bytes.max(READ_BYTES))
         .serve_connection(TokioIo::new(stream), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
@@ -119,6 +122,10 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
     let guessed = endpoints::guess_dialect(path, &head.headers);
     let refuse = |dialect, refusal: &Refusal| error_response(dialect, &refusal.client_error(&id.to_string(), dialect));
 
+    let limit = gateway.deployed.load().snapshot.server.max_header_bytes;
+    if head_bytes(&head) > limit {
+        return refuse(guessed, &Refusal::HeadTooLarge { limit });
+    }
     let route = match endpoints::find(&head.method, path) {
         Ok(route) => route,
         Err(NoRoute::Path) => {
@@ -185,6 +192,14 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
             }
         }
     }
+}
+
+/// How long a request's head is on the wire.
+fn head_bytes(head: &http::request::Parts) -> usize {
+    let target = head.uri.path_and_query().map_or(1, |target| target.as_str().len());
+    let first = head.method.as_str().len() + target + " HTTP/1.1\r\n".len() + 1;
+    let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    first + fields.sum::<usize>() + "\r\n".len()
 }
 
 /// Runs a call in a task of its own and waits for its answer. Dropping this future (the client hung up) tells the task.

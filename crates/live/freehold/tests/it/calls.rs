@@ -263,6 +263,32 @@ fn what_clients_look_for_before_they_speak_is_answered() {
 }
 
 #[test]
+fn a_head_beyond_the_limit_is_refused_in_the_clients_dialect_and_one_within_it_is_served() {
+    let chat = RawProvider::answering_body("application/json", CHAT.as_bytes());
+    let configuration = [
+        "max_header_bytes = 8192\n".to_owned(),
+        provider("chat", "openai-chat", chat.address, "us"),
+        workflow("w", &["chat"], ""),
+    ]
+    .concat();
+    let site = Site::new("long-head", &configuration);
+    let freehold = site.start();
+    let body = br#"{"model":"w","messages":[{"role":"user","content":"x"}]}"#;
+    let ask = |padding: usize| {
+        let padding = "x".repeat(padding);
+        let headers = [("x-api-key", freehold.key.as_str()), ("content-type", "application/json"), ("x-pad", &padding)];
+        request(freehold.gateway, "POST", "/v1/chat/completions", &headers, body)
+    };
+    assert_eq!(ask(7_800).status, 200);
+    for padding in [8_192, 100_000] {
+        let refused = ask(padding);
+        assert_eq!((refused.status, refused.json()["error"]["code"].as_str()), (431, Some("head_too_large")));
+        assert!(refused.text().contains("8192"), "{}", refused.text());
+    }
+    assert_eq!(chat.received().len(), 1);
+}
+
+#[test]
 fn residency_holds_on_the_first_choice_and_on_failover() {
     let inside = failing("503 Service Unavailable", "", "{}");
     let outside = RawProvider::answering_body("application/json", CHAT.as_bytes());
