@@ -152,7 +152,7 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
                 return refuse(dialect, &Refusal::Draining);
             }
             let keys = gateway.keys.load_full();
-            let known = Claim::read(&head.headers, at).and_then(|claim| match &claim {
+            let known = Claim::read(&head.headers, query_for_us(&route, &head), at).and_then(|claim| match &claim {
                 // The signature covers the body, which is not here yet.
                 Some(signed) => Ok((keys.claimed(&signed.access_key_id, at).map_err(Refusal::Key)?, claim)),
                 None => {

@@ -33,12 +33,14 @@ pub struct Claim {
 
 impl Claim {
     /// The claim of a request that is signed; `None` for one that is not.
-    pub fn read(headers: &HeaderMap, now: UnixMs) -> Result<Option<Claim>, Refusal> {
+    /// `query` is one that may hold a key.
+    pub fn read(headers: &HeaderMap, query: Option<&str>, now: UnixMs) -> Result<Option<Claim>, Refusal> {
         let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
         let Some(fields) = value.to_str().ok().and_then(|text| text.strip_prefix(ALGORITHM)) else { return Ok(None) };
         // A second credential beside a signature would be believed by somebody else.
         let others = ["x-api-key", "x-goog-api-key"].into_iter().any(|name| headers.contains_key(name));
-        if others || headers.get_all(AUTHORIZATION).iter().count() > 1 {
+        let asked = query.is_some_and(|query| query.split('&').any(|pair| pair.starts_with("key=")));
+        if others || asked || headers.get_all(AUTHORIZATION).iter().count() > 1 {
             return Err(Refusal::CredentialsConflict);
         }
         let claim = Claim::parse(fields, headers).ok_or(Refusal::CredentialUnreadable)?;
@@ -171,7 +173,7 @@ mod tests {
     fn a_signature_of_botocores_is_right_for_what_it_signed_and_nothing_else() {
         let path = "/model/model%3Aa/converse";
         let head = request(path, AUTHORIZATION_OF_BOTOCORE);
-        let claim = Claim::read(&head.headers, AT).unwrap().unwrap();
+        let claim = Claim::read(&head.headers, None, AT).unwrap().unwrap();
         assert_eq!((claim.access_key_id.as_str(), claim.at), ("k1", AT));
         assert!(claim.verify(&head, b"{}", "s3cret").is_ok());
         assert!(claim.verify(&head, b"{ }", "s3cret").is_err(), "another body");
@@ -183,18 +185,21 @@ mod tests {
     #[test]
     fn a_claim_that_is_old_broken_or_beside_another_credential_is_refused() {
         let head = request("/", AUTHORIZATION_OF_BOTOCORE);
-        let late = Claim::read(&head.headers, UnixMs(AT.0 + SKEW_MS + 1));
+        let late = Claim::read(&head.headers, None, UnixMs(AT.0 + SKEW_MS + 1));
         assert!(matches!(late, Err(Refusal::Key(KeyRefusal::Stale))));
         let mut both = head.headers.clone();
         both.insert("x-api-key", "fh_a_b".parse().unwrap());
-        assert!(matches!(Claim::read(&both, AT), Err(Refusal::CredentialsConflict)));
+        assert!(matches!(Claim::read(&both, None, AT), Err(Refusal::CredentialsConflict)));
+        let asked = Claim::read(&head.headers, Some("alt=sse&key=fh_a_b"), AT);
+        assert!(matches!(asked, Err(Refusal::CredentialsConflict)), "a key in the query");
+        assert!(matches!(Claim::read(&head.headers, Some("alt=sse"), AT), Ok(Some(_))));
         for broken in [
             "AWS4-HMAC-SHA256 ",
             "AWS4-HMAC-SHA256 Credential=a/20261124/r/s/aws4_request, SignedHeaders=host, Signature=x",
         ] {
             let head = request("/", broken);
-            assert!(matches!(Claim::read(&head.headers, AT), Err(Refusal::CredentialUnreadable)), "{broken}");
+            assert!(matches!(Claim::read(&head.headers, None, AT), Err(Refusal::CredentialUnreadable)), "{broken}");
         }
-        assert!(matches!(Claim::read(&request("/", "Bearer x").headers, AT), Ok(None)));
+        assert!(matches!(Claim::read(&request("/", "Bearer x").headers, None, AT), Ok(None)));
     }
 }

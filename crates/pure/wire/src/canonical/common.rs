@@ -1,5 +1,6 @@
 //! What several dialects say in the same words.
 
+use domain::{Meter, Usage};
 use serde_json::value::RawValue;
 
 use super::json::Object;
@@ -35,6 +36,13 @@ pub(crate) fn write_input(block: &mut Object<'_>, arguments: &str, at: &str, los
 }
 
 impl Losses {
+    /// Tokens of thinking, where a usage has no place of their own for them.
+    pub(crate) fn thinking_within_output(&mut self, usage: &Usage) {
+        if usage.get(Meter::Reasoning) > 0 {
+            self.approximated("/usage", "tokens of thinking are counted within the output here");
+        }
+    }
+
     /// The text of a part that can be nothing else where it is to stand.
     pub(crate) fn only_text<'p>(&mut self, part: &'p Part<'_>) -> Option<&'p str> {
         match &part.content {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::cursor::{Bad, Cursor, Member};
 use crate::dialect::{Address, Operation};
-use crate::dialects::gemini::is_spelled;
+use crate::dialects::gemini::{is_kept_by_google, is_spelled};
 use crate::splice::MemberSpan;
 
 /// Input tokens allowed for what we cannot see the length of (videos, documents, cached prompts): the context of Google's
@@ -247,11 +247,18 @@ impl Scanner {
         }
         let mut kind = 0..0;
         cursor.object(|cursor, member| {
-            if is_spelled(&member.key.name(cursor.bytes()), "mimeType") {
-                kind = text_span(cursor)?;
-                return Ok(());
+            let name = member.key.name(cursor.bytes());
+            match () {
+                () if is_spelled(&name, "mimeType") => kind = text_span(cursor)?,
+                () if is_spelled(&name, "fileUri") => {
+                    // Escapes are resolved, or an address could hide behind them.
+                    let value = cursor.value()?;
+                    let uri = serde_json::from_slice::<String>(&cursor.bytes()[value]).unwrap_or_default();
+                    self.bound.opaque |= is_kept_by_google(&uri);
+                }
+                () => cursor.skip()?,
             }
-            cursor.skip()
+            Ok(())
         })?;
         let kind = Kind::of(&cursor.bytes()[kind]);
         self.note(kind);
@@ -440,6 +447,17 @@ mod tests {
             scan(Dialect::Gemini, Operation::Embeddings, Some(&address), b"{}").unwrap_err().param,
             Some("content")
         );
+    }
+
+    #[test]
+    fn a_file_in_googles_store_ties_the_request_to_its_provider_and_one_on_the_web_does_not() {
+        let with = |uri: &str| {
+            let file = format!(r#"{{"mimeType":"application/pdf","fileUri":"{uri}"}}"#);
+            head(&format!(r#"{{"contents":[{{"parts":[{{"fileData":{file}}}]}}]}}"#)).unwrap().bound.is_tied()
+        };
+        assert!(with("https://generativelanguage.googleapis.com/v1beta/files/abc") && with("gs://maps/north.pdf"));
+        assert!(with("https:\\/\\/generativelanguage.googleapis.com\\/v1beta\\/files\\/abc"), "escapes hide nothing");
+        assert!(!with("https://example.com/north.pdf"));
     }
 
     #[test]

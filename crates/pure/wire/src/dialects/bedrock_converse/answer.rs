@@ -75,11 +75,16 @@ pub(super) fn write(answer: &Answer<'_>, cover: &Cover, losses: &mut Losses) -> 
                             Content::Text(text) | Content::Refusal(text) => {
                                 list.object(|block| block.put("text", text))
                             }
-                            Content::Thinking { text, .. } => list.object(|block| {
-                                block.object("reasoningContent", |thought| {
-                                    thought.object("reasoningText", |said| said.put("text", text));
+                            Content::Thinking { text, signature } => {
+                                if signature.as_ref().is_some_and(|signature| !signature.is_empty()) {
+                                    losses.dropped(format!("{}/signature", part.at), SIGNATURE);
+                                }
+                                list.object(|block| {
+                                    block.object("reasoningContent", |thought| {
+                                        thought.object("reasoningText", |said| said.put("text", text));
+                                    });
                                 });
-                            }),
+                            }
                             Content::ToolUse { id, name, arguments } => {
                                 let made = format!("{}_{ordinal}", cover.id);
                                 ordinal += 1;
@@ -102,13 +107,16 @@ pub(super) fn write(answer: &Answer<'_>, cover: &Cover, losses: &mut Losses) -> 
             losses.approximated("/usage", "the provider reported no usage; SDKs require one, so it says zero");
         }
         let usage = answer.usage.map_or(Usage::ZERO, |reported| reported.usage);
-        body.object("usage", |written| write_usage(written, &usage));
+        body.object("usage", |written| write_usage(written, &usage, losses));
         // SDKs require the member; the gateway's own time is in its records.
         body.object("metrics", |metrics| metrics.put("latencyMs", &0));
         tier(body, answer.service_tier.as_deref());
     });
     out
 }
+
+/// Why a signature goes no further.
+pub(super) const SIGNATURE: &str = "a signature is of use to its provider only";
 
 /// Writes the tier that served, in the dialect's words.
 pub(super) fn tier(body: &mut Object<'_>, tier: Option<&str>) {
@@ -140,7 +148,8 @@ pub(super) fn stop_word(finish: Option<&Finish<'_>>, calls: bool, refused: bool,
 }
 
 /// Writes the members of a usage: here the input excludes what the cache served and stored.
-pub(super) fn write_usage(written: &mut Object<'_>, usage: &Usage) {
+pub(super) fn write_usage(written: &mut Object<'_>, usage: &Usage, losses: &mut Losses) {
+    losses.thinking_within_output(usage);
     let (short, long) = (usage.get(Meter::CacheWrite5m), usage.get(Meter::CacheWrite1h));
     let read = usage.get(Meter::CacheRead).saturating_add(usage.get(Meter::CacheReadAudio));
     let stored = short.saturating_add(long);

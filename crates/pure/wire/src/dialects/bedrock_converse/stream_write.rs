@@ -2,7 +2,7 @@
 
 use domain::{Fault, Usage};
 
-use super::answer::{stop_word, tier, write_usage};
+use super::answer::{SIGNATURE, stop_word, tier, write_usage};
 use crate::canonical::json::{Object, object};
 use crate::canonical::{Event, Finish, Losses, MAX_KEPT_BYTES, malformed};
 use crate::dialects::WriteStream;
@@ -92,7 +92,7 @@ impl WriteStream for Writer {
                 self.say(Block::Text, text, out);
             }
             Event::Thinking(text) => self.say(Block::Thinking, text, out),
-            Event::Signature(_) => losses.dropped("/signature", "a signature is of use to its provider only"),
+            Event::Signature(_) => losses.dropped("/signature", SIGNATURE),
             Event::RedactedThinking(_) => {
                 losses.dropped("/redacted", "a redacted thought is of use to its provider only");
             }
@@ -139,7 +139,7 @@ impl WriteStream for Writer {
                     losses.approximated("/usage", "the provider reported no usage; SDKs require one, so it says zero");
                 }
                 frame(out, "metadata", |event| {
-                    event.object("usage", |usage| write_usage(usage, &self.usage.unwrap_or(Usage::ZERO)));
+                    event.object("usage", |usage| write_usage(usage, &self.usage.unwrap_or(Usage::ZERO), losses));
                     // SDKs require the member; the gateway's own time is in its records.
                     event.object("metrics", |metrics| metrics.put("latencyMs", &0));
                     tier(event, self.service_tier.as_deref());

@@ -141,6 +141,7 @@ fn tools(body: &mut Object<'_>, request: &Request<'_>, to: &Target<'_>, losses: 
         let of_tools = |content: &Content<'_>| matches!(content, Content::ToolUse { .. } | Content::ToolResult { .. });
         let called = request.messages.iter().flat_map(|message| &message.parts).any(|part| of_tools(&part.content));
         if !called {
+            losses.approximated(&none.at, "calls cannot be forbidden here, so no tools are offered");
             return;
         }
         losses.approximated(&none.at, "calls cannot be forbidden here; the model may still call a tool");

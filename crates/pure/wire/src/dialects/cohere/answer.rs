@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use domain::{Fault, Meter, Usage};
 
-use crate::canonical::json::{Fields, Object, list, object, short, text};
-use crate::canonical::{Answer, Content, Cover, Finish, FinishReason, Losses, Part, malformed};
-use crate::usage::cohere_usage;
+use crate::canonical::json::{Fields, Object, count, list, object, short, text};
+use crate::canonical::{Answer, Content, Cover, Finish, FinishReason, Losses, Part, PlacedRaw, malformed};
+use crate::usage::{Reported, cohere_usage};
 
 /// Why citations go no further.
 pub(super) const CITATIONS: &str = "citations exist only in this dialect";
@@ -25,7 +25,7 @@ pub(super) fn read<'a>(body: &'a str, losses: &mut Losses) -> Result<Answer<'a>,
     let mut fields = Fields::read(body, "").ok_or_else(|| malformed("the answer is no JSON object"))?;
     let mut answer = Answer { id: fields.take_text("id").filter(|id| !id.is_empty()), ..Answer::default() };
     answer.finish = fields.take_text("finish_reason").map(|word| finish(word, losses));
-    answer.usage = fields.take("usage").and_then(|usage| cohere_usage(usage.get().as_bytes()));
+    answer.usage = fields.take_placed("usage").and_then(|usage| read_usage(&usage, losses));
     let message = fields.take("message").and_then(|message| Fields::read(message.get(), "/message"));
     let mut message = message.ok_or_else(|| malformed("the answer has no message"))?;
     message.take("role");
@@ -67,6 +67,16 @@ pub(super) fn read<'a>(body: &'a str, losses: &mut Losses) -> Result<Answer<'a>,
     Ok(answer)
 }
 
+/// What was consumed. What a cache served is a part of what is billed, and not told apart.
+pub(super) fn read_usage(usage: &PlacedRaw<'_>, losses: &mut Losses) -> Option<Reported> {
+    let mut fields = Fields::read(usage.value.get(), &*usage.at)?;
+    let at = fields.at("cached_tokens");
+    if fields.take("cached_tokens").and_then(count).is_some_and(|cached| cached > 0) {
+        losses.dropped(at, "tokens read from a cache are within the input here, as they are billed");
+    }
+    cohere_usage(usage.value.get().as_bytes())
+}
+
 /// The function of a call: its name and arguments.
 pub(super) fn function<'a>(call: &mut Fields<'a>) -> (Cow<'a, str>, Cow<'a, str>) {
     let inner = call.take("function").and_then(|inner| Fields::read(inner.get(), ""));
@@ -101,7 +111,11 @@ pub(super) fn write(answer: &Answer<'_>, cover: &Cover, losses: &mut Losses) -> 
             message.list("content", |list| {
                 for part in &answer.parts {
                     let (kind, text) = match &part.content {
-                        Content::Text(text) | Content::Refusal(text) => ("text", text),
+                        Content::Text(text) => ("text", text),
+                        Content::Refusal(text) => {
+                            losses.approximated(&part.at, REFUSAL);
+                            ("text", text)
+                        }
                         Content::Thinking { text, signature } => {
                             if signature.as_ref().is_some_and(|signature| !signature.is_empty()) {
                                 losses.dropped(format!("{}/signature", part.at), SIGNATURE);
@@ -146,7 +160,7 @@ pub(super) fn write(answer: &Answer<'_>, cover: &Cover, losses: &mut Losses) -> 
         });
         body.put("finish_reason", finish_word(answer.finish.as_ref(), calls, losses));
         if let Some(reported) = &answer.usage {
-            body.object("usage", |written| write_usage(written, &reported.usage));
+            body.object("usage", |written| write_usage(written, &reported.usage, losses));
         }
     });
     out
@@ -154,6 +168,8 @@ pub(super) fn write(answer: &Answer<'_>, cover: &Cover, losses: &mut Losses) -> 
 
 /// Why a signature goes no further.
 pub(super) const SIGNATURE: &str = "a signature is of use to its provider only";
+/// Why a refusal is no refusal any more.
+pub(super) const REFUSAL: &str = "a refusal is put as text here";
 /// Why a redacted thought goes no further.
 pub(super) const REDACTED: &str = "a redacted thought is of use to its provider only";
 
@@ -178,7 +194,8 @@ pub(super) fn finish_word(finish: Option<&Finish<'_>>, calls: bool, losses: &mut
 }
 
 /// Writes the members of a usage. Other providers bill what they count.
-pub(super) fn write_usage(written: &mut Object<'_>, usage: &Usage) {
+pub(super) fn write_usage(written: &mut Object<'_>, usage: &Usage, losses: &mut Losses) {
+    losses.thinking_within_output(usage);
     for name in ["billed_units", "tokens"] {
         written.object(name, |counts| {
             counts.put("input_tokens", &usage.input_tokens());

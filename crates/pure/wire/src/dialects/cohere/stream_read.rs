@@ -11,7 +11,6 @@ use crate::dialect::Dialect;
 use crate::dialects::{Each, MAX_CALLS, ReadStream};
 use crate::errors::embedded_fault;
 use crate::sse;
-use crate::usage::cohere_usage;
 
 /// What must be remembered between events.
 #[derive(Default)]
@@ -91,7 +90,8 @@ impl ReadStream for Reader {
                         let finish = answer::finish(word, losses);
                         each(Event::Finish(finish), losses)?;
                     }
-                    if let Some(usage) = delta.take("usage").and_then(|usage| cohere_usage(usage.get().as_bytes())) {
+                    if let Some(usage) = delta.take_placed("usage").and_then(|usage| answer::read_usage(&usage, losses))
+                    {
                         each(Event::Usage(usage), losses)?;
                     }
                     delta.finish(losses, WITHOUT_COUNTERPART);

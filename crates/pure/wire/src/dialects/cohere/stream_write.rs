@@ -2,7 +2,7 @@
 
 use domain::Fault;
 
-use super::answer::{REDACTED, SIGNATURE, finish_word, write_usage};
+use super::answer::{REDACTED, REFUSAL, SIGNATURE, finish_word, write_usage};
 use crate::canonical::json::{Object, object};
 use crate::canonical::{Cover, Event, Finish, Losses, malformed};
 use crate::dialects::WriteStream;
@@ -104,7 +104,11 @@ impl WriteStream for Writer {
                 self.cover.take_id(id.as_ref());
                 self.start(out);
             }
-            Event::Text(text) | Event::Refusal(text) => self.say(Block::Text, "text", text, out),
+            Event::Text(text) => self.say(Block::Text, "text", text, out),
+            Event::Refusal(text) => {
+                losses.approximated("/refusal", REFUSAL);
+                self.say(Block::Text, "text", text, out);
+            }
             Event::Thinking(text) => self.say(Block::Thinking, "thinking", text, out),
             Event::Signature(_) => losses.dropped("/delta/signature", SIGNATURE),
             Event::RedactedThinking(_) => losses.dropped("/content_block", REDACTED),
@@ -152,7 +156,7 @@ impl WriteStream for Writer {
                     event.object("delta", |delta| {
                         delta.put("finish_reason", word);
                         if let Some(reported) = &self.usage {
-                            delta.object("usage", |usage| write_usage(usage, &reported.usage));
+                            delta.object("usage", |usage| write_usage(usage, &reported.usage, losses));
                         }
                     });
                 });

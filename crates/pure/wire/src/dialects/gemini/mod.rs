@@ -15,7 +15,7 @@ use domain::Fault;
 
 pub(crate) use self::fields::is_spelled;
 pub(crate) use self::generations::stand_in_signature;
-pub(crate) use self::parts::SIGNATURE;
+pub(crate) use self::parts::{SIGNATURE, is_kept_by_google};
 use super::{Grammar, ReadStream, WriteStream};
 use crate::canonical::{Answer, Cover, Losses, Request, Target};
 

@@ -134,6 +134,13 @@ fn inline<'a>(mut blob: Either<'a>, losses: &mut Losses) -> Result<Content<'a>, 
     Ok(if is_image { Content::Image(source) } else { Content::Document { source, title } })
 }
 
+/// Whether what lies at an address is in a store of Google's, to which another provider has no key: the Gemini API's files, or
+/// a bucket.
+pub(crate) fn is_kept_by_google(uri: &str) -> bool {
+    let on_the_web = uri.starts_with("https://") || uri.starts_with("http://");
+    !on_the_web || uri.contains("generativelanguage.googleapis.com/")
+}
+
 /// What lies at an address: Google's own stores are closed to others.
 fn linked<'a>(mut file: Either<'a>, losses: &mut Losses) -> Result<Content<'a>, Fault> {
     let uri_at = file.at("fileUri");
@@ -141,8 +148,7 @@ fn linked<'a>(mut file: Either<'a>, losses: &mut Losses) -> Result<Content<'a>, 
     let is_image = file.take_text("mimeType").is_some_and(|kind| kind.starts_with("image/"));
     let title = file.take_text("displayName");
     file.finish(losses, &[]);
-    let on_the_web = uri.starts_with("https://") || uri.starts_with("http://");
-    let source = match on_the_web && !uri.contains("generativelanguage.googleapis.com/") {
+    let source = match !is_kept_by_google(&uri) {
         true => Source::Url(uri),
         false => Source::File(uri),
     };
