@@ -15,6 +15,7 @@ use crate::clock;
 use crate::deployed::Deployed;
 use crate::keys::KeyTable;
 use crate::makers::Makers;
+use crate::mcp::Mcp;
 use crate::metrics::{Metrics, RevisionLabels};
 use crate::ports::{Keys, Policy};
 use crate::settle::Books;
@@ -38,6 +39,8 @@ pub struct Gateway {
     pub tokens: TokenCounter,
     /// Who made the answers that clients may go on from.
     pub makers: Makers,
+    /// What is known of servers of tools.
+    pub mcp: Mcp,
     /// Identifiers and seeds.
     pub chance: Chance,
     /// Why the configuration on disk is not the one that runs.
@@ -62,6 +65,7 @@ impl Gateway {
             metrics: Metrics::new(),
             tokens: TokenCounter::default(),
             makers: Makers::default(),
+            mcp: Mcp::default(),
             chance: Chance::new(),
             rejected: Mutex::default(),
             draining: AtomicBool::new(false),

@@ -51,6 +51,7 @@ impl Deployed {
         };
         let slots = snapshot.models.iter().map(|model| known(model).unwrap_or_else(|| Arc::new(Slot::new()))).collect();
         let upstreams = Upstreams::new(&snapshot.server, &snapshot.providers, before.map(|before| &before.upstreams))?;
+        let upstreams = upstreams.with_tools(&snapshot.mcp, before.map(|before| &before.upstreams));
         Ok(Deployed { snapshot, since, slots, upstreams })
     }
 

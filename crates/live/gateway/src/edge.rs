@@ -6,7 +6,7 @@
 mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -38,17 +38,35 @@ pub async fn run(
     let trail = Trail::new(call.id, call.at, call.arrived, call.endpoint.name, revision, gateway.pepper());
     let (id, framing) = (call.id, call.framing);
     let mut edge = Edge { gateway: gateway.clone(), deployed: deployed.clone(), trail, id, dialect, framing };
-    let lived = {
-        let mut life = pin!(live(gateway, deployed, call, dialect, operation, client, &mut edge.trail));
-        // What a panic leaves behind is the trail, of which every part is true by itself.
-        std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(context))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(())) => Poll::Ready(true),
-            Err(_) => Poll::Ready(false),
-        })
-        .await
-    };
+    let lived = lived(live(gateway, deployed, call, dialect, operation, client, &mut edge.trail)).await;
     if lived { None } else { edge.panicked().await }
+}
+
+/// A life of another kind, which grows a trail as a call's does.
+type Life<'t> = Pin<Box<dyn Future<Output = ()> + Send + 't>>;
+
+/// Lives something else to its end in the same way: what is open in its trail is booked whatever becomes of it.
+pub async fn run_other(
+    gateway: Arc<Gateway>,
+    deployed: Arc<Deployed>,
+    trail: Trail,
+    id: CallId,
+    life: impl for<'t> FnOnce(&'t mut Trail) -> Life<'t>,
+) -> Option<ClientError> {
+    let (dialect, framing) = (Dialect::OpenAiChat, Framing::ServerSentEvents);
+    let mut edge = Edge { gateway, deployed, trail, id, dialect, framing };
+    if lived(life(&mut edge.trail)).await { None } else { edge.panicked().await }
+}
+
+/// Whether a life came to its end. What a panic leaves behind is the trail, of which every part is true by itself.
+async fn lived(life: impl Future<Output = ()>) -> bool {
+    let mut life = pin!(life);
+    std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(context))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(())) => Poll::Ready(true),
+        Err(_) => Poll::Ready(false),
+    })
+    .await
 }
 
 const PANICKED: &str = "the call's task panicked";

@@ -1,7 +1,7 @@
 //! The data plane. A call comes in at [`server`], is found a route in [`endpoints`], and lives its life in [`life`], which
 //! [`edge`] sees to the end of whatever becomes of its task, with
-//! what [`dataplane`] puts together: [`admit`], [`protect`], [`attempt`], [`relay`], [`settle`], which has what no provider reported counted by [`tokens`]. What the gateway needs
-//! from outside is in [`ports`]; the facts it makes leave by [`spool`].
+//! what [`dataplane`] puts together: [`admit`], [`protect`], [`attempt`], [`relay`], [`settle`], which has what no provider reported counted by [`tokens`]. Servers of tools have
+//! a folder of their own, [`mcp`]. What the gateway needs from outside is in [`ports`]; the facts it makes leave by [`spool`].
 
 pub mod ports;
 pub mod server;
@@ -27,6 +27,7 @@ pub mod open;
 pub mod keys;
 pub mod sigv4;
 pub mod budgets;
+pub mod mcp;
 pub mod deployed;
 pub mod makers;
 pub mod spool;

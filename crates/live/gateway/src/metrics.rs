@@ -84,6 +84,8 @@ pub struct Metrics {
     pub overrun_nano_usd: Counter,
     /// Calls refused because a budget was spent.
     pub budget_refusals: Counter,
+    /// Messages of servers of tools that nobody took.
+    pub mcp_dropped: Counter,
     /// Calls whose task panicked.
     pub panics: Counter,
     /// 1 while the file on disk is not the configuration that runs.
@@ -118,6 +120,7 @@ impl Metrics {
             estimated: Family::default(),
             overrun_nano_usd: Counter::default(),
             budget_refusals: Counter::default(),
+            mcp_dropped: Counter::default(),
             panics: Counter::default(),
             configuration_rejected: Gauge::default(),
             configuration_revision: Family::default(),
@@ -140,6 +143,11 @@ impl Metrics {
         registry.register("estimated_attempts", "Attempts whose usage was estimated", metrics.estimated.clone());
         registry.register("overrun_nano_usd", "Nano-dollars billed above the hold", metrics.overrun_nano_usd.clone());
         registry.register("budget_refusals", "Calls refused by a spent budget", metrics.budget_refusals.clone());
+        registry.register(
+            "mcp_dropped_messages",
+            "Messages of servers of tools that nobody took",
+            metrics.mcp_dropped.clone(),
+        );
         registry.register("panics", "Calls ended by a defect in Freehold: an alarm", metrics.panics.clone());
         registry.register(
             "configuration_rejected",

@@ -28,6 +28,7 @@ use crate::edge;
 use crate::endpoints::{self, NoRoute, Query, Route, Serves};
 use crate::keys::Key;
 use crate::life::error_response;
+use crate::mcp::serve::{Arrival, refused};
 use crate::metrics::CallLabels;
 use crate::refusal::Refusal;
 use crate::reply::{self, ReplyBody};
@@ -86,6 +87,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Futu
         gateway.cut.send_replace(true);
         let _ = tokio::time::timeout(Duration::from_millis(CUT_MS), booked()).await;
     }
+    gateway.mcp.processes.end_all().await;
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -146,6 +148,9 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
             Ok(response) => response,
             Err(refusal) => refuse(dialect, &refusal),
         },
+        Serves::ToolServer => tool_server(gateway, route, head, body, (id, at, arrived))
+            .await
+            .unwrap_or_else(|refusal| refused(id, refusal)),
         Serves::Call(operation) => {
             let limits = gateway.deployed.load().snapshot.server.clone();
             if gateway.is_draining() {
@@ -200,6 +205,40 @@ fn head_bytes(head: &http::request::Parts) -> usize {
     let first = head.method.as_str().len() + target + " HTTP/1.1\r\n".len() + 1;
     let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
     first + fields.sum::<usize>() + "\r\n".len()
+}
+
+/// Hands a request for a server of tools over, once it is known whose it is.
+async fn tool_server(
+    gateway: Arc<Gateway>,
+    route: Route,
+    head: http::request::Parts,
+    body: Incoming,
+    (id, at, arrived): (domain::CallId, domain::UnixMs, Instant),
+) -> Result<Response<ReplyBody>, Refusal> {
+    let limits = gateway.deployed.load().snapshot.server.clone();
+    if gateway.is_draining() {
+        return Err(Refusal::Draining);
+    }
+    let keys = gateway.keys.load_full();
+    let key = credential(&head.headers, None).and_then(|known| authenticate(&keys, known.as_deref(), at));
+    let key = match key {
+        Ok(key) => key,
+        Err(refusal) => {
+            discard(body).await;
+            let labels = CallLabels { workflow: "(none)".into(), endpoint: route.endpoint.name, status: 401 };
+            gateway.metrics.calls.get_or_create(&labels).inc();
+            return Err(refusal);
+        }
+    };
+    let most = limits.max_calls_in_flight;
+    let counted = Counted::new(gateway.clone(), most).ok_or(Refusal::Busy { limit: most })?;
+    let body = match head.method {
+        http::Method::POST => read_body(&head, body, limits.max_body_bytes).await?,
+        _ => Bytes::new(),
+    };
+    let (endpoint, server) = (route.endpoint.name, route.model.unwrap_or_default());
+    let arrival = Arrival { id, at, arrived, endpoint, server, key, head, body };
+    Ok(crate::mcp::serve::handle(gateway, arrival, counted).await)
 }
 
 /// Runs a call in a task of its own and waits for its answer. Dropping this future (the client hung up) tells the task.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use config::{AuthScheme, Provider, Server};
+use config::{AuthScheme, McpServer, Provider, Server};
 use domain::{AttemptId, Fault, FaultClass, ProviderName};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Request, Response, Uri};
@@ -116,12 +116,41 @@ impl Upstreams {
         Ok(Upstreams { pools, way })
     }
 
+    /// Adds pools for servers of tools. A provider's name has no colon, so the two never meet.
+    pub fn with_tools(mut self, servers: &[Arc<McpServer>], before: Option<&Upstreams>) -> Upstreams {
+        let before = before.filter(|before| before.way.is_like(&self.way));
+        let tls = self.way.tls();
+        for server in servers.iter().filter(|server| matches!(server.reach, config::Reach::Url(_))) {
+            let (name, connect_ms) = (tools_pool(&server.name), server.timeouts.connect_ms);
+            let kept = before.and_then(|before| before.pools.get(name.as_str()));
+            let kept = kept.filter(|pool| pool.connect_ms == connect_ms).cloned();
+            let pool = kept.unwrap_or_else(|| Arc::new(Pool::new(&tls, self.way.proxy.as_ref(), connect_ms)));
+            self.pools.insert(name, pool);
+        }
+        self
+    }
+
+    /// Sends a request to a server of tools; `mcp::web` makes it of what may pass.
+    pub(crate) async fn send_tool(
+        &self,
+        server: &str,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Fault> {
+        let pool = self.pools.get(tools_pool(server).as_str());
+        let pool = pool.ok_or_else(|| Fault::new(FaultClass::Internal, "the server is not in this snapshot"))?;
+        pool.send(request).await
+    }
+
     /// Sends one attempt of a protected call and waits for the head of the answer.
     pub async fn send(&self, _call: &Protected, sending: Sending<'_>) -> Result<Response<Incoming>, Fault> {
         let pool = self.pools.get(sending.provider.name.as_str());
         let pool = pool.ok_or_else(|| Fault::new(FaultClass::Internal, "the provider is not in this snapshot"))?;
         pool.send(request(sending)?).await
     }
+}
+
+fn tools_pool(server: &str) -> ProviderName {
+    ProviderName::new(format!("mcp:{server}"))
 }
 
 impl Way {

@@ -13,7 +13,7 @@ use crate::raw::{self, Table};
 use crate::secret::Vault;
 use crate::snapshot::Snapshot;
 use crate::workflows::{Parts, Workflow};
-use crate::{aliases, criticality, defaults, lanes, models, providers, server, workflows};
+use crate::{aliases, criticality, defaults, lanes, mcp, models, providers, server, workflows};
 
 /// Everything a check depends on.
 pub struct Input<'a> {
@@ -44,6 +44,7 @@ pub const ROOT: Section = Section {
         section("criticality"),
         section("workflows"),
         section("aliases"),
+        section("mcp"),
     ],
     meters: false,
 };
@@ -89,6 +90,7 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
     let parts = Parts { defaults, models: &models, lanes: &lanes, criticality: &criticality, now: input.now };
     let workflows = workflows::read(root, &parts);
     let aliases = aliases::read(root, &workflows);
+    let mcp = mcp::read(root, &workflows, defaults.timeouts, vault);
     unpriced(root.problems(), &models, &workflows, input.now);
     Some(Snapshot {
         revision: revision(input),
@@ -101,6 +103,7 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
         lanes: values(lanes)?,
         workflows: values(workflows)?.into_iter().map(|workflow| (workflow.name.clone(), workflow)).collect(),
         aliases,
+        mcp: values(mcp)?,
         warnings: Vec::new(),
     })
 }

@@ -9,6 +9,7 @@ use ledger::PriceRow;
 use crate::defaults::Timeouts;
 use crate::explain::{budget_text, price_text, regions};
 use crate::lanes::Lane;
+use crate::mcp::{self, McpServer, listed};
 use crate::models::Model;
 use crate::numbers::{day_text, milli_text};
 use crate::providers::{Provider, Terms};
@@ -34,6 +35,7 @@ pub fn diff(running: &Snapshot, new: &Snapshot) -> Vec<String> {
         snapshot.aliases.iter().map(fact).collect()
     };
     compare("alias", alias_facts(running), alias_facts(new), &mut sentences);
+    compare("server of tools", facts(&running.mcp, tool_server), facts(&new.mcp, tool_server), &mut sentences);
     sentences
 }
 
@@ -192,6 +194,24 @@ fn workflow(snapshot: &Snapshot, workflow: &Arc<Workflow>) -> (String, Facts) {
         ("on_loss", workflow.on_loss.as_str().to_owned()),
     ];
     (workflow.name.to_string(), facts)
+}
+
+fn tool_server(server: &Arc<McpServer>) -> (String, Facts) {
+    let lists = server.tools_by_key.iter().map(|(key, tools)| (key.as_str(), tools));
+    let lists = lists.chain(server.tools_by_workflow.iter().map(|(workflow, tools)| (workflow.as_str(), tools)));
+    let narrower: Vec<String> = lists.map(|(whose, tools)| format!("{whose} ({})", listed(tools))).collect();
+    let facts = vec![
+        ("place", server.reach.to_string()),
+        ("credential", or_none(server.credential_source.as_ref().map(CredentialSource::to_string))),
+        ("region", or_none(server.region.as_ref())),
+        ("tools", server.tools.as_ref().map_or_else(|| "all".to_owned(), listed)),
+        ("tools by key and workflow", if narrower.is_empty() { NONE.to_owned() } else { narrower.join(", ") }),
+        ("price", mcp::price_text(server)),
+        ("origins", if server.origins.is_empty() { NONE.to_owned() } else { server.origins.join(", ") }),
+        ("processes at most", server.max_sessions.to_string()),
+        ("timeouts", timeouts(&server.timeouts)),
+    ];
+    (server.name.to_string(), facts)
 }
 
 fn retry(retry: &routing::RetryPolicy) -> String {

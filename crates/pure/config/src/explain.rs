@@ -4,6 +4,7 @@ use domain::{Meter, Region};
 use ledger::PriceRow;
 
 use crate::lanes::Lane;
+use crate::mcp;
 use crate::models::Model;
 use crate::numbers::milli_text;
 use crate::providers::Provider;
@@ -26,6 +27,12 @@ pub fn explain(snapshot: &Snapshot) -> String {
     }
     for provider in &snapshot.providers {
         text.push_str(&format!("  {}\n", provider_line(provider)));
+    }
+    if !snapshot.mcp.is_empty() {
+        text.push_str("\nservers of tools\n");
+    }
+    for server in &snapshot.mcp {
+        text.push_str(&format!("  {}\n", mcp::line(server)));
     }
     text
 }

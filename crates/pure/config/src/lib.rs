@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`problem`] is what people see, `raw` reads the file as written and [`key`] describes each key; then
 //! one file per section, in the order in which they build on each other: [`server`], [`defaults`], [`providers`],
-//! [`models`], [`lanes`], [`criticality`], [`workflows`], [`aliases`]. [`secret`] keeps credentials from being printed,
+//! [`models`], [`lanes`], [`criticality`], [`workflows`], [`aliases`], [`mcp`]. [`secret`] keeps credentials from being printed,
 //! [`auth`] says how they
 //! are sent, [`url`] and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices,
 //! [`tokenizers`] lists the public ones, and [`catalog`] reads the data files. [`check`] puts the sections together
@@ -21,6 +21,7 @@ pub mod diff;
 pub mod explain;
 pub mod key;
 pub mod lanes;
+pub mod mcp;
 pub mod models;
 mod names;
 mod numbers;
@@ -43,6 +44,7 @@ pub use defaults::{Defaults, TimeoutOverrides, Timeouts};
 pub use diff::diff;
 pub use explain::explain;
 pub use lanes::{Lane, Slo};
+pub use mcp::{McpServer, Reach};
 pub use models::Model;
 pub use problem::{Problem, Severity};
 pub use providers::{Provider, Terms};

@@ -4,7 +4,7 @@
 use domain::Meter;
 
 use crate::key::{Key, Section};
-use crate::{aliases, criticality, defaults, lanes, models, prices, providers, secret, server, workflows};
+use crate::{aliases, criticality, defaults, lanes, mcp, models, prices, providers, secret, server, workflows};
 
 /// Every table of freehold.toml, in the order of the reference.
 pub const SECTIONS: &[&Section] = &[
@@ -25,6 +25,7 @@ pub const SECTIONS: &[&Section] = &[
     &workflows::BUDGET,
     &workflows::CAPTURE,
     &aliases::SECTION,
+    &mcp::SECTION,
 ];
 
 const HEAD: &str = include_str!("reference_head.md");

@@ -8,6 +8,7 @@ use domain::{UnixMs, WorkflowName};
 
 use crate::defaults::Defaults;
 use crate::lanes::Lane;
+use crate::mcp::McpServer;
 use crate::models::Model;
 use crate::problem::Problem;
 use crate::providers::Provider;
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub workflows: BTreeMap<WorkflowName, Arc<Workflow>>,
     /// Other names for it.
     pub aliases: BTreeMap<String, WorkflowName>,
+    /// Servers of tools, in declared order.
+    pub mcp: Vec<Arc<McpServer>>,
     /// What probably does something else than its author expects.
     pub warnings: Vec<Problem>,
 }

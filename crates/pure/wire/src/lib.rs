@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`dialect`] and [`quirks`] name what is spoken, [`scan`] reads a request's head in one pass, [`request`]
 //! makes the outgoing body, [`sse`] and [`eventstream`] cut a stream into frames, [`reply`] relays an answer, [`usage`] reads what it cost,
-//! [`errors`] reads providers' errors and writes ours, [`models`] lists models. [`splice`] and `cursor` are the tools
+//! [`errors`] reads providers' errors and writes ours, [`models`] lists models, [`mcp`] reads the messages of tool servers. [`splice`] and `cursor` are the tools
 //! underneath; [`canonical`], [`dialects`] and [`translate`] cross from one dialect to the other; [`fuzz`] holds the
 //! invariants of every parser.
 
@@ -19,6 +19,7 @@ pub mod errors;
 pub mod eventstream;
 pub mod fuzz;
 mod items;
+pub mod mcp;
 pub mod models;
 pub mod quirks;
 pub mod reply;

@@ -10,6 +10,7 @@ mod http;
 mod keys;
 mod kill;
 mod losses;
+mod mcp;
 mod responses;
 mod sdk;
 mod tokens;

@@ -127,12 +127,54 @@ const WITH_LLAMA: &str =
 /// A simulated provider of every dialect.
 const SIMULATED: &str = "sim-openai,sim-responses,sim-anthropic,sim-gemini,sim-bedrock,sim-cohere";
 
+/// A real server of tools, made with the official SDK.
+struct Tools {
+    process: Child,
+    address: std::net::SocketAddr,
+}
+
+impl Tools {
+    fn start() -> Tools {
+        let mut process = Command::new(needed("FREEHOLD_SDK_PYTHON"))
+            .arg(root().join("tests/sdk/mcp_server.py"))
+            .arg("--http")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = Lines::of(process.stdout.take().unwrap());
+        let address = lines.address("tools");
+        lines.ignore_rest();
+        Tools { process, address }
+    }
+
+    /// It over HTTP, and the same program as a process of Freehold's.
+    fn rows(&self) -> String {
+        let tools = r#"tools = ["add", "count", "fail", "wait", "waits"]"#;
+        let (python, program) = (needed("FREEHOLD_SDK_PYTHON"), root().join("tests/sdk/mcp_server.py"));
+        format!(
+            "[mcp.web]\nurl = \"http://{}/mcp\"\n{tools}\nprice_per_call = \"0.001\"\n\n\
+             [mcp.local]\ncommand = [{python:?}, {:?}, \"--stdio\"]\n{tools}\nprice_per_call = \"0\"\n\n",
+            self.address,
+            crate::harness::text(&program)
+        )
+    }
+}
+
+impl Drop for Tools {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 fn suite(name: &str, workflows: &str) {
     let python = needed("FREEHOLD_SDK_PYTHON");
     let scratch = testkit::scratch_dir("sdk-scenario");
     let simulator = Simulator::start(scratch.path(), SCENARIO);
     let llama = workflows.contains("llama").then(Llama::start);
-    let site = Site::new("sdk", &configuration(&simulator, llama.as_ref()));
+    let tools = (name == "mcp_suite.py").then(Tools::start);
+    let rows = tools.as_ref().map_or_else(String::new, Tools::rows);
+    let site = Site::new("sdk", &(configuration(&simulator, llama.as_ref()) + &rows));
     let made = site.made_key(&["--label", "test", "--direct"]);
     let made_limited = site.made_key(&["--label", "limited", "--requests-per-minute", "1"]);
     let said = |made: &serde_json::Value, name: &str| made[name].as_str().unwrap().to_owned();
@@ -181,6 +223,12 @@ fn the_official_anthropic_sdk_works_through_freehold() {
 #[ignore = "needs the official SDKs; `cargo xtask test` runs it"]
 fn the_official_cohere_sdk_works_through_freehold() {
     suite("cohere_suite.py", SIMULATED);
+}
+
+#[test]
+#[ignore = "needs the official SDKs; `cargo xtask test` runs it"]
+fn the_official_mcp_sdk_works_through_freehold_as_client_and_as_server() {
+    suite("mcp_suite.py", SIMULATED);
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub mod anthropic;
 pub mod bedrock;
 pub mod cohere;
 pub mod google;
+pub mod mcp;
 pub mod openai;
 
 use http::Method;
@@ -17,7 +18,7 @@ pub struct Endpoint {
     pub name: &'static str,
     /// The method.
     pub method: Method,
-    /// The path, without a dialect's root. `{model}` stands for the name of a workflow and may span several segments, any
+    /// The path, without a dialect's root. `{model}` stands for the name of a workflow and may span several segments, `{server}` for that of a server of tools, any
     /// other word in braces for one segment that says nothing to us.
     pub path: &'static str,
     /// How the client speaks; absent where it is told by a header, as for the list of models.
@@ -88,7 +89,7 @@ pub enum Query {
 pub struct Route {
     /// The row.
     pub endpoint: &'static Endpoint,
-    /// What stood in the place of `{model}`, percent-decoded.
+    /// What stood in the place of `{model}` or `{server}`, percent-decoded.
     pub model: Option<String>,
 }
 
@@ -97,6 +98,8 @@ pub struct Route {
 pub enum Serves {
     /// A call that goes upstream.
     Call(Operation),
+    /// What is said to a server of tools.
+    ToolServer,
     /// The names this key may use.
     Models,
     /// "I am here", for clients that look before they speak.
@@ -111,6 +114,7 @@ pub fn all() -> impl Iterator<Item = &'static Endpoint> {
         .chain(google::ENDPOINTS)
         .chain(bedrock::ENDPOINTS)
         .chain(cohere::ENDPOINTS)
+        .chain(mcp::ENDPOINTS)
 }
 
 /// Why no route was found.
@@ -150,7 +154,7 @@ fn matched<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
     let Some((before, rest)) = pattern.split_once('{') else { return (pattern == path).then_some(None) };
     let path = path.strip_prefix(before)?;
     let (name, after) = rest.split_once('}')?;
-    if name == "model" {
+    if name == "model" || name == "server" {
         // The rest is literal. A workflow's name may hold colons and slashes, so the end is looked for at the end.
         let model = path.strip_suffix(after).filter(|model| !model.is_empty())?;
         return Some(Some(model));
@@ -199,6 +203,8 @@ mod tests {
         assert_eq!(name(Method::HEAD, "/"), Ok("HEAD /"));
         assert_eq!(name(Method::GET, "/v1/chat/completions"), Err(NoRoute::Method(&Method::POST)));
         assert_eq!(name(Method::POST, "/v1/nonsense"), Err(NoRoute::Path));
+        assert_eq!(name(Method::DELETE, "/mcp/crm"), Ok("DELETE /mcp/{server}"));
+        assert_eq!(name(Method::POST, "/mcp/"), Err(NoRoute::Path));
         assert_eq!(name(Method::POST, "/anthropicx/v1/messages"), Err(NoRoute::Path));
     }
 

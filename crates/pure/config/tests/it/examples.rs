@@ -1,6 +1,6 @@
 //! What checked settings become.
 
-use config::{AtLimit, AuthScheme, OnLoss, Resolved, SpoolMode};
+use config::{AtLimit, AuthScheme, OnLoss, Reach, Resolved, SpoolMode};
 use domain::{Meter, NanoUsd, PicoUsd, Region, UnixMs};
 
 use crate::{NOW, check, design, passes};
@@ -133,4 +133,52 @@ fn models_keep_the_order_in_which_they_were_written() {
                 model = \"gpt-small\"\n[providers.openai]\napi_key = { env = \"OPENAI_API_KEY\" }\n";
     let snapshot = check(text).unwrap();
     assert_eq!(snapshot.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>(), ["z", "a"]);
+}
+
+#[test]
+fn a_tool_is_allowed_where_every_list_that_applies_has_it() {
+    let snapshot = passes(include_str!("fixtures/everything.toml"));
+    let [crm, files] = &snapshot.mcp[..] else { panic!("two servers of tools") };
+    assert_eq!(crm.reach, Reach::Url("https://crm.example/mcp/".into()));
+    assert_eq!(crm.auth, AuthScheme::Header("x-crm".into()));
+    let digest = domain::WorkflowName::from("digest");
+    let cases = [
+        ("search", "other", None, true),
+        ("read_claim", "other", None, true),
+        ("Search", "other", None, false),
+        ("delete", "other", None, false),
+        ("read_claim", "k7x2", None, false),
+        ("search", "k7x2", None, true),
+        ("search", "other", Some(&digest), false),
+        ("read_claim", "other", Some(&digest), true),
+        ("read_claim", "k7x2", Some(&digest), false),
+    ];
+    for (tool, key, workflow, allowed) in cases {
+        assert_eq!(crm.allows(tool, key, workflow), allowed, "{tool} {key} {workflow:?}");
+    }
+    assert!(files.allows("anything", "anyone", None));
+    assert_eq!((crm.price_of("search"), crm.price_of("read_claim")), (Some(NanoUsd(5_000_000)), Some(NanoUsd::ZERO)));
+    assert_eq!((files.max_sessions, files.session_idle_ms, crm.timeouts.total_ms), (2, 60_000, 5_000));
+}
+
+#[test]
+fn a_server_of_tools_that_cannot_be_meant_is_told_with_its_place() {
+    insta::assert_snapshot!(crate::fails(
+        r#"
+[mcp.none]
+[mcp.both]
+url = "http://x/mcp"
+command = ["x"]
+[mcp.shell]
+command = []
+api_key = { env = "OPENAI_API_KEY" }
+[mcp.odd]
+url = "https://user:secret@x/mcp"
+tools = ["a", "a", "*", ""]
+tools_by_workflow = { digst = ["a"] }
+price_per_call = { a = 1, b = "-1", c = "0.0000000001" }
+origins = ["https://app.example/"]
+session_idle_ms = 60_000
+"#
+    ));
 }
