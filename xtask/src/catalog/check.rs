@@ -115,7 +115,9 @@ fn provider_problems(provider: &Table) -> Vec<String> {
     if text(provider, "as_of").is_ok_and(|day| !is_day(&day)) {
         problems.push(format!("provider `{name}`: `as_of` is no day"));
     }
-    let known = |dialect: &str| ["openai-chat", "openai-responses", "anthropic"].contains(&dialect);
+    const DIALECTS: [&str; 6] =
+        ["openai-chat", "openai-responses", "anthropic", "gemini", "bedrock-converse", "cohere"];
+    let known = |dialect: &str| DIALECTS.contains(&dialect);
     let several = provider.get("dialects").and_then(|list| list.as_array());
     let dialects = match several {
         Some(list) => {

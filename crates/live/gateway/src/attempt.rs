@@ -19,13 +19,14 @@ use crate::clock;
 use crate::dataplane::Gateway;
 use crate::deployed::{Deployed, Size};
 use crate::open::Open;
+use crate::pool::sentence;
 use crate::protect::Protected;
 use crate::refusal::{Lossy, Refusal};
 use crate::reply::Waiting;
 use crate::settle::{Attempt, Ending, settle};
 use crate::skipped::Skipped;
 use crate::trail::Trail;
-use crate::upstream::{Sending, sentence};
+use crate::upstream::Sending;
 
 /// What a dialect that demands a cap is given when the client named none, tokens.
 pub const OUTPUT_CAP_WHERE_ONE_IS_DEMANDED: u64 = 4_096;

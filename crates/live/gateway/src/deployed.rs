@@ -64,7 +64,8 @@ impl Deployed {
 /// Whether what one of them answered tells what the other will: same place, same credential sent the same way. Headers
 /// count, since some providers take the credential, or the account, in one of their own.
 fn asked_alike(a: &Provider, b: &Provider) -> bool {
-    a.base_url == b.base_url && a.credential == b.credential && a.auth == b.auth && a.headers == b.headers
+    let same_way = a.base_url == b.base_url && a.query == b.query && a.headers == b.headers;
+    same_way && a.credential == b.credential && a.identity == b.identity && a.auth == b.auth
 }
 
 impl Slot {

@@ -1,7 +1,9 @@
 //! The data plane. A call comes in at [`server`], is found a route in [`endpoints`], and lives its life in [`life`], which
 //! [`edge`] sees to the end of whatever becomes of its task, with
-//! what [`dataplane`] puts together: [`admit`], [`protect`], [`attempt`], [`relay`], [`settle`], which has what no provider reported counted by [`tokens`]. Servers of tools have
-//! a folder of their own, [`mcp`]. What the gateway needs from outside is in [`ports`]; the facts it makes leave by [`spool`].
+//! what [`dataplane`] puts together: [`admit`], [`protect`], [`attempt`], [`relay`], [`settle`], which has what no provider
+//! reported counted by [`tokens`]. [`upstream`] sends over the connections of `pool`, with what [`identity`] keeps of tokens.
+//! Servers of tools have a folder of their own, [`mcp`]. What the gateway needs from outside is in [`ports`]; the facts it
+//! makes leave by [`spool`].
 
 pub mod ports;
 pub mod server;
@@ -17,6 +19,8 @@ pub mod skipped;
 pub mod count;
 pub mod bound;
 pub mod upstream;
+mod pool;
+pub mod identity;
 pub mod relay;
 pub mod settle;
 pub mod tokens;

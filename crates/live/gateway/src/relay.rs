@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use wire::{Dialect, Framing, Seen, StreamRelay};
 
 use crate::attempt::{Answer, Answered};
+use crate::pool::sentence;
 use crate::refusal::Refusal;
 use crate::reply::{Behind, Gone, ReplyBody, Streaming, Waiting};
 use crate::settle::Attempt;
 use crate::trail::Trail;
-use crate::upstream::sentence;
 
 /// How long the rest of an upstream answer is read after its closing event, so that the connection can be used again.
 const DRAIN_MS: u64 = 1_000;

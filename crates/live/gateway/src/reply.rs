@@ -145,6 +145,11 @@ impl Streaming {
         (Pieces(pieces), gone)
     }
 
+    /// Resolves when the client has gone away.
+    pub async fn gone(&mut self) {
+        self.apart().1.await;
+    }
+
     /// Hands bytes over, waiting while the client is slow.
     pub async fn send(&self, bytes: Bytes) -> Result<(), Gone> {
         self.pieces.send(Piece::Bytes(bytes)).await.map_err(|_| Gone)

@@ -374,7 +374,7 @@ async fn collect(mut body: Incoming, announced: Option<usize>, limit: usize) -> 
     let mut all = BytesMut::new();
     let mut only: Option<Bytes> = None;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Refusal::BodyLost(crate::upstream::sentence(&error)))?;
+        let frame = frame.map_err(|error| Refusal::BodyLost(crate::pool::sentence(&error)))?;
         let Ok(data) = frame.into_data() else { continue };
         if only.is_none() && all.is_empty() {
             if data.len() > limit {

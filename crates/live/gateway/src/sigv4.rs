@@ -1,13 +1,14 @@
-//! AWS Signature Version 4: checks the signatures of clients that sign with a Freehold key. The signature that a request should
-//! have is made by AWS's own library.
+//! AWS Signature Version 4: checks the signatures of clients that sign with a Freehold key, and signs what is sent to providers
+//! with an identity of Amazon's. The signature that a request should have is made by AWS's own library.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningInstructions, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
 use domain::UnixMs;
-use http::header::{AUTHORIZATION, HOST, HeaderMap};
+use http::Request;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap};
 use http::request::Parts;
 use subtle::ConstantTimeEq;
 
@@ -97,13 +98,30 @@ impl Claim {
 }
 
 /// Where and when a signature is good.
-struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     /// The region, `eu-central-1`.
-    region: &'a str,
+    pub region: &'a str,
     /// The service as signatures name it, `bedrock`.
-    service: &'a str,
+    pub service: &'a str,
     /// The time.
-    at: UnixMs,
+    pub at: UnixMs,
+}
+
+/// Signs a request of ours: `x-amz-date`, `x-amz-security-token` and `authorization` are added. Signed are the host, the content
+/// type, those and the body; what a proxy may add or change is not. `None` where it cannot be signed at all.
+pub(crate) fn sign_request<B>(
+    request: &mut Request<B>,
+    body: &[u8],
+    credentials: &Credentials,
+    scope: &Scope<'_>,
+) -> Option<()> {
+    let uri = request.uri().to_string();
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let headers = content_type.map(|value| ("content-type", value)).into_iter();
+    let signable = SignableRequest::new(request.method().as_str(), &uri, headers, SignableBody::Bytes(body)).ok()?;
+    let (instructions, _) = signed(signable, credentials, scope)?;
+    instructions.apply_to_request_http1x(request);
+    Some(())
 }
 
 /// The signature of a request. `None` where it cannot be signed at all.
@@ -115,6 +133,16 @@ fn signature(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Option<String> {
+    let request = SignableRequest::new(method, uri, headers.iter().copied(), SignableBody::Bytes(body)).ok()?;
+    signed(request, credentials, scope).map(|(_, signature)| signature)
+}
+
+/// The instructions by which a request gets its signature, and that.
+fn signed(
+    request: SignableRequest<'_>,
+    credentials: &Credentials,
+    scope: &Scope<'_>,
+) -> Option<(SigningInstructions, String)> {
     let identity = credentials.clone().into();
     let at = UNIX_EPOCH + Duration::from_millis(u64::try_from(scope.at.0).ok()?);
     let params = SigningParams::builder()
@@ -126,13 +154,11 @@ fn signature(
         .build()
         .ok()?
         .into();
-    let request = SignableRequest::new(method, uri, headers.iter().copied(), SignableBody::Bytes(body)).ok()?;
-    let (_, signature) = sign(request, &params).ok()?.into_parts();
-    Some(signature)
+    Some(sign(request, &params).ok()?.into_parts())
 }
 
 /// The time of `20261125T040920Z`.
-fn time(text: &str) -> Option<UnixMs> {
+pub(crate) fn time(text: &str) -> Option<UnixMs> {
     let (day, clock) = text.strip_suffix('Z')?.split_once('T')?;
     let number = |text: &str, range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
     if day.len() != 8 || clock.len() != 6 || !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {

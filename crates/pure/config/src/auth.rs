@@ -4,6 +4,8 @@ use std::fmt;
 
 use wire::Dialect;
 
+use crate::identity::{Cloud, Identity};
+
 /// How a credential is sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AuthScheme {
@@ -13,6 +15,12 @@ pub enum AuthScheme {
     XApiKey,
     /// In a header of this name, lower case.
     Header(String),
+    /// Not sent but used: the request is signed (AWS Signature Version 4).
+    AwsSigV4,
+    /// `Authorization: Bearer …` with a token of Microsoft Entra, fetched and renewed.
+    Entra,
+    /// `Authorization: Bearer …` with a token of Google's, fetched and renewed.
+    Google,
     /// Not at all.
     None,
 }
@@ -23,8 +31,11 @@ impl fmt::Display for AuthScheme {
         match self {
             AuthScheme::Bearer => f.write_str("bearer"),
             AuthScheme::XApiKey => f.write_str("x-api-key"),
-            AuthScheme::Header(name) if name == GOOGLE => f.write_str(GOOGLE),
+            AuthScheme::Header(name) if PLAIN.contains(&name.as_str()) => f.write_str(name),
             AuthScheme::Header(name) => write!(f, "header:{name}"),
+            AuthScheme::AwsSigV4 => f.write_str("aws-sigv4"),
+            AuthScheme::Entra => f.write_str("entra"),
+            AuthScheme::Google => f.write_str("google"),
             AuthScheme::None => f.write_str("none"),
         }
     }
@@ -37,12 +48,26 @@ impl AuthScheme {
         named.unwrap_or(AuthScheme::Bearer)
     }
 
-    /// Reads `bearer`, `x-api-key`, `x-goog-api-key`, `none` or `header:NAME`.
+    /// How an identity is shown.
+    pub(crate) fn of_identity(identity: &Identity) -> AuthScheme {
+        match identity.cloud() {
+            Cloud::Aws => AuthScheme::AwsSigV4,
+            Cloud::Entra => AuthScheme::Entra,
+            Cloud::Google => AuthScheme::Google,
+        }
+    }
+
+    /// Whether what is sent is a key that stands in the configuration's environment or files.
+    pub(crate) fn takes_key(&self) -> bool {
+        matches!(self, AuthScheme::Bearer | AuthScheme::XApiKey | AuthScheme::Header(_))
+    }
+
+    /// Reads `bearer`, `x-api-key`, `api-key`, `x-goog-api-key`, `none` or `header:NAME`.
     pub(crate) fn from_name(text: &str) -> Option<AuthScheme> {
         match text {
             "bearer" => Some(AuthScheme::Bearer),
             "x-api-key" => Some(AuthScheme::XApiKey),
-            GOOGLE => Some(AuthScheme::Header(GOOGLE.to_owned())),
+            name if PLAIN.contains(&name) => Some(AuthScheme::Header(name.to_owned())),
             "none" => Some(AuthScheme::None),
             other => {
                 let name = other.strip_prefix("header:")?.to_ascii_lowercase();
@@ -52,8 +77,8 @@ impl AuthScheme {
     }
 }
 
-/// The header of Google's API keys.
-const GOOGLE: &str = "x-goog-api-key";
+/// Headers of API keys that are named without `header:`: Google's and Azure's.
+const PLAIN: [&str; 2] = ["x-goog-api-key", "api-key"];
 
 /// Headers Freehold sets itself, or that frame the request.
 pub(crate) const OUR_HEADERS: &[&str] = &[

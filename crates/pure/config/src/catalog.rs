@@ -8,13 +8,15 @@ use wire::{Dialect, Quirks};
 
 use crate::auth::AuthScheme;
 use crate::dialects::dialects;
+use crate::endpoint::Endpoint;
+use crate::identity::Cloud;
 use crate::key::{Key, Section};
 use crate::numbers;
 use crate::prices;
 use crate::problem::{Place, Problem, Problems};
+use crate::query;
 use crate::raw::{self, Table};
 use crate::tokenizers::Tokenizer;
-use crate::url::BaseUrl;
 
 /// What Freehold knows of providers, models and prices without being told.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +33,16 @@ pub struct CatalogProvider {
     pub name: String,
     /// What it speaks, first what clients of other dialects are translated to; none where only its prices are known.
     pub dialects: Vec<Dialect>,
-    /// Where it answers; absent where only its prices are known.
-    pub base_url: Option<BaseUrl>,
+    /// Where it answers, with what is one's own left open; absent where only its prices are known.
+    pub endpoint: Option<Endpoint>,
+    /// What stands in the query of every request.
+    pub query: Vec<(String, String)>,
+    /// Whose identities it takes beside or instead of a key.
+    pub identity: Option<Cloud>,
+    /// What tokens of an identity are to be good for.
+    pub scope: Option<String>,
+    /// What requests are signed for.
+    pub service: Option<String>,
     /// How its credential is sent.
     pub auth: AuthScheme,
     /// The variable its credential is usually found in.
@@ -43,6 +53,12 @@ pub struct CatalogProvider {
     pub region: Option<Region>,
     /// How it departs from its dialect.
     pub quirks: &'static Quirks,
+    /// What else is worth knowing.
+    pub note: Option<String>,
+    /// What the row rests on.
+    pub source: String,
+    /// Of which day that is.
+    pub as_of: String,
 }
 
 /// A model of the catalog.
@@ -132,8 +148,12 @@ const PROVIDER: Section = Section {
         key("dialect"),
         key("dialects"),
         key("base_url"),
+        key("query"),
         key("auth"),
         key("env"),
+        key("identity"),
+        key("scope"),
+        key("service"),
         key("prices_of"),
         key("region"),
         key("quirks"),
@@ -199,18 +219,26 @@ fn read_providers(catalog: &mut Catalog, root: &Table) {
             table.problems().error(
                 &table.place_of("auth"),
                 "is no way to send a credential",
-                "write bearer, x-api-key, x-goog-api-key or none",
+                "write bearer, x-api-key, api-key, x-goog-api-key or none",
             );
         }
+        let text = |key| table.text(key).map(|text| text.value.to_owned());
         let provider = CatalogProvider {
             name: name.to_owned(),
             dialects: dialects(&table).unwrap_or_default(),
-            base_url: base_url(&table),
+            endpoint: endpoint(&table),
+            query: query::read(&table),
+            identity: table.choice("identity", &Cloud::ALL),
+            scope: text("scope"),
+            service: text("service"),
             auth: auth.flatten().unwrap_or(AuthScheme::None),
-            env: table.text("env").map(|text| text.value.to_owned()),
-            prices_of: table.text("prices_of").map(|text| text.value.to_owned()),
+            env: text("env"),
+            prices_of: text("prices_of"),
             region: table.region("region"),
             quirks: table.choice("quirks", &quirks).unwrap_or(&Quirks::GENERIC),
+            note: text("note"),
+            source: sources(&table),
+            as_of: text("as_of").unwrap_or_default(),
         };
         if catalog.providers.insert(name.to_owned(), provider).is_some() {
             twice(&table, &format!("provider `{name}`"));
@@ -295,9 +323,9 @@ fn region(table: &Table) -> Option<RegionPrices> {
     }
 }
 
-fn base_url(table: &Table) -> Option<BaseUrl> {
+fn endpoint(table: &Table) -> Option<Endpoint> {
     let text = table.text("base_url")?;
-    BaseUrl::parse(text.value)
+    Endpoint::parse(text.value)
         .map_err(|reason| table.problems().error(&text.place, reason, "write a URL such as https://api.example.com/v1"))
         .ok()
 }
@@ -359,7 +387,7 @@ mod tests {
     #[test]
     fn rows_are_found_by_provider_and_vendor_id() {
         let catalog = Catalog::parse(PROVIDERS, MODELS, PRICES).unwrap();
-        assert_eq!(catalog.provider("p").unwrap().base_url.as_ref().unwrap().to_string(), "https://p.example/v1");
+        assert_eq!(catalog.provider("p").unwrap().endpoint.as_ref().unwrap().form(), "https://p.example/v1");
         let model = catalog.model("p", "m").unwrap();
         assert_eq!((model.context_tokens, model.max_output_tokens), (Some(200_000), Some(64_000)));
         let rows = model.prices.as_ref().unwrap().rows();

@@ -96,13 +96,16 @@ fn server(running: &Snapshot, new: &Snapshot, out: &mut Vec<String>) {
 }
 
 fn provider(provider: &Arc<Provider>) -> (String, Facts) {
+    let query: Vec<String> = provider.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let headers: Vec<&str> = provider.headers.iter().map(|(name, _)| name.as_str()).collect();
     let facts = vec![
         ("address", provider.base_url.to_string()),
         ("dialects", provider.dialects_text()),
         // Where it is found, not what it is: the value stays where it belongs.
         ("credential", or_none(provider.credential_source.as_ref().map(CredentialSource::to_string))),
+        ("identity", or_none(provider.identity.as_ref())),
         ("auth", provider.auth.to_string()),
+        ("query", if query.is_empty() { NONE.to_owned() } else { query.join("&") }),
         ("region", or_none(provider.region.as_ref())),
         ("quirks", provider.quirks.name.to_owned()),
         ("timeouts", timeouts(&provider.timeouts)),

@@ -127,9 +127,10 @@ pub(crate) fn price_text(row: Option<&PriceRow>) -> String {
 
 fn provider_line(provider: &Provider) -> String {
     let mut line = format!("{}: {} at {}", provider.name, provider.dialects_text(), provider.base_url);
-    match &provider.credential_source {
-        Some(source) => line.push_str(&format!(", credential from {source}")),
-        None => line.push_str(", no credential"),
+    match (&provider.credential_source, &provider.identity) {
+        (_, Some(identity)) => line.push_str(&format!(", identity {identity}")),
+        (Some(source), None) => line.push_str(&format!(", credential from {source}")),
+        (None, None) => line.push_str(", no credential"),
     }
     if let Some(region) = &provider.region {
         line.push_str(&format!(", region {region}"));

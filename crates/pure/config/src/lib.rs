@@ -4,8 +4,8 @@
 //! Reading order: [`problem`] is what people see, `raw` reads the file as written and [`key`] describes each key; then
 //! one file per section, in the order in which they build on each other: [`server`], [`defaults`], [`providers`],
 //! [`models`], [`lanes`], [`criticality`], [`workflows`], [`aliases`], [`mcp`]. [`secret`] keeps credentials from being printed,
-//! [`auth`] says how they
-//! are sent, [`url`] and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices,
+//! [`identity`] says who Freehold is where there is none to keep, [`auth`] how they
+//! are sent, [`url`], [`endpoint`], `query` and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices,
 //! [`tokenizers`] lists the public ones, and [`catalog`] reads the data files. [`check`] puts the sections together
 //! into a [`snapshot`]; [`explain`] says what it comes to, [`diff`] what would change, and [`reference`] prints the
 //! documentation of every key.
@@ -18,7 +18,9 @@ pub mod criticality;
 pub mod defaults;
 mod dialects;
 pub mod diff;
+pub mod endpoint;
 pub mod explain;
+pub mod identity;
 pub mod key;
 pub mod lanes;
 pub mod mcp;
@@ -28,6 +30,7 @@ mod numbers;
 mod prices;
 pub mod problem;
 pub mod providers;
+mod query;
 mod raw;
 pub mod reference;
 pub mod secret;
@@ -42,7 +45,9 @@ pub use catalog::Catalog;
 pub use check::{Input, check, check_elsewhere};
 pub use defaults::{Defaults, TimeoutOverrides, Timeouts};
 pub use diff::diff;
+pub use endpoint::Endpoint;
 pub use explain::explain;
+pub use identity::{Cloud, Identity, Need};
 pub use lanes::{Lane, Slo};
 pub use mcp::{McpServer, Reach};
 pub use models::Model;

@@ -1,5 +1,6 @@
 //! `[providers.*]`: who is called, where, in which dialect and with which credential.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,9 +11,12 @@ use crate::auth::{AuthScheme, CREDENTIAL_HEADERS, OUR_HEADERS, is_header_name};
 use crate::catalog::{Catalog, CatalogProvider};
 use crate::defaults::{self, TIMEOUTS_KEY, Timeouts};
 use crate::dialects::dialects;
+use crate::endpoint::{self, Endpoint};
+use crate::identity::{self, Around, Identity};
 use crate::key::{Key, Section};
 use crate::names::{Declared, did_you_mean, nearest};
 use crate::numbers;
+use crate::query;
 use crate::raw::{Named, Table, Value};
 use crate::secret::{self, CredentialSource, Secret, Vault};
 use crate::url::BaseUrl;
@@ -30,10 +34,14 @@ pub struct Provider {
     pub dialects: Vec<Dialect>,
     /// Where it answers.
     pub base_url: BaseUrl,
+    /// What stands in the query of every request.
+    pub query: Vec<(String, String)>,
     /// What it knows us by.
     pub credential: Option<Secret>,
     /// Where the credential was found.
     pub credential_source: Option<CredentialSource>,
+    /// Who we are to it, where no lasting key says so.
+    pub identity: Option<Identity>,
     /// How the credential is sent.
     pub auth: AuthScheme,
     /// Where it processes, as far as it is known.
@@ -81,7 +89,9 @@ impl fmt::Debug for Provider {
             .field("name", &self.name)
             .field("dialects", &self.dialects)
             .field("base_url", &self.base_url.to_string())
+            .field("query", &self.query)
             .field("credential_source", &self.credential_source)
+            .field("identity", &self.identity.as_ref().map(Identity::to_string))
             .field("auth", &self.auth)
             .field("region", &self.region)
             .field("quirks", &self.quirks.name)
@@ -126,15 +136,36 @@ pub const SECTION: Section = Section {
             example: "\"http://10.0.0.5:8000/v1\"",
         },
         Key {
+            name: "fill",
+            takes: "table of texts",
+            default: "required where the catalog's address leaves places open",
+            meaning: "What is one's own in the catalog's address, such as a region, a resource or a project; `freehold provider list` shows which places each row leaves open.",
+            example: "{ region = \"eu-central-1\" }",
+        },
+        Key {
+            name: "query",
+            takes: "table of texts",
+            default: "from the catalog, else none",
+            meaning: "What stands in the query of every request.",
+            example: "{ api-version = \"2024-10-21\" }",
+        },
+        Key {
             name: "api_key",
             takes: "table",
-            default: "required where the catalog says so, else none",
+            default: "required where the catalog says so and there is no `identity`, else none",
             meaning: "Where the credential is found; never the credential itself.",
             example: "{ env = \"OPENAI_API_KEY\" }",
         },
         Key {
+            name: "identity",
+            takes: "table",
+            default: "none",
+            meaning: "Instead of `api_key`: who Freehold is to a cloud.",
+            example: "{ from = \"aws-web-identity\" }",
+        },
+        Key {
             name: "auth",
-            takes: "`bearer`, `x-api-key`, `x-goog-api-key`, `none`, or text `header:NAME`",
+            takes: "`bearer`, `x-api-key`, `api-key`, `x-goog-api-key`, `none`, or text `header:NAME`",
             default: "from the catalog, else `x-api-key` (anthropic), `x-goog-api-key` (gemini) or `bearer` (all others)",
             meaning: "How the credential is sent.",
             example: "\"bearer\"",
@@ -148,7 +179,7 @@ pub const SECTION: Section = Section {
         },
         Key {
             name: "quirks",
-            takes: "`openai`, `vllm`, `sglang`, `llama-cpp`, `ollama`, `groq`, `together`, `mistral`, `deepseek`, `openrouter` or `generic`",
+            takes: "`openai`, `vllm`, `sglang`, `llama-cpp`, `ollama`, `groq`, `together`, `mistral`, `deepseek`, `openrouter`, `cohere-compatibility`, `tgi`, `azure-deployments`, `vertex-anthropic` or `generic`",
             default: "from the catalog, else `generic`",
             meaning: "How the server departs from its dialect.",
             example: "\"vllm\"",
@@ -236,23 +267,39 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
     let auth = auth(table);
     let quirks = quirks(table);
     let credential = secret::read(table, vault);
+    let filled = fill(table, row);
+    let own_query = table.has("query").then(|| query::read(table));
+    let around = Around {
+        region: filled.get("region").copied(),
+        scope: row.and_then(|row| row.scope.as_deref()),
+        service: row.and_then(|row| row.service.as_deref()),
+        cloud: row.filter(|_| !table.has("base_url")).and_then(|row| row.identity),
+    };
+    let identity = identity::read(table, vault, around);
     let headers = headers(table);
     let terms = terms(table, now);
     let region = table.region("region");
     let timeouts = defaults::timeouts(table).over(defaults);
 
-    let base_url = given_url.or_else(|| row.filter(|_| !table.has("base_url"))?.base_url.clone());
+    let known = row.filter(|_| !table.has("base_url")).and_then(|row| row.endpoint.as_ref());
+    // A place that is not filled has been reported.
+    let base_url = given_url.or_else(|| known?.fill(&filled).ok());
     let names_dialect = table.has("dialect") || table.has("dialects");
     // Of another address than the catalog's nobody knows whether it speaks the rest too.
     let most = if table.has("base_url") { 1 } else { usize::MAX };
     let from_catalog = || Some(row.filter(|_| !names_dialect)?.dialects.iter().copied().take(most).collect());
     let dialects: Option<Vec<Dialect>> = given_dialects.or_else(from_catalog);
     let dialects = dialects.filter(|dialects| !dialects.is_empty());
-    missing(table, row, catalog, named.name, base_url.is_none(), dialects.is_none());
+    missing(table, row, catalog, named.name, base_url.is_none() && known.is_none(), dialects.is_none());
     let (base_url, dialects) = (base_url?, dialects?);
     let dialect = dialects[0];
     let scheme = auth.or_else(|| row.map(|row| row.auth.clone())).unwrap_or_else(|| AuthScheme::of(dialect));
     credential_fits(table, row, &scheme, &base_url);
+    let scheme = match &identity {
+        Some(identity) => AuthScheme::of_identity(identity),
+        None if credential.is_some() => scheme,
+        None => AuthScheme::None,
+    };
     let region = region.or_else(|| row.filter(|_| !table.has("base_url") && !table.has("region"))?.region.clone());
     let (credential, credential_source) = credential.unzip();
     Some(Provider {
@@ -261,15 +308,58 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
         dialect,
         dialects,
         base_url,
-        auth: if credential.is_some() { scheme } else { AuthScheme::None },
+        query: own_query.or_else(|| row.map(|row| row.query.clone())).unwrap_or_default(),
+        auth: scheme,
         credential,
         credential_source,
+        identity,
         region,
         quirks: quirks.or_else(|| row.map(|row| row.quirks)).unwrap_or(&Quirks::GENERIC),
         timeouts,
         terms,
         headers,
     })
+}
+
+/// What fills the open places of the catalog's address; every place that is not filled, and every value for none, is reported.
+fn fill<'d>(table: &Table<'d>, row: Option<&CatalogProvider>) -> BTreeMap<&'d str, &'d str> {
+    let given = table.free_table("fill");
+    let places: &[String] = match row.and_then(|row| row.endpoint.as_ref()) {
+        Some(endpoint) if !table.has("base_url") => endpoint.places(),
+        _ => &[],
+    };
+    let mut filled = BTreeMap::new();
+    for entry in given.iter().flat_map(Table::entries) {
+        let problem = |reason: String, remedy: String| table.problems().error(&entry.place, reason, remedy);
+        match entry.value {
+            _ if places.is_empty() => problem(
+                "there is no place to fill: no catalog row's address is used that leaves one open".to_owned(),
+                "leave `fill` out, or leave `base_url` out".to_owned(),
+            ),
+            _ if !places.iter().any(|place| place == entry.name) => problem(
+                format!("the address leaves no place `{}` open", entry.name),
+                did_you_mean(entry.name, places.iter().map(String::as_str)),
+            ),
+            Value::String(value) if endpoint::fills(value) => {
+                filled.insert(entry.name, &**value);
+            }
+            Value::String(_) => problem(
+                "cannot stand in an address".to_owned(),
+                "write letters, digits, `-`, `_` and `.` only".to_owned(),
+            ),
+            _ => problem("is no text".to_owned(), "put the value in quotation marks".to_owned()),
+        }
+    }
+    for place in places {
+        if given.as_ref().is_none_or(|given| given.entries().iter().all(|entry| entry.name != place)) {
+            let form = row.and_then(|row| row.endpoint.as_ref()).map_or("", Endpoint::form);
+            table.missing(
+                &format!("fill.{place}"),
+                format!("write `fill = {{ {place} = \"…\" }}`; the address is {form}"),
+            );
+        }
+    }
+    filled
 }
 
 /// The catalog row it builds on. `None` where one was named that does not exist, `Some(None)` where it needs none.
@@ -348,7 +438,7 @@ fn auth(table: &Table) -> Option<AuthScheme> {
     table.problems().error(
         &text.place,
         reason,
-        "write `bearer`, `x-api-key`, `x-goog-api-key`, `none`, or `header:NAME`",
+        "write `bearer`, `x-api-key`, `api-key`, `x-goog-api-key`, `none`, or `header:NAME`",
     );
     None
 }
@@ -356,21 +446,36 @@ fn auth(table: &Table) -> Option<AuthScheme> {
 /// Reports a credential that would not be sent, is missing, or would travel in the clear.
 fn credential_fits(table: &Table, row: Option<&CatalogProvider>, scheme: &AuthScheme, base_url: &BaseUrl) {
     let problems = table.problems();
+    if table.has("identity") {
+        for beside in ["api_key", "auth"].into_iter().filter(|key| table.has(key)) {
+            let reason = format!("`{beside}` stands beside `identity`, which is sent in its own way");
+            problems.error(&table.place_of(beside), reason, "leave one of the two out");
+        }
+        return;
+    }
     match (table.has("api_key"), scheme) {
         (true, AuthScheme::None) => problems.error(
             &table.place_of("auth"),
             "`auth` is `none`, so `api_key` would never be sent",
             "leave one of the two out, or write `auth = \"bearer\"`",
         ),
-        (false, AuthScheme::Bearer | AuthScheme::XApiKey | AuthScheme::Header(_)) if table.has("auth") => {
+        (false, scheme) if scheme.takes_key() && table.has("auth") => {
             table.missing("api_key", "say where the credential is found: `api_key = { env = \"NAME\" }`");
         }
         // The catalog's own endpoint is known to demand a key; another one, such as a gateway of one's own, may not.
-        (false, AuthScheme::Bearer | AuthScheme::XApiKey | AuthScheme::Header(_))
-            if row.is_some() && !table.has("base_url") =>
-        {
+        (false, scheme) if scheme.takes_key() && row.is_some() && !table.has("base_url") => {
             let usual = row.and_then(|row| row.env.as_deref()).unwrap_or("NAME_OF_VARIABLE");
-            table.missing("api_key", format!("write `api_key = {{ env = \"{usual}\" }}`"));
+            let identity = row.and_then(|row| row.identity).map_or_else(String::new, |cloud| {
+                let first = Identity::sources(cloud).next().unwrap_or_default();
+                format!(", or `identity = {{ from = \"{first}\" }}`")
+            });
+            table.missing("api_key", format!("write `api_key = {{ env = \"{usual}\" }}`{identity}"));
+        }
+        // A row without a key to name takes an identity only.
+        (false, AuthScheme::None) if !table.has("base_url") && row.is_some_and(|row| row.identity.is_some()) => {
+            let cloud = row.and_then(|row| row.identity);
+            let first = cloud.and_then(|cloud| Identity::sources(cloud).next()).unwrap_or_default();
+            table.missing("identity", format!("write `identity = {{ from = \"{first}\" }}`"));
         }
         (true, _) if !base_url.https && !base_url.is_private() => problems.warn(
             &table.place_of("base_url"),

@@ -4,7 +4,9 @@
 use domain::Meter;
 
 use crate::key::{Key, Section};
-use crate::{aliases, criticality, defaults, lanes, mcp, models, prices, providers, secret, server, workflows};
+use crate::{
+    aliases, criticality, defaults, identity, lanes, mcp, models, prices, providers, secret, server, workflows,
+};
 
 /// Every table of freehold.toml, in the order of the reference.
 pub const SECTIONS: &[&Section] = &[
@@ -14,6 +16,7 @@ pub const SECTIONS: &[&Section] = &[
     &defaults::TIMEOUTS,
     &providers::SECTION,
     &secret::SECTION,
+    &identity::SECTION,
     &providers::TERMS,
     &models::SECTION,
     &models::PRICE,

@@ -56,7 +56,7 @@ impl fmt::Display for CredentialSource {
 /// Keys of `api_key = { … }`.
 pub const SECTION: Section = Section {
     path: "providers.NAME.api_key",
-    about: "Where the provider's credential is found; exactly one of the two. A credential written into the file itself is refused.",
+    about: "Where the provider's credential is found; exactly one of the two. A credential written into the file itself is refused. `client_secret` of an `identity` is written the same way.",
     keys: &[
         Key {
             name: "env",
@@ -88,18 +88,60 @@ pub(crate) enum Vault<'a> {
 /// Stands for a secret nobody looked up.
 const ASSUMED: &str = "assumed";
 
+impl Vault<'_> {
+    /// The value of a variable.
+    pub fn environment(&self, name: &str) -> Option<String> {
+        match self {
+            Vault::Open { environment, .. } => environment(name),
+            Vault::Assumed => Some(ASSUMED.to_owned()),
+        }
+    }
+
+    /// The content of a file, or why it cannot be read.
+    pub fn read_file(&self, path: &str) -> Result<String, String> {
+        match self {
+            Vault::Open { read_file, .. } => read_file(path),
+            Vault::Assumed => Ok(ASSUMED.to_owned()),
+        }
+    }
+
+    /// Whether nothing is looked up.
+    pub fn is_assumed(&self) -> bool {
+        matches!(self, Vault::Assumed)
+    }
+}
+
+/// What a secret is to be fit for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Shape {
+    /// To stand in a header as it is.
+    Header,
+    /// To be sent encoded.
+    Document,
+}
+
 /// Reads `api_key` of a provider: found, empty and unusable values are told apart without ever printing one.
 pub(crate) fn read(table: &Table, vault: Vault) -> Option<(Secret, CredentialSource)> {
-    let entry = table.value("api_key")?;
+    named(table, "api_key", vault, Shape::Header)
+}
+
+/// The same for the secret of another key.
+pub(crate) fn named(
+    table: &Table,
+    key: &'static str,
+    vault: Vault,
+    shape: Shape,
+) -> Option<(Secret, CredentialSource)> {
+    let entry = table.value(key)?;
     if !matches!(entry.value, Value::Table(_)) {
         table.problems().error(
             &entry.place,
             "a credential must not stand in this file",
-            "write `api_key = { env = \"NAME_OF_VARIABLE\" }` or `{ file = \"PATH\" }`, and replace a key that was committed",
+            format!("write `{key} = {{ env = \"NAME_OF_VARIABLE\" }}` or `{{ file = \"PATH\" }}`, and replace a key that was committed"),
         );
         return None;
     }
-    let inner = table.table("api_key", &SECTION)?;
+    let inner = table.table(key, &SECTION)?;
     match (inner.text("env"), inner.text("file")) {
         (Some(name), None) => {
             let variable = environment_variable(&inner, &name.place, name.value)?;
@@ -117,13 +159,13 @@ pub(crate) fn read(table: &Table, vault: Vault) -> Option<(Secret, CredentialSou
                 );
                 return None;
             };
-            usable(&inner, &name.place, &text, source)
+            usable(&inner, &name.place, &text, source, shape)
         }
         (None, Some(path)) => {
             let source = CredentialSource::File(path.value.to_owned());
             let Vault::Open { read_file, .. } = vault else { return Some((Secret::new(ASSUMED), source)) };
             match read_file(path.value) {
-                Ok(text) => usable(&inner, &path.place, &text, source),
+                Ok(text) => usable(&inner, &path.place, &text, source, shape),
                 Err(why) => {
                     let reason = match looks_pasted(path.value) {
                         true => "the file cannot be read".to_owned(),
@@ -170,14 +212,20 @@ fn environment_variable<'n>(inner: &Table, place: &Place, name: &'n str) -> Opti
     fits.then_some(name)
 }
 
-fn usable(inner: &Table, place: &Place, text: &str, source: CredentialSource) -> Option<(Secret, CredentialSource)> {
+fn usable(
+    inner: &Table,
+    place: &Place,
+    text: &str,
+    source: CredentialSource,
+    shape: Shape,
+) -> Option<(Secret, CredentialSource)> {
     let text = text.trim();
     if text.is_empty() {
         let reason = format!("{source} is empty");
         inner.problems().error(place, reason, "put the provider's key there");
         return None;
     }
-    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if shape == Shape::Header && !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         let reason = format!("{source} holds white space or characters that no HTTP header can carry");
         inner.problems().error(place, reason, "put the key there and nothing else");
         return None;

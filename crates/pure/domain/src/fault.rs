@@ -83,6 +83,8 @@ fault_classes! {
     ServerError = "upstream_server_error", Provider, true, true, true;
     /// HTTP 401 or 403: our credential is wrong.
     Credential = "upstream_credential_refused", Us, true, false, true;
+    /// No token could be had to call the provider with: whoever gives them did not answer.
+    TokenUnavailable = "upstream_token_unavailable", Provider, true, false, true;
     /// HTTP 404 for the model: our configuration is wrong.
     ModelMissing = "upstream_model_missing", Us, true, false, true;
     /// The prompt is longer than this model takes; another may take it.

@@ -82,7 +82,13 @@ pub fn booked(class: FaultClass, phase: Phase) -> Booked {
     match (phase, class) {
         (Phase::AfterContent, _) => Booked::ReportedOrEstimated,
         // Never sent.
-        (_, FaultClass::Connect | FaultClass::ConnectTimeout | FaultClass::Untranslatable) => Booked::Nothing,
+        (
+            _,
+            FaultClass::Connect
+            | FaultClass::ConnectTimeout
+            | FaultClass::TokenUnavailable
+            | FaultClass::Untranslatable,
+        ) => Booked::Nothing,
         // Left while it may have been working.
         (_, FaultClass::FirstTokenTimeout | FaultClass::TotalTimeout | FaultClass::ClientGone) => {
             Booked::ReportedOrEstimated

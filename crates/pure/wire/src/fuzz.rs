@@ -25,6 +25,16 @@ pub fn scan(data: &[u8]) {
             let ask =
                 Ask { upstream_model: "up", quirks, insert_max_output: Some(9), default_max_output: 9, foreign: false };
             let Ok(out) = outgoing(*dialect, Operation::Chat, &body, &head, *dialect, &ask) else { continue };
+            if let Some(version) = quirks.hosting.version_for_model(*dialect, Operation::Chat) {
+                let sent: serde_json::Value = serde_json::from_slice(&out.body).expect("what is sent can be read");
+                assert!(
+                    sent.get("model").is_none() && out.path.contains("/up:"),
+                    "the model is named in the path alone"
+                );
+                let own = serde_json::from_slice::<serde_json::Value>(data).expect("what the scan takes is JSON");
+                assert!(own.get("anthropic_version").is_some() || sent["anthropic_version"] == version);
+                continue;
+            }
             let sent = address("up", out.stream);
             let sent = read_head(*dialect, Operation::Chat, Some(&sent), &out.body).expect("what is sent can be read");
             assert_eq!(sent.model.as_deref(), Some("up"));

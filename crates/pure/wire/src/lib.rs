@@ -4,7 +4,7 @@
 //! Same dialect on both sides: bytes pass through and only named spans change. Different dialects: `translate`, which
 //! reports everything it gave up.
 //!
-//! Reading order: [`dialect`] and [`quirks`] name what is spoken, [`scan`] reads a request's head in one pass, [`request`]
+//! Reading order: [`dialect`] and [`quirks`] name what is spoken, [`hosting`] where a host of another vendor's models differs, [`scan`] reads a request's head in one pass, [`request`]
 //! makes the outgoing body, [`sse`] and [`eventstream`] cut a stream into frames, [`reply`] relays an answer, [`usage`] reads what it cost,
 //! [`errors`] reads providers' errors and writes ours, [`models`] lists models, [`mcp`] reads the messages of tool servers. [`splice`] and `cursor` are the tools
 //! underneath; [`canonical`], [`dialects`] and [`translate`] cross from one dialect to the other; [`fuzz`] holds the
@@ -18,6 +18,7 @@ pub mod dialects;
 pub mod errors;
 pub mod eventstream;
 pub mod fuzz;
+pub mod hosting;
 mod items;
 pub mod mcp;
 pub mod models;
@@ -32,6 +33,7 @@ pub mod usage;
 
 pub use dialect::{Address, Dialect, Framing, Operation};
 pub use errors::{ClientError, Retry, error_body, error_frame, loss_header, upstream_fault};
+pub use hosting::Hosting;
 pub use models::{ListedModel, models_body};
 pub use quirks::Quirks;
 pub use reply::{Kept, ReplyPlan, Seen, StreamRelay, reply_body};

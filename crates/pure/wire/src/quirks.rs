@@ -1,5 +1,7 @@
 //! Where servers that speak a dialect differ from it: a row of data per server family, never code.
 
+use crate::hosting::Hosting;
+
 /// How a family of servers departs from the dialect it speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Quirks {
@@ -37,6 +39,8 @@ pub struct Quirks {
     pub max_stop: usize,
     /// Whether ids of tool calls must be nine letters or digits.
     pub nine_character_tool_ids: bool,
+    /// Where the model's id stands, for who hosts another vendor's models.
+    pub hosting: Hosting,
     /// What the row rests on.
     pub source: &'static str,
 }
@@ -159,6 +163,38 @@ pub const QUIRKS: &[Quirks] = &[
         source: "OpenRouter API reference, listed parameters; not tried",
         ..Quirks::GENERIC
     },
+    Quirks {
+        name: "cohere-compatibility",
+        stream_usage: StreamUsage::None,
+        n: false,
+        parallel_tool_calls: false,
+        developer_role: true,
+        source: "Cohere documentation, Compatibility API, supported parameters; that `stream_options` is refused: strandsagents.com, \
+                 model providers, Cohere. A stream that reports no usage is counted by us; not tried",
+        ..Quirks::GENERIC
+    },
+    Quirks {
+        name: "tgi",
+        max_tokens_field: MaxTokensField::MaxTokens,
+        developer_role: false,
+        n: false,
+        parallel_tool_calls: false,
+        source: "Text Generation Inference documentation, Messages API, and its OpenAPI form; not tried",
+        ..Quirks::GENERIC
+    },
+    Quirks {
+        name: "azure-deployments",
+        hosting: Hosting::Deployments,
+        max_tokens_field: MaxTokensField::MaxCompletionTokens,
+        source: "Azure OpenAI REST API reference, data plane inference: the deployment in the path, `api-version` in the query",
+        ..Quirks::GENERIC
+    },
+    Quirks {
+        name: "vertex-anthropic",
+        hosting: Hosting::RawPredict { anthropic_version: "vertex-2023-10-16" },
+        source: "Vertex AI documentation, request predictions with Claude models: `anthropic_version` in the body and no `model`; paths as in Anthropic's Python SDK 2.11.0, lib/vertex; not tried",
+        ..Quirks::GENERIC
+    },
     Quirks::GENERIC,
 ];
 
@@ -181,6 +217,7 @@ impl Quirks {
         reasoning_effort: true,
         max_stop: 4,
         nine_character_tool_ids: false,
+        hosting: Hosting::Vendor,
         source: "the dialect as published",
     };
 

@@ -9,6 +9,7 @@ use domain::{Fault, FaultClass, Loss, LossKind};
 pub use crate::ask::Ask;
 use crate::dialect::{Dialect, Operation};
 use crate::dialects::gemini;
+use crate::hosting;
 use crate::quirks::{MaxTokensField, Quirks, StreamUsage};
 use crate::scan::{Container, Head};
 pub use crate::splice::Edit;
@@ -45,6 +46,7 @@ pub fn outgoing(
     let path = operation
         .path(upstream, ask.upstream_model, stream, head.batch)
         .ok_or_else(|| Fault::new(FaultClass::Untranslatable, format!("{upstream} has no {operation}")))?;
+    let path = ask.quirks.hosting.path(upstream, operation, ask.upstream_model, stream, path);
     if head.bound.background && !head.stream {
         // Nobody could fetch the answer here, and what it cost would never be told.
         let why =
@@ -58,7 +60,11 @@ pub fn outgoing(
         return Ok(Outgoing { path, body, edits, losses, stream });
     }
     let (body, losses) = translate::request(client, upstream, operation, stream, body, ask)?;
-    Ok(Outgoing { path, body: Bytes::from(body), edits: Vec::new(), losses, stream })
+    let body = match ask.quirks.hosting.version_for_model(upstream, operation) {
+        Some(version) => hosting::body_with_version_for_model(body, version),
+        None => Bytes::from(body),
+    };
+    Ok(Outgoing { path, body, edits: Vec::new(), losses, stream })
 }
 
 type Spliced = (Bytes, Vec<Edit>, Vec<Loss>);
@@ -67,7 +73,9 @@ type Spliced = (Bytes, Vec<Edit>, Vec<Loss>);
 fn spliced(dialect: Dialect, operation: Operation, body: &Bytes, head: &Head, ask: &Ask<'_>) -> Result<Spliced, Fault> {
     let mut splice = Splice::new(body);
     let mut losses = Vec::new();
-    if let Some(model) = head.spans.model.clone().filter(|_| head.model.as_deref() != Some(ask.upstream_model)) {
+    if let Some(version) = ask.quirks.hosting.version_for_model(dialect, operation) {
+        hosting::with_version_for_model(&mut splice, body, version);
+    } else if let Some(model) = head.spans.model.clone().filter(|_| head.model.as_deref() != Some(ask.upstream_model)) {
         splice.replace("model", model, json_string(ask.upstream_model));
     }
     // Google's lists of texts, and its counts, name the model in the body once more.

@@ -73,6 +73,11 @@ impl MemberSpan {
         MemberSpan { index: member.index, comma: member.comma, key_start: member.key.span.start - 1, value }
     }
 
+    /// All of it, key and value, without a comma.
+    pub fn member(&self) -> Range<usize> {
+        self.key_start..self.value.end
+    }
+
     /// What to cut so that the object stays one, when `cut_before` of the members before it are cut too.
     ///
     /// A member takes the comma before it along. Where all before it go as well there is no such comma left, and it takes

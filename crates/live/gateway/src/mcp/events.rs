@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use wire::sse::{Piece, Splitter};
 
 use super::process::{Asked, EVENT_BYTES};
-use crate::upstream::sentence;
+use crate::pool::sentence;
 
 /// What a server answered.
 pub struct Reply {

@@ -10,7 +10,8 @@ use hyper::body::Incoming;
 
 use super::allow::{MCP_SESSION_ID, Passed, What};
 use super::events::{Body, Events, Reply};
-use crate::upstream::{Upstreams, sentence};
+use crate::pool::sentence;
+use crate::upstream::Upstreams;
 
 /// Longest answer that is no stream, bytes.
 const ANSWER_BYTES: usize = 16 << 20;

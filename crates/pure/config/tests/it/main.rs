@@ -2,6 +2,7 @@
 
 mod catalog;
 mod examples;
+mod identities;
 mod problems;
 mod reference;
 mod secrets;
@@ -30,14 +31,28 @@ fn check(text: &str) -> Result<Snapshot, Vec<Problem>> {
     let environment = |name: &str| match name {
         "ANTHROPIC_API_KEY" | "OPENAI_API_KEY" => Some(CREDENTIAL.to_owned()),
         "EMPTY" => Some(" ".to_owned()),
+        "AWS_ACCESS_KEY_ID" => Some("AKIDEXAMPLE".to_owned()),
+        "AWS_SECRET_ACCESS_KEY" => Some(CREDENTIAL.to_owned()),
+        "HOME" => Some("/home/f".to_owned()),
         "TWO_LINES" => Some(format!("{CREDENTIAL}\n{CREDENTIAL}")),
         _ => None,
     };
-    let read_secret_file = |path: &str| match path {
+    let read_secret_file = |path: &str| {
+        match path {
         "/run/secrets/mirror" => Ok(format!("{CREDENTIAL}\n")),
         "/run/secrets/empty" => Ok(String::new()),
+        "/run/google.json" => Ok(format!(
+            r#"{{"type":"service_account","client_email":"f@p.iam","private_key_id":"k1",
+                "private_key":"-----BEGIN PRIVATE KEY-----\\n{CREDENTIAL}\\n-----END PRIVATE KEY-----\\n"}}"#
+        )),
+        "/run/external.json" => Ok(r#"{"type":"external_account","audience":"//iam/a","subject_token_type":"jwt",
+            "credential_source":{"file":"/run/token","format":{"type":"json","subject_token_field_name":"t"}},
+            "service_account_impersonation_url":"https://iam.example/v1/projects/-/serviceAccounts/f@p:generateAccessToken"}"#
+            .to_owned()),
+        "/run/broken.json" => Ok(format!("{{{CREDENTIAL}")),
         "/etc/freehold/ca.pem" => Ok("-----BEGIN CERTIFICATE-----".to_owned()),
         _ => Err("no such file".to_owned()),
+    }
     };
     config::check(&Input {
         file_name: "freehold.toml",

@@ -49,6 +49,7 @@ fn a_configuration_of_another_machine_is_compared_without_its_secrets() {
         changes,
         [
             "server: ca_file changes from /elsewhere.pem to /etc/freehold/ca.pem",
+            "provider `azure`: identity changes from entra-client-secret (file `/elsewhere`, https://login.microsoftonline.us) to entra-client-secret (file `/run/secrets/mirror`, https://login.microsoftonline.us)",
             "provider `mirror`: credential changes from file `/elsewhere` to file `/run/secrets/mirror`",
         ]
     );

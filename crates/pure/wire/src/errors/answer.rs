@@ -78,6 +78,7 @@ fn status_of(client: Dialect, fault: &Fault) -> u16 {
         | FaultClass::Malformed
         | FaultClass::ServerError
         | FaultClass::Credential
+        | FaultClass::TokenUnavailable
         | FaultClass::ModelMissing => 502,
     }
 }

@@ -74,7 +74,11 @@ fn what_the_sdks_send_reaches_the_provider_but_for_the_named_spans() {
                 let out = send(dialect, operation, &body, quirks);
                 assert_only_named_spans_differ(&body, &out);
                 let sent: serde_json::Value = serde_json::from_slice(&out.body).unwrap();
-                if dialect.is_addressed() {
+                if let Some(version) = quirks.hosting.version_for_model(dialect, operation) {
+                    let named = json.get("anthropic_version").map_or(version, |own| own.as_str().unwrap());
+                    assert_eq!((sent.get("model"), &sent["anthropic_version"]), (None, &named.into()), "{path}");
+                    assert!(out.path.contains("/up-model:"), "{path}: {}", out.path);
+                } else if dialect.is_addressed() {
                     assert!(out.path.contains("/up-model:") || out.path.contains("/up-model/"), "{path}: {}", out.path);
                 } else {
                     assert_eq!(sent["model"], "up-model", "{path}");
@@ -213,6 +217,11 @@ proptest! {
             assert_only_named_spans_differ(body.as_bytes(), &out);
             prop_assert!(dialect.is_addressed() || out.edits.iter().any(|edit| edit.name == "model"));
             let sent = Address { model: "up-model".into(), stream: false };
+            if let Some(version) = QUIRKS[row].hosting.version_for_model(*dialect, Operation::Chat) {
+                let sent = String::from_utf8(out.body.to_vec()).unwrap();
+                prop_assert!(sent.contains(version) && !sent.contains("\\u0063laims"), "{}", sent);
+                continue;
+            }
             let again = scan(*dialect, Operation::Chat, Some(&sent), &out.body).unwrap();
             prop_assert_eq!(again.model.as_deref(), Some("up-model"));
         }
