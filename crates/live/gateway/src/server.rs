@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -101,7 +103,7 @@ fn connection(gateway: &Arc<Gateway>, stream: TcpStream, max_header_bytes: usize
     let gateway = gateway.clone();
     let service = service_fn(move |request| {
         let gateway = gateway.clone();
-        async move { Ok::<_, Infallible>(handle(gateway, request).await) }
+        async move { Ok::<_, Infallible>(framed(gateway, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -113,6 +115,17 @@ fn connection(gateway: &Arc<Gateway>, stream: TcpStream, max_header_bytes: usize
         // What goes wrong on a client's connection is the client's to notice; calls book themselves.
         let _ = connection.await;
     });
+}
+
+/// Serves one request, and nothing behind it where it came in chunks. Of a length beside chunks the chunks count and the length is
+/// not shown to us (RFC 9112, 6.3); a proxy that counts otherwise would take our next request for a part of this one.
+async fn framed(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<ReplyBody> {
+    let chunked = request.headers().contains_key(TRANSFER_ENCODING);
+    let mut response = handle(gateway, request).await;
+    if chunked {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<ReplyBody> {

@@ -81,6 +81,10 @@ fn signatures_of_thoughts_do_not_fail_over_to_another_google() {
     let refused = freehold.post("/v1beta/models/w:generateContent", cached);
     assert_eq!((refused.status, second.received().len()), (502, 0), "{}", refused.text());
 
+    let kept = r#"{"contents":[{"role":"user","parts":[{"text":"x"},{"fileData":{"mimeType":"application/pdf","fileUri":"https://generativelanguage.googleapis.com/v1beta/files/a"}}]}]}"#;
+    let refused = freehold.post("/v1beta/models/w:generateContent", kept);
+    assert_eq!((refused.status, second.received().len()), (502, 0), "a file in Google's store: {}", refused.text());
+
     let signed = r#"{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{}},"thoughtSignature":"c2lnbmVk"}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{}}}]}]}"#;
     let answered = freehold.post("/v1beta/models/w:generateContent", signed);
     assert_eq!(answered.status, 200, "{}", answered.text());

@@ -168,7 +168,8 @@ impl Drop for Tools {
 }
 
 fn suite(name: &str, workflows: &str) {
-    let python = needed("FREEHOLD_SDK_PYTHON");
+    // A Node suite finds its packages beside itself.
+    let program = if name.ends_with(".mjs") { needed("FREEHOLD_TEST_NODE") } else { needed("FREEHOLD_SDK_PYTHON") };
     let scratch = testkit::scratch_dir("sdk-scenario");
     let simulator = Simulator::start(scratch.path(), SCENARIO);
     let llama = workflows.contains("llama").then(Llama::start);
@@ -186,7 +187,7 @@ fn suite(name: &str, workflows: &str) {
         let answer = request(freehold.gateway, "GET", "/v1/models", &[("authorization", &authorization)], b"");
         (answer.status == 200).then_some(())
     });
-    let status = Command::new(python)
+    let status = Command::new(program)
         .arg(root().join("tests/sdk").join(name))
         .env("FREEHOLD_URL", format!("http://{}", freehold.gateway))
         .env("FREEHOLD_KEY", &freehold.key)
@@ -241,6 +242,18 @@ fn boto3_works_through_freehold_by_its_endpoint_url() {
 #[ignore = "needs the official SDKs and llama.cpp; `cargo xtask test` runs it"]
 fn the_official_google_sdk_works_through_freehold() {
     suite("google_suite.py", WITH_LLAMA);
+}
+
+#[test]
+#[ignore = "needs the official SDKs; `cargo xtask test` runs it"]
+fn the_official_openai_sdk_for_node_works_through_freehold() {
+    suite("node/openai_suite.mjs", SIMULATED);
+}
+
+#[test]
+#[ignore = "needs the official SDKs; `cargo xtask test` runs it"]
+fn the_official_anthropic_sdk_for_node_works_through_freehold() {
+    suite("node/anthropic_suite.mjs", SIMULATED);
 }
 
 #[test]

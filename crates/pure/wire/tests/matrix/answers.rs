@@ -59,7 +59,7 @@ fn rows(place: &str, answered: impl Fn(&Bodies, &Bodies, &str) -> Got) -> Vec<Ro
     ANSWERED.iter().map(row).collect()
 }
 
-fn plan(client: &Bodies, provider: &Bodies) -> ReplyPlan {
+pub fn plan(client: &Bodies, provider: &Bodies) -> ReplyPlan {
     ReplyPlan {
         client: client.dialect,
         upstream: provider.dialect,
@@ -76,7 +76,7 @@ fn plan(client: &Bodies, provider: &Bodies) -> ReplyPlan {
 }
 
 /// Events as a provider of this dialect sends them.
-fn framed(dialect: Dialect, events: &[&str]) -> Vec<u8> {
+pub fn framed(dialect: Dialect, events: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
     for event in events {
         let value: Value = serde_json::from_str(event).unwrap_or(Value::Null);

@@ -7,6 +7,7 @@ mod answers;
 mod bodies;
 mod features;
 mod page;
+mod pains;
 mod pattern;
 mod requests;
 

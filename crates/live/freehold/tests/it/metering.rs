@@ -1,0 +1,227 @@
+//! What of every endpoint is metered at every provider: each cell of docs/metering.md is a call that was made under a hard
+//! budget, and what was booked of it.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use crate::harness::{Freehold, Simulator, Site, eventually};
+use crate::http::{Connection, request};
+
+/// Slow enough to be left while it speaks.
+const SCENARIO: &str = "[providers.sim]\noutput_tokens = 40\ntokens_per_frame = 1\n\n\
+                        [providers.slow]\noutput_tokens = 4000\ntokens_per_frame = 1\ntokens_per_second = 40\n";
+
+/// A provider of each dialect, and the path below its simulator's name.
+const PROVIDERS: &[(&str, &str)] = &[
+    ("openai-chat", "/v1"),
+    ("openai-responses", "/v1"),
+    ("anthropic", "/v1"),
+    ("gemini", "/v1beta"),
+    ("bedrock-converse", ""),
+    ("cohere", "/v2"),
+];
+
+/// A route, its body, and the body or route that streams. `W` stands for the workflow.
+struct Row {
+    path: &'static str,
+    body: &'static str,
+    streamed: Option<(&'static str, &'static str)>,
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        path: "/v1/chat/completions",
+        body: r#"{"model":"W","messages":[{"role":"user","content":"Hello"}]}"#,
+        streamed: Some((
+            "/v1/chat/completions",
+            r#"{"model":"W","stream":true,"messages":[{"role":"user","content":"Hello"}]}"#,
+        )),
+    },
+    Row {
+        path: "/v1/responses",
+        body: r#"{"model":"W","input":"Hello"}"#,
+        streamed: Some(("/v1/responses", r#"{"model":"W","stream":true,"input":"Hello"}"#)),
+    },
+    Row {
+        path: "/v1/messages",
+        body: r#"{"model":"W","max_tokens":5000,"messages":[{"role":"user","content":"Hello"}]}"#,
+        streamed: Some((
+            "/v1/messages",
+            r#"{"model":"W","stream":true,"max_tokens":5000,"messages":[{"role":"user","content":"Hello"}]}"#,
+        )),
+    },
+    Row {
+        path: "/v1beta/models/W:generateContent",
+        body: r#"{"contents":[{"role":"user","parts":[{"text":"Hello"}]}]}"#,
+        streamed: Some((
+            "/v1beta/models/W:streamGenerateContent?alt=sse",
+            r#"{"contents":[{"role":"user","parts":[{"text":"Hello"}]}]}"#,
+        )),
+    },
+    Row {
+        path: "/model/W/converse",
+        body: r#"{"messages":[{"role":"user","content":[{"text":"Hello"}]}]}"#,
+        streamed: Some(("/model/W/converse-stream", r#"{"messages":[{"role":"user","content":[{"text":"Hello"}]}]}"#)),
+    },
+    Row {
+        path: "/v2/chat",
+        body: r#"{"model":"W","messages":[{"role":"user","content":"Hello"}]}"#,
+        streamed: Some(("/v2/chat", r#"{"model":"W","stream":true,"messages":[{"role":"user","content":"Hello"}]}"#)),
+    },
+    Row { path: "/v1/embeddings", body: r#"{"model":"W","input":"Hello"}"#, streamed: None },
+    Row { path: "/v1beta/models/W:embedContent", body: r#"{"content":{"parts":[{"text":"Hello"}]}}"#, streamed: None },
+    Row {
+        path: "/v2/embed",
+        body: r#"{"model":"W","texts":["Hello"],"input_type":"search_query","embedding_types":["float"]}"#,
+        streamed: None,
+    },
+    Row { path: "/v1/rerank", body: r#"{"model":"W","query":"north","documents":["a","b"]}"#, streamed: None },
+    Row { path: "/v2/rerank", body: r#"{"model":"W","query":"north","documents":["a","b"]}"#, streamed: None },
+    Row {
+        path: "/v1/messages/count_tokens",
+        body: r#"{"model":"W","messages":[{"role":"user","content":"Hello"}]}"#,
+        streamed: None,
+    },
+    Row {
+        path: "/v1beta/models/W:countTokens",
+        body: r#"{"contents":[{"role":"user","parts":[{"text":"Hello"}]}]}"#,
+        streamed: None,
+    },
+];
+
+fn configuration(address: SocketAddr) -> String {
+    let mut text = String::new();
+    for (dialect, below) in PROVIDERS {
+        for script in ["sim", "slow"] {
+            let name = format!("{script}-{dialect}");
+            let _ = write!(
+                text,
+                "[providers.{name}]\ndialect = \"{dialect}\"\nbase_url = \"http://{address}/{script}{below}\"\n\
+                 api_key = {{ env = \"SIM_KEY\" }}\n\n\
+                 [models.{name}]\nprovider = \"{name}\"\nmodel = \"v\"\nmax_output_tokens = 5000\n\
+                 price = {{ input = \"3.00\", output = \"15.00\", search_units = \"2.00\" }}\n\n\
+                 [models.bare-{name}]\nprovider = \"{name}\"\nmodel = \"unknown\"\n\n\
+                 [lanes.{name}]\nclass = \"B\"\nmodels = [\"{name}\"]\npick = \"best\"\n\n\
+                 [lanes.bare-{name}]\nclass = \"B\"\nmodels = [\"bare-{name}\"]\npick = \"best\"\n\n\
+                 [criticality.{name}]\nlanes = [\"{name}\"]\n\n[criticality.bare-{name}]\nlanes = [\"bare-{name}\"]\n\n\
+                 [workflows.{name}]\ncriticality = \"{name}\"\nbudget = {{ limit = \"100 USD\", per = \"total\", at_limit = \"refuse\" }}\n\n\
+                 [workflows.bare-{name}]\ncriticality = \"bare-{name}\"\n\n"
+            );
+        }
+    }
+    text
+}
+
+/// What was booked of a call, in a word.
+fn booked(freehold: &Freehold, call: &str) -> String {
+    let record = eventually("the call reaches the store", || {
+        let authorization = format!("Bearer {}", freehold.admin_token);
+        let path = format!("/api/v1/calls/{call}");
+        let answer = request(freehold.console, "GET", &path, &[("authorization", &authorization)], b"");
+        let view = (answer.status == 200).then(|| answer.json()).filter(|view| !view["end"].is_null())?;
+        Some(view["entries"].as_array().unwrap().iter().rfind(|entry| entry["kind"] == "record").cloned())
+    });
+    let Some(record) = record else { return "free".into() };
+    let total = record["cost"].pointer("/priced/total").or(record["cost"].get("total")).and_then(Value::as_i64);
+    match (total, record["usage_origin"].as_str()) {
+        (Some(total), Some("reported")) if total > 0 => "priced".into(),
+        (Some(total), _) if total > 0 => "priced by an estimate".into(),
+        (Some(0), Some("none")) => "free".into(),
+        _ => panic!("neither priced nor free: {record}"),
+    }
+}
+
+fn told(freehold: &Freehold, key: &str, (path, body): (&str, &str), workflow: &str) -> String {
+    let answer = freehold.post_as(key, &path.replace('W', workflow), &body.replace('W', workflow));
+    match answer.header("freehold-error") {
+        Some(code) => format!("refused: `{code}`"),
+        None => {
+            assert_eq!(answer.status, 200, "{path} {workflow}: {}", answer.text());
+            booked(freehold, answer.header("freehold-call-id").unwrap())
+        }
+    }
+}
+
+/// A call whose client leaves after the first bytes.
+fn left(freehold: &Freehold, (path, body): (&str, &str), workflow: &str) -> String {
+    let authorization = format!("Bearer {}", freehold.key);
+    let mut connection = Connection::open(freehold.gateway).unwrap();
+    let (path, body) = (path.replace('W', workflow), body.replace('W', workflow));
+    connection.send("POST", &path, &[("authorization", &authorization)], body.as_bytes()).unwrap();
+    let head = connection.head().unwrap();
+    let header = |name: &str| head.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+    if let Some(code) = header("freehold-error") {
+        return format!("refused: `{code}`");
+    }
+    assert!(connection.chunk().unwrap().is_some());
+    let call = header("freehold-call-id").unwrap();
+    drop(connection);
+    booked(freehold, &call)
+}
+
+#[test]
+fn every_endpoint_is_metered_at_every_provider_or_refused_under_a_hard_budget() {
+    let site = Site::new("metering", "");
+    let simulator = Simulator::start(site.scratch.path(), SCENARIO);
+    site.configure(&configuration(simulator.address));
+    // Under a workflow's own budget a model without a price is a mistake of the configuration; a key's budget meets it later.
+    let budgeted = site.key(&["--label", "budgeted", "--budget", "100 USD per month"]);
+    let freehold = site.start();
+    let mut page = String::from(PREFACE);
+    let names = PROVIDERS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" | ");
+    let _ = write!(page, "| endpoint | how | {names} |\n|---|---|{}\n", "---|".repeat(PROVIDERS.len()));
+    let mut line = |path: &str, how: &str, cell: &dyn Fn(&str) -> String| {
+        let cells: Vec<String> = PROVIDERS.iter().map(|(dialect, _)| cell(dialect)).collect();
+        let _ = writeln!(page, "| `{}` | {how} | {} |", path.replace('W', "{model}"), cells.join(" | "));
+        cells
+    };
+    for row in ROWS {
+        let whole = (row.path, row.body);
+        let cells =
+            line(row.path, "whole", &|dialect| told(&freehold, &freehold.key, whole, &format!("sim-{dialect}")));
+        if let Some(streamed) = row.streamed {
+            assert!(cells.iter().all(|cell| cell == "priced"), "{}: {cells:?}", row.path);
+            let cells = line(row.path, "streamed", &|dialect| {
+                told(&freehold, &freehold.key, streamed, &format!("sim-{dialect}"))
+            });
+            assert!(cells.iter().all(|cell| cell == "priced"), "{} streamed: {cells:?}", row.path);
+            let cells = line(row.path, "cancelled", &|dialect| left(&freehold, streamed, &format!("slow-{dialect}")));
+            assert!(cells.iter().all(|cell| cell.starts_with("priced")), "{} cancelled: {cells:?}", row.path);
+        }
+        let cells =
+            line(row.path, "no price", &|dialect| told(&freehold, &budgeted, whole, &format!("bare-sim-{dialect}")));
+        assert!(cells.iter().all(|cell| !cell.starts_with("priced")), "{} unpriced: {cells:?}", row.path);
+    }
+    page.push_str(NOTES);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/metering.md");
+    if std::env::var("UPDATE_DOCS").is_ok() {
+        std::fs::write(path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/metering.md is not what was booked; UPDATE_DOCS=1 cargo test -p freehold --test it metering writes it anew:\n{page}"
+    );
+}
+
+const PREFACE: &str = "\
+# What is metered
+
+<!-- Written from what crates/live/freehold/tests/it/metering.rs books; a test fails when the two differ. To write it anew:
+     UPDATE_DOCS=1 cargo test -p freehold --test it metering -->
+
+Each cell was a call under a hard budget: to a simulated provider of the column's dialect, through the row's endpoint, and
+what was booked of it.
+
+";
+
+const NOTES: &str = "
+- **priced**: by the usage that the provider reported.
+- **priced by an estimate**: the client left before the provider had told its usage; what came is counted, and marked so.
+- **free**: a count of tokens, which no provider bills.
+- **refused**: nothing was sent. `untranslatable`: the dialects do not share the operation. `model_unpriced`: the model has no
+  price, and a budget applies.
+- **cancelled**: the client left after the first bytes of a stream.
+";
