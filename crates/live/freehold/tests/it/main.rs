@@ -7,6 +7,7 @@ mod calls;
 mod configuration;
 mod harness;
 mod http;
+mod identities;
 mod keys;
 mod kill;
 mod losses;
