@@ -38,6 +38,8 @@ pub(crate) async fn all(control: &Control, today: Today, budgets: &[BudgetNow]) 
         })
         .collect();
     alarms.extend(breakers(running));
+    let without = running.without_token().into_iter();
+    alarms.extend(without.map(|(_, at, why)| alarm("no_token", format!("{why} (last tried {at})"))));
     for (model, row) in control.store().spend_by(Dimension::Model, today.day, today.day).await? {
         alarms.extend(books(&model, &row));
     }

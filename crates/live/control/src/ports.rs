@@ -14,6 +14,10 @@ pub trait Running: Send + Sync {
     fn snapshot(&self) -> (Arc<Snapshot>, UnixMs);
     /// Health of a model; absent when it is not in the snapshot.
     fn health(&self, model: &ModelName) -> Option<HealthView>;
+    /// Providers that could not be given a token when last tried: the provider, since when, and the sentence why.
+    fn without_token(&self) -> Vec<(String, UnixMs, String)> {
+        Vec::new()
+    }
     /// Every budget as it stands.
     fn budgets(&self) -> Vec<BudgetNow>;
     /// Calls being answered.

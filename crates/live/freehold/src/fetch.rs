@@ -28,6 +28,27 @@ pub async fn get_json(url: &str, token: &str) -> anyhow::Result<serde_json::Valu
 
 /// Sends a request with a bearer token and reads the whole answer.
 pub async fn send(http: &Http, method: Method, url: &str, token: &str, body: String) -> anyhow::Result<(u16, Bytes)> {
+    send_with_head(http, method, url, token, body).await.map(|answer| (answer.status, answer.body))
+}
+
+/// An answer of a gateway.
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The call's id.
+    pub call: Option<String>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// The same, with the id of the call.
+pub async fn send_with_head(
+    http: &Http,
+    method: Method,
+    url: &str,
+    token: &str,
+    body: String,
+) -> anyhow::Result<Answer> {
     let request = Request::builder()
         .method(method)
         .uri(url)
@@ -37,7 +58,8 @@ pub async fn send(http: &Http, method: Method, url: &str, token: &str, body: Str
         .with_context(|| format!("`{url}` is no URL; write it like http://127.0.0.1:7401"))?;
     let response = http.request(request).await.with_context(|| format!("{url} cannot be reached"))?;
     let status = response.status().as_u16();
+    let call = response.headers().get("freehold-call-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let body = http_body_util::Limited::new(response.into_body(), LONGEST_ANSWER_BYTES).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!("the answer of {url} broke off: {error}"))?;
-    Ok((status, body.to_bytes()))
+    Ok(Answer { status, call, body: body.to_bytes() })
 }

@@ -51,6 +51,8 @@ enum Command {
     Simulate(commands::simulate::Arguments),
     /// Create, list and revoke keys
     Key(commands::key::Arguments),
+    /// List the providers known, and test one with a few cheap calls
+    Provider(commands::provider::Arguments),
     /// Show and export what was booked
     Ledger(commands::ledger::Arguments),
     /// Write a consistent copy of the data directory while Freehold runs
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
             Command::Check(arguments) => commands::check::run(arguments).await,
             Command::Simulate(arguments) => commands::simulate::run(arguments).await,
             Command::Key(arguments) => commands::key::run(arguments).await,
+            Command::Provider(arguments) => commands::provider::run(arguments).await,
             Command::Ledger(arguments) => commands::ledger::run(arguments).await,
             Command::Backup(arguments) => commands::backup::run(arguments).await,
             Command::Restore(arguments) => commands::restore::run(arguments).await,

@@ -50,6 +50,16 @@ impl Running for RunningGateway {
         Some(view)
     }
 
+    fn without_token(&self) -> Vec<(String, UnixMs, String)> {
+        let deployed = self.gateway.deployed.load();
+        let providers = deployed.snapshot.providers.iter();
+        let failure = |provider: &Arc<config::Provider>| {
+            let (at, why) = deployed.upstreams.keeper(provider.name.as_str())?.standing().failure?;
+            Some((provider.name.to_string(), at, why))
+        };
+        providers.filter_map(failure).collect()
+    }
+
     fn budgets(&self) -> Vec<BudgetNow> {
         let views = self.gateway.budgets.view().into_iter();
         views
@@ -99,6 +109,15 @@ impl Running for RunningGateway {
                 State::Open => "1",
             };
             write(format_args!("freehold_breaker_open{{model=\"{}\"}} {value}", model.name));
+        }
+        write(format_args!(
+            "# HELP freehold_provider_token 1 while there is a token for a provider that takes tokens."
+        ));
+        write(format_args!("# TYPE freehold_provider_token gauge"));
+        for provider in &deployed.snapshot.providers {
+            let Some(keeper) = deployed.upstreams.keeper(provider.name.as_str()) else { continue };
+            let value = u8::from(keeper.standing().good);
+            write(format_args!("freehold_provider_token{{provider=\"{}\"}} {value}", provider.name));
         }
         for (name, help, pick) in BUDGET_GAUGES {
             write(format_args!("# HELP {name} {help}"));

@@ -208,6 +208,49 @@ mod tests {
         assert!(claim.verify(&elsewhere, b"{}", "s3cret").is_err(), "another path");
     }
 
+    /// What botocore 1.44.8 signs for the service `bedrock` in eu-central-1 at [`AT`], by tests/real/sign.py.
+    const SIGNED_BY_BOTOCORE: &[(&str, Option<&str>, &str, &str)] = &[
+        (
+            "https://bedrock-runtime.eu-central-1.amazonaws.com/model/anthropic.claude-3%3A0/converse",
+            None,
+            "{\"a\":1}",
+            "50a2724a924a6f728e65145044eed15d24b13663729a20ea9e1b9ba66659c233",
+        ),
+        (
+            "https://bedrock-runtime.eu-central-1.amazonaws.com/model/arn%3Aaws%3Abedrock%3Aeu%3A1%3Aprofile%2Fx/converse-stream",
+            Some("SESSION/+="),
+            "{\"ü\":\"é\"}",
+            "69c55cc4aadad32d861fc62d8e2e74d4aa5025ba36cbae394df6981724340dcd",
+        ),
+        (
+            "http://127.0.0.1:8080/openai/v1/chat/completions?api-version=1",
+            Some("T"),
+            "",
+            "18520b68d4cc10d2d128cdb1c99f56225cd7cb8f478e1137003525d61ce989fd",
+        ),
+        (
+            "http://127.0.0.1:8080/anthropic/v1/messages",
+            None,
+            "{}",
+            "f3277f98eebf794cd5fa23764c635792e3308fb58a18e64d37717348bcb4aebe",
+        ),
+    ];
+
+    #[test]
+    fn what_is_sent_to_amazon_is_signed_as_botocore_signs_it() {
+        for (url, session, body, signature) in SIGNED_BY_BOTOCORE {
+            let mut request = Request::post(*url).header("content-type", "application/json").body(()).unwrap();
+            let keys = Credentials::new("AKIDEXAMPLE", "s3cret/+=", session.map(str::to_owned), None, "test");
+            let scope = Scope { region: "eu-central-1", service: "bedrock", at: AT };
+            sign_request(&mut request, body.as_bytes(), &keys, &scope).unwrap();
+            let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(header("x-amz-date"), Some("20261125T040920Z"));
+            assert_eq!(header("x-amz-security-token"), *session);
+            let (_, ours) = header("authorization").unwrap().split_once("Signature=").unwrap();
+            assert_eq!(ours, *signature, "{url}");
+        }
+    }
+
     #[test]
     fn a_claim_that_is_old_broken_or_beside_another_credential_is_refused() {
         let head = request("/", AUTHORIZATION_OF_BOTOCORE);

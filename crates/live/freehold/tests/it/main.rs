@@ -8,6 +8,7 @@ mod configuration;
 mod harness;
 mod hostile;
 mod http;
+mod identities;
 mod keys;
 mod kill;
 mod losses;

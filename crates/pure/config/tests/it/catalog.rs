@@ -70,3 +70,19 @@ fn every_listed_model_has_a_price_that_is_valid_now() {
     }
     assert!(models >= 150, "{models} models");
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test holds a document on disk against the catalog")]
+fn the_document_of_providers_has_every_row_with_its_address() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/providers.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let mut rows = 0;
+    for row in shipped().providers().filter(|row| !row.dialects.is_empty()) {
+        let dialects: Vec<&str> = row.dialects.iter().map(|dialect| dialect.as_str()).collect();
+        let start = format!("| `{}` | {} | ", row.name, dialects.join(", "));
+        let end = format!(" | `{}` |", row.endpoint.as_ref().unwrap().form());
+        assert!(document.lines().any(|line| line.starts_with(&start) && line.ends_with(&end)), "{start}…{end}");
+        rows += 1;
+    }
+    assert_eq!(document.lines().filter(|line| line.starts_with("| `") && line.ends_with("` |")).count(), rows);
+}
