@@ -46,6 +46,29 @@ pub fn scan(data: &[u8]) {
     }
 }
 
+/// A message of a client is refused, or names the tool that a plain parser finds too; what is left of a list of tools is JSON,
+/// has no tool but the wanted ones, and loses nothing more when it is looked at again.
+pub fn mcp(data: &[u8]) {
+    use crate::mcp::{Kind, filtered, read, said, said_in_frame, with_data};
+    let plain = |data: &[u8]| serde_json::from_slice::<serde_json::Value>(data).ok();
+    if let Ok(message) = read(data)
+        && let (Kind::Request { tool: Some(tool), .. }, Some(plain)) = (message.kind, plain(data))
+    {
+        assert_eq!(plain["params"]["name"], tool.as_str(), "two parsers name the same tool");
+    }
+    if let Some(kept) = filtered(data, |name| name == "search") {
+        if let (Some(_), Some(kept)) = (plain(data), plain(&kept)) {
+            let names = kept["result"]["tools"].as_array().into_iter().flatten().map(|tool| &tool["name"]);
+            names.for_each(|name| assert_eq!(name, "search"));
+        }
+        assert!(filtered(&kept, |name| name == "search").is_none(), "all was left out at once");
+        let frame = crate::mcp::frame(&kept);
+        let (_, read_again, _) = said_in_frame(&with_data(&frame, b"{}"));
+        assert_eq!(read_again.as_deref(), Some(&b"{}"[..]));
+    }
+    let _ = said(data);
+}
+
 /// The pieces of a stream are the stream, wherever it is cut.
 pub fn sse(data: &[u8]) {
     let cuts = [data.len(), data.len() / 2, data.len() / 3, 1];

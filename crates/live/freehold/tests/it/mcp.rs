@@ -225,3 +225,78 @@ fn processes_are_bounded_and_end_with_their_session_and_with_freehold() {
     assert_eq!(freehold.stop(), Some(0));
     assert!(started.elapsed().as_secs() < 10);
 }
+
+/// A workflow that may go to the European Union only, and a server of tools there and one elsewhere.
+fn with_a_workflow(url: std::net::SocketAddr) -> String {
+    let more = "\n[workflows.w]\ncriticality = \"c\"\nresidency = [\"eu\"]\nbudget = { limit = \"0.015 USD\", per = \"total\", at_limit = \"refuse\" }\n\
+                [workflows.v]\ncriticality = \"c\"\n[criticality.c]\nlanes = [\"l\"]\n[lanes.l]\nclass = \"A\"\nmodels = [\"m\"]\npick = \"best\"\n\
+                [models.m]\nprovider = \"p\"\nmodel = \"m\"\nregion = \"eu\"\nprice = { input = \"1\", output = \"1\" }\n\
+                [providers.p]\ndialect = \"openai-chat\"\nbase_url = \"http://127.0.0.1:1/v1\"\n";
+    let narrowed = "region = \"eu-de\"\ntools_by_workflow = { v = [\"read\"] }\norigins";
+    configuration(url, "cat").replace("origins", narrowed) + more
+}
+
+#[test]
+fn a_call_for_a_workflow_has_its_budget_its_residency_and_its_tools() {
+    let crm = RawProvider::answering_body("application/json", ANSWER.as_bytes());
+    let site = Site::new("mcp-workflow", &with_a_workflow(crm.address));
+    let freehold = site.start();
+    let of = |workflow: &str, server: &str, tool: &str| {
+        post(&freehold, server, &[("freehold-workflow", workflow)], &call(tool))
+    };
+    assert_eq!(of("w", "crm", "search").text(), ANSWER);
+    assert_eq!(code(&of("w", "crm", "search")), "budget_spent", "0.01 of 0.015 USD is spent");
+    assert_eq!(code(&of("w", "local", "search")), "residency");
+    assert_eq!(code(&of("v", "crm", "search")), "tool_not_allowed");
+    assert_eq!(of("v", "crm", "read").text(), ANSWER);
+    let one = site.key(&["--label", "one", "--workflow", "v"]);
+    let two = site.key(&["--label", "two", "--workflow", "v", "--workflow", "w"]);
+    let as_key = |key: &str, tool: &str| freehold.post_as(key, "/mcp/crm", &call(tool));
+    eventually("the keys are known", || (freehold.post_as(&two, "/mcp/crm", "{").status == 400).then_some(()));
+    assert_eq!(code(&as_key(&one, "search")), "tool_not_allowed", "its only workflow is meant");
+    assert_eq!(as_key(&one, "read").text(), ANSWER);
+    assert_eq!(code(&as_key(&two, "read")), "workflow_needed");
+    let authorization = format!("Bearer {one}");
+    let headers = [("authorization", authorization.as_str()), ("freehold-workflow", "w")];
+    let other = request(freehold.gateway, "POST", "/mcp/crm", &headers, call("search").as_bytes());
+    assert_eq!(code(&other), "not_allowed");
+}
+
+#[test]
+fn a_client_that_leaves_or_cancels_is_booked_as_such_and_one_that_listens_holds_nothing_up() {
+    let site = Site::new("mcp-leaves", &configuration("127.0.0.1:1".parse().unwrap(), SILENT));
+    let freehold = site.start();
+    let session = post(&freehold, "local", &[], INITIALIZE).header("mcp-session-id").unwrap().to_owned();
+    let authorization = format!("Bearer {}", freehold.key);
+    let headers = [("authorization", authorization.as_str()), ("mcp-session-id", &session)];
+    let under_way = |count: usize| {
+        eventually("it is under way", || {
+            let files = std::fs::read_dir(site.data().join("spool")).unwrap().flatten();
+            let text: String = files.map(|file| std::fs::read_to_string(file.path()).unwrap()).collect();
+            (text.matches("\"kind\":\"intent\"").count() == count).then_some(())
+        });
+    };
+    let mut left = Connection::open(freehold.gateway).unwrap();
+    left.send("POST", "/mcp/local", &headers, call("slow").as_bytes()).unwrap();
+    under_way(1);
+    drop(left);
+    eventually("the call that was left is over", || {
+        freehold.admin("/api/v1/calls").to_string().contains("client_gone").then_some(())
+    });
+    let mut cancelled = Connection::open(freehold.gateway).unwrap();
+    cancelled.send("POST", "/mcp/local", &headers, call("slow").as_bytes()).unwrap();
+    under_way(2);
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    assert_eq!(post(&freehold, "local", &[("mcp-session-id", &session)], cancel).status, 202);
+    let head = cancelled.head().unwrap();
+    assert_eq!((head.status, cancelled.body(&head).unwrap()), (200, Vec::new()));
+    let mut listening = Connection::open(freehold.gateway).unwrap();
+    listening.send("GET", "/mcp/local", &headers, b"").unwrap();
+    assert_eq!(listening.head().unwrap().status, 200);
+    let started = std::time::Instant::now();
+    assert_eq!(freehold.stop(), Some(0));
+    assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+    let rows = ledger(&site.data());
+    let ends: Vec<&str> = rows.iter().filter_map(|row| row["end"].as_str()).collect();
+    assert_eq!(ends, ["cancelled", "cancelled"], "{rows:?}");
+}
