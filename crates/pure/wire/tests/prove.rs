@@ -76,6 +76,12 @@ fn prove_fuzz_upstream_fault() {
 
 #[test]
 #[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_mcp() {
+    prove("mcp", &[("mcp", ".json")], fuzz::mcp);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
 fn prove_fuzz_translate_request() {
     prove(
         "translate_request",

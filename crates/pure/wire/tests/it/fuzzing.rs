@@ -39,13 +39,5 @@ fn mutated_answers_keep_the_invariants() {
 
 #[test]
 fn mutated_messages_of_tool_servers_keep_the_invariants() {
-    let messages = [
-        r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"search","arguments":{"name":"x"},"_meta":{"progressToken":"t"}}}"#,
-        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"a"}}"#,
-        r#"{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"search","inputSchema":{}},{"name":"delete"}],"nextCursor":"c"}}"#,
-        r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"x"}],"isError":true}}"#,
-        r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32602,"message":"no"}}"#,
-    ];
-    let corpus = messages.map(|message| (String::new(), message.as_bytes().to_vec()));
-    run(9, 20_000, &corpus, fuzz::mcp);
+    run(9, 20_000, &files("mcp", ".json"), fuzz::mcp);
 }
