@@ -1,6 +1,7 @@
 //! One request to a server of tools and its answer, at once or event by event. What ends it is kept back until the caller has
 //! booked it; lists of tools lose on the way what the caller may not use.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -283,6 +284,8 @@ impl Pump<'_> {
     ) -> (End, Bytes) {
         let mut next = first;
         let mut can_be_resumed = false;
+        let (pieces, gone) = client.apart();
+        let mut gone = pin!(gone);
         loop {
             let event = match next {
                 Next::Frame(event) => event,
@@ -308,14 +311,14 @@ impl Pump<'_> {
                 _ => {}
             }
             print(&event);
-            match timeout_at(self.deadline, client.send(event)).await {
+            match timeout_at(self.deadline, pieces.send(event)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(Gone)) | Err(_) => return (End::Gone, Bytes::new()),
             }
             next = tokio::select! {
                 biased;
                 next = self.next() => next,
-                () = client.gone() => Next::Gone,
+                () = &mut gone => Next::Gone,
             };
         }
     }

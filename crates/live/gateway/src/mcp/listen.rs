@@ -1,5 +1,6 @@
 //! What a server says by itself, relayed event by event for as long as the client listens, its key holds and Freehold runs.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,12 +78,21 @@ pub fn late(caller: &Caller) -> Refusal {
 }
 
 async fn relay(gateway: &Gateway, caller: &Caller, mut events: Events, mut client: Streaming) {
+    if pump(gateway, caller, &mut events, &mut client).await {
+        client.end().await;
+    }
+}
+
+/// Moves events for as long as may be; whether somebody is still there to be told that it is over.
+async fn pump(gateway: &Gateway, caller: &Caller, events: &mut Events, client: &mut Streaming) -> bool {
+    let (pieces, gone) = client.apart();
+    let mut gone = pin!(gone);
     let total = Duration::from_millis(caller.server().timeouts.total_ms);
     let mut look = tokio::time::interval_at(Instant::now(), Duration::from_millis(LOOK_MS));
     loop {
         let event = tokio::select! {
             biased;
-            () = client.gone() => return,
+            () = &mut gone => return false,
             event = events.next() => event,
             _ = look.tick() => {
                 let keys = gateway.keys.load();
@@ -91,20 +101,19 @@ async fn relay(gateway: &Gateway, caller: &Caller, mut events: Events, mut clien
                     key.grant.revoked_at.is_none() && key.grant.expires_at.is_none_or(|at| at > now)
                 });
                 if gateway.is_draining() || !holds {
-                    break;
+                    return true;
                 }
                 continue;
             }
         };
-        let Some(Ok(event)) = event else { break };
+        let Some(Ok(event)) = event else { return true };
         let (_, data, _) = said_in_frame(&event);
         let event = match data.and_then(|data| kept(gateway, caller, &data)) {
             Some(data) => with_data(&event, &data).into(),
             None => event,
         };
-        if !matches!(timeout(total, client.send(event)).await, Ok(Ok(()))) {
-            return;
+        if !matches!(timeout(total, pieces.send(event)).await, Ok(Ok(()))) {
+            return false;
         }
     }
-    client.end().await;
 }
