@@ -16,6 +16,7 @@ pub mod attempt;
 pub mod skipped;
 pub mod count;
 pub mod bound;
+pub mod units;
 pub mod upstream;
 pub mod relay;
 pub mod settle;

@@ -10,6 +10,7 @@ mod http;
 mod keys;
 mod kill;
 mod losses;
+mod media;
 mod responses;
 mod sdk;
 mod tokens;
