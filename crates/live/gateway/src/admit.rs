@@ -81,9 +81,15 @@ fn check(
     key: &Key,
     snapshot: &Snapshot,
 ) -> Result<(Head, String, Target, u64), Refusal> {
-    let head = wire::scan(dialect, operation, call.address.as_ref(), &call.body)
-        .map_err(|bad| Refusal::Body { message: bad.to_string(), param: bad.param.map(str::to_owned) })?;
-    let asked = head.model.clone().unwrap_or_default();
+    let read = match &call.form {
+        Some(boundary) => wire::scan_form(operation, boundary, &call.body),
+        None => wire::scan(dialect, operation, call.address.as_ref(), &call.body),
+    };
+    let head = read.map_err(|bad| Refusal::Body { message: bad.to_string(), param: bad.param.map(str::to_owned) })?;
+    let asked = match &head.model {
+        Some(model) => model.clone(),
+        None => unnamed(call, key, snapshot)?,
+    };
     let target = match snapshot.resolve(&asked) {
         Some(Resolved::Workflow(workflow)) => Target::Workflow(workflow),
         Some(Resolved::Lane(lane)) => Target::Lane(lane),
@@ -95,6 +101,19 @@ fn check(
     }
     let tokens = take_limits(key, &head, call.at)?;
     Ok((head, asked, target, tokens))
+}
+
+/// The workflow of a request that names no model: its header says, or the key may use only one.
+fn unnamed(call: &Call, key: &Key, snapshot: &Snapshot) -> Result<String, Refusal> {
+    if let Some(name) = &call.workflow {
+        return Ok(name.clone());
+    }
+    let allowed = |name: &&domain::WorkflowName| key.grant.workflows.as_ref().is_none_or(|list| list.contains(*name));
+    let mut workflows = snapshot.workflows.keys().filter(allowed);
+    match (workflows.next(), workflows.next()) {
+        (Some(only), None) => Ok(only.to_string()),
+        _ => Err(Refusal::Unnamed(hint(key, snapshot))),
+    }
 }
 
 /// What a client wrote, short enough to be repeated in an error.

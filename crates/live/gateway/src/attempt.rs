@@ -7,6 +7,7 @@ use bytes::Bytes;
 use config::{AtLimit, Model, OnLoss, Timeouts, Workflow};
 use domain::{AttemptId, Cause, Entry, Fault, FaultClass, Intent, LaneName, NanoUsd};
 use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use routing::{Candidate, Next, Route};
@@ -49,6 +50,8 @@ pub struct Answered {
     pub deadline: Instant,
     /// Longest silence between frames.
     pub frame_ms: u64,
+    /// What the provider calls it, where it is neither JSON nor events.
+    pub content_type: Option<HeaderValue>,
 }
 
 /// An answer under way.
@@ -214,7 +217,12 @@ pub async fn attempt(
         };
         let timeouts = timeouts(&model, workflow.as_deref());
         match exchange(deployed, call, &model, outgoing, &timeouts, deadline, client, &mut attempt).await {
-            Ok(answer) => return Ok(Answered { attempt, answer, deadline, frame_ms: timeouts.frame_ms }),
+            Ok((answer, content_type)) => {
+                // Between two pictures a model may be silent for as long as it takes to make one.
+                let patient = admitted.operation.makes_pictures();
+                let frame_ms = if patient { timeouts.total_ms } else { timeouts.frame_ms };
+                return Ok(Answered { attempt, answer, deadline, frame_ms, content_type });
+            }
             Err(failure) => {
                 let (ending, fault) = match &failure {
                     Failure::Fault(fault, seen) => {
@@ -240,7 +248,7 @@ pub async fn attempt(
 fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>) -> Vec<Candidate> {
     let snapshot = call.snapshot();
     let head = &call.call().head;
-    let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output };
+    let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units };
     let now = call.call().call.at;
     let mut candidates = Vec::with_capacity(4);
     for (lane, models) in call.lanes() {
@@ -341,7 +349,7 @@ async fn exchange(
     total: Instant,
     client: &mut Waiting,
     attempt: &mut Attempt,
-) -> Result<Answer, Failure> {
+) -> Result<(Answer, Option<HeaderValue>), Failure> {
     let admitted = call.call();
     let spoken = model.provider.dialect_for(admitted.dialect);
     let same_dialect = admitted.dialect == spoken;
@@ -361,12 +369,18 @@ async fn exchange(
         attempt: attempt.intent.attempt,
         path: &path,
         body: outgoing.body,
+        form: admitted.call.form.as_deref(),
         carried: &carried,
-        stream: stream.then(|| spoken.framing()),
+        accept: match (admitted.operation.is_media(), stream) {
+            (true, _) => "*/*",
+            (false, true) => spoken.framing().media_type(),
+            (false, false) => "application/json",
+        },
     };
     // A whole answer has no first token to wait for, only an end.
     let first = attempt.sent + Duration::from_millis(timeouts.first_token_ms);
-    let (wait_until, late) = match stream && first < total {
+    let waits_for_first = stream && !admitted.operation.makes_pictures();
+    let (wait_until, late) = match waits_for_first && first < total {
         true => (first, FaultClass::FirstTokenTimeout),
         false => (total, FaultClass::TotalTimeout),
     };
@@ -379,7 +393,10 @@ async fn exchange(
     if !response.status().is_success() {
         return Err(refused(spoken, response, client).await);
     }
+    let content_type = response.headers().get(CONTENT_TYPE).cloned().filter(|_| admitted.operation.is_media());
+    let content_type = content_type.filter(is_raw);
     let plan = ReplyPlan {
+        raw: content_type.is_some(),
         client: admitted.dialect,
         upstream: spoken,
         operation: admitted.operation,
@@ -398,7 +415,7 @@ async fn exchange(
         return match wire::reply_body(&plan, &body) {
             Ok((body, seen)) => match seen.fault.clone() {
                 Some(fault) => Err(Failure::Fault(fault, Some(Box::new(seen)))),
-                None => Ok(Answer::Whole { body: body.into(), seen: Box::new(seen) }),
+                None => Ok((Answer::Whole { body: body.into(), seen: Box::new(seen) }, content_type)),
             },
             // It was answered and will be billed, though nobody can read it: booked as an estimate.
             Err(fault) => Err(Failure::Fault(fault, Some(Box::default()))),
@@ -431,9 +448,16 @@ async fn exchange(
         }
         // A provider that says much without content is not waited for with ever more memory.
         if seen.content_started || seen.ended || fed.is_ok_and(|over| over) || out.len() > WITHHELD_BYTES {
-            return Ok(Answer::Stream { incoming, relay, first: out });
+            return Ok((Answer::Stream { incoming, relay, first: out }, content_type));
         }
     }
+}
+
+/// Whether an answer is neither JSON nor events, and so has nothing that we read.
+fn is_raw(content_type: &HeaderValue) -> bool {
+    let text = content_type.to_str().unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    !["application/json", "text/event-stream"].iter().any(|read| essence.eq_ignore_ascii_case(read))
 }
 
 /// How long an attempt may be waited for, and what it means when it is not done by then.

@@ -7,10 +7,14 @@ use wire::Operation;
 use crate::budgets::Scope;
 use crate::dataplane::Gateway;
 use crate::protect::Protected;
+use crate::units;
 
 /// What a model may answer when neither the client, the workflow nor the catalog sets a bound, tokens. Only used to know
 /// the most a call can cost, and sent along as the cap, so that it is also the most it does cost.
 pub const OUTPUT_CAP_WHERE_NONE_IS_KNOWN: u64 = 4_096;
+
+/// What a completion is capped at by OpenAI where its request names no cap (API reference, `max_tokens`), tokens.
+const OUTPUT_CAP_OF_COMPLETIONS: u64 = 16;
 
 /// The most an attempt can cost, and the cap on its output that makes this true.
 pub struct Bound {
@@ -28,14 +32,17 @@ impl Bound {
         let admitted = call.call();
         let scopes = scopes(call);
         let budgeted = scopes.iter().flatten().any(|scope| gateway.budgets.limits(scope));
-        let answers = admitted.operation == Operation::Chat;
+        let answers = admitted.operation.is_capped();
         let configured = workflow.and_then(|workflow| workflow.max_output_tokens);
         // The client's own cap goes through as it is; where it has none, the workflow's cap is put in, and under a
         // budget at least some cap, because what has no end has no price.
         let insert_max_output = match (admitted.head.max_output, configured) {
             (Some(_), _) => None,
             (None, Some(cap)) => Some(cap),
-            (None, None) if budgeted && model.max_output_tokens.is_none() => Some(OUTPUT_CAP_WHERE_NONE_IS_KNOWN),
+            (None, None) if budgeted && model.max_output_tokens.is_none() => Some(match admitted.operation {
+                Operation::Completions => OUTPUT_CAP_OF_COMPLETIONS,
+                _ => OUTPUT_CAP_WHERE_NONE_IS_KNOWN,
+            }),
             (None, None) => None,
         }
         .filter(|_| answers);
@@ -56,6 +63,17 @@ impl Bound {
             Operation::CountTokens => Some(NanoUsd::ZERO),
             Operation::Chat | Operation::Embeddings => {
                 row.map(|row| ledger::price::upper_bound(row, input, output_cap, admitted.head.n, admitted.call.at))
+            }
+            Operation::Completions => {
+                row.map(|row| ledger::price::upper_bound(row, input, output_cap, admitted.head.n, admitted.call.at))
+            }
+            Operation::Moderations
+            | Operation::ImageGeneration
+            | Operation::ImageEdit
+            | Operation::Speech
+            | Operation::Transcription
+            | Operation::AudioTranslation => {
+                row.and_then(|row| units::upper_bound(&admitted.head, row, model, input, admitted.call.at))
             }
             Operation::Rerank => {
                 row.and_then(|row| ledger::price::upper_bound_of_ranking(row, input, admitted.head.search_units_upper))

@@ -30,6 +30,10 @@ pub struct Call {
     pub key: Arc<Key>,
     /// Headers that go on to a provider of the same dialect.
     pub carried: Vec<(HeaderName, HeaderValue)>,
+    /// The boundary of its body, where that is a form.
+    pub form: Option<String>,
+    /// The workflow its header names, for requests that may leave the model out.
+    pub workflow: Option<String>,
     /// How the events of a streamed answer are to follow one another.
     pub framing: Framing,
     /// The query that goes on to a provider of the same dialect, with its question mark; empty when there is none.

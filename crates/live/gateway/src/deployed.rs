@@ -130,7 +130,8 @@ impl Slot {
         let (input, _) = self.estimate_tokens(ask.prompt_bytes);
         let learned = self.output.lock().get(&workflow.cloned()).and_then(OutputLength::mean);
         let output = learned.unwrap_or(FIRST_GUESS_OUTPUT_TOKENS).min(ask.max_output.unwrap_or(u64::MAX));
-        Some(ledger::price::expected(row, input, output, now))
+        let units = ledger::price::expected_of_units(row, &ask.units.likely());
+        Some(ledger::price::expected(row, input, output, now).saturating_add(units))
     }
 }
 
@@ -141,6 +142,8 @@ pub struct Size {
     pub prompt_bytes: u64,
     /// The client's own cap on output tokens.
     pub max_output: Option<u64>,
+    /// What some models are billed by instead of tokens.
+    pub units: wire::Units,
 }
 
 #[cfg(test)]

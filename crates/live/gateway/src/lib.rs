@@ -18,6 +18,7 @@ pub mod attempt;
 pub mod skipped;
 pub mod count;
 pub mod bound;
+pub mod units;
 pub mod upstream;
 mod pool;
 pub mod identity;

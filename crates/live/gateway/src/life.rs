@@ -217,6 +217,9 @@ fn answer_head(
     let attempt = &answered.attempt;
     let content_type = stream.map_or("application/json", Framing::content_type);
     let mut head = head(call, StatusCode::OK, content_type).header(FREEHOLD_MODEL, attempt.intent.model.as_str());
+    if let (Some(raw), Some(headers)) = (&answered.content_type, head.headers_mut()) {
+        headers.insert(CONTENT_TYPE, raw.clone());
+    }
     if stream.is_some() {
         head = head.header("cache-control", "no-cache").header("x-accel-buffering", "no");
     }

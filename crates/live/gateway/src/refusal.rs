@@ -65,6 +65,14 @@ pub enum Refusal {
     /// Not JSON.
     #[error("the body is of type `{0}`; send `Content-Type: application/json`")]
     BodyType(String),
+    /// No form where one is needed.
+    #[error("the body is of type `{0}`; send `Content-Type: multipart/form-data` with one boundary")]
+    NoForm(String),
+    /// Neither the body nor a header names a workflow, and the key may use several.
+    #[error(
+        "the request names no model; write a workflow into `model` or send it as the header `freehold-workflow`; {0}"
+    )]
+    Unnamed(String),
     /// The body is not what the dialect asks for.
     #[error("{message}")]
     Body {
@@ -274,6 +282,10 @@ impl Refusal {
             Refusal::BodyTooLarge { .. } => plain(413, "body_too_large", Blame::Client, Retry::No),
             Refusal::BodyLost(_) => plain(408, "body_lost", Blame::Client, Retry::Now),
             Refusal::BodyEncoded(_) => plain(415, "body_encoded", Blame::Client, Retry::No),
+            Refusal::NoForm(_) => plain(415, "body_type", Blame::Client, Retry::No),
+            Refusal::Unnamed(_) => {
+                Meaning { param: Some("model".into()), ..plain(400, "bad_request", Blame::Client, Retry::No) }
+            }
             Refusal::BodyType(_) => plain(415, "body_type", Blame::Client, Retry::No),
             Refusal::Body { param, .. } => {
                 Meaning { param: param.clone(), ..plain(400, "bad_request", Blame::Client, Retry::No) }

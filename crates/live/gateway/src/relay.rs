@@ -66,7 +66,7 @@ pub async fn relay(
     call: &str,
     trail: &mut Trail,
 ) -> Relayed {
-    let Answered { attempt, answer, deadline, frame_ms } = answered;
+    let Answered { attempt, answer, deadline, frame_ms, .. } = answered;
     match answer {
         Answer::Whole { body, seen } => {
             trail.answer(&body);

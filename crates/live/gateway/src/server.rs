@@ -27,7 +27,7 @@ use crate::call::{Call, credential};
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::edge;
-use crate::endpoints::{self, NoRoute, Query, Route, Serves};
+use crate::endpoints::{self, NoRoute, Query, Route, Serves, Takes};
 use crate::keys::Key;
 use crate::life::error_response;
 use crate::mcp::serve::{Arrival, refused};
@@ -35,6 +35,9 @@ use crate::metrics::CallLabels;
 use crate::refusal::Refusal;
 use crate::reply::{self, ReplyBody};
 use crate::sigv4::Claim;
+
+/// Names the workflow of a request that may leave the model out.
+const WORKFLOW: &str = "freehold-workflow";
 
 /// How long a client may take to send the head of a request, milliseconds.
 const HEAD_MS: u64 = 30_000;
@@ -194,8 +197,8 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
             let Some(counted) = Counted::new(gateway.clone(), limits.max_calls_in_flight) else {
                 return refuse(dialect, &Refusal::Busy { limit: limits.max_calls_in_flight });
             };
-            let body = match read_body(&head, body, limits.max_body_bytes).await {
-                Ok(body) => body,
+            let (form, body) = match read_body(&head, body, limits.max_body_bytes, endpoint.takes).await {
+                Ok(read) => read,
                 Err(refusal) => return refuse(dialect, &refusal),
             };
             if let Some(refusal) =
@@ -203,7 +206,7 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
             {
                 return refuse(dialect, &refusal);
             }
-            let call = call(id, at, arrived, route, key, &head, body);
+            let call = call(id, at, arrived, route, key, &head, form, body);
             match run(gateway, call, dialect, operation, counted).await {
                 Some(response) => response,
                 None => refuse(dialect, &Refusal::Defect("the call's task ended without an answer".into())),
@@ -246,7 +249,7 @@ async fn tool_server(
     let most = limits.max_calls_in_flight;
     let counted = Counted::new(gateway.clone(), most).ok_or(Refusal::Busy { limit: most })?;
     let body = match head.method {
-        http::Method::POST => read_body(&head, body, limits.max_body_bytes).await?,
+        http::Method::POST => read_body(&head, body, limits.max_body_bytes, Takes::Json).await?.1,
         _ => Bytes::new(),
     };
     let (endpoint, server) = (route.endpoint.name, route.model.unwrap_or_default());
@@ -335,6 +338,7 @@ fn models(
     Ok(response)
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is a different thing, and all are needed once")]
 fn call(
     id: domain::CallId,
     at: domain::UnixMs,
@@ -342,6 +346,7 @@ fn call(
     route: Route,
     key: Arc<Key>,
     head: &http::request::Parts,
+    form: Option<String>,
     body: Bytes,
 ) -> Call {
     let Route { endpoint, model } = route;
@@ -354,7 +359,8 @@ fn call(
     let query = head.uri.query().filter(|_| endpoint.query == Query::Carried);
     let query = query.map_or_else(String::new, |query| format!("?{query}"));
     let framing = endpoints::framing(endpoint, head.uri.query());
-    Call { id, endpoint, address, at, arrived, key, carried, framing, query, body }
+    let workflow = head.headers.get(WORKFLOW).and_then(|name| name.to_str().ok()).map(str::to_owned);
+    Call { id, endpoint, address, at, arrived, key, carried, form, workflow, framing, query, body }
 }
 
 /// The query of a route whose query may hold the key.
@@ -362,17 +368,25 @@ fn query_for_us<'h>(route: &Route, head: &'h http::request::Parts) -> Option<&'h
     head.uri.query().filter(|_| route.endpoint.query == Query::Ours)
 }
 
-/// Reads a body of the right kind, within its bounds of size and time.
-async fn read_body(head: &http::request::Parts, body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
+/// Reads a body of the right kind, within its bounds of size and time. Returns the boundary of a form with it.
+async fn read_body(
+    head: &http::request::Parts,
+    body: Incoming,
+    limit: usize,
+    takes: Takes,
+) -> Result<(Option<String>, Bytes), Refusal> {
     if let Some(encoding) = head.headers.get(CONTENT_ENCODING).filter(|value| *value != "identity") {
         return Err(Refusal::BodyEncoded(short(encoding.to_str().unwrap_or("?"))));
     }
-    if let Some(kind) = head.headers.get(CONTENT_TYPE) {
-        let text = kind.to_str().unwrap_or("?");
-        let essence = text.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-        if essence != "application/json" && !essence.ends_with("+json") {
-            return Err(Refusal::BodyType(short(text)));
-        }
+    let kind = head.headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or("?"));
+    let essence = kind.map(|text| text.split(';').next().unwrap_or("").trim().to_ascii_lowercase());
+    let is_json = essence.as_ref().is_none_or(|kind| kind == "application/json" || kind.ends_with("+json"));
+    let form = kind.filter(|_| takes != Takes::Json).and_then(wire::form::boundary).map(str::to_owned);
+    match takes {
+        Takes::Form if form.is_none() => return Err(Refusal::NoForm(short(kind.unwrap_or("none")))),
+        Takes::JsonOrForm if form.is_none() && !is_json => return Err(Refusal::NoForm(short(kind.unwrap_or("none")))),
+        Takes::Json if !is_json => return Err(Refusal::BodyType(short(kind.unwrap_or("?")))),
+        Takes::Json | Takes::Form | Takes::JsonOrForm => {}
     }
     let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > limit) {
@@ -380,7 +394,8 @@ async fn read_body(head: &http::request::Parts, body: Incoming, limit: usize) ->
     }
     let all = collect(body, announced, limit);
     let in_time = tokio::time::timeout(Duration::from_millis(BODY_MS), all).await;
-    in_time.map_err(|_| Refusal::BodyLost(format!("it took longer than {BODY_MS} ms")))?
+    let read = in_time.map_err(|_| Refusal::BodyLost(format!("it took longer than {BODY_MS} ms")))??;
+    Ok((form, read))
 }
 
 async fn collect(mut body: Incoming, announced: Option<usize>, limit: usize) -> Result<Bytes, Refusal> {

@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::protect::Protected;
 use crate::tokens::{Counted, Texts, TokenCounter};
 use crate::trail::Trail;
+use crate::units;
 
 /// An attempt that was written down and sent.
 pub struct Attempt {
@@ -87,8 +88,18 @@ pub async fn settle(
     let (usage, usage_origin) = match admitted.operation {
         // Counting is free at every provider that offers it.
         Operation::CountTokens => (Usage::ZERO, UsageOrigin::None),
-        Operation::Chat | Operation::Embeddings | Operation::Rerank => {
+        Operation::Chat | Operation::Embeddings | Operation::Rerank | Operation::Completions => {
             consumed(&attempt, admitted.head.prompt_bytes, ending, counted)
+        }
+        Operation::Moderations
+        | Operation::ImageGeneration
+        | Operation::ImageEdit
+        | Operation::Speech
+        | Operation::Transcription
+        | Operation::AudioTranslation => {
+            let (usage, origin) = consumed(&attempt, admitted.head.prompt_bytes, ending, counted);
+            let row = model.prices.as_ref().and_then(|book| book.row(attempt.intent.at));
+            units::metered(admitted.operation, &admitted.head, row, seen, (usage, origin))
         }
     };
     let row = model.prices.as_ref().and_then(|book| book.row(attempt.intent.at));
@@ -218,6 +229,7 @@ async fn counted(books: &Books<'_>, call: &Protected, attempt: &Attempt, ending:
     let seen = ending.seen();
     let reported = seen.is_some_and(|seen| seen.usage.is_some());
     if admitted.operation == Operation::CountTokens
+        || admitted.operation.is_media()
         || !ending.may_have_worked()
         || (reported && matches!(ending, Ending::Served(_)))
     {

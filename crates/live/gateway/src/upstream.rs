@@ -11,7 +11,6 @@ use http::{Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use rustc_hash::FxHashMap;
-use wire::Framing;
 
 use crate::clock;
 use crate::identity::{Credential, Keeper, Token};
@@ -43,10 +42,12 @@ pub struct Sending<'a> {
     pub path: &'a str,
     /// The body.
     pub body: Bytes,
+    /// The boundary of the body, where it is a form; JSON otherwise.
+    pub form: Option<&'a str>,
     /// Headers of the client that the provider's dialect knows, such as `anthropic-beta`.
     pub carried: &'a [(HeaderName, HeaderValue)],
-    /// How the events of a stream follow one another, where one is expected.
-    pub stream: Option<Framing>,
+    /// What the answer may be.
+    pub accept: &'static str,
 }
 
 impl Upstreams {
@@ -130,17 +131,22 @@ fn tools_pool(server: &str) -> ProviderName {
 }
 
 fn request(sending: Sending<'_>, token: Option<&Token>) -> Result<Request<Full<Bytes>>, Fault> {
-    let Sending { provider, attempt, path, body, carried, stream } = sending;
+    let Sending { provider, attempt, path, body, form, carried, accept } = sending;
     let ours =
         |what: &str| Fault::new(FaultClass::Internal, format!("{what} of provider `{}` is invalid", provider.name));
     let uri: Uri = address(provider, path).parse().map_err(|_| ours("the URL"))?;
     let mut request = Request::post(uri).body(Full::new(body.clone())).map_err(|_| ours("the request"))?;
     let headers = request.headers_mut();
     headers.reserve(HEADERS);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let content_type = match form {
+        None => HeaderValue::from_static("application/json"),
+        Some(boundary) => {
+            HeaderValue::try_from(wire::form::content_type(boundary)).map_err(|_| ours("the boundary of a form"))?
+        }
+    };
+    headers.insert(CONTENT_TYPE, content_type);
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("freehold/", env!("CARGO_PKG_VERSION"))));
-    let accepted = stream.map_or("application/json", Framing::media_type);
-    headers.insert(ACCEPT, HeaderValue::from_static(accepted));
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
     let attempt = HeaderValue::try_from(attempt.to_string()).map_err(|_| ours("the attempt id"))?;
     headers.insert(X_CLIENT_REQUEST_ID, attempt);
     for (name, value) in carried {

@@ -234,6 +234,10 @@ fn check_against_catalog(
     }
 }
 
+/// Meters that may stand without a price for tokens: what a model is billed by instead.
+const BY_THE_UNIT: [Meter; 5] =
+    [Meter::SearchUnits, Meter::OutputImages, Meter::InputAudioMs, Meter::InputCharacters, Meter::Requests];
+
 /// The model's own price, as a book of one row for all time. Its id stays the same over revisions; the record of a
 /// call keeps the price itself.
 fn price(named: &Named) -> Option<PriceBook> {
@@ -249,10 +253,11 @@ fn price(named: &Named) -> Option<PriceBook> {
         }
         (true, false) => gpu(&table)?,
         (false, true) => {
-            if table.has("input") && !table.has("output") {
+            let makes_other = ["output_image", "output_audio"].iter().any(|meter| table.has(meter));
+            if table.has("input") && !table.has("output") && !makes_other {
                 let reason = "`output` has no price, so an answer would be booked as unpriced";
                 problems.warn(&table.place, reason, "give `output`, unless the model only makes embeddings");
-            } else if !table.has("input") && !table.has("search_units") {
+            } else if !table.has("input") && !BY_THE_UNIT.iter().any(|meter| table.has(meter.as_str())) {
                 table.missing("input", "give USD per million tokens, such as input = \"3.00\"");
             }
             by_meter

@@ -38,7 +38,7 @@ pub enum Direction {
     Input,
     /// Tokens received.
     Output,
-    /// Requests, searches: counted apiece.
+    /// Requests, searches, images, milliseconds, characters: counted apiece.
     Apiece,
 }
 
@@ -79,6 +79,12 @@ meters! {
     SearchUnits = "search_units", Apiece;
     /// Images sent that are billed apiece.
     InputImages = "input_images", Apiece;
+    /// Images made that are billed apiece.
+    OutputImages = "output_images", Apiece;
+    /// Milliseconds of audio sent, where audio is billed by its length.
+    InputAudioMs = "input_audio_ms", Apiece;
+    /// Characters of text to be spoken, where speech is billed by them.
+    InputCharacters = "input_characters", Apiece;
 }
 
 impl Meter {

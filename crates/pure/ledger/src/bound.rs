@@ -2,7 +2,7 @@
 
 use domain::money::BadMoney;
 use domain::usage::Direction;
-use domain::{Meter, NanoUsd, PicoUsd, UnixMs};
+use domain::{Meter, NanoUsd, PicoUsd, UnixMs, Usage};
 
 use crate::price::{PriceRow, Served, Terms, half_even};
 
@@ -38,6 +38,34 @@ pub fn upper_bound_of_ranking(row: &PriceRow, input_upper_tokens: u64, search_un
     let units = row.prices.get(Meter::SearchUnits).map(|price| price.times_rounded_up(search_units_upper));
     let tokens = row.prices.get(Meter::Input).map(|_| upper_bound(row, input_upper_tokens, 0, 1, UnixMs(0)));
     units.max(tokens)
+}
+
+/// Whether a row prices tokens at all: one that prices only images or milliseconds says nothing of them.
+pub fn prices_tokens(row: &PriceRow) -> bool {
+    row.prices.iter().any(|(meter, _)| meter.direction() != Direction::Apiece)
+}
+
+/// The most these counts can cost by the unit: each meter that the row prices, at its dearest tier and region, rounded up.
+/// `None` where the row prices none of them: that is not free.
+pub fn upper_bound_of_units(row: &PriceRow, upper: &Usage) -> Option<NanoUsd> {
+    let dearest = row.regions.iter().max_by_key(|region| region.multiplier_millionths);
+    let terms = Terms::with(row, None, dearest.filter(|region| region.multiplier_millionths > 1_000_000));
+    let tiers = |meter| row.tiers.iter().filter_map(move |tier| tier.prices.get(meter));
+    upper
+        .counts()
+        .filter(|(meter, _)| meter.direction() == Direction::Apiece)
+        .filter_map(|(meter, units)| {
+            let price = tiers(meter).chain(row.prices.get(meter)).max()?;
+            Some(terms.in_region(price).times_rounded_up(units))
+        })
+        .reduce(NanoUsd::saturating_add)
+}
+
+/// What these counts cost by the unit in the standard tier, for choosing among models; nothing where none is priced.
+pub fn expected_of_units(row: &PriceRow, units: &Usage) -> NanoUsd {
+    let apiece = units.counts().filter(|(meter, _)| meter.direction() == Direction::Apiece);
+    let priced = apiece.filter_map(|(meter, units)| Some(row.prices.get(meter)?.times(units)));
+    priced.fold(NanoUsd::ZERO, NanoUsd::saturating_add)
 }
 
 fn bound(terms: &Terms, row: &PriceRow, input_upper_tokens: u64, output_cap_tokens: u64, n: u32) -> NanoUsd {
@@ -99,7 +127,6 @@ pub fn gpu_price(gpu_hour_usd: &str, tokens_per_second: u32) -> Result<PicoUsd, 
 mod tests {
     use super::*;
     use crate::price::{Band, Prices, RegionPrices, TierPrices, price};
-    use domain::Usage;
     use proptest::prelude::*;
 
     const AT: UnixMs = UnixMs(1_795_252_724_005);
@@ -137,6 +164,21 @@ mod tests {
         assert_eq!(upper_bound_of_ranking(&PriceRow::new("p/r@1", "p", "r", token), 900, 3), Some(NanoUsd(18_000)));
         let neither = Prices::NONE.with(Meter::Output, PicoUsd(1));
         assert_eq!(upper_bound_of_ranking(&PriceRow::new("p/r@1", "p", "r", neither), 900, 3), None);
+    }
+
+    #[test]
+    fn units_are_bound_by_their_own_price_and_have_no_bound_without_one() {
+        let prices = Prices::NONE.with(Meter::InputAudioMs, PicoUsd(100_000)).with(Meter::OutputImages, PicoUsd(0));
+        let mut row = PriceRow::new("p/a@1", "p", "a", prices);
+        let minute = Usage::ZERO.with(Meter::InputAudioMs, 60_000);
+        assert_eq!(upper_bound_of_units(&row, &minute), Some(NanoUsd(6_000_000)));
+        assert_eq!(expected_of_units(&row, &minute), NanoUsd(6_000_000));
+        assert_eq!(upper_bound_of_units(&row, &Usage::ZERO.with(Meter::OutputImages, 4)), Some(NanoUsd(0)));
+        assert_eq!(upper_bound_of_units(&row, &Usage::ZERO.with(Meter::InputCharacters, 4)), None);
+        assert_eq!(upper_bound_of_units(&row, &Usage::ZERO.with(Meter::Input, 4)), None);
+        assert!(!prices_tokens(&row));
+        row.regions.push(RegionPrices { region: "eu".into(), multiplier_millionths: 2_000_000 });
+        assert_eq!(upper_bound_of_units(&row, &minute), Some(NanoUsd(12_000_000)));
     }
 
     #[test]

@@ -8,7 +8,10 @@ use domain::money::BadMoney;
 use domain::{Cost, CostLine, Meter, NanoUsd, PicoUsd, UnixMs, Usage};
 use thiserror::Error;
 
-pub use crate::bound::{expected, gpu_price, upper_bound, upper_bound_for, upper_bound_of_ranking};
+pub use crate::bound::{
+    expected, expected_of_units, gpu_price, prices_tokens, upper_bound, upper_bound_for, upper_bound_of_ranking,
+    upper_bound_of_units,
+};
 
 /// From as far back as anyone asks: the start of a price whose first day no source names.
 pub const BEGINNING: UnixMs = UnixMs(i64::MIN);
@@ -261,7 +264,10 @@ fn fallback(meter: Meter) -> Option<Meter> {
         | Meter::Requests
         | Meter::WebSearches
         | Meter::SearchUnits
-        | Meter::InputImages => None,
+        | Meter::InputImages
+        | Meter::OutputImages
+        | Meter::InputAudioMs
+        | Meter::InputCharacters => None,
     }
 }
 

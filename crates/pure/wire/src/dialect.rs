@@ -133,12 +133,37 @@ pub enum Operation {
     CountTokens,
     /// An order of documents by how well they answer a query.
     Rerank,
+    /// What follows a text: OpenAI's completions, older than chat.
+    Completions,
+    /// Whether a text or a picture breaks rules.
+    Moderations,
+    /// Pictures of what a text says.
+    ImageGeneration,
+    /// Pictures made of pictures.
+    ImageEdit,
+    /// A text spoken.
+    Speech,
+    /// What is said in audio.
+    Transcription,
+    /// What is said in audio, in English.
+    AudioTranslation,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: &'static [Operation] =
-        &[Operation::Chat, Operation::Embeddings, Operation::CountTokens, Operation::Rerank];
+    pub const ALL: &'static [Operation] = &[
+        Operation::Chat,
+        Operation::Embeddings,
+        Operation::CountTokens,
+        Operation::Rerank,
+        Operation::Completions,
+        Operation::Moderations,
+        Operation::ImageGeneration,
+        Operation::ImageEdit,
+        Operation::Speech,
+        Operation::Transcription,
+        Operation::AudioTranslation,
+    ];
 
     /// The stable name in records and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -147,7 +172,68 @@ impl Operation {
             Operation::Embeddings => "embeddings",
             Operation::CountTokens => "count_tokens",
             Operation::Rerank => "rerank",
+            Operation::Completions => "completions",
+            Operation::Moderations => "moderations",
+            Operation::ImageGeneration => "image_generation",
+            Operation::ImageEdit => "image_edit",
+            Operation::Speech => "speech",
+            Operation::Transcription => "transcription",
+            Operation::AudioTranslation => "audio_translation",
         }
+    }
+
+    /// Whether the answer is text whose length a cap on tokens bounds.
+    pub const fn is_capped(self) -> bool {
+        matches!(self, Operation::Chat | Operation::Completions)
+    }
+
+    /// Whether it is a request of OpenAI's beside conversations, read by rules of its own.
+    pub const fn is_beside_chat(self) -> bool {
+        matches!(self, Operation::Completions | Operation::Moderations) || self.is_media()
+    }
+
+    /// Whether pictures or audio are made or read, which may be billed by the unit.
+    pub const fn is_media(self) -> bool {
+        matches!(
+            self,
+            Operation::ImageGeneration
+                | Operation::ImageEdit
+                | Operation::Speech
+                | Operation::Transcription
+                | Operation::AudioTranslation
+        )
+    }
+
+    /// Whether pictures are made.
+    pub const fn makes_pictures(self) -> bool {
+        matches!(self, Operation::ImageGeneration | Operation::ImageEdit)
+    }
+
+    /// Whether audio is read.
+    pub const fn hears(self) -> bool {
+        matches!(self, Operation::Transcription | Operation::AudioTranslation)
+    }
+
+    /// Whether the answer of a request that asks for a stream is one.
+    pub const fn may_stream(self) -> bool {
+        match self {
+            Operation::Embeddings
+            | Operation::CountTokens
+            | Operation::Rerank
+            | Operation::Moderations
+            | Operation::AudioTranslation => false,
+            Operation::Chat
+            | Operation::Completions
+            | Operation::ImageGeneration
+            | Operation::ImageEdit
+            | Operation::Speech
+            | Operation::Transcription => true,
+        }
+    }
+
+    /// Whether a request may leave the model out, since the dialect's own API has one for that case.
+    pub const fn has_a_model_of_its_own(self) -> bool {
+        matches!(self, Operation::Moderations | Operation::ImageGeneration | Operation::ImageEdit)
     }
 
     /// Where a provider of this dialect answers it, appended to the provider's base URL, with the query the dialect needs
@@ -171,26 +257,28 @@ impl Operation {
         match (dialect, self) {
             (Dialect::OpenAiChat, Operation::Chat) => Some("/chat/completions"),
             (Dialect::OpenAiChat, Operation::Embeddings) => Some("/embeddings"),
-            (Dialect::OpenAiChat, Operation::CountTokens) => None,
+            (Dialect::OpenAiChat, Operation::Completions) => Some("/completions"),
+            (Dialect::OpenAiChat, Operation::Moderations) => Some("/moderations"),
+            (Dialect::OpenAiChat, Operation::ImageGeneration) => Some("/images/generations"),
+            (Dialect::OpenAiChat, Operation::ImageEdit) => Some("/images/edits"),
+            (Dialect::OpenAiChat, Operation::Speech) => Some("/audio/speech"),
+            (Dialect::OpenAiChat, Operation::Transcription) => Some("/audio/transcriptions"),
+            (Dialect::OpenAiChat, Operation::AudioTranslation) => Some("/audio/translations"),
             (Dialect::OpenAiResponses, Operation::Chat) => Some("/responses"),
-            (Dialect::OpenAiResponses, _) => None,
             (Dialect::Anthropic, Operation::Chat) => Some("/messages"),
             (Dialect::Anthropic, Operation::CountTokens) => Some("/messages/count_tokens"),
-            (Dialect::Anthropic, Operation::Embeddings | Operation::Rerank) => None,
             (Dialect::Gemini, Operation::Chat) if stream => Some("/models/{model}:streamGenerateContent?alt=sse"),
             (Dialect::Gemini, Operation::Chat) => Some("/models/{model}:generateContent"),
             (Dialect::Gemini, Operation::Embeddings) if batch => Some("/models/{model}:batchEmbedContents"),
             (Dialect::Gemini, Operation::Embeddings) => Some("/models/{model}:embedContent"),
             (Dialect::Gemini, Operation::CountTokens) => Some("/models/{model}:countTokens"),
-            (Dialect::Gemini, Operation::Rerank) => None,
             (Dialect::BedrockConverse, Operation::Chat) if stream => Some("/model/{model}/converse-stream"),
             (Dialect::BedrockConverse, Operation::Chat) => Some("/model/{model}/converse"),
-            (Dialect::BedrockConverse, _) => None,
             (Dialect::Cohere, Operation::Chat) => Some("/chat"),
             (Dialect::Cohere, Operation::Embeddings) => Some("/embed"),
             // No part of OpenAI's own API: the shape that Jina, vLLM, Cohere's first version and others share beside it.
             (Dialect::OpenAiChat | Dialect::Cohere, Operation::Rerank) => Some("/rerank"),
-            (Dialect::Cohere, Operation::CountTokens) => None,
+            _ => None,
         }
     }
 }

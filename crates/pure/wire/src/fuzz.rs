@@ -190,6 +190,7 @@ fn plan(client: Dialect, upstream: Dialect, quirks: &str) -> ReplyPlan {
         created_unix_s: 1,
         keep_bytes: 0,
         framing: client.framing(),
+        raw: false,
     }
 }
 

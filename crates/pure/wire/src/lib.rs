@@ -4,19 +4,23 @@
 //! Same dialect on both sides: bytes pass through and only named spans change. Different dialects: `translate`, which
 //! reports everything it gave up.
 //!
-//! Reading order: [`dialect`] and [`quirks`] name what is spoken, [`hosting`] where a host of another vendor's models differs, [`scan`] reads a request's head in one pass, [`request`]
+//! Reading order: [`dialect`] and [`quirks`] name what is spoken, [`hosting`] where a host of another vendor's
+//! models differs, [`scan`] reads a request's head in one pass, [`request`]
 //! makes the outgoing body, [`sse`] and [`eventstream`] cut a stream into frames, [`reply`] relays an answer, [`usage`] reads what it cost,
-//! [`errors`] reads providers' errors and writes ours, [`models`] lists models, [`mcp`] reads the messages of tool servers. [`splice`] and `cursor` are the tools
+//! [`form`] and [`audio`] read what is no JSON, [`errors`] reads providers' errors and writes ours, [`models`] lists models,
+//! [`mcp`] reads the messages of tool servers. [`splice`] and `cursor` are the tools
 //! underneath; [`canonical`], [`dialects`] and [`translate`] cross from one dialect to the other; [`fuzz`] holds the
 //! invariants of every parser.
 
 mod ask;
+pub mod audio;
 pub mod canonical;
 mod cursor;
 pub mod dialect;
 pub mod dialects;
 pub mod errors;
 pub mod eventstream;
+pub mod form;
 pub mod fuzz;
 pub mod hosting;
 mod items;
@@ -38,4 +42,4 @@ pub use models::{ListedModel, models_body};
 pub use quirks::Quirks;
 pub use reply::{Kept, ReplyPlan, Seen, StreamRelay, reply_body};
 pub use request::{Ask, Outgoing, outgoing};
-pub use scan::{BadBody, Bound, Features, Head, Prompt, prompt_texts, scan};
+pub use scan::{BadBody, Bound, Features, Head, Prompt, Units, prompt_texts, scan, scan_form};

@@ -42,7 +42,7 @@ pub fn outgoing(
     upstream: Dialect,
     ask: &Ask<'_>,
 ) -> Result<Outgoing, Fault> {
-    let stream = head.stream && operation == Operation::Chat;
+    let stream = head.stream && operation.may_stream();
     let path = operation
         .path(upstream, ask.upstream_model, stream, head.batch)
         .ok_or_else(|| Fault::new(FaultClass::Untranslatable, format!("{upstream} has no {operation}")))?;
@@ -73,14 +73,33 @@ type Spliced = (Bytes, Vec<Edit>, Vec<Loss>);
 fn spliced(dialect: Dialect, operation: Operation, body: &Bytes, head: &Head, ask: &Ask<'_>) -> Result<Spliced, Fault> {
     let mut splice = Splice::new(body);
     let mut losses = Vec::new();
+    let (named, upstream) = (head.model.as_deref() == Some(ask.upstream_model), ask.upstream_model);
     if let Some(version) = ask.quirks.hosting.version_for_model(dialect, operation) {
         hosting::with_version_for_model(&mut splice, body, version);
-    } else if let Some(model) = head.spans.model.clone().filter(|_| head.model.as_deref() != Some(ask.upstream_model)) {
-        splice.replace("model", model, json_string(ask.upstream_model));
+    } else {
+        match (&head.spans.model, &head.spans.form) {
+            (Some(_), _) if named => {}
+            (Some(model), None) => splice.replace("model", model.clone(), json_string(upstream)),
+            (Some(model), Some(_)) => splice.replace("model", model.clone(), form_text(upstream)?),
+            // Where the client left it out, the provider would take its own.
+            (None, None) if operation.is_beside_chat() => {
+                let at = head.spans.open;
+                splice.replace("model", at..at, [&br#""model":"#[..], &json_string(upstream), b","].concat());
+            }
+            (None, Some(boundary)) => {
+                let part = [&b"--"[..], boundary.as_bytes(), FORM_MODEL, &form_text(upstream)?, &b"\r\n"[..]].concat();
+                splice.replace("model", 0..0, part);
+            }
+            (None, None) => {}
+        }
     }
     // Google's lists of texts, and its counts, name the model in the body once more.
     for resource in &head.spans.resources {
         splice.replace("model", resource.clone(), json_string(&format!("models/{}", ask.upstream_model)));
+    }
+    if operation == Operation::Completions {
+        with_stream_usage(&mut splice, head, ask.quirks);
+        with_completion_cap(&mut splice, head, ask);
     }
     if operation == Operation::Chat {
         if dialect == Dialect::OpenAiChat {
@@ -232,6 +251,29 @@ fn with_cap(splice: &mut Splice<'_>, dialect: Dialect, head: &Head, ask: &Ask<'_
     match written {
         Some(null) => splice.replace(field, null.value.clone(), cap.to_string().into_bytes()),
         None => splice.replace(field, spans.open..spans.open, format!("\"{field}\":{cap},").into_bytes()),
+    }
+}
+
+/// Completions know one name for the cap.
+fn with_completion_cap(splice: &mut Splice<'_>, head: &Head, ask: &Ask<'_>) {
+    let (None, Some(cap)) = (head.max_output, ask.insert_max_output) else { return };
+    match &head.spans.max_tokens {
+        Some(null) => splice.replace("max_tokens", null.value.clone(), cap.to_string().into_bytes()),
+        None => {
+            let at = head.spans.open;
+            splice.replace("max_tokens", at..at, format!("\"max_tokens\":{cap},").into_bytes());
+        }
+    }
+}
+
+/// The head of a part that names the model, after its boundary.
+const FORM_MODEL: &[u8] = b"\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n";
+
+/// A text as the value of a part; one with line ends could pass for more than that.
+fn form_text(text: &str) -> Result<Vec<u8>, Fault> {
+    match text.chars().any(char::is_control) {
+        true => Err(Fault::new(FaultClass::Internal, "the model's id holds control characters")),
+        false => Ok(text.as_bytes().to_vec()),
     }
 }
 

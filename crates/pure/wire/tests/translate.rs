@@ -87,6 +87,7 @@ impl Case {
             created_unix_s: 1_795_000_000,
             keep_bytes: 0,
             framing: self.client.framing(),
+            raw: false,
         }
     }
 

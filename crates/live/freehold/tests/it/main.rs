@@ -13,6 +13,7 @@ mod keys;
 mod kill;
 mod losses;
 mod mcp;
+mod media;
 mod metering;
 mod responses;
 mod sdk;

@@ -29,6 +29,8 @@ pub struct Endpoint {
     pub carries: &'static [&'static str],
     /// What becomes of the query.
     pub query: Query,
+    /// How its body may be written.
+    pub takes: Takes,
     /// Whether coming here asks for a stream, where the address says so and not the body ([`Dialect::is_addressed`]).
     pub streams: bool,
 }
@@ -44,6 +46,7 @@ macro_rules! endpoint {
             serves: $serves,
             carries: &[],
             query: $crate::endpoints::Query::Carried,
+            takes: $crate::endpoints::Takes::Json,
             streams: false,
         }
     };
@@ -69,6 +72,11 @@ impl Endpoint {
         self
     }
 
+    const fn taking(mut self, takes: Takes) -> Endpoint {
+        self.takes = takes;
+        self
+    }
+
     const fn streaming(mut self) -> Endpoint {
         self.streams = true;
         self
@@ -82,6 +90,17 @@ pub enum Query {
     Carried,
     /// It is for us, and may hold the key (`?key=`): nothing of it goes on, and nothing of it is logged.
     Ours,
+}
+
+/// How the body of a request may be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Takes {
+    /// As JSON.
+    Json,
+    /// As a form, which may hold files.
+    Form,
+    /// As either.
+    JsonOrForm,
 }
 
 /// A route, and what the path said on the way to it.

@@ -2,13 +2,23 @@
 
 use wire::{Dialect, Operation};
 
-use super::{Endpoint, Serves, endpoint};
+use super::{Endpoint, Serves, Takes, endpoint};
 
 /// One row a route.
 pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(POST "/v1/chat/completions", Serves::Call(Operation::Chat), Dialect::OpenAiChat),
     endpoint!(POST "/v1/responses", Serves::Call(Operation::Chat), Dialect::OpenAiResponses).carrying(&["openai-beta"]),
     endpoint!(POST "/v1/embeddings", Serves::Call(Operation::Embeddings), Dialect::OpenAiChat),
+    endpoint!(POST "/v1/completions", Serves::Call(Operation::Completions), Dialect::OpenAiChat),
+    endpoint!(POST "/v1/moderations", Serves::Call(Operation::Moderations), Dialect::OpenAiChat),
+    endpoint!(POST "/v1/images/generations", Serves::Call(Operation::ImageGeneration), Dialect::OpenAiChat),
+    endpoint!(POST "/v1/images/edits", Serves::Call(Operation::ImageEdit), Dialect::OpenAiChat)
+        .taking(Takes::JsonOrForm),
+    endpoint!(POST "/v1/audio/speech", Serves::Call(Operation::Speech), Dialect::OpenAiChat),
+    endpoint!(POST "/v1/audio/transcriptions", Serves::Call(Operation::Transcription), Dialect::OpenAiChat)
+        .taking(Takes::Form),
+    endpoint!(POST "/v1/audio/translations", Serves::Call(Operation::AudioTranslation), Dialect::OpenAiChat)
+        .taking(Takes::Form),
     // The shape of Jina's, vLLM's and Cohere's first version, which OpenAI has no route for.
     endpoint!(POST "/v1/rerank", Serves::Call(Operation::Rerank), Dialect::OpenAiChat),
     endpoint!(GET "/v1/models", Serves::Models),

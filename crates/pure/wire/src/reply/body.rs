@@ -4,7 +4,7 @@ use domain::{Fault, Usage};
 
 use super::frame::{Changes, malformed, not_json, quoted, unexplained};
 use super::plan::{ReplyPlan, Seen};
-use super::{anthropic, bedrock, cohere, gemini, openai, responses};
+use super::{anthropic, bedrock, cohere, gemini, media, openai, responses};
 use crate::dialect::{Dialect, Operation};
 use crate::errors::embedded_fault;
 use crate::translate;
@@ -12,11 +12,20 @@ use crate::usage::rerank_usage;
 
 /// Relays a whole answer: the bytes for the client, and what was seen. An error dressed as a 200 is a fault.
 pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Fault> {
+    if plan.raw {
+        let mut seen =
+            Seen { output_bytes: body.len() as u64, content_started: true, ended: true, ..Seen::nothing(plan) };
+        if let Ok(text) = std::str::from_utf8(body) {
+            seen.kept.push(text);
+        }
+        return Ok((body.to_vec(), seen));
+    }
     if let Err(error) = std::str::from_utf8(body) {
         return Err(malformed(&format!("the answer is not UTF-8 at byte {}", error.valid_up_to())));
     }
     let mut seen = Seen::nothing(plan);
     let read = match plan.upstream {
+        Dialect::OpenAiChat if plan.operation.is_media() => media::body(plan.operation, body, &mut seen),
         Dialect::OpenAiChat => openai::body(body, &mut seen),
         Dialect::OpenAiResponses => responses::body(body, &mut seen),
         Dialect::Anthropic => anthropic::body(body, &mut seen),
@@ -72,6 +81,7 @@ mod tests {
             created_unix_s: 0,
             keep_bytes: 64,
             framing: crate::dialect::Framing::ServerSentEvents,
+            raw: false,
         }
     }
 

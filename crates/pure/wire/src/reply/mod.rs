@@ -11,6 +11,7 @@ mod cohere;
 mod frame;
 mod gemini;
 mod kept;
+mod media;
 mod openai;
 mod plan;
 mod responses;

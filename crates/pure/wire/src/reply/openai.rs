@@ -126,6 +126,12 @@ impl Answer {
         cursor.object(|cursor, member| {
             match &*member.key.name(cursor.bytes()) {
                 b"delta" | b"message" => self.delta(cursor)?,
+                // Completions, which are older than messages.
+                b"text" => {
+                    if let Some(text) = cursor.string_or_skip()? {
+                        self.output.text(text);
+                    }
+                }
                 b"finish_reason" => {
                     if let Some(finish) = cursor.string_or_skip()? {
                         self.finish = Some(finish);

@@ -32,6 +32,8 @@ pub struct ReplyPlan {
     pub keep_bytes: usize,
     /// How the events of a stream follow one another for the client.
     pub framing: Framing,
+    /// Whether the answer is neither JSON nor events (speech, a transcript as text): it passes as it is.
+    pub raw: bool,
 }
 
 /// What has been seen of an answer so far.
@@ -57,6 +59,8 @@ pub struct Seen {
     pub provider_cost: Option<NanoUsd>,
     /// The service tier that served, in the provider's word.
     pub service_tier: Option<String>,
+    /// Pictures in the answer.
+    pub pictures: u32,
     /// The provider's id of the answer.
     pub provider_request_id: Option<String>,
     /// What the translation of the answer gave up.

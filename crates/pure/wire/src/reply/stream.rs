@@ -4,7 +4,7 @@ use domain::{Fault, FaultClass};
 
 use super::frame::{Verdict, malformed, not_json, quoted, unexplained};
 use super::plan::{ReplyPlan, Seen};
-use super::{anthropic, bedrock, cohere, gemini, openai, responses};
+use super::{anthropic, bedrock, cohere, gemini, media, openai, responses};
 use crate::dialect::{Dialect, Framing};
 use crate::errors::{embedded_fault, exception_fault};
 use crate::eventstream::{self, Message};
@@ -31,6 +31,8 @@ enum Cutter {
     Events(Splitter),
     /// Amazon's binary messages.
     Messages(eventstream::Splitter),
+    /// Nothing: what comes passes as it is.
+    Nothing,
 }
 
 impl Cutter {
@@ -38,6 +40,14 @@ impl Cutter {
         match self {
             Cutter::Events(splitter) => splitter.feed(bytes, |piece| relay.piece(piece, out)),
             Cutter::Messages(splitter) => splitter.feed(bytes, |raw| relay.message(raw, out)),
+            Cutter::Nothing => {
+                relay.seen.output_bytes += bytes.len() as u64;
+                relay.seen.content_started |= !bytes.is_empty();
+                // Where the connection ends, the answer does; a length that was told and not kept is the connection's fault.
+                relay.finished = true;
+                out.extend_from_slice(bytes);
+                Ok(())
+            }
         }
     }
 
@@ -45,6 +55,7 @@ impl Cutter {
         match self {
             Cutter::Events(splitter) => splitter.buffered_bytes(),
             Cutter::Messages(splitter) => splitter.buffered_bytes(),
+            Cutter::Nothing => 0,
         }
     }
 }
@@ -55,6 +66,9 @@ impl StreamRelay {
         let translator = (plan.client != plan.upstream).then(|| StreamTranslator::new(&plan));
         StreamRelay {
             cutter: match plan.upstream {
+                _ if plan.raw => Cutter::Nothing,
+                // One event holds a whole picture.
+                _ if plan.operation.is_media() => Cutter::Events(Splitter::of_at_most(MAX_WHOLE_ANSWER_FRAME_BYTES)),
                 Dialect::BedrockConverse => Cutter::Messages(eventstream::Splitter::default()),
                 Dialect::OpenAiResponses => Cutter::Events(Splitter::of_at_most(MAX_WHOLE_ANSWER_FRAME_BYTES)),
                 Dialect::OpenAiChat | Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere => {
@@ -121,6 +135,7 @@ impl StreamRelay {
                 splitter.take_rest();
                 Vec::new()
             }
+            Cutter::Nothing => Vec::new(),
         };
         let relay = &mut self.relay;
         if !rest.is_empty() {
@@ -165,7 +180,8 @@ struct Relay {
     seen: Seen,
     /// What an Anthropic stream told so far.
     events: anthropic::Stream,
-    /// Whether the last partial answer of a Gemini stream has come, which only the end of the connection follows.
+    /// Whether the last partial answer of a Gemini stream, or of pictures and audio, has come, which only the end of the
+    /// connection follows.
     finished: bool,
     /// The array that a client gets who asked for no events.
     elements: Elements,
@@ -248,6 +264,9 @@ impl Relay {
             }
             _ if std::str::from_utf8(data).is_err() => return Err(malformed("an event of the stream is not UTF-8")),
             Dialect::OpenAiChat if frame.name == "error" => Verdict::Fault(named_error(data)),
+            Dialect::OpenAiChat if self.plan.operation.is_media() => {
+                media::event(self.plan.operation, data, &mut self.seen, &mut self.finished).map_err(not_json)?
+            }
             Dialect::OpenAiChat => openai::chunk(data, &self.plan, &mut self.seen).map_err(not_json)?,
             Dialect::OpenAiResponses => {
                 responses::event(data, &self.plan, &self.asked_model, &mut self.seen, &mut self.items)

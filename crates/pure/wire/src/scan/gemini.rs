@@ -81,6 +81,7 @@ pub(super) fn scan(operation: Operation, address: Option<&Address>, mut cursor: 
             .saturating_add(scanner.binary_tokens)
             .saturating_add(TEMPLATE_UPPER_TOKENS + tools),
         search_units_upper: 0,
+        units: super::Units::default(),
         features: scanner.features,
         bound: scanner.bound,
         spans: scanner.spans,

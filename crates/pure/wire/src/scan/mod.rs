@@ -1,15 +1,20 @@
 //! Reads the head of a request in one validating pass over borrowed bytes: which model, streamed or not, how large.
 
+mod beside;
 mod content;
 mod gemini;
 mod prompt;
 
+pub use beside::scan_form;
 pub use content::{DOCUMENT_UPPER_TOKENS, IMAGE_UPPER_TOKENS};
 pub use prompt::{Prompt, prompt_texts};
 
 use std::ops::Range;
 
 use self::content::Content;
+use domain::{Meter, Usage};
+
+use crate::audio::Length;
 use crate::cursor::{Bad, Cursor, Member};
 use crate::dialect::{Address, Dialect, Operation};
 use crate::splice::MemberSpan;
@@ -33,7 +38,7 @@ const RANKED_PIECES_PER_UNIT: u64 = 100;
 const RANKED_PIECE_BYTES: u64 = 250;
 
 /// What the gateway has to know of a request before it may send it anywhere.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Head {
     /// The name in `model`, as the client wrote it (escapes resolved), or in the address. A scanned head always has one.
     pub model: Option<String>,
@@ -58,11 +63,46 @@ pub struct Head {
     pub input_upper_tokens: u64,
     /// A number of search units that a ranking of its documents will not be billed above.
     pub search_units_upper: u64,
+    /// What it amounts to in units that some models are billed by.
+    pub units: Units,
     /// What the request makes use of.
     pub features: Features,
     /// What of the prompt, or of the answer, only one provider has.
     pub bound: Bound,
     pub(crate) spans: Spans,
+}
+
+/// What a request amounts to in units that some models are billed by instead of tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Units {
+    /// Pictures asked for.
+    pub pictures: u32,
+    /// Pictures sent.
+    pub pictures_sent: u32,
+    /// Characters to be spoken.
+    pub characters: u64,
+    /// Audio sent.
+    pub audio: Length,
+}
+
+impl Units {
+    /// No provider will count more.
+    pub fn upper(&self) -> Usage {
+        self.usage(self.audio.upper_ms)
+    }
+
+    /// What will probably be counted.
+    pub fn likely(&self) -> Usage {
+        self.usage(self.audio.likely_ms)
+    }
+
+    fn usage(&self, audio_ms: u64) -> Usage {
+        Usage::ZERO
+            .with(Meter::OutputImages, self.pictures.into())
+            .with(Meter::InputImages, self.pictures_sent.into())
+            .with(Meter::InputCharacters, self.characters)
+            .with(Meter::InputAudioMs, audio_ms)
+    }
 }
 
 /// What a request makes use of, so that a model that lacks it can be passed over.
@@ -117,6 +157,8 @@ pub struct BadBody {
 pub(crate) struct Spans {
     /// Just past the opening brace.
     pub open: usize,
+    /// The boundary, where the body is a form.
+    pub form: Option<String>,
     /// The value of `model`, quotes included; absent where the address names the model.
     pub model: Option<Range<usize>>,
     /// The value of `stream_options`.
@@ -198,6 +240,9 @@ pub fn scan(dialect: Dialect, operation: Operation, address: Option<&Address>, b
             offset: cursor.position(),
             param: None,
         });
+    }
+    if operation.is_beside_chat() {
+        return beside::scan(operation, cursor);
     }
     if dialect == Dialect::Gemini {
         return gemini::scan(operation, address, cursor);
@@ -441,32 +486,7 @@ impl Scanner {
     }
 
     fn stream_options(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
-        let mut options = StreamOptions::default();
-        match cursor.peek() {
-            Some(b'{') => {
-                let start = cursor.position();
-                options.is_object = true;
-                let count = cursor.object(|cursor, member| {
-                    let (slot, asked) = match &*member.key.name(cursor.bytes()) {
-                        b"include_usage" => (&mut options.include_usage, &mut self.include_usage),
-                        b"continuous_usage_stats" => (&mut options.continuous_usage, &mut self.continuous_usage),
-                        _ => return cursor.skip(),
-                    };
-                    if slot.is_some() {
-                        return Err(Bad { what: NOT_ONCE, at: member.key.span.start });
-                    }
-                    cursor.peek();
-                    let value_start = cursor.position();
-                    *asked = flag(cursor, "`include_usage` and `continuous_usage_stats` must be true or false")?;
-                    *slot = Some(value_start..cursor.position());
-                    Ok(())
-                })?;
-                options.has_members = count > 0;
-                options.value = start..cursor.position();
-            }
-            Some(b'n') => options.value = cursor.value()?,
-            _ => return Err(cursor.bad("`stream_options` must be an object")),
-        }
+        let options = stream_options(cursor, &mut self.include_usage, &mut self.continuous_usage)?;
         self.spans.stream_options = Some(options);
         Ok(())
     }
@@ -578,6 +598,7 @@ impl Scanner {
                 + tools
                 + hidden,
             search_units_upper: self.ranked_pieces.div_ceil(RANKED_PIECES_PER_UNIT),
+            units: Units::default(),
             features: Features {
                 images: content.images,
                 documents: content.documents,
@@ -608,6 +629,41 @@ impl Scanner {
             _ => bad.what.to_owned(),
         }
     }
+}
+
+/// What the client wants to be told of usage in a stream.
+fn stream_options(
+    cursor: &mut Cursor<'_>,
+    include_usage: &mut bool,
+    continuous_usage: &mut bool,
+) -> Result<StreamOptions, Bad> {
+    let mut options = StreamOptions::default();
+    match cursor.peek() {
+        Some(b'{') => {
+            let start = cursor.position();
+            options.is_object = true;
+            let count = cursor.object(|cursor, member| {
+                let (slot, asked) = match &*member.key.name(cursor.bytes()) {
+                    b"include_usage" => (&mut options.include_usage, &mut *include_usage),
+                    b"continuous_usage_stats" => (&mut options.continuous_usage, &mut *continuous_usage),
+                    _ => return cursor.skip(),
+                };
+                if slot.is_some() {
+                    return Err(Bad { what: NOT_ONCE, at: member.key.span.start });
+                }
+                cursor.peek();
+                let value_start = cursor.position();
+                *asked = flag(cursor, "`include_usage` and `continuous_usage_stats` must be true or false")?;
+                *slot = Some(value_start..cursor.position());
+                Ok(())
+            })?;
+            options.has_members = count > 0;
+            options.value = start..cursor.position();
+        }
+        Some(b'n') => options.value = cursor.value()?,
+        _ => return Err(cursor.bad("`stream_options` must be an object")),
+    }
+    Ok(options)
 }
 
 /// An array with anything in it.

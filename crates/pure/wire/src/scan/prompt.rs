@@ -48,6 +48,7 @@ pub fn prompt_texts(dialect: Dialect, body: &[u8], most_bytes: usize, each: &mut
         }
         b"input" | b"query" => reader.content(cursor),
         // What is to be embedded, ranked or rested on: texts, or objects with texts in them.
+        b"prompt" if dialect == Dialect::OpenAiChat => reader.documents(cursor),
         b"texts" | b"inputs" | b"documents" => reader.documents(cursor),
         b"toolConfig" if cursor.peek() == Some(b'{') => cursor
             .object(|cursor, member| match &*member.key.name(body) {

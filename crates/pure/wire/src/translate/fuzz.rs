@@ -128,5 +128,6 @@ fn plan(client: Dialect, upstream: Dialect) -> ReplyPlan {
         created_unix_s: 1,
         keep_bytes: 0,
         framing: client.framing(),
+        raw: false,
     }
 }

@@ -22,6 +22,17 @@ pub fn request(
 ) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
     match operation {
         Operation::Chat => {}
+        Operation::Completions
+        | Operation::Moderations
+        | Operation::ImageGeneration
+        | Operation::ImageEdit
+        | Operation::Speech
+        | Operation::Transcription
+        | Operation::AudioTranslation => {
+            return Err(untranslatable(format!(
+                "{operation} is not translated between dialects; name a model of a provider that speaks {client}"
+            )));
+        }
         Operation::Embeddings | Operation::Rerank if operation.is_in(upstream) => {
             return Err(untranslatable(format!(
                 "{operation} is not translated between dialects; name a model of a provider that speaks {client}"

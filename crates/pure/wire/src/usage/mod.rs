@@ -7,6 +7,7 @@ pub mod anthropic;
 mod bedrock;
 mod cohere;
 mod decimal;
+mod media;
 pub mod gemini;
 pub mod openai;
 mod rerank;
@@ -15,6 +16,7 @@ pub use anthropic::anthropic_usage;
 pub use bedrock::bedrock_usage;
 pub use cohere::cohere_usage;
 pub use gemini::gemini_usage;
+pub use media::{audio_usage, duration_ms, image_usage, speech_usage};
 pub use openai::openai_usage;
 pub use rerank::rerank_usage;
 

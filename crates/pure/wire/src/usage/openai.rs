@@ -63,7 +63,10 @@ impl Counts {
                 b"prompt_tokens" | b"input_tokens" => self.prompt = cursor.count_or_skip()?,
                 b"completion_tokens" | b"output_tokens" => self.completion = cursor.count_or_skip()?,
                 b"total_tokens" => self.total = cursor.count_or_skip()?,
-                b"prompt_tokens_details" | b"input_tokens_details" => return self.prompt_details(cursor),
+                // Transcriptions say `input_token_details`.
+                b"prompt_tokens_details" | b"input_tokens_details" | b"input_token_details" => {
+                    return self.prompt_details(cursor);
+                }
                 b"completion_tokens_details" | b"output_tokens_details" => return self.completion_details(cursor),
                 // DeepSeek's name beside the details, and Moonshot's.
                 b"prompt_cache_hit_tokens" | b"cached_tokens" => {

@@ -57,6 +57,7 @@ pub fn plan(dialect: Dialect) -> ReplyPlan {
         created_unix_s: 1,
         keep_bytes: 32 << 10,
         framing: Framing::ServerSentEvents,
+        raw: false,
     }
 }
 

@@ -72,6 +72,7 @@ pub fn plan(client: &Bodies, provider: &Bodies) -> ReplyPlan {
         created_unix_s: 1_795_000_000,
         keep_bytes: 0,
         framing: client.dialect.framing(),
+        raw: false,
     }
 }
 
