@@ -38,7 +38,10 @@ pub async fn run(
     let trail = Trail::new(call.id, call.at, call.arrived, call.endpoint.name, revision, gateway.pepper());
     let (id, framing) = (call.id, call.framing);
     let mut edge = Edge { gateway: gateway.clone(), deployed: deployed.clone(), trail, id, dialect, framing };
-    let lived = lived(live(gateway, deployed, call, dialect, operation, client, &mut edge.trail)).await;
+    let lived = {
+        let life = pin!(live(gateway, deployed, call, dialect, operation, client, &mut edge.trail));
+        lived(life).await
+    };
     if lived { None } else { edge.panicked().await }
 }
 
@@ -55,12 +58,13 @@ pub async fn run_other(
 ) -> Option<ClientError> {
     let (dialect, framing) = (Dialect::OpenAiChat, Framing::ServerSentEvents);
     let mut edge = Edge { gateway, deployed, trail, id, dialect, framing };
-    if lived(life(&mut edge.trail)).await { None } else { edge.panicked().await }
+    let lived = lived(life(&mut edge.trail).as_mut()).await;
+    if lived { None } else { edge.panicked().await }
 }
 
-/// Whether a life came to its end. What a panic leaves behind is the trail, of which every part is true by itself.
-async fn lived(life: impl Future<Output = ()>) -> bool {
-    let mut life = pin!(life);
+/// Whether a life came to its end. What a panic leaves behind is the trail, of which every part is true by itself. It is
+/// borrowed: taken by value, a life of ten kilobytes would be moved once more and its place be kept.
+async fn lived(mut life: Pin<&mut (impl Future<Output = ()> + ?Sized)>) -> bool {
     std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(context))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(())) => Poll::Ready(true),
