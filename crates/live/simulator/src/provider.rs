@@ -17,7 +17,7 @@ use crate::faults::{self, Left, Refusal};
 use crate::frames::Frames;
 use crate::pace::Pace;
 use crate::scenario::{Dialect, Fault, Kind, Quota, Script};
-use crate::{anthropic, bedrock, cohere, gemini, openai, responses};
+use crate::{anthropic, bedrock, cohere, gemini, media, openai, responses};
 
 /// A first token that is longer in coming does not come, milliseconds: a day.
 const LONGEST_WAIT_MS: f64 = 86_400_000.0;
@@ -55,6 +55,13 @@ pub enum Operation {
     CountTokens,
     Rerank,
     Models,
+    Completions,
+    Moderations,
+    Pictures,
+    PictureEdits,
+    Speech,
+    Transcripts,
+    Translations,
 }
 
 /// What is to be sent, and how.
@@ -175,6 +182,7 @@ impl Running {
             created_unix_s: now().0 / 1000,
             fault: fault.as_ref().map(|fault| fault.kind),
         };
+        let mut content_type = None;
         let made = match operation {
             Operation::Embeddings => embeddings(dialect, &call, body)
                 .map(|(body, usage)| (Frames::whole(body), usage, false))
@@ -186,11 +194,20 @@ impl Running {
                 self.count(dialect, body).map(|(body, usage)| (Frames::whole(body), usage, false))
             }
             Operation::Chat | Operation::Models => self.chat(dialect, &call, body),
+            beside => beside_chat(beside, &call, body)
+                .map(|made| {
+                    content_type = made.content_type;
+                    (made.frames, made.usage, made.stream)
+                })
+                .map_err(|wrong| faults::wrong(dialect, wrong)),
         };
         match made {
             Ok((frames, usage, stream)) => {
                 let mut plan = self.plan(dialect, frames, usage, stream, &request_id, &mut chance);
                 plan.usage = call.reported(usage);
+                if let Some(content_type) = content_type {
+                    faults::put(&mut plan.headers, "content-type", content_type);
+                }
                 if let Some(fault) = &fault {
                     play(fault, dialect, &request_id, &mut plan);
                 }
@@ -412,6 +429,18 @@ fn embeddings(dialect: Dialect, call: &Answering<'_>, body: &Value) -> Result<(V
         Dialect::Gemini => gemini::embeddings(call, body),
         Dialect::Cohere => cohere::embeddings(call, body),
         _ => openai::embeddings(call, body),
+    }
+}
+
+fn beside_chat(operation: Operation, call: &Answering<'_>, body: &Value) -> Result<media::Made, ask::Wrong> {
+    match operation {
+        Operation::Moderations => media::moderation(call, body),
+        Operation::Pictures => media::pictures(call, body, false),
+        Operation::PictureEdits => media::pictures(call, body, true),
+        Operation::Speech => media::speech(call, body),
+        Operation::Transcripts => media::transcript(call, body, false),
+        Operation::Translations => media::transcript(call, body, true),
+        _ => media::completion(call, body),
     }
 }
 
