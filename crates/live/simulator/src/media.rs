@@ -22,6 +22,8 @@ pub struct Made {
     pub stream: bool,
     /// What it is, where it is neither JSON nor server-sent events.
     pub content_type: Option<&'static str>,
+    /// Whether all its pieces take the same part of the time, as those of pictures and sound do, whose tokens are not words.
+    pub evenly: bool,
 }
 
 /// Tokens of a completion that names no cap (API reference, Completions: `max_tokens`).
@@ -101,7 +103,7 @@ pub fn completion(call: &Answering<'_>, body: &Value) -> Result<Made, Wrong> {
     }
     writer.put("data: [DONE]");
     writer.end_frame();
-    Ok(Made { frames: writer.finish(), usage: content.usage, stream: true, content_type: None })
+    Ok(Made::stream(writer.finish(), content.usage))
 }
 
 /// A moderation: whoever wants to hurt is flagged. OpenAI reports no usage of it.
@@ -196,7 +198,7 @@ pub fn pictures(call: &Answering<'_>, body: &Value, edit: bool) -> Result<Made, 
     }
     writer.closing_begins();
     frame(&mut writer, "completed", ("usage", told.unwrap_or(Value::Null)));
-    Ok(Made { frames: writer.finish(), usage, stream: true, content_type: None })
+    Ok(Made { evenly: true, ..Made::stream(writer.finish(), usage) })
 }
 
 /// A text spoken: bytes as they are made, or events with them, the last of which tells the usage.
@@ -228,7 +230,7 @@ pub fn speech(call: &Answering<'_>, body: &Value) -> Result<Made, Wrong> {
     writer.content_begins();
     if body["stream_format"] != "sse" {
         sound.chunks(1_024).for_each(|piece| writer.frame(piece));
-        return Ok(Made { frames: writer.finish(), usage, stream: true, content_type: Some(content_type) });
+        return Ok(Made { content_type: Some(content_type), evenly: true, ..Made::stream(writer.finish(), usage) });
     }
     for piece in sound.chunks(1_024) {
         data(&mut writer, &json!({"type": "speech.audio.delta", "audio": STANDARD.encode(piece)}));
@@ -241,7 +243,7 @@ pub fn speech(call: &Answering<'_>, body: &Value) -> Result<Made, Wrong> {
         });
     }
     data(&mut writer, &done);
-    Ok(Made { frames: writer.finish(), usage, stream: true, content_type: None })
+    Ok(Made { evenly: true, ..Made::stream(writer.finish(), usage) })
 }
 
 /// What was said in a file; `translate` where it is to be English. Whisper counts seconds, later models count tokens, and a
@@ -274,17 +276,15 @@ pub fn transcript(call: &Answering<'_>, body: &Value, translate: bool) -> Result
     };
     // Whisper takes `stream` and does not heed it (API reference, Create transcription).
     if ask.stream && !whisper {
-        return Ok(Made { frames: spoken(call, said, with_usage), usage, stream: true, content_type: None });
+        return Ok(Made::stream(spoken(call, said, with_usage), usage));
     }
     let segment = json!({
         "id": 0, "seek": 0, "start": 0.0, "end": seconds, "text": said.text, "tokens": [50364], "temperature": 0.0,
         "avg_logprob": -0.2, "compression_ratio": 1.2, "no_speech_prob": 0.01
     });
-    let as_text = |text: String| Made {
-        frames: Frames::whole(text.into_bytes()),
-        usage,
-        stream: false,
-        content_type: Some("text/plain; charset=utf-8"),
+    let as_text = |text: String| {
+        let content_type = Some("text/plain; charset=utf-8");
+        Made { content_type, ..Made::whole(text.into_bytes(), usage) }
     };
     Ok(match body["response_format"].as_str().unwrap_or("json") {
         "json" => Made::json(&with_usage(json!({"text": said.text})), usage),
@@ -314,8 +314,18 @@ fn spoken(call: &Answering<'_>, said: &Pieces, with_usage: impl Fn(Value) -> Val
 }
 
 impl Made {
+    /// An answer in one piece.
+    pub fn whole(body: Vec<u8>, usage: Usage) -> Made {
+        Made { stream: false, ..Made::stream(Frames::whole(body), usage) }
+    }
+
+    /// An answer in pieces.
+    pub fn stream(frames: Frames, usage: Usage) -> Made {
+        Made { frames, usage, stream: true, content_type: None, evenly: false }
+    }
+
     fn json(body: &Value, usage: Usage) -> Made {
-        Made { frames: Frames::whole(body.to_string().into_bytes()), usage, stream: false, content_type: None }
+        Made::whole(body.to_string().into_bytes(), usage)
     }
 }
 
