@@ -7,10 +7,10 @@ import time
 import openai
 import pydantic
 
-from suite import (DOWN, KEY, KEY_LIMITED, LLAMA_RESPONSES, OVERLOADED, PIXEL, RATE_LIMITED, SLOW, SPENT, URL, WORKFLOWS, CallIds,
-                   explains_itself, for_each_workflow, losses, raises, raw, run, speaks, test)
+from openai_clients import BASE, connect, connect_async, told
+from suite import (DOWN, KEY, KEY_LIMITED, LLAMA_RESPONSES, OVERLOADED, PIXEL, RATE_LIMITED, SLOW, SPENT, WORKFLOWS,
+                   for_each_workflow, losses, raises, raw, run, speaks, test)
 
-BASE = URL + "/v1"
 SAY = [{"role": "system", "content": "You are terse."}, {"role": "user", "content": "Say hello to the claims team."}]
 
 
@@ -26,22 +26,6 @@ def tool(name, **properties):
 
 WEATHER = tool("get_weather", city={"type": "string", "enum": ["Ulm", "Graz"]})
 CLOCK = tool("get_time", zone={"type": "string"})
-
-
-def connect(key=KEY, **options):
-    ids = CallIds()
-    http = openai.DefaultHttpxClient(event_hooks={"response": [ids.check]})
-    client = openai.OpenAI(base_url=BASE, api_key=key, max_retries=0, timeout=120, http_client=http, **options)
-    client.ids = ids
-    return client
-
-
-def connect_async():
-    ids = CallIds()
-    http = openai.DefaultAsyncHttpxClient(event_hooks={"response": [ids.check_async]})
-    client = openai.AsyncOpenAI(base_url=BASE, api_key=KEY, max_retries=0, timeout=120, http_client=http)
-    client.ids = ids
-    return client
 
 
 def text_of(chunks):
@@ -502,13 +486,6 @@ def the_models_list_names_the_workflows():
 
 def ask(client, workflow, **more):
     return client.chat.completions.create(model=workflow, messages=SAY, max_completion_tokens=8, **more)
-
-
-def told(error, client, blame):
-    call = error.response.headers["freehold-call-id"]
-    explains_itself(error.body["freehold"], call, blame)
-    assert error.code, error
-    assert client.ids.seen == [call]
 
 
 @test

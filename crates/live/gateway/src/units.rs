@@ -81,6 +81,11 @@ pub fn metered(
         usage.add(Meter::Output, usage.get(made));
         usage.set(made, 0);
     }
+    // And one that prices one kind of input means what it hears, as the hold did.
+    if !priced(Meter::InputAudio) && priced(Meter::Input) {
+        usage.add(Meter::Input, usage.get(Meter::InputAudio));
+        usage.set(Meter::InputAudio, 0);
+    }
     let origin = if reported { origin } else { UsageOrigin::Estimated { error_percent: GUESS_ERROR_PERCENT } };
     (usage, origin)
 }
@@ -128,6 +133,15 @@ mod tests {
         let nothing =
             metered(Operation::ImageGeneration, &asked, Some(&priced), None, (Usage::ZERO, UsageOrigin::None));
         assert_eq!(nothing.0, Usage::ZERO, "what was not made costs nothing");
+    }
+
+    #[test]
+    fn what_is_heard_is_input_where_that_alone_is_priced() {
+        let asked = head(Operation::Speech, r#"{"model":"m","input":"x","voice":"v"}"#);
+        let told = (Usage::ZERO.with(Meter::InputAudio, 30).with(Meter::Output, 9), UsageOrigin::Reported);
+        let book = |meters: &[Meter]| metered(Operation::Transcription, &asked, Some(&row(meters)), None, told).0;
+        assert_eq!(book(&[Meter::Input, Meter::Output]), Usage::ZERO.with(Meter::Input, 30).with(Meter::Output, 9));
+        assert_eq!(book(&[Meter::Input, Meter::InputAudio, Meter::Output]), told.0);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //!
 //! Reading order: [`scenario`] is what a script can say; `server` takes requests, `hall` finds their provider, `admin`
 //! answers the routes that begin with an underscore; `provider` plays the script: `ask` reads a request, `faults` says no,
-//! `content` makes an answer up, `openai`, `anthropic`, `gemini`, `bedrock` and `cohere` write it down, `pace` sends it in
-//! time; [`transcript`] remembers.
+//! `content` makes an answer up, `openai`, `media`, `anthropic`, `gemini`, `bedrock` and `cohere` write it down, `pace` sends
+//! it in time; [`transcript`] remembers.
 
 mod admin;
 mod answering;
@@ -16,9 +16,11 @@ mod clock;
 mod cohere;
 mod content;
 mod faults;
+mod form;
 mod frames;
 mod gemini;
 mod hall;
+mod media;
 mod openai;
 mod pace;
 mod provider;

@@ -173,7 +173,8 @@ impl Chunks {
     }
 }
 
-fn usage_json(usage: &Usage) -> Value {
+/// A usage as its answers tell it.
+pub fn usage_json(usage: &Usage) -> Value {
     let mut prompt_details = json!({"cached_tokens": usage.cached, "audio_tokens": 0});
     if usage.cache_write_5m > 0 {
         prompt_details["cache_write_tokens"] = json!(usage.cache_write_5m);
@@ -188,7 +189,8 @@ fn usage_json(usage: &Usage) -> Value {
     })
 }
 
-fn finish(choice: &Choice) -> &'static str {
+/// Why a choice ended, in its word.
+pub fn finish(choice: &Choice) -> &'static str {
     match choice.finish {
         Finish::Stop | Finish::At(_) => "stop",
         Finish::Length => "length",

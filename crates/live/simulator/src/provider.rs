@@ -15,9 +15,10 @@ use crate::clock::now;
 use crate::content::{self, Content, Usage};
 use crate::faults::{self, Left, Refusal};
 use crate::frames::Frames;
+use crate::media::Made;
 use crate::pace::Pace;
 use crate::scenario::{Dialect, Fault, Kind, Quota, Script};
-use crate::{anthropic, bedrock, cohere, gemini, openai, responses};
+use crate::{anthropic, bedrock, cohere, gemini, media, openai, responses};
 
 /// A first token that is longer in coming does not come, milliseconds: a day.
 const LONGEST_WAIT_MS: f64 = 86_400_000.0;
@@ -55,6 +56,13 @@ pub enum Operation {
     CountTokens,
     Rerank,
     Models,
+    Completions,
+    Moderations,
+    Pictures,
+    PictureEdits,
+    Speech,
+    Transcripts,
+    Translations,
 }
 
 /// What is to be sent, and how.
@@ -177,19 +185,19 @@ impl Running {
         };
         let made = match operation {
             Operation::Embeddings => embeddings(dialect, &call, body)
-                .map(|(body, usage)| (Frames::whole(body), usage, false))
+                .map(|(body, usage)| Made::whole(body, usage))
                 .map_err(|wrong| faults::wrong(dialect, wrong)),
             Operation::Rerank => cohere::rerank(&call, body, dialect != Dialect::Cohere)
-                .map(|(body, usage)| (Frames::whole(body), usage, false))
+                .map(|(body, usage)| Made::whole(body, usage))
                 .map_err(|wrong| faults::wrong(dialect, wrong)),
-            Operation::CountTokens => {
-                self.count(dialect, body).map(|(body, usage)| (Frames::whole(body), usage, false))
-            }
+            Operation::CountTokens => self.count(dialect, body).map(|(body, usage)| Made::whole(body, usage)),
             Operation::Chat | Operation::Models => self.chat(dialect, &call, body),
+            beside => beside_chat(beside, &call, body).map_err(|wrong| faults::wrong(dialect, wrong)),
         };
         match made {
-            Ok((frames, usage, stream)) => {
-                let mut plan = self.plan(dialect, frames, usage, stream, &request_id, &mut chance);
+            Ok(made) => {
+                let usage = made.usage;
+                let mut plan = self.plan(dialect, made, &request_id, &mut chance);
                 plan.usage = call.reported(usage);
                 if let Some(fault) = &fault {
                     play(fault, dialect, &request_id, &mut plan);
@@ -200,7 +208,7 @@ impl Running {
         }
     }
 
-    fn chat(&self, dialect: Dialect, call: &Answering<'_>, body: &Value) -> Result<(Frames, Usage, bool), Refusal> {
+    fn chat(&self, dialect: Dialect, call: &Answering<'_>, body: &Value) -> Result<Made, Refusal> {
         let ask = match dialect {
             Dialect::OpenAiChat => ask::openai(body),
             Dialect::OpenAiResponses => ask::responses(body),
@@ -216,7 +224,8 @@ impl Running {
         }
         self.check_signatures(dialect, &ask)?;
         let content = content::content(self.seed, &self.script, &ask);
-        Ok((write(dialect, call, &ask, &content), content.usage, ask.stream))
+        let frames = write(dialect, call, &ask, &content);
+        Ok(Made { stream: ask.stream, ..Made::stream(frames, content.usage) })
     }
 
     /// A thought that comes back must carry the signature that it was given.
@@ -272,25 +281,24 @@ impl Running {
         })
     }
 
-    fn plan(
-        &self,
-        dialect: Dialect,
-        frames: Frames,
-        usage: Usage,
-        stream: bool,
-        request_id: &str,
-        chance: &mut Chance,
-    ) -> Plan {
+    fn plan(&self, dialect: Dialect, made: Made, request_id: &str, chance: &mut Chance) -> Plan {
+        let Made { frames, usage, stream, content_type, evenly } = made;
         let first =
             Duration::from_secs_f64(chance.spread(self.script.first_token_ms).clamp(0.0, LONGEST_WAIT_MS) / 1_000.0);
         let rate = self.script.tokens_per_second.map(|spread| chance.spread(spread).max(0.001));
         let token = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
         let rest = token * u32::try_from(usage.output.saturating_sub(1)).unwrap_or(u32::MAX);
-        let pace = Pace { first, gap: token * self.script.tokens_per_frame, stall: None };
+        let of_each = u32::try_from(usage.output / frames.ends.len().max(1) as u64).unwrap_or(u32::MAX);
+        let gap = token * if evenly { of_each } else { self.script.tokens_per_frame };
+        let pace = Pace { first, gap, stall: None };
+        let mut headers = self.headers(dialect, request_id, stream, usage.prompt + usage.output);
+        if let Some(content_type) = content_type {
+            faults::put(&mut headers, "content-type", content_type);
+        }
         let whole = first + rest;
         Plan {
             status: 200,
-            headers: self.headers(dialect, request_id, stream, usage.prompt + usage.output),
+            headers,
             length: frames.bytes.len(),
             frames,
             stream,
@@ -412,6 +420,18 @@ fn embeddings(dialect: Dialect, call: &Answering<'_>, body: &Value) -> Result<(V
         Dialect::Gemini => gemini::embeddings(call, body),
         Dialect::Cohere => cohere::embeddings(call, body),
         _ => openai::embeddings(call, body),
+    }
+}
+
+fn beside_chat(operation: Operation, call: &Answering<'_>, body: &Value) -> Result<Made, ask::Wrong> {
+    match operation {
+        Operation::Moderations => media::moderation(call, body),
+        Operation::Pictures => media::pictures(call, body, false),
+        Operation::PictureEdits => media::pictures(call, body, true),
+        Operation::Speech => media::speech(call, body),
+        Operation::Transcripts => media::transcript(call, body, false),
+        Operation::Translations => media::transcript(call, body, true),
+        _ => media::completion(call, body),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::pace::{End, Paced, Reset};
 use crate::provider::{Operation, Plan, Running, Violence};
 use crate::scenario::{Dialect, Scenario, Script};
 use crate::transcript::{Entry, Exchange, Received, State, Stats};
-use crate::{admin, anthropic, bedrock, cohere, gemini, openai};
+use crate::{admin, anthropic, bedrock, cohere, form, gemini, openai};
 
 /// Longest request body taken, bytes.
 const BODY_BYTES: usize = 64 << 20;
@@ -138,7 +138,11 @@ fn respond(
         let Ok(body) = collect(body).await else {
             return Ok(with_status(StatusCode::PAYLOAD_TOO_LARGE, b"the body is too long or did not come".to_vec()));
         };
-        let mut parsed: Result<serde_json::Value, _> = serde_json::from_slice(&body);
+        let content_type = head.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let mut parsed = match form::boundary(content_type) {
+            Some(boundary) => form::read(boundary, &body),
+            None => serde_json::from_slice(&body).map_err(|error| format!("The body is not JSON: {error}")),
+        };
         if let (Some((model, stream)), Ok(serde_json::Value::Object(fields))) = (address(dialect, route), &mut parsed) {
             // Where the address names the model and asks for a stream, it is as if the body had.
             fields.insert("model".into(), model.into());
@@ -157,9 +161,7 @@ fn respond(
         let entry = hall.book.receive(received, now());
         let plan = match &parsed {
             Ok(body) => running.answer(dialect, operation, &head.headers, Ok(body)),
-            Err(error) => {
-                running.answer(dialect, operation, &head.headers, Err(&format!("The body is not JSON: {error}")))
-            }
+            Err(error) => running.answer(dialect, operation, &head.headers, Err(error)),
         };
         carry_out(plan, entry, &reset).await
     })
@@ -200,6 +202,13 @@ fn operation(method: &Method, route: &str, headers: &HeaderMap, script: &Script)
         (&Method::POST, "/v1/chat/completions") => (Dialect::OpenAiChat, Operation::Chat),
         (&Method::POST, "/v1/responses") => (Dialect::OpenAiResponses, Operation::Chat),
         (&Method::POST, "/v1/embeddings") => (Dialect::OpenAiChat, Operation::Embeddings),
+        (&Method::POST, "/v1/completions") => (Dialect::OpenAiChat, Operation::Completions),
+        (&Method::POST, "/v1/moderations") => (Dialect::OpenAiChat, Operation::Moderations),
+        (&Method::POST, "/v1/images/generations") => (Dialect::OpenAiChat, Operation::Pictures),
+        (&Method::POST, "/v1/images/edits") => (Dialect::OpenAiChat, Operation::PictureEdits),
+        (&Method::POST, "/v1/audio/speech") => (Dialect::OpenAiChat, Operation::Speech),
+        (&Method::POST, "/v1/audio/transcriptions") => (Dialect::OpenAiChat, Operation::Transcripts),
+        (&Method::POST, "/v1/audio/translations") => (Dialect::OpenAiChat, Operation::Translations),
         (&Method::POST, "/v1/messages") => (Dialect::Anthropic, Operation::Chat),
         (&Method::POST, "/v1/messages/count_tokens") => (Dialect::Anthropic, Operation::CountTokens),
         (&Method::POST, "/v1/rerank") => (Dialect::OpenAiChat, Operation::Rerank),

@@ -76,11 +76,14 @@ impl Drop for Llama {
     }
 }
 
+const PRICE: &str = r#"price = { input = "1", output = "5", search_units = "2000" }"#;
+const BUDGET: &str = r#"budget = { limit = "10 USD", per = "total", at_limit = "refuse" }"#;
+
 /// A provider, its model, lane, criticality and workflow, all of one name.
 fn row(name: &str, dialect: &str, base_url: &str, more: &str, workflow: &str) -> String {
     format!(
         "[providers.{name}]\ndialect = \"{dialect}\"\nbase_url = \"{base_url}\"\napi_key = {{ env = \"SIM_KEY\" }}\n{more}\n\n\
-         [models.{name}]\nprovider = \"{name}\"\nmodel = \"test-model\"\nprice = {{ input = \"1\", output = \"5\", search_units = \"2000\" }}\n\n\
+         [models.{name}]\nprovider = \"{name}\"\nmodel = \"test-model\"\n{PRICE}\n\n\
          [lanes.{name}]\nclass = \"B\"\nmodels = [\"{name}\"]\npick = \"best\"\n\n[criticality.{name}]\nlanes = [\"{name}\"]\n\n\
          [workflows.{name}]\ncriticality = \"{name}\"\n{workflow}\n\n"
     )
@@ -106,6 +109,10 @@ fn configuration(simulator: &Simulator, llama: Option<&Llama>) -> String {
             .replace("test-model", "eu.anthropic.claude-test-v1:0"),
         row("breaks", "bedrock-converse", &format!("http://{}/breaks", simulator.address), "", ""),
         row("rank-common", "openai-chat", &sim("good"), "", ""),
+        row("whisper", "openai-chat", &sim("good"), "quirks = \"openai\"", BUDGET)
+            .replace("test-model", "whisper-1")
+            .replace(PRICE, "price = { input_audio_ms = \"0.1\", input = \"1\", output = \"5\" }"),
+        row("unpriced", "openai-chat", &sim("good"), "", "").replace(PRICE, ""),
         row("down", "openai-chat", &sim("down"), "", ""),
         row("overloaded", "openai-chat", &sim("overloaded"), "", ""),
         row("limited", "openai-chat", &sim("limited"), "", ""),
@@ -178,6 +185,8 @@ fn suite(name: &str, workflows: &str) {
     let site = Site::new("sdk", &(configuration(&simulator, llama.as_ref()) + &rows));
     let made = site.made_key(&["--label", "test", "--direct"]);
     let made_limited = site.made_key(&["--label", "limited", "--requests-per-minute", "1"]);
+    let one = site.key(&["--label", "one", "--workflow", "sim-openai"]);
+    let poor = site.key(&["--label", "poor", "--workflow", "unpriced", "--budget", "1 USD per month"]);
     let said = |made: &serde_json::Value, name: &str| made[name].as_str().unwrap().to_owned();
     let freehold = site.start_with(said(&made, "key"));
     let limited = said(&made_limited, "key");
@@ -192,6 +201,10 @@ fn suite(name: &str, workflows: &str) {
         .env("FREEHOLD_URL", format!("http://{}", freehold.gateway))
         .env("FREEHOLD_KEY", &freehold.key)
         .env("FREEHOLD_KEY_LIMITED", &limited)
+        .env("FREEHOLD_KEY_ONE", one)
+        .env("FREEHOLD_KEY_POOR", poor)
+        .env("FREEHOLD_WORKFLOW_WHISPER", "whisper")
+        .env("FREEHOLD_WORKFLOW_UNPRICED", "unpriced")
         .env("FREEHOLD_KEY_AWS_ID", said(&made, "aws_access_key_id"))
         .env("FREEHOLD_KEY_AWS_SECRET", said(&made, "aws_secret_access_key"))
         .env("FREEHOLD_KEY_LIMITED_AWS_ID", said(&made_limited, "aws_access_key_id"))
@@ -212,6 +225,12 @@ fn suite(name: &str, workflows: &str) {
 #[ignore = "needs the official SDKs and llama.cpp; `cargo xtask test` runs it"]
 fn the_official_openai_sdk_works_through_freehold() {
     suite("openai_suite.py", WITH_LLAMA);
+}
+
+#[test]
+#[ignore = "needs the official SDKs; `cargo xtask test` runs it"]
+fn the_official_openai_sdk_makes_pictures_and_sound_through_freehold() {
+    suite("openai_media_suite.py", SIMULATED);
 }
 
 #[test]
