@@ -408,6 +408,10 @@ async fn exchange(
         created_unix_s: admitted.call.at.0 / 1000,
         keep_bytes: model.tokenizer.map_or(0, |_| crate::tokens::KEPT_BYTES),
         framing: admitted.call.framing,
+        request: match (same_dialect, admitted.operation) {
+            (false, Operation::Embeddings | Operation::Rerank) => admitted.call.body.clone(),
+            _ => Bytes::new(),
+        },
     };
     let mut incoming = response.into_body();
     if !stream {

@@ -191,6 +191,7 @@ fn plan(client: Dialect, upstream: Dialect, quirks: &str) -> ReplyPlan {
         keep_bytes: 0,
         framing: client.framing(),
         raw: false,
+        request: bytes::Bytes::new(),
     }
 }
 

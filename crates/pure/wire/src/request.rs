@@ -43,10 +43,12 @@ pub fn outgoing(
     ask: &Ask<'_>,
 ) -> Result<Outgoing, Fault> {
     let stream = head.stream && operation.may_stream();
-    let path = operation
-        .path(upstream, ask.upstream_model, stream, head.batch)
-        .ok_or_else(|| Fault::new(FaultClass::Untranslatable, format!("{upstream} has no {operation}")))?;
-    let path = ask.quirks.hosting.path(upstream, operation, ask.upstream_model, stream, path);
+    let path = |batch| {
+        let own = operation
+            .path(upstream, ask.upstream_model, stream, batch)
+            .ok_or_else(|| Fault::new(FaultClass::Untranslatable, format!("{upstream} has no {operation}")))?;
+        Ok::<_, Fault>(ask.quirks.hosting.path(upstream, operation, ask.upstream_model, stream, own))
+    };
     if head.bound.background && !head.stream {
         // Nobody could fetch the answer here, and what it cost would never be told.
         let why =
@@ -56,10 +58,12 @@ pub fn outgoing(
     // A provider that did not make what only its maker can read is asked anew, without it.
     let anew = head.bound.translated_thoughts || (ask.foreign && head.bound.is_tied());
     if client == upstream && !anew {
+        let path = path(head.batch)?;
         let (body, edits, losses) = spliced(client, operation, body, head, ask)?;
         return Ok(Outgoing { path, body, edits, losses, stream });
     }
-    let (body, losses) = translate::request(client, upstream, operation, stream, body, ask)?;
+    let translated = translate::request(client, upstream, operation, stream, body, ask)?;
+    let (path, losses, body) = (path(translated.batch)?, translated.losses, translated.body);
     let body = match ask.quirks.hosting.version_for_model(upstream, operation) {
         Some(version) => hosting::body_with_version_for_model(body, version),
         None => Bytes::from(body),

@@ -88,6 +88,7 @@ impl Case {
             keep_bytes: 0,
             framing: self.client.framing(),
             raw: false,
+            request: bytes::Bytes::new(),
         }
     }
 
@@ -105,7 +106,8 @@ impl Case {
             Ok(head) => head.stream,
             Err(_) => false,
         };
-        translate::request(self.client, self.upstream, Operation::Chat, stream, body, &ask)
+        let translated = translate::request(self.client, self.upstream, Operation::Chat, stream, body, &ask)?;
+        Ok((translated.body, translated.losses))
     }
 
     /// Compares with the file of this name, or writes it. Nothing expected means no file.

@@ -8,8 +8,10 @@ pub(crate) mod common;
 mod functions;
 pub(crate) mod json;
 mod losses;
+pub(crate) mod ranking;
 pub(crate) mod schema;
 mod source;
+pub(crate) mod vectors;
 
 pub use losses::Losses;
 

@@ -10,7 +10,10 @@ pub mod openai_chat;
 pub mod openai_responses;
 
 use domain::Fault;
+use serde_json::value::RawValue;
 
+use crate::canonical::ranking::{RankingAnswer, RankingRequest};
+use crate::canonical::vectors::{VectorAnswer, VectorRequest};
 use crate::canonical::{Answer, Cover, Event, Losses, Request, Target};
 use crate::dialect::Dialect;
 use crate::sse;
@@ -29,6 +32,32 @@ pub(crate) trait Grammar: Sync {
     fn stream_reader(&self) -> Box<dyn ReadStream>;
     /// Writes one for a client.
     fn stream_writer(&self, cover: Cover) -> Box<dyn WriteStream>;
+}
+
+/// How a dialect asks for vectors of texts and gives them.
+pub(crate) trait Vectors: Sync {
+    /// Reads a request.
+    fn read_request<'a>(&self, body: &'a str, losses: &mut Losses) -> Result<VectorRequest<'a>, Fault>;
+    /// Writes one for a provider.
+    fn write_request(&self, request: &VectorRequest<'_>, model: &str, losses: &mut Losses) -> Vec<u8>;
+    /// Reads the vectors of an answer, in the order of the texts; that they are lists of numbers is checked elsewhere.
+    fn read_answer<'a>(&self, body: &'a str) -> Result<Vec<&'a RawValue>, Fault>;
+    /// Writes an answer to this request for a client.
+    fn write_answer(&self, answer: &VectorAnswer<'_>, request: &VectorRequest<'_>, cover: &Cover) -> Vec<u8>;
+    /// Whether this request goes to the address for a list, where the dialect has another for one text.
+    fn asks_apart(&self, _request: &VectorRequest<'_>) -> bool {
+        false
+    }
+}
+
+/// How a dialect asks for a ranking and gives it. All give the same members of a result.
+pub(crate) trait Rankings: Sync {
+    /// Reads a request.
+    fn read_request<'a>(&self, body: &'a str, losses: &mut Losses) -> Result<RankingRequest<'a>, Fault>;
+    /// Writes one for a provider.
+    fn write_request(&self, request: &RankingRequest<'_>, model: &str, losses: &mut Losses) -> Vec<u8>;
+    /// Writes an answer to this request for a client.
+    fn write_answer(&self, answer: &RankingAnswer<'_>, request: &RankingRequest<'_>, cover: &Cover) -> Vec<u8>;
 }
 
 /// How many tool calls of one answer are counted.
@@ -77,5 +106,24 @@ pub(crate) fn grammar(dialect: Dialect) -> &'static dyn Grammar {
         Dialect::Gemini => &gemini::Gemini,
         Dialect::BedrockConverse => &bedrock_converse::BedrockConverse,
         Dialect::Cohere => &cohere::Cohere,
+    }
+}
+
+/// How a dialect speaks of vectors. `None`: it has none.
+pub(crate) fn vectors(dialect: Dialect) -> Option<&'static dyn Vectors> {
+    match dialect {
+        Dialect::OpenAiChat => Some(&openai_chat::OpenAiChat),
+        Dialect::Gemini => Some(&gemini::Gemini),
+        Dialect::Cohere => Some(&cohere::Cohere),
+        Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::BedrockConverse => None,
+    }
+}
+
+/// How a dialect speaks of rankings. `None`: it has none.
+pub(crate) fn rankings(dialect: Dialect) -> Option<&'static dyn Rankings> {
+    match dialect {
+        Dialect::OpenAiChat => Some(&openai_chat::OpenAiChat),
+        Dialect::Cohere => Some(&cohere::Cohere),
+        Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini | Dialect::BedrockConverse => None,
     }
 }

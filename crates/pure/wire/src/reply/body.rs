@@ -49,8 +49,10 @@ pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Faul
         }
     }
     if plan.client != plan.upstream {
-        // The translation reads everything again, by its own measure.
-        let mut seen = Seen::nothing(plan);
+        // The translation of a conversation reads everything again, by its own measure.
+        if plan.operation == Operation::Chat {
+            seen = Seen::nothing(plan);
+        }
         let out = translate::body(plan, body, &mut seen)?;
         seen.ended = true;
         return Ok((out, seen));
@@ -82,6 +84,7 @@ mod tests {
             keep_bytes: 64,
             framing: crate::dialect::Framing::ServerSentEvents,
             raw: false,
+            request: bytes::Bytes::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What an answer is to look like, and what has been seen of it.
 
+use bytes::Bytes;
 use domain::{Fault, Loss, NanoUsd, Usage};
 
 use super::kept::Kept;
@@ -34,6 +35,8 @@ pub struct ReplyPlan {
     pub framing: Framing,
     /// Whether the answer is neither JSON nor events (speech, a transcript as text): it passes as it is.
     pub raw: bool,
+    /// What the client asked, where a translated answer has its shape: vectors and rankings. Empty elsewhere.
+    pub request: Bytes,
 }
 
 /// What has been seen of an answer so far.

@@ -2,18 +2,26 @@
 
 use domain::{Fault, FaultClass};
 
+use super::beside;
 use super::stream::cover;
 use crate::canonical::{Answer, Content, Losses, malformed};
 use crate::dialect::Operation;
 use crate::dialects::grammar;
 use crate::reply::{ReplyPlan, Seen};
 
-/// The answer for the client, and into `seen` what the ledger has to know.
+/// The answer for the client, and into `seen` what the ledger has to know; of vectors and rankings `seen` tells their usage
+/// already.
 pub fn body(plan: &ReplyPlan, body: &[u8], seen: &mut Seen) -> Result<Vec<u8>, Fault> {
-    if plan.operation != Operation::Chat {
-        return Err(Fault::new(FaultClass::Internal, format!("an answer to {} is not translated", plan.operation)));
-    }
     let text = std::str::from_utf8(body).map_err(|_| malformed("the answer is not UTF-8"))?;
+    match plan.operation {
+        Operation::Chat => {}
+        Operation::Embeddings => return beside::vectors_answer(plan, text, seen),
+        Operation::Rerank => return beside::ranking_answer(plan, text, seen),
+        _ => {
+            let what = format!("an answer to {} is not translated", plan.operation);
+            return Err(Fault::new(FaultClass::Internal, what));
+        }
+    }
     let mut losses = Losses::default();
     let answer = grammar(plan.upstream).read_answer(text, &mut losses)?;
     note(&answer, seen);

@@ -1,6 +1,7 @@
 //! What must hold of translations whatever they are fed. Each function panics when its invariant is broken; the crate's
 //! tests feed them mutated fixtures for a moment, `cargo xtask prove` for minutes.
 
+use bytes::Bytes;
 use domain::FaultClass;
 use serde::de::IgnoredAny;
 
@@ -33,7 +34,7 @@ pub fn request(data: &[u8]) {
             // The gateway scans a body before it translates it.
             let Ok(head) = scan(client, Operation::Chat, Some(&asked), data) else { return };
             match super::request(client, upstream, Operation::Chat, head.stream, data, &ask) {
-                Ok((out, losses)) => {
+                Ok(super::Translated { body: out, losses, .. }) => {
                     let address = Address { model: ask.upstream_model.into(), stream: head.stream };
                     let sent = scan(upstream, Operation::Chat, Some(&address), &out).expect("what is sent can be read");
                     assert_eq!(sent.model.as_deref(), Some(ask.upstream_model));
@@ -129,5 +130,6 @@ fn plan(client: Dialect, upstream: Dialect) -> ReplyPlan {
         keep_bytes: 0,
         framing: client.framing(),
         raw: false,
+        request: Bytes::new(),
     }
 }

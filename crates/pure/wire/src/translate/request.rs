@@ -1,7 +1,8 @@
 //! Puts a client's request into the words of another dialect.
 
-use domain::{Fault, FaultClass, Loss};
+use domain::{Fault, FaultClass};
 
+use super::{Translated, beside};
 use crate::canonical::{Losses, Target, untranslatable};
 use crate::dialect::{Dialect, Operation};
 use crate::dialects::grammar;
@@ -19,7 +20,7 @@ pub fn request(
     stream: bool,
     body: &[u8],
     ask: &Ask<'_>,
-) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
+) -> Result<Translated, Fault> {
     match operation {
         Operation::Chat => {}
         Operation::Completions
@@ -33,19 +34,17 @@ pub fn request(
                 "{operation} is not translated between dialects; name a model of a provider that speaks {client}"
             )));
         }
-        Operation::Embeddings | Operation::Rerank if operation.is_in(upstream) => {
+        Operation::Rerank if !operation.is_in(upstream) => {
             return Err(untranslatable(format!(
-                "{operation} is not translated between dialects; name a model of a provider that speaks {client}"
+                "{upstream} ranks no documents; name a model of a cohere or an openai-chat provider"
             )));
         }
-        Operation::Rerank => {
-            return Err(untranslatable(format!("{upstream} ranks no documents; name a model of a cohere provider")));
-        }
-        Operation::Embeddings => {
+        Operation::Embeddings if !operation.is_in(upstream) => {
             return Err(untranslatable(format!(
                 "{upstream} makes no embeddings of a request in {client}; name a model of a provider that speaks {client}"
             )));
         }
+        Operation::Embeddings | Operation::Rerank => {}
         Operation::CountTokens => {
             return Err(untranslatable(format!(
                 "{upstream} counts no tokens of a request in {client}; estimate them, or name a model of a provider that speaks it"
@@ -53,6 +52,11 @@ pub fn request(
         }
     }
     let body = std::str::from_utf8(body).map_err(|_| Fault::new(FaultClass::BadRequest, "the body is not UTF-8"))?;
+    match operation {
+        Operation::Embeddings => return beside::vectors_request(client, upstream, body, ask),
+        Operation::Rerank => return beside::ranking_request(client, upstream, body, ask),
+        _ => {}
+    }
     let mut losses = Losses::default();
     let mut request = grammar(client).read_request(body, &mut losses)?;
     request.stream = stream;
@@ -63,5 +67,5 @@ pub fn request(
         default_max_output: ask.default_max_output,
     };
     let out = grammar(upstream).write_request(&request, &target, &mut losses)?;
-    Ok((out, losses.into_list()))
+    Ok(Translated { body: out, losses: losses.into_list(), batch: false })
 }

@@ -58,6 +58,7 @@ pub fn plan(dialect: Dialect) -> ReplyPlan {
         keep_bytes: 32 << 10,
         framing: Framing::ServerSentEvents,
         raw: false,
+        request: bytes::Bytes::new(),
     }
 }
 

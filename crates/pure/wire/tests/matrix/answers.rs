@@ -73,6 +73,7 @@ pub fn plan(client: &Bodies, provider: &Bodies) -> ReplyPlan {
         keep_bytes: 0,
         framing: client.dialect.framing(),
         raw: false,
+        request: bytes::Bytes::new(),
     }
 }
 

@@ -9,6 +9,7 @@ mod schema;
 mod stream_read;
 mod stream_write;
 mod turns;
+mod vectors;
 mod write;
 
 use domain::Fault;

@@ -3,9 +3,11 @@
 mod answer;
 mod content;
 mod messages;
+mod ranking;
 mod read;
 mod stream_read;
 mod stream_write;
+mod vectors;
 mod write;
 
 use domain::Fault;
