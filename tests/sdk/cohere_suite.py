@@ -144,12 +144,13 @@ def documents_are_passed_or_told(workflow):
 
 @test
 def embed():
-    answer = Client().sdk.embed(model="sim-cohere", texts=["water", "fire"], input_type="search_document", embedding_types=["float"])
-    assert len(answer.embeddings.float_) == 2 and answer.meta.billed_units.input_tokens > 0, answer
+    for workflow in ("sim-cohere", "sim-openai", "sim-gemini"):
+        answer = Client().sdk.embed(model=workflow, texts=["water", "fire"], input_type="search_document", embedding_types=["float"])
+        assert len(answer.embeddings.float_) == 2 and answer.meta.billed_units.input_tokens > 0, answer
 
 
 @test
-def embeddings_are_not_translated_and_say_so():
+def embeddings_of_a_provider_that_makes_none_are_refused():
     error = raises(cohere.BadRequestError, Client().sdk.embed, model="sim-anthropic", texts=["a"], input_type="classification")
     assert error.body["freehold"]["code"] == "untranslatable", error.body
 
@@ -160,6 +161,12 @@ def rerank():
     answer = client.sdk.rerank(model="sim-cohere", query="Is water covered?", documents=["Fire.", "Water.", "Wind."], top_n=2)
     scores = [result.relevance_score for result in answer.results]
     assert len(scores) == 2 and scores == sorted(scores, reverse=True) and answer.meta.billed_units.search_units == 1, answer
+
+
+@test
+def rerank_by_a_provider_of_the_common_shape():
+    answer = Client().sdk.rerank(model="rank-common", query="Is water covered?", documents=["Fire.", "Water."], top_n=1)
+    assert len(answer.results) == 1 and answer.meta.tokens.input_tokens > 0, answer
 
 
 @test

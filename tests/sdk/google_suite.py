@@ -223,7 +223,7 @@ def tokens_are_counted_by_the_provider_or_estimated_by_us(workflow):
     assert ("freehold-estimated" in head(counted)) != speaks(workflow, "gemini"), head(counted)
 
 
-@for_each_workflow("sim-gemini")
+@for_each_workflow("sim-gemini", "sim-openai", "sim-cohere")
 def texts_are_embedded(workflow):
     # The SDK tells from the model's name which route it asks: one vector for all, or one for each.
     answer = connect().models.embed_content(model=workflow, contents=["one", "two"])
@@ -235,7 +235,7 @@ def texts_are_embedded(workflow):
     assert status == 200 and len(json.loads(body)["embeddings"]) == 2, body
 
 
-@for_each_workflow("sim-openai", "sim-anthropic")
+@for_each_workflow("sim-anthropic")
 def embeddings_that_cannot_be_translated_say_so(workflow):
     error = raises(errors.ClientError, connect().models.embed_content, model=workflow, contents=["one"])
     assert error.code == 400 and "embeddings" in error.message, error

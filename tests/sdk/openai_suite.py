@@ -462,7 +462,7 @@ def errors_of_responses_are_the_exceptions_the_sdk_has_for_them():
 
 # ---------------------------------------------------------------- embeddings and models
 
-@for_each_workflow("sim-openai", "llama-openai")
+@for_each_workflow("sim-openai", "sim-gemini", "sim-cohere", "llama-openai")
 def embeddings_come_as_numbers_whatever_the_encoding(workflow):
     client = connect()
     several = client.embeddings.create(model=workflow, input=["Water damage", "Storm"])
