@@ -14,6 +14,8 @@ const PICTURE_TOKENS: u64 = 4_160;
 const SPOKEN_TOKENS_PER_THOUSAND: u64 = 1_400;
 /// Milliseconds of audio that are one token (OpenAI's realtime guide, of what a user says).
 const HEARD_MS_PER_TOKEN: u64 = 100;
+/// Bytes of a transcript that are one token: the common rule of thumb for text.
+const BYTES_PER_TOKEN: u64 = 4;
 /// By how many percent such guesses may be off.
 const GUESS_ERROR_PERCENT: u16 = 400;
 
@@ -64,7 +66,14 @@ pub fn metered(
         }
         return (units, UsageOrigin::Estimated { error_percent: head.units.audio.error_percent });
     }
-    if !reported {
+    // Told in seconds, where the model is priced by the token: the hold was made in tokens, and so is what is booked.
+    let heard_in_tokens =
+        reported && tells_the_unit && unit == Meter::InputAudioMs && !priced(unit) && row.is_some_and(prices_tokens);
+    if heard_in_tokens {
+        let heard = usage.get(unit).div_ceil(HEARD_MS_PER_TOKEN);
+        let written = seen.map_or(0, |seen| seen.output_bytes).div_ceil(BYTES_PER_TOKEN);
+        usage = Usage::ZERO.with(Meter::InputAudio, heard).with(Meter::Output, written);
+    } else if !reported {
         usage = match operation {
             Operation::Speech => {
                 let spoken = head.units.characters.saturating_mul(SPOKEN_TOKENS_PER_THOUSAND).div_ceil(1_000);
@@ -86,7 +95,8 @@ pub fn metered(
         usage.add(Meter::Input, usage.get(Meter::InputAudio));
         usage.set(Meter::InputAudio, 0);
     }
-    let origin = if reported { origin } else { UsageOrigin::Estimated { error_percent: GUESS_ERROR_PERCENT } };
+    let guessed = !reported || heard_in_tokens;
+    let origin = if guessed { UsageOrigin::Estimated { error_percent: GUESS_ERROR_PERCENT } } else { origin };
     (usage, origin)
 }
 
@@ -133,6 +143,20 @@ mod tests {
         let nothing =
             metered(Operation::ImageGeneration, &asked, Some(&priced), None, (Usage::ZERO, UsageOrigin::None));
         assert_eq!(nothing.0, Usage::ZERO, "what was not made costs nothing");
+    }
+
+    #[test]
+    fn seconds_that_are_told_are_booked_as_tokens_where_only_those_are_priced_and_never_unpriced() {
+        let asked = head(Operation::Speech, r#"{"model":"m","input":"x","voice":"v"}"#);
+        let seen = Seen { output_bytes: 41, ..Seen::default() };
+        let told = (Usage::ZERO.with(Meter::InputAudioMs, 3_050), UsageOrigin::Reported);
+        let book = |meters: &[Meter]| metered(Operation::Transcription, &asked, Some(&row(meters)), Some(&seen), told);
+        let guess = UsageOrigin::Estimated { error_percent: GUESS_ERROR_PERCENT };
+        let tokens = Usage::ZERO.with(Meter::InputAudio, 31).with(Meter::Output, 11);
+        assert_eq!(book(&[Meter::Input, Meter::InputAudio, Meter::Output]), (tokens, guess));
+        let text = Usage::ZERO.with(Meter::Input, 31).with(Meter::Output, 11);
+        assert_eq!(book(&[Meter::Input, Meter::Output]), (text, guess));
+        assert_eq!(book(&[Meter::InputAudioMs]), told, "what is priced as it was told stays as it was told");
     }
 
     #[test]
