@@ -359,13 +359,24 @@ async fn serve_pages(listener: TcpListener, pages: Router, mut stop: watch::Rece
 pub struct StopSignals {
     interrupt: Option<tokio::signal::unix::Signal>,
     terminate: Option<tokio::signal::unix::Signal>,
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 impl StopSignals {
     /// Listens from now on.
     pub fn listen() -> StopSignals {
         use tokio::signal::unix::{SignalKind, signal};
-        StopSignals { interrupt: signal(SignalKind::interrupt()).ok(), terminate: signal(SignalKind::terminate()).ok() }
+        StopSignals {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
+            hangup: None,
+        }
+    }
+
+    /// The same for something that ends with the terminal it was started on, where a server takes SIGHUP for another wish.
+    pub fn listen_on_a_terminal() -> StopSignals {
+        use tokio::signal::unix::{SignalKind, signal};
+        StopSignals { hangup: signal(SignalKind::hangup()).ok(), ..StopSignals::listen() }
     }
 
     /// Resolves when the process is told to end.
@@ -373,6 +384,7 @@ impl StopSignals {
         tokio::select! {
             () = received(&mut self.interrupt) => {}
             () = received(&mut self.terminate) => {}
+            () = received(&mut self.hangup) => {}
         }
     }
 }

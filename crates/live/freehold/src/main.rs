@@ -5,6 +5,7 @@ mod background;
 mod commands;
 mod fetch;
 mod logging;
+mod panics;
 mod policy;
 mod running;
 
@@ -64,6 +65,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.log_format);
+    panics::log();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -88,9 +90,15 @@ fn main() -> ExitCode {
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match done {
         Ok(code) => code,
+        // Whoever read on, such as `head`, had enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(exit::FAILED),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(exit::FAILED)
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

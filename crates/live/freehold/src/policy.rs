@@ -1,6 +1,6 @@
 //! From the file on disk to a checked snapshot: the one place that hands `config` the environment and secret files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -19,18 +19,32 @@ pub fn catalog() -> Result<Catalog, Vec<Problem>> {
     )
 }
 
+/// The database of a data directory that is there already, for commands that look at one.
+pub fn ensure_data(directory: &Path) -> anyhow::Result<PathBuf> {
+    let database = directory.join("freehold.db");
+    let shown = directory.display();
+    anyhow::ensure!(
+        database.exists(),
+        "there is no Freehold data in {shown}; name the server's directory with --data or FREEHOLD_DATA"
+    );
+    Ok(database)
+}
+
 /// Reads a file of the configuration, refusing one that cannot be meant.
 pub fn read(path: &Path) -> anyhow::Result<String> {
+    let hint = || {
+        let shown = path.display();
+        format!("`{shown}` cannot be read; give the path of a configuration, or write one with `freehold init`")
+    };
+    std::fs::metadata(path).with_context(hint)?;
+    read_short(path)
+}
+
+/// Reads a file that a person wrote, of any kind.
+pub fn read_short(path: &Path) -> anyhow::Result<String> {
     let shown = path.display();
-    let length = std::fs::metadata(path)
-        .with_context(|| {
-            format!("`{shown}` cannot be read; give the path of a configuration, or write one with `freehold init`")
-        })?
-        .len();
-    anyhow::ensure!(
-        length <= LONGEST_FILE_BYTES,
-        "`{shown}` has {length} bytes; a configuration has at most {LONGEST_FILE_BYTES}"
-    );
+    let length = std::fs::metadata(path).with_context(|| format!("`{shown}` cannot be read"))?.len();
+    anyhow::ensure!(length <= LONGEST_FILE_BYTES, "`{shown}` has {length} bytes, more than {LONGEST_FILE_BYTES}");
     std::fs::read_to_string(path).with_context(|| format!("`{shown}` cannot be read as UTF-8 text"))
 }
 
@@ -47,7 +61,7 @@ pub fn check_with(
     now: UnixMs,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Arc<Snapshot>, Vec<Problem>> {
-    let read_secret_file = |path: &str| read(Path::new(path)).map_err(|error| format!("{error:#}"));
+    let read_secret_file = |path: &str| read_short(Path::new(path)).map_err(|error| format!("{error:#}"));
     let input = Input { file_name, text, catalog, environment, read_secret_file: &read_secret_file, now };
     config::check(&input).map(Arc::new)
 }

@@ -28,6 +28,7 @@ pub mod tokens;
 pub mod reply;
 pub mod refusal;
 pub mod trail;
+mod quote;
 pub mod open;
 pub mod keys;
 pub mod sigv4;

@@ -134,7 +134,7 @@ pub async fn settle(
     losses.extend(seen.iter().flat_map(|seen| seen.losses.iter().cloned()));
     let record = Record {
         ended_at: now,
-        end: ending.as_end(),
+        end: ending.as_end(trail),
         status: attempt.status,
         upstream_model: model.upstream.clone(),
         region: model.region.as_ref().map(ToString::to_string),
@@ -172,12 +172,12 @@ impl Ending<'_> {
         }
     }
 
-    fn as_end(&self) -> AttemptEnd {
+    fn as_end(&self, trail: &Trail) -> AttemptEnd {
         match self {
             Ending::Served(seen) => AttemptEnd::Served { finish: seen.finish.clone() },
             Ending::Failed { fault, after_content, .. } => AttemptEnd::Failed {
                 class: fault.class,
-                message: fault.message.chars().take(500).collect(),
+                message: trail.kept_words(&fault.message).chars().take(500).collect(),
                 after_content: *after_content,
             },
             Ending::Cancelled(_) => AttemptEnd::Cancelled,

@@ -10,6 +10,7 @@ use domain::{CallEnd, CallId, Class, KeyId, LaneName, Loss, ModelName, NanoUsd, 
 
 use crate::budgets::Budgets;
 use crate::open::Open;
+use crate::quote::without_quotation;
 use crate::reply::LastWord;
 
 /// Grows while the call passes its stages.
@@ -49,6 +50,8 @@ pub struct Trail {
     written: bool,
     stages: Vec<StageNote>,
     request: BodyPrint,
+    /// What the client sent, to know its words in what a provider says of it.
+    body: Bytes,
     answer: Fingerprint,
     capture: Option<Capturing>,
 }
@@ -103,6 +106,7 @@ impl Trail {
             written: false,
             stages: Vec::new(),
             request: BodyPrint::default(),
+            body: Bytes::new(),
             answer: Fingerprint { hasher: Box::new(blake3::Hasher::new_keyed(&pepper)), bytes: 0 },
             capture: None,
         }
@@ -122,6 +126,7 @@ impl Trail {
     pub fn request(&mut self, body: &Bytes, capture: Option<&CaptureRule>) {
         let hash = blake3::keyed_hash(&self.pepper, body).to_hex();
         self.request = BodyPrint { bytes: body.len() as u64, hash: hash[..16].to_owned() };
+        self.body = body.clone();
         self.capture = capture.map(|rule| Capturing { rule: rule.clone(), request: body.clone(), answer: Vec::new() });
     }
 
@@ -135,6 +140,11 @@ impl Trail {
             let room = capture.rule.max_bytes.saturating_sub(capture.answer.len());
             capture.answer.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
+    }
+
+    /// What may be kept of a message about this call.
+    pub fn kept_words(&self, message: &str) -> String {
+        without_quotation(message, &self.body)
     }
 
     /// Milliseconds since the call came in.
@@ -192,7 +202,10 @@ impl Trail {
             endpoint: self.endpoint.to_owned(),
             stream: self.stream,
             status,
-            failure: failure.map(|failure| CallFailure { message: cut(&failure.message, 2_000), ..failure }),
+            failure: failure.map(|failure| {
+                let message = cut(&without_quotation(&failure.message, &self.body), 2_000);
+                CallFailure { message, ..failure }
+            }),
             attempts: self.attempts,
             first_token_ms: self.first_token_ms,
             cost: self.cost,

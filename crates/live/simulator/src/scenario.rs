@@ -292,7 +292,7 @@ pub enum Kind {
 #[derive(Debug, Error)]
 pub enum BadScenario {
     /// Not TOML, or not of this shape; the message names line and column.
-    #[error("{0}")]
+    #[error(transparent)]
     Toml(#[from] toml::de::Error),
     /// Well-formed, but without meaning.
     #[error("providers.{provider}: {reason}")]

@@ -7,6 +7,8 @@ use anyhow::Context;
 use control::DataDirectory;
 use store::Store;
 
+use crate::policy;
+
 /// Write a consistent copy of the data directory while Freehold runs.
 ///
 /// The copy holds the pepper, without which no key can be checked: guard it like a secret.
@@ -24,15 +26,11 @@ pub struct Arguments {
 /// count once however often they are read; the other way round something could be in neither.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { data, to } = arguments;
-    anyhow::ensure!(
-        data.join("freehold.db").exists(),
-        "there is no Freehold data in {}; name its directory with --data",
-        data.display()
-    );
+    let database = policy::ensure_data(&data)?;
     anyhow::ensure!(!to.exists(), "{} exists already; name a directory that does not", to.display());
     let copy = DataDirectory::open(&to)?;
     let segments = copy_spool(&data.join("spool"), &copy.spool())?;
-    let store = Store::open(&data.join("freehold.db")).await?;
+    let store = Store::open(&database).await?;
     store.backup(&copy.database()).await?;
     store.close().await;
     std::fs::copy(data.join("pepper"), copy.pepper()).context("the pepper cannot be copied")?;

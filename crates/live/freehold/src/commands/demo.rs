@@ -1,6 +1,8 @@
 //! `freehold demo`: the whole of Freehold on one machine, with simulated providers, sample workflows and traffic.
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -66,7 +68,7 @@ const SAMPLES: &[(&str, u32, &str)] = &[
 
 /// Runs the demo until told to stop.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let signals = StopSignals::listen();
+    let signals = StopSignals::listen_on_a_terminal();
     let scratch = Scratch::new()?;
     let scenario = Scenario::parse(include_str!("../demo/scenario.toml")).context("the demo's scenario")?;
     let simulator = simulator::serve(scenario, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
@@ -92,7 +94,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         traffic.abort();
     }
     simulator.stop().await;
-    println!("\nThe demo has ended; nothing is left behind.");
+    drop(scratch);
+    // The terminal may be gone.
+    let _ = writeln!(std::io::stdout(), "\nThe demo has ended; nothing is left behind.");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -100,9 +104,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 struct Scratch(PathBuf);
 
 impl Scratch {
+    /// Readable by its owner alone, and never one that somebody else made: temporary directories are shared.
     fn new() -> anyhow::Result<Scratch> {
-        let path = std::env::temp_dir().join(format!("freehold-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+        let name = format!("freehold-demo-{}-{:08x}", std::process::id(), Chance::new().draw() as u32);
+        let path = std::env::temp_dir().join(name);
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
+        made.with_context(|| format!("{} cannot be made; set TMPDIR to a directory you may write", path.display()))?;
         Ok(Scratch(path))
     }
 }

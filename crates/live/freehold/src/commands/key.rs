@@ -12,6 +12,8 @@ use domain::{KeyBudget, KeyGrant, KeyId, NanoUsd, UnixMs, WorkflowName};
 use gateway::clock;
 use store::Store;
 
+use crate::policy;
+
 /// Create, list and revoke keys. A running server notices within a second.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -73,6 +75,10 @@ pub enum Output {
 
 /// Creates, lists or revokes.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    // Only a new key may come before everything else: a list or a revocation in the wrong place would seem to work.
+    if !matches!(arguments.action, Action::Create { .. }) {
+        policy::ensure_data(&arguments.data)?;
+    }
     let data = DataDirectory::open(&arguments.data)?;
     let store = Store::open(&data.database()).await.context("the database cannot be opened")?;
     match arguments.action {
@@ -106,6 +112,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 }
                 Output::Table => {
                     println!("{text}\n\nThis is the only time it is shown. Its public half is {}.", grant.id);
+                    println!("It works at servers on {}.", data.root().display());
                     println!("AWS SDKs sign with access key id {} and secret access key\n{aws}", grant.id);
                 }
             }

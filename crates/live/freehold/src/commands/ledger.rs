@@ -12,6 +12,7 @@ use jiff::civil::Date;
 use store::Store;
 
 use super::key::Output;
+use crate::policy;
 
 /// Show and export what was booked.
 ///
@@ -45,9 +46,10 @@ enum Action {
 
 /// Shows or exports.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let database = arguments.data.join("freehold.db");
-    let shown = arguments.data.display();
-    anyhow::ensure!(database.exists(), "there is no Freehold data in {shown}; name its directory with --data");
+    let database = policy::ensure_data(&arguments.data)?;
+    if let (Some(from), Some(to)) = (arguments.from, arguments.to) {
+        anyhow::ensure!(from <= to, "--from {from} is after --to {to}; exchange them");
+    }
     let store = Store::open(&database).await.context("the database cannot be opened")?;
     let midnight = |day: Date| day.to_zoned(jiff::tz::TimeZone::UTC).map(|at| UnixMs(at.timestamp().as_millisecond()));
     let from = arguments.from.map(midnight).transpose()?.unwrap_or(UnixMs(0));

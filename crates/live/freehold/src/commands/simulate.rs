@@ -31,7 +31,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let scenario = match &arguments.scenario {
         None => Scenario::plain(),
         Some(file) => {
-            let text = policy::read(file)?;
+            let text = policy::read_short(file)?;
             Scenario::parse(&text).with_context(|| format!("{} is no scenario", file.display()))?
         }
     };

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::harness::{RawProvider, Site, eventually};
+use crate::harness::{RawProvider, Site, eventually, files};
 use crate::http::{Connection, request};
 
 const CHAT: &str = r#"{"id":"x","object":"chat.completion","created":1,"model":"v","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":10,"total_tokens":1010}}"#;
@@ -139,13 +139,7 @@ fn a_failing_provider_is_survived_and_both_attempts_are_booked() {
     let answer = freehold.chat("w", "");
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("freehold-model"), Some("good"));
-    let call = answer.header("freehold-call-id").unwrap().to_owned();
-    let view = eventually("the call reaches the store", || {
-        let authorization = format!("Bearer {}", freehold.admin_token);
-        let path = format!("/api/v1/calls/{call}");
-        let answer = request(freehold.console, "GET", &path, &[("authorization", &authorization)], b"");
-        (answer.status == 200).then(|| answer.json()).filter(|view| !view["end"].is_null())
-    });
+    let view = freehold.call(answer.header("freehold-call-id").unwrap());
     let records: Vec<&Value> =
         view["entries"].as_array().unwrap().iter().filter(|entry| entry["kind"] == "record").collect();
     let models: Vec<_> = records.iter().map(|record| record["model"].as_str().unwrap()).collect();
@@ -178,6 +172,26 @@ fn a_clients_fault_is_told_to_the_client_and_goes_nowhere_else() {
     assert!(answer.text().contains("temperature must be below 2"), "{}", answer.text());
     assert_eq!(answer.header("x-should-retry"), Some("false"));
     assert_eq!((strict.received().len(), other.received().len()), (1, 0));
+}
+
+#[test]
+fn a_provider_that_quotes_the_prompt_in_its_error_is_heard_by_the_client_and_quoted_nowhere_else() {
+    // What vLLM does with a request that does not validate.
+    let body = br#"{"object":"error","message":"1 validation error: {'loc': ('body', 'messages', 0), 'input': {'role': 'user', 'content': 'The safe opens with 4711'}}","type":"BadRequestError","code":400}"#;
+    let echoing = failing("400 Bad Request", "", std::str::from_utf8(body).unwrap());
+    let configuration =
+        [provider("echoing", "openai-chat", echoing.address, "eu"), workflow("w", &["echoing"], "")].concat();
+    let site = Site::new("quoting", &configuration);
+    let freehold = site.start();
+    let asked = r#"{"model":"w","messages":[{"role":"user","content":"The safe opens with 4711"}]}"#;
+    let answer = freehold.post("/v1/chat/completions", asked);
+    assert!(answer.status == 400 && answer.text().contains("The safe opens with 4711"), "{}", answer.text());
+    let view = freehold.call(answer.header("freehold-call-id").unwrap());
+    assert!(view.to_string().contains("they quote the request"), "{view}");
+    assert_eq!(freehold.stop(), Some(0));
+    for (path, bytes) in files(&site.data()) {
+        assert!(!bytes.windows(12).any(|piece| piece == b"opens with 4"), "{}", path.display());
+    }
 }
 
 #[test]

@@ -116,6 +116,16 @@ impl Freehold {
         answer.json()
     }
 
+    /// Everything that is known of a call that ended, once the store has it.
+    pub fn call(&self, id: &str) -> serde_json::Value {
+        let authorization = format!("Bearer {}", self.admin_token);
+        let path = format!("/api/v1/calls/{id}");
+        eventually("the call reaches the store", || {
+            let answer = request(self.console, "GET", &path, &[("authorization", &authorization)], b"");
+            (answer.status == 200).then(|| answer.json()).filter(|view| !view["end"].is_null())
+        })
+    }
+
     pub fn metrics(&self) -> String {
         request(self.console, "GET", "/metrics", &[], b"").text().to_owned()
     }
@@ -161,6 +171,21 @@ pub fn ledger(data: &Path) -> Vec<serde_json::Value> {
     let (code, out) = run(&["ledger", "export", "--output", "json", "--data", &text(data)]);
     assert_eq!(code, 0, "{out}");
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The contents of every file below a directory.
+pub fn files(below: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let (mut folders, mut files) = (vec![below.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => files.push((path.clone(), std::fs::read(&path).unwrap())),
+            }
+        }
+    }
+    files
 }
 
 /// A `freehold simulate` process.

@@ -1,6 +1,6 @@
 //! Keys are shown once, kept as hashes, and revoked at once; the console's door stays shut without a session.
 
-use crate::harness::{RawProvider, Site, eventually, run, text};
+use crate::harness::{RawProvider, Site, eventually, files, run, text};
 use crate::http::request;
 
 const ANSWER: &str = r#"{"id":"x","object":"chat.completion","created":1,"model":"v","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
@@ -50,13 +50,7 @@ fn no_secret_is_found_in_the_data_the_pages_or_the_list() {
     );
     assert_eq!(freehold.stop(), Some(0));
     let mut everything = vec![listed.into_bytes(), configuration.into_bytes()];
-    let mut folders = vec![site.data()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { everything.push(std::fs::read(path).unwrap()) }
-        }
-    }
+    everything.extend(files(&site.data()).into_iter().map(|(_, bytes)| bytes));
     assert!(everything.len() >= 4);
     for secret in [key_secret.as_str(), token_secret.as_str(), "sim-secret"] {
         let found =
