@@ -9,7 +9,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use config::{Catalog, Problem, Snapshot, SpoolMode};
+use config::{Catalog, Problem, Severity, Snapshot, SpoolMode};
 use control::keys::KeyWatch;
 use control::otlp::Exporter;
 use control::ports::Running;
@@ -261,7 +261,9 @@ impl PolicyKeeper {
         let snapshot = match self.source.check(text) {
             Ok(snapshot) => snapshot,
             Err(problems) => {
-                self.refuse(problems.iter().map(ToString::to_string).collect());
+                // What is only a warning is not why.
+                let problems = problems.iter().filter(|problem| problem.severity == Severity::Error);
+                self.refuse(problems.map(ToString::to_string).collect());
                 return true;
             }
         };
@@ -275,11 +277,15 @@ impl PolicyKeeper {
                 return false;
             }
         };
+        let before = self.gateway.deployed.load().snapshot.clone();
         if let Err(error) = self.gateway.deploy(Policy { snapshot: snapshot.clone(), limits }) {
             self.refuse(vec![error.to_string()]);
             return true;
         }
         tracing::info!(revision = snapshot.revision, "a new configuration runs");
+        for change in config::waits_for_start(&before, &snapshot) {
+            tracing::warn!("{change}");
+        }
         if let Err(error) = self.control.record_revision(&snapshot).await {
             tracing::error!(%error, "the new configuration runs, but its history could not be written");
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use config::{Catalog, Input, Problem, Snapshot};
+use config::{Catalog, Input, Problem, Severity, Snapshot};
 use domain::UnixMs;
 
 /// Longest configuration or secret file read, bytes.
@@ -66,11 +66,11 @@ pub fn check_with(
     config::check(&input).map(Arc::new)
 }
 
-/// Prints every problem and a closing count.
+/// Prints every problem, warnings among them, and how many are in the way.
 pub fn print_problems(problems: &[Problem]) {
     for problem in problems {
         eprintln!("{problem}");
     }
-    let count = problems.len();
+    let count = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     eprintln!("{count} problem{} found; nothing was changed", if count == 1 { "" } else { "s" });
 }

@@ -39,6 +39,17 @@ pub fn diff(running: &Snapshot, new: &Snapshot) -> Vec<String> {
     sentences
 }
 
+/// Marks what a running process keeps until it is started again.
+const AT_NEXT_START: &str = "(at the next start)";
+
+/// What of a change a running process does not follow, one sentence each.
+pub fn waits_for_start(running: &Snapshot, new: &Snapshot) -> Vec<String> {
+    let mut sentences = Vec::new();
+    server(running, new, &mut sentences);
+    sentences.retain(|sentence| sentence.contains(AT_NEXT_START));
+    sentences
+}
+
 /// What is worth saying of one thing: a word and its value, always the same words in the same order.
 type Facts = Vec<(&'static str, String)>;
 
@@ -73,7 +84,6 @@ fn or_none<T: ToString>(value: Option<T>) -> String {
 fn server(running: &Snapshot, new: &Snapshot, out: &mut Vec<String>) {
     let facts = |snapshot: &Snapshot| {
         let (server, defaults) = (&snapshot.server, &snapshot.defaults);
-        // The first three take effect at the next start; everything else at once.
         [
             ("listen (at the next start)", server.listen.to_string()),
             ("console_listen (at the next start)", server.console_listen.to_string()),
@@ -84,7 +94,7 @@ fn server(running: &Snapshot, new: &Snapshot, out: &mut Vec<String>) {
             ("drain_ms", server.drain_ms.to_string()),
             ("upstream_proxy", or_none(server.upstream_proxy.as_ref())),
             ("ca_file", or_none(server.ca_file.as_ref())),
-            ("otlp_endpoint", or_none(server.otlp_endpoint.as_ref())),
+            ("otlp_endpoint (at the next start)", or_none(server.otlp_endpoint.as_ref())),
             ("record_retention_days", server.record_retention_days.to_string()),
             ("retry by default", retry(&defaults.retry)),
             ("timeouts by default", timeouts(&defaults.timeouts)),

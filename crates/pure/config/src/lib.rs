@@ -44,7 +44,7 @@ pub use auth::AuthScheme;
 pub use catalog::Catalog;
 pub use check::{Input, check, check_elsewhere};
 pub use defaults::{Defaults, TimeoutOverrides, Timeouts};
-pub use diff::diff;
+pub use diff::{diff, waits_for_start};
 pub use endpoint::Endpoint;
 pub use explain::explain;
 pub use identity::{Cloud, Identity, Need};

@@ -135,9 +135,9 @@ pub const SECTION: Section = Section {
         },
         Key {
             name: "otlp_endpoint",
-            takes: "text, `http` or `https` URL",
+            takes: "text, `http` URL",
             default: "none",
-            meaning: "Where a span per call and attempt is sent, as OTLP over HTTP.",
+            meaning: "Where a span per call and attempt is sent, as OTLP over plain HTTP: a collector beside Freehold.",
             example: "\"http://collector.example:4318\"",
         },
         Key {
@@ -197,10 +197,15 @@ fn address(table: &Table, name: &str) -> Option<SocketAddr> {
 }
 
 fn address_of(text: &At<&str>, problems: &Problems) -> Option<String> {
+    let remedy = "run a collector beside Freehold and write its address, such as `http://127.0.0.1:4318`";
     match BaseUrl::parse(text.value) {
-        Ok(url) => Some(url.to_string()),
+        Ok(url) if !url.https => Some(url.to_string()),
+        Ok(_) => {
+            problems.error(&text.place, "spans go over plain `http` only", remedy);
+            None
+        }
         Err(reason) => {
-            problems.error(&text.place, reason, "write a URL such as `https://collector.example:4318`");
+            problems.error(&text.place, reason, remedy);
             None
         }
     }

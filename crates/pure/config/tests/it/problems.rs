@@ -87,6 +87,12 @@ fn a_credential_in_the_clear_across_the_open_network_is_warned_about() {
 }
 
 #[test]
+fn a_collector_that_spans_cannot_reach_is_an_error() {
+    let problems = check("[server]\notlp_endpoint = \"https://collector.example:4318\"\n").unwrap_err();
+    assert!(crate::printed(&problems).contains("run a collector beside Freehold"), "{problems:?}");
+}
+
+#[test]
 fn an_empty_file_may_run_but_is_told_so() {
     let snapshot = check("").unwrap();
     assert_eq!(snapshot.warnings.len(), 1);

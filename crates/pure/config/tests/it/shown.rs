@@ -34,6 +34,13 @@ fn a_change_is_told_in_sentences() {
 }
 
 #[test]
+fn what_a_running_server_does_not_follow_is_told_apart() {
+    let changed = design() + "[server]\nlisten = \"127.0.0.1:8000\"\ndrain_ms = 1\n";
+    let waits = config::waits_for_start(&passes(&design()), &passes(&changed));
+    assert_eq!(waits, ["server: listen (at the next start) changes from 127.0.0.1:7400 to 127.0.0.1:8000"]);
+}
+
+#[test]
 fn what_is_gone_is_told_too() {
     let kept = "[server]\nlisten = \"127.0.0.1:7400\"\n";
     insta::assert_snapshot!(config::diff(&passes(&design()), &passes(kept)).join("\n"));
