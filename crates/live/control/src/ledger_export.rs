@@ -295,8 +295,10 @@ pub struct Summary {
     /// Attempts in all.
     pub attempts: u64,
     /// What they booked, from the attempts.
+    #[serde(rename = "booked_nano_usd")]
     pub booked: NanoUsd,
     /// What the rows add up to; the same, or the books are wrong.
+    #[serde(rename = "rows_nano_usd")]
     pub rows: NanoUsd,
     /// Attempts that consumed something nobody could price.
     pub unpriced: u64,
@@ -320,6 +322,7 @@ pub struct Group {
     /// Tokens received.
     pub output_tokens: u64,
     /// What they booked.
+    #[serde(rename = "booked_nano_usd")]
     pub booked: NanoUsd,
 }
 

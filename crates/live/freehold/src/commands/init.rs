@@ -44,14 +44,14 @@ const KNOWN: &[Known] = &[
     Known {
         name: "anthropic",
         variable: "ANTHROPIC_API_KEY",
-        premium: Some(("sonnet", "claude-sonnet-4-5", "0.93")),
-        standard: Some(("haiku", "claude-haiku-4-5", "0.85")),
+        premium: Some(("sonnet", "claude-sonnet-5-5", "0.93")),
+        standard: Some(("haiku", "claude-haiku-5-5", "0.85")),
     },
     Known {
         name: "openai",
         variable: "OPENAI_API_KEY",
-        premium: Some(("gpt-5", "gpt-5", "0.93")),
-        standard: Some(("gpt-5-mini", "gpt-5-mini", "0.86")),
+        premium: Some(("gpt-5.5", "gpt-5.5", "0.93")),
+        standard: Some(("gpt-5.4-mini", "gpt-5.4-mini", "0.86")),
     },
     Known {
         name: "mistral",
@@ -63,19 +63,19 @@ const KNOWN: &[Known] = &[
         name: "deepseek",
         variable: "DEEPSEEK_API_KEY",
         premium: None,
-        standard: Some(("deepseek-chat", "deepseek-chat", "0.84")),
+        standard: Some(("deepseek-flash", "deepseek-v4-flash", "0.84")),
     },
     Known {
         name: "groq",
         variable: "GROQ_API_KEY",
         premium: None,
-        standard: Some(("llama-groq", "llama-3.3-70b-versatile", "0.80")),
+        standard: Some(("gpt-oss-groq", "openai/gpt-oss-120b", "0.80")),
     },
     Known {
         name: "together",
         variable: "TOGETHER_API_KEY",
         premium: None,
-        standard: Some(("llama-together", "meta-llama/Llama-3.3-70B-Instruct-Turbo", "0.80")),
+        standard: Some(("gpt-oss-together", "openai/gpt-oss-120b", "0.80")),
     },
 ];
 
@@ -197,18 +197,26 @@ fn configuration(present: &[&Known]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use domain::UnixMs;
+
     use super::*;
 
     #[test]
-    fn every_file_it_can_write_passes_the_check() {
+    fn every_file_it_can_write_passes_the_check_and_names_no_model_that_is_about_to_end() {
+        // Three months after the catalog's lists: when the catalog moves on, so does this day.
+        let soon = UnixMs(
+            jiff::civil::date(2027, 2, 12).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_millisecond(),
+        );
         let catalog = policy::catalog().unwrap();
         let all: Vec<&Known> = KNOWN.iter().collect();
         let each = KNOWN.iter().map(|known| vec![known]);
         for present in [Vec::new(), all].into_iter().chain(each) {
             let text = configuration(&present);
             let environment = |_: &str| Some("secret".to_owned());
-            let checked = policy::check_with("freehold.toml", &text, &catalog, clock::now(), &environment);
-            assert!(checked.is_ok(), "{text}\n{:?}", checked.err());
+            let checked = policy::check_with("freehold.toml", &text, &catalog, soon, &environment);
+            let warnings = &checked.unwrap_or_else(|problems| panic!("{text}\n{problems:?}")).warnings;
+            let ending = warnings.iter().find(|warning| warning.to_string().contains("announced to serve"));
+            assert!(ending.is_none(), "{ending:?}");
         }
     }
 }

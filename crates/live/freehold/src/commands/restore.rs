@@ -1,6 +1,6 @@
 //! `freehold restore`: a backup becomes a new data directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -23,16 +23,32 @@ pub struct Arguments {
 /// Copies, then has the database checked before anybody serves from it.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { from, data } = arguments;
-    anyhow::ensure!(from.join("freehold.db").exists(), "{} is no backup: it holds no freehold.db", from.display());
+    for part in ["freehold.db", "pepper"] {
+        let shown = from.display();
+        anyhow::ensure!(from.join(part).exists(), "{shown} is no whole backup: it holds no {part}; take another one");
+    }
     anyhow::ensure!(!data.exists(), "{} exists already; restore into a directory that does not", data.display());
-    let target = DataDirectory::open(&data)?;
+    let restored = copy(&from, &data).await;
+    if restored.is_err() {
+        // Half a data directory would be in the way of the next attempt, or be served from.
+        let _ = std::fs::remove_dir_all(&data);
+    }
+    let segments = restored?;
+    println!("{}: restored; {segments} spool segments are taken over at the next start", data.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How many segments of the spool came along.
+async fn copy(from: &Path, data: &Path) -> anyhow::Result<usize> {
+    let target = DataDirectory::open(data)?;
     std::fs::copy(from.join("freehold.db"), target.database()).context("the database cannot be copied")?;
     std::fs::copy(from.join("pepper"), target.pepper()).context("the pepper cannot be copied")?;
     let segments = copy_spool(&from.join("spool"), &target.spool())?;
-    let store = Store::open(&target.database()).await?;
-    let faults = store.integrity().await?;
+    let damaged = |why: String| anyhow::anyhow!("the database of the backup is damaged ({why}); take another backup");
+    let store = Store::open(&target.database()).await.map_err(|error| damaged(error.to_string()))?;
+    let faults = store.integrity().await;
     store.close().await;
-    anyhow::ensure!(faults.is_empty(), "the database of the backup is damaged: {}", faults.join("; "));
-    println!("{}: restored; {segments} spool segments are taken over at the next start", data.display());
-    Ok(ExitCode::SUCCESS)
+    let faults = faults.map_err(|error| damaged(error.to_string()))?;
+    anyhow::ensure!(faults.is_empty(), damaged(faults.join("; ")));
+    Ok(segments)
 }

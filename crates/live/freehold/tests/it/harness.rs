@@ -149,8 +149,18 @@ impl Freehold {
     }
 
     /// SIGTERM, and wait for the end.
-    pub fn stop(mut self) -> Option<i32> {
+    pub fn stop(self) -> Option<i32> {
+        self.terminate();
+        self.ended()
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
         signal(self.process.id(), "TERM");
+    }
+
+    /// Waits for the end of a process that was told to.
+    pub fn ended(mut self) -> Option<i32> {
         self.process.wait().unwrap().code()
     }
 
@@ -240,7 +250,14 @@ pub fn freehold(arguments: &[&str]) -> Command {
     command
 }
 
-fn signal(pid: u32, name: &str) {
+/// What `openssl` answers.
+pub fn openssl(arguments: &[&str]) -> Vec<u8> {
+    let output = std::process::Command::new("openssl").args(arguments).output().expect("openssl is installed");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+pub fn signal(pid: u32, name: &str) {
     let status = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().unwrap();
     assert!(status.success());
 }
@@ -267,6 +284,17 @@ impl Lines {
                 return address.parse().unwrap();
             }
             seen.push_str(&line);
+        }
+    }
+
+    /// What stands behind a word at the beginning of a line to come.
+    pub fn rest_of(&mut self, word: &str) -> String {
+        loop {
+            let mut line = String::new();
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "the process ended before it said `{word}`");
+            if let Some(rest) = line.strip_prefix(word) {
+                return rest.trim().to_owned();
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::harness::{Site, eventually, run, text};
+use crate::harness::{Site, eventually, openssl, run, text};
 
 /// A server that answers each request as a function says: status and body. It keeps what it got.
 struct Server {
@@ -286,12 +286,6 @@ fn an_instances_keys_come_from_its_metadata_service_by_a_session() {
     let got = cloud.got().pop().unwrap();
     assert!(got.header("authorization").unwrap().contains("Credential=AKIDIMDS/"), "{}", got.head);
     assert!(!seen(&freehold, &site).contains("s3cret"));
-}
-
-fn openssl(arguments: &[&str]) -> Vec<u8> {
-    let output = std::process::Command::new("openssl").args(arguments).output().expect("openssl is installed");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
 }
 
 #[test]

@@ -118,3 +118,19 @@ fn a_backup_made_while_serving_restores_to_the_same_books_and_keys() {
         crate::harness::ledger(&site.data()).iter().map(|row| row["attempt"].to_string()).collect();
     assert_eq!(attempts.len(), 6);
 }
+
+#[test]
+fn half_or_damaged_backups_are_refused_and_leave_nothing_in_the_way() {
+    let site = Site::new("damaged", "");
+    site.key(&["--label", "any"]);
+    let (copy, restored) = (site.scratch.path().join("copy"), site.scratch.path().join("restored"));
+    let restore = || run(&["restore", "--from", &text(&copy), "--data", &text(&restored)]);
+    assert_eq!(run(&["backup", "--data", &text(&site.data()), "--to", &text(&copy)]).0, 0);
+    std::fs::write(copy.join("freehold.db"), [7; 20_000]).unwrap();
+    let (code, out) = restore();
+    assert!(code == 1 && out.contains("damaged") && out.contains("take another backup"), "{out}");
+    std::fs::remove_file(copy.join("pepper")).unwrap();
+    let (code, out) = restore();
+    assert!(code == 1 && out.contains("holds no pepper"), "{out}");
+    assert!(!restored.exists());
+}

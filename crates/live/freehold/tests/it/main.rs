@@ -16,6 +16,7 @@ mod losses;
 mod mcp;
 mod media;
 mod metering;
+mod operating;
 mod responses;
 mod sdk;
 mod tokens;
