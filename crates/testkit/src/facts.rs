@@ -115,7 +115,7 @@ impl Sample {
             class: None,
             model: Some(self.model.into()),
             endpoint: "POST /v1/chat/completions".into(),
-            stream: false,
+            stream: true,
             status: if self.failed_by.is_some() { 503 } else { 200 },
             failure: self.failed_by.map(|blame| domain::record::CallFailure {
                 code: "upstream_overloaded".into(),

@@ -2,6 +2,8 @@
 
 use domain::{Blame, NanoUsd, UnixMs};
 
+const NANO_PER_CENT: u64 = 10_000_000;
+
 /// An amount of money, padded so that the decimal points of its column stand below each other.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Money {
@@ -29,9 +31,13 @@ impl Column {
     }
 }
 
-/// An amount in two parts, cents and the finer digits, so that a large figure stays readable and exact.
+/// An amount in two parts, cents and the finer digits, so that a large figure stays readable and exact. Below a cent the finer
+/// digits are all there is to read.
 pub fn split(amount: NanoUsd) -> (String, String) {
     let mut text = amount.to_string();
+    if amount.0.unsigned_abs() < NANO_PER_CENT {
+        return (text, String::new());
+    }
     let cents = text.find('.').map_or(text.len(), |point| (point + 3).min(text.len()));
     let finer = text.split_off(cents);
     (text, finer)
@@ -258,6 +264,8 @@ mod tests {
     fn a_large_figure_is_cut_behind_its_cents() {
         assert_eq!(split(NanoUsd(12_345_678_900)), ("12.34".into(), "56789".into()));
         assert_eq!(split(NanoUsd(0)), ("0.00".into(), "".into()));
+        assert_eq!(split(NanoUsd(48_300)), ("0.0000483".into(), "".into()));
+        assert_eq!(split(NanoUsd(10_000_001)), ("0.01".into(), "0000001".into()));
     }
 
     #[test]

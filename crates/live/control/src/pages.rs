@@ -1,6 +1,7 @@
 //! Values of the other pages: workflows, lanes, calls, the configuration, keys.
 
 use domain::{CallEnd, CallId, KeyGrant, UnixMs};
+use ledger::PriceRow;
 use store::rollup::{HOUR_MS, start_of};
 use store::{CallQuery, Dimension, StoredCall};
 
@@ -91,7 +92,7 @@ impl Control {
             region: model.region.as_ref().map(ToString::to_string),
             health: self.running().health(&model.name),
             prices: prices.map(|(meter, price)| (meter.to_string(), price.as_usd_per_million())).collect(),
-            price_source: row.map(|row| format!("{}, {} as of {}", row.id, row.source, row.as_of)),
+            price_source: row.map(price_source),
             quality: model.quality_milli.map(milli),
         }
     }
@@ -199,6 +200,12 @@ fn slo(slo: &config::Slo) -> Vec<(String, String)> {
         levels.push(("quality".to_owned(), milli(quality)));
     }
     levels
+}
+
+/// Which row a price stands in, and where it comes from. One of freehold.toml has no date but its file's.
+fn price_source(row: &PriceRow) -> String {
+    let as_of = if row.as_of.is_empty() { String::new() } else { format!(" as of {}", row.as_of) };
+    format!("{}, {}{as_of}", row.id, row.source)
 }
 
 /// Thousandths as a decimal: 930 is `0.93`.

@@ -136,7 +136,8 @@ pub fn write_end(
 ) -> Kept {
     let workflow = trail.workflow.as_ref().map_or("(direct)", |name| name.as_str()).to_owned();
     let seconds = trail.elapsed_seconds();
-    if let Some(ms) = trail.first_token_ms {
+    // A whole answer has no first token to wait for.
+    if let Some(ms) = trail.first_token_ms.filter(|_| trail.stream) {
         // Exact enough for a histogram.
         gateway.metrics.first_token_seconds.observe(ms as f64 / 1000.0);
     }

@@ -76,7 +76,8 @@ impl Sums {
     pub fn add_call(&mut self, call: &CallEnd) {
         let start = start_of(call.ended_at, MINUTE_MS);
         let whose = (start, call.workflow.clone(), call.lane.clone(), call.model.clone(), call.key.clone());
-        if let Some(ms) = call.first_token_ms {
+        // A whole answer has no first token to wait for: what is noted of it is when all of it came.
+        if let Some(ms) = call.first_token_ms.filter(|_| call.stream) {
             // Pages do not ask for them by key.
             let whose = (start, call.workflow.clone(), call.lane.clone(), call.model.clone(), None);
             *self.first_tokens.entry((whose, bucket(ms))).or_default() += 1;

@@ -144,7 +144,7 @@ fn page(frame: Frame, id: CallId, view: &CallView, now: UnixMs) -> CallPage {
         outcome: end.map_or_else(|| Mark::new("", "in flight"), calls::outcome),
         cost: show::split(cost),
         cost_note: cost_note(&view.entries),
-        first_token: show::duration_or_dash(end.and_then(|end| end.first_token_ms)),
+        first_token: show::duration_or_dash(end.filter(|end| end.stream).and_then(|end| end.first_token_ms)),
         took: end.map_or_else(|| "–".to_owned(), |_| show::duration(span_ms)),
         attempt_count: attempts.len().to_string(),
         facts: end.map_or_else(Vec::new, facts),

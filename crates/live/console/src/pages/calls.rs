@@ -184,7 +184,7 @@ fn row(call: &CallEnd, now: UnixMs, cost: Column, names: &Names) -> Row {
         notes: notes(call),
         model: call.model.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string),
         lane: call.lane.as_ref().map(|lane| lane_text(call, lane.as_str())),
-        first_token: show::duration_or_dash(call.first_token_ms),
+        first_token: show::duration_or_dash(call.first_token_ms.filter(|_| call.stream)),
         took: show::duration(call.ended_at.since(call.at)),
         cost: cost.money(call.cost),
         key: call.key.as_ref().map_or_else(|| "(none recognised)".to_owned(), |id| label(&id.0)),

@@ -184,8 +184,8 @@ fn state(revoked_at: Option<UnixMs>, expires_at: Option<UnixMs>, now: UnixMs) ->
     match (revoked_at, expires_at) {
         (Some(at), _) => (Mark::new("bad", "revoked"), "at", Some(at)),
         (None, Some(at)) if at <= now => (Mark::new("warn", "expired"), "at", Some(at)),
-        (None, Some(at)) => (Mark::new("good", "good"), "until", Some(at)),
-        (None, None) => (Mark::new("good", "good"), "", None),
+        (None, Some(at)) => (Mark::new("good", "valid"), "until", Some(at)),
+        (None, None) => (Mark::new("good", "valid"), "", None),
     }
 }
 
@@ -259,12 +259,13 @@ fn number<N: std::str::FromStr + PartialEq + Default>(text: &str, what: &str) ->
     }
 }
 
-/// Midnight UTC at the beginning of a day written as `2027-03-01`.
+/// The end, in UTC, of a day written as `2027-03-01`: the key works all through it, as with `freehold key create --expires`.
 fn expiry(text: &str) -> Result<Option<UnixMs>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let midnight = text.parse::<jiff::civil::Date>().and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC));
+    let day = text.parse::<jiff::civil::Date>().and_then(|day| day.tomorrow());
+    let midnight = day.and_then(|after| after.to_zoned(jiff::tz::TimeZone::UTC));
     let midnight = midnight.map_err(|_| "Expires: write a day such as 2027-03-01, or leave it empty.".to_owned())?;
     Ok(Some(UnixMs(midnight.timestamp().as_millisecond())))
 }
@@ -294,7 +295,7 @@ mod tests {
         assert_eq!(wish.workflows, Some(vec!["claims-triage".into(), "support-reply".into()]));
         assert_eq!(wish.budget, Some(KeyBudget { limit: NanoUsd::usd(50), per: "month".into() }));
         assert_eq!((wish.requests_per_minute, wish.tokens_per_minute), (Some(600), None));
-        assert_eq!(wish.expires_at.unwrap().to_string(), "2027-03-01T00:00:00.000Z");
+        assert_eq!(wish.expires_at.unwrap().to_string(), "2027-03-02T00:00:00.000Z");
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn shown(lane: &LaneView, now: UnixMs) -> LaneShown {
         name: lane.name.clone(),
         class: Mark::new("", format!("class {}, {purpose}", lane.class)),
         pick: format!("pick {}", lane.pick),
-        slo: lane.slo.iter().map(|(what, target)| format!("{what} {target}")).collect(),
+        slo: lane.slo.iter().map(|(what, target)| goal(what, target)).collect(),
         sentence: format!(
             "It {rule}. Today {}, {} USD; this month {} USD.",
             show::counted(lane.spend.calls_today, "call"),
@@ -91,6 +91,14 @@ fn shown(lane: &LaneView, now: UnixMs) -> LaneShown {
             lane.spend.month
         ),
         models: lane.models.iter().map(|model| model_shown(model, now)).collect(),
+    }
+}
+
+/// A declared service level in words.
+fn goal(what: &str, target: &str) -> String {
+    match (what, target.parse()) {
+        ("first_token_p95_ms", Ok(ms)) => format!("first token p95 {}", show::duration(ms)),
+        _ => format!("{what} {target}"),
     }
 }
 
