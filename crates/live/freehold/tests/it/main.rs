@@ -6,6 +6,7 @@ mod bytes;
 mod bytes_google;
 mod calls;
 mod configuration;
+mod deadlines;
 mod harness;
 mod hostile;
 mod http;

@@ -35,6 +35,15 @@ fn every_known_key_is_used_by_the_example_of_everything() {
 }
 
 #[test]
+fn every_family_of_oddities_is_named() {
+    let mut keys = SECTIONS.iter().flat_map(|section| section.keys);
+    let takes = keys.find(|key| key.name == "quirks").unwrap().takes;
+    for quirks in wire::quirks::QUIRKS {
+        assert!(takes.contains(&format!("`{}`", quirks.name)), "{} is not in `takes` of `quirks`", quirks.name);
+    }
+}
+
+#[test]
 fn the_documents_own_example_passes() {
     let reference = config::reference();
     let example = reference.split("```").nth(1).and_then(|block| block.strip_prefix("toml\n")).unwrap();
