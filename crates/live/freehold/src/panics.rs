@@ -64,8 +64,11 @@ mod tests {
         log();
         // Between the two bytes of `é`: the standard library's message shows the text.
         caught(|| drop(MARKER[..std::hint::black_box(4)].to_owned()));
-        caught(|| drop(Err::<(), _>(MARKER.to_owned()).unwrap()));
-        caught(|| drop(serde_json::from_str::<u64>(&format!("\"{MARKER}\"")).expect("a number")));
+        let failed: Result<(), String> = std::hint::black_box(Err(MARKER.to_owned()));
+        caught(|| failed.unwrap());
+        caught(|| {
+            let _: u64 = serde_json::from_str(&format!("\"{MARKER}\"")).expect("a number");
+        });
         caught(|| std::panic::panic_any(MARKER.to_owned()));
         caught(|| panic!("a sentence of the source"));
     }
