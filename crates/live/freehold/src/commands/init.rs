@@ -50,8 +50,8 @@ const KNOWN: &[Known] = &[
     Known {
         name: "openai",
         variable: "OPENAI_API_KEY",
-        premium: Some(("gpt-5.5", "gpt-5.5", "0.93")),
-        standard: Some(("gpt-5.4-mini", "gpt-5.4-mini", "0.86")),
+        premium: Some(("gpt", "gpt-5.5", "0.93")),
+        standard: Some(("gpt-mini", "gpt-5.4-mini", "0.86")),
     },
     Known {
         name: "mistral",
