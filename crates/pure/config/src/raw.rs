@@ -51,6 +51,14 @@ pub(crate) struct Entry<'d> {
     pub value: &'d DeValue<'d>,
 }
 
+/// What to do about `[models.gpt-5.5]`, which TOML reads as a table `5` within one called `gpt-5`.
+fn unquoted_name(section: &Section, entry: &Entry) -> Option<String> {
+    let named = section.path.ends_with(".NAME") && matches!(entry.value, DeValue::Table(_));
+    let (_, name) = entry.place.key.split_once('.')?;
+    let dotted = named && entry.name.starts_with(|first: char| first.is_ascii_digit());
+    dotted.then(|| format!("a name with a dot stands in quotation marks: `\"{name}\"`"))
+}
+
 /// A table that people gave a name, such as `[models.sonnet]`.
 pub(crate) struct Named<'d> {
     pub name: &'d str,
@@ -67,7 +75,9 @@ impl<'d> Table<'d> {
         let mut table = Table::open(place, table, section, problems);
         let known = |name: &str| section.knows(name);
         for entry in table.entries.iter().filter(|entry| !known(entry.name)) {
-            problems.error(&entry.place, "unknown key", names::did_you_mean(entry.name, section.names()));
+            let remedy =
+                unquoted_name(section, entry).unwrap_or_else(|| names::did_you_mean(entry.name, section.names()));
+            problems.error(&entry.place, "unknown key", remedy);
         }
         table.unknown = table.entries.iter().filter(|entry| !known(entry.name)).count();
         table

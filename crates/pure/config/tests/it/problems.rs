@@ -93,6 +93,13 @@ fn a_collector_that_spans_cannot_reach_is_an_error() {
 }
 
 #[test]
+fn a_name_with_a_dot_and_without_quotation_marks_is_understood_as_what_it_is() {
+    let text = design().replace("[models.sonnet]", "[models.sonnet-4.5]");
+    let problems = crate::printed(&check(&text).unwrap_err());
+    assert!(problems.contains("a name with a dot stands in quotation marks: `\"sonnet-4.5\"`"), "{problems}");
+}
+
+#[test]
 fn an_empty_file_may_run_but_is_told_so() {
     let snapshot = check("").unwrap();
     assert_eq!(snapshot.warnings.len(), 1);
