@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use crate::harness::{RawProvider, Site, eventually, files};
-use crate::http::{Connection, request};
+use crate::http::request;
 
 const CHAT: &str = r#"{"id":"x","object":"chat.completion","created":1,"model":"v","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":10,"total_tokens":1010}}"#;
 const RESPONSE: &str = r#"{"id":"resp_1","object":"response","created_at":1,"status":"completed","error":null,"model":"v","output":[{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hi","annotations":[]}]}],"usage":{"input_tokens":1000,"output_tokens":10,"total_tokens":1010}}"#;
@@ -341,11 +341,7 @@ fn a_client_that_goes_away_cancels_the_upstream_and_is_booked() {
     let configuration = [provider("slow", "openai-chat", address, "eu"), workflow("w", &["slow"], "")].concat();
     let site = Site::new("gone", &configuration);
     let freehold = site.start();
-    let authorization = format!("Bearer {}", freehold.key);
-    let mut connection = Connection::open(freehold.gateway).unwrap();
-    let body = br#"{"model":"w","stream":true,"messages":[{"role":"user","content":"Hello"}]}"#;
-    connection.send("POST", "/v1/chat/completions", &[("authorization", &authorization)], body).unwrap();
-    assert_eq!(connection.head().unwrap().status, 200);
+    let mut connection = freehold.stream("w");
     assert!(String::from_utf8(connection.chunk().unwrap().unwrap()).unwrap().contains("hello world"));
     drop(connection);
     let left = std::time::Instant::now();

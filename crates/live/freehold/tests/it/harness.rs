@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use testkit::ScratchDir;
 
-use crate::http::{Answer, request};
+use crate::http::{Answer, Connection, request};
 
 /// How long a process may take to say where it listens.
 const START: Duration = Duration::from_secs(30);
@@ -106,6 +106,17 @@ impl Freehold {
     pub fn chat(&self, model: &str, more: &str) -> Answer {
         let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"Hello"}}]{more}}}"#);
         self.post("/v1/chat/completions", &body)
+    }
+
+    /// A streamed chat call on a connection of its own, after its head.
+    pub fn stream(&self, model: &str) -> Connection {
+        let authorization = format!("Bearer {}", self.key);
+        let body = format!(r#"{{"model":"{model}","stream":true,"messages":[{{"role":"user","content":"Hello"}}]}}"#);
+        let mut connection = Connection::open(self.gateway).unwrap();
+        let headers = [("authorization", authorization.as_str())];
+        connection.send("POST", "/v1/chat/completions", &headers, body.as_bytes()).unwrap();
+        assert_eq!(connection.head().unwrap().status, 200);
+        connection
     }
 
     /// A GET of the admin API.

@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc;
 
 use crate::harness::{Lines, RawProvider, Site, eventually, freehold, openssl, run, signal, text};
-use crate::http::{Connection, request};
+use crate::http::request;
 
 const ANSWER: &str = r#"{"id":"x","object":"chat.completion","created":1,"model":"v","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":60,"completion_tokens":40,"total_tokens":100}}"#;
 
@@ -64,11 +64,7 @@ fn a_stream_under_way_ends_before_the_process_that_was_told_to_stop() {
     });
     let site = Site::new("drain", &configuration(&format!("http://{address}/v1")));
     let freehold = site.start();
-    let authorization = format!("Bearer {}", freehold.key);
-    let mut connection = Connection::open(freehold.gateway).unwrap();
-    let body = br#"{"model":"w","stream":true,"messages":[{"role":"user","content":"Hello"}]}"#;
-    connection.send("POST", "/v1/chat/completions", &[("authorization", &authorization)], body).unwrap();
-    assert_eq!(connection.head().unwrap().status, 200);
+    let mut connection = freehold.stream("w");
     assert!(String::from_utf8(connection.chunk().unwrap().unwrap()).unwrap().contains("first"));
     freehold.terminate();
     eventually("it says that it drains", || {
