@@ -17,6 +17,11 @@ use tokio::sync::{mpsc, watch};
 
 /// How often the spool is looked at, milliseconds.
 pub const LOOK_EVERY_MS: u64 = 200;
+/// Seldomer where a look takes long: what comes meanwhile shares a transaction, whose cost is mostly its own. The pause is
+/// this many times what the last look took with its rests, up to [`LOOK_AFTER_MS`].
+const PAUSE_FACTOR: u32 = 10;
+/// Longest pause between two looks of a store that works, milliseconds. So old may be what the console shows.
+const LOOK_AFTER_MS: u64 = 1_000;
 /// Most entries in one transaction.
 pub const BATCH_ENTRIES: usize = 1_000;
 /// Bytes read at once; more only for a line that is longer.
@@ -129,7 +134,7 @@ impl Ingest {
         done
     }
 
-    /// Passes every [`LOOK_EVERY_MS`] until `stop` says so, and once more then.
+    /// Passes every [`LOOK_EVERY_MS`] to [`LOOK_AFTER_MS`] until `stop` says so, and once more then.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>, clock: crate::control::Clock) {
         let mut wait_ms = LOOK_EVERY_MS;
         let mut failing = false;
@@ -142,12 +147,14 @@ impl Ingest {
             if stopping {
                 self.beside_calls = None;
             }
+            let started = Instant::now();
             match self.pass(false, clock()).await {
                 Ok(_) => {
                     if std::mem::take(&mut failing) {
                         tracing::info!("the store takes records again");
                     }
-                    wait_ms = LOOK_EVERY_MS;
+                    let pause_ms = u64::try_from((started.elapsed() * PAUSE_FACTOR).as_millis()).unwrap_or(u64::MAX);
+                    wait_ms = pause_ms.clamp(LOOK_EVERY_MS, LOOK_AFTER_MS);
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {

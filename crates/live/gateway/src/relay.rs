@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use domain::{Fault, FaultClass};
 use http::Response;
 use http_body_util::BodyExt;
@@ -21,6 +21,9 @@ use crate::trail::Trail;
 
 /// How long the rest of an upstream answer is read after its closing event, so that the connection can be used again.
 const DRAIN_MS: u64 = 1_000;
+
+/// Pieces of a stream are cut from a stretch of memory of this many bytes, which is used again once they are sent.
+const STRETCH_BYTES: usize = 2 << 10;
 
 /// A client that kept us from reading this long in all may have broken the stream itself.
 const HELD_UP: Duration = Duration::from_secs(1);
@@ -152,6 +155,7 @@ impl Stream {
         // One alarm for the whole stream, which is moved only when it goes off: most frames come long before.
         let mut heard = Instant::now();
         let mut alarm = pin!(sleep_until((heard + patience).min(*deadline)));
+        let mut stretch = BytesMut::with_capacity(STRETCH_BYTES);
         loop {
             let seen = relay.seen();
             if let Some(fault) = &seen.fault {
@@ -162,7 +166,9 @@ impl Stream {
             }
             if !out.is_empty() {
                 trail.answer(out);
-                match pieces.hand_over(Bytes::from(std::mem::take(out))) {
+                stretch.extend_from_slice(out);
+                out.clear();
+                match pieces.hand_over(stretch.split().freeze()) {
                     Ok(()) => {}
                     Err(Behind::Gone) => return Stop::Gone,
                     Err(Behind::Slow(bytes)) => {
