@@ -353,12 +353,26 @@ async fn exchange(
     let admitted = call.call();
     let spoken = model.provider.dialect_for(admitted.dialect);
     let same_dialect = admitted.dialect == spoken;
-    let path = match same_dialect {
+    let hosting = model.provider.quirks.hosting;
+    let wrapped = hosting.is_wrapped(spoken);
+    let path = match same_dialect && !wrapped {
         true => format!("{}{}", outgoing.path, admitted.call.query),
         false => outgoing.path.into_owned(),
     };
     let mut carried = if same_dialect { admitted.call.carried.clone() } else { Vec::new() };
-    if let Some((name, version)) = spoken.version_header()
+    let mut body = outgoing.body;
+    if wrapped {
+        // This host takes in the body what the dialect says in headers.
+        let betas: Vec<&str> = carried
+            .iter()
+            .filter(|(name, _)| name == "anthropic-beta")
+            .flat_map(|(_, value)| value.to_str().unwrap_or_default().split(','))
+            .map(str::trim)
+            .filter(|beta| !beta.is_empty())
+            .collect();
+        body = wire::hosting::with_betas(body, &betas);
+        carried.clear();
+    } else if let Some((name, version)) = spoken.version_header()
         && !carried.iter().any(|(carried, _)| carried == name)
     {
         carried.push((http::HeaderName::from_static(name), http::HeaderValue::from_static(version)));
@@ -368,11 +382,12 @@ async fn exchange(
         provider: &model.provider,
         attempt: attempt.intent.attempt,
         path: &path,
-        body: outgoing.body,
+        body,
         form: admitted.call.form.as_deref(),
         carried: &carried,
         accept: match (admitted.operation.is_media(), stream) {
             (true, _) => "*/*",
+            (false, true) if wrapped => "application/json",
             (false, true) => spoken.framing().media_type(),
             (false, false) => "application/json",
         },
@@ -391,7 +406,8 @@ async fn exchange(
     let response = response.map_err(|fault| Failure::Fault(fault, None))?;
     attempt.status = Some(response.status().as_u16());
     if !response.status().is_success() {
-        return Err(refused(spoken, response, client).await);
+        let errors = if wrapped { wire::Dialect::BedrockConverse } else { spoken };
+        return Err(refused(errors, response, client).await);
     }
     let content_type = response.headers().get(CONTENT_TYPE).cloned().filter(|_| admitted.operation.is_media());
     let content_type = content_type.filter(is_raw);
@@ -413,10 +429,13 @@ async fn exchange(
             _ => Bytes::new(),
         },
     };
+    let count = |name: &str| response.headers().get(name)?.to_str().ok()?.parse().ok();
+    let counted = wire::invoke::counted_in_head(count).filter(|_| admitted.operation == Operation::Invoke);
     let mut incoming = response.into_body();
     if !stream {
         let body = whole(&mut incoming, client, &patience).await?;
-        return match wire::reply_body(&plan, &body) {
+        let read = wire::reply_body(&plan, &body).map(|(body, seen)| (body, Seen { usage: seen.usage.or(counted), ..seen }));
+        return match read {
             Ok((body, seen)) => match seen.fault.clone() {
                 Some(fault) => Err(Failure::Fault(fault, Some(Box::new(seen)))),
                 None => Ok((Answer::Whole { body: body.into(), seen: Box::new(seen) }, content_type)),

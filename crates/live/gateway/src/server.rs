@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use wire::models::ListedModel;
-use wire::{Address, Dialect, Operation};
+use wire::{Address, Dialect, Framing, Operation};
 
 use crate::admit::{authenticate, names, short};
 use crate::call::{Call, credential};
@@ -36,6 +36,8 @@ use crate::refusal::Refusal;
 use crate::reply::{self, ReplyBody};
 use crate::sigv4::Claim;
 
+/// Where Anthropic's own API is told of beta features.
+const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 /// Names the workflow of a request that may leave the model out.
 const WORKFLOW: &str = "freehold-workflow";
 
@@ -167,7 +169,7 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
         Serves::ToolServer => tool_server(gateway, route, head, body, (id, at, arrived))
             .await
             .unwrap_or_else(|refusal| refused(id, refusal)),
-        Serves::Call(operation) => {
+        Serves::Call(_) | Serves::Invocation => {
             let limits = gateway.deployed.load().snapshot.server.clone();
             if gateway.is_draining() {
                 return refuse(dialect, &Refusal::Draining);
@@ -206,10 +208,20 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
             {
                 return refuse(dialect, &refusal);
             }
-            let call = call(id, at, arrived, route, key, &head, form, body);
+            let serves = endpoint.serves;
+            let mut call = call(id, at, arrived, route, key, &head, form, body);
+            let spoken = match serves {
+                Serves::Call(operation) => Ok((dialect, operation)),
+                _ => opened(&mut call),
+            };
+            let (dialect, operation) = match spoken {
+                Ok(spoken) => spoken,
+                Err(refusal) => return refuse(dialect, &refusal),
+            };
+            let errors = call.framing.errors_of(dialect);
             match run(gateway, call, dialect, operation, counted).await {
                 Some(response) => response,
-                None => refuse(dialect, &Refusal::Defect("the call's task ended without an answer".into())),
+                None => refuse(errors, &Refusal::Defect("the call's task ended without an answer".into())),
             }
         }
     }
@@ -266,6 +278,7 @@ async fn run(
     counted: Counted,
 ) -> Option<Response<ReplyBody>> {
     let (waiting, answer) = reply::pair(gateway.cut.subscribe());
+    let errors = call.framing.errors_of(dialect);
     // Boxed here: on its way into a task a future is moved several times, and this one is nine kilobytes.
     let task = tokio::spawn(Box::pin(async move {
         let untold = edge::run(gateway, call, dialect, operation, waiting).await;
@@ -275,7 +288,7 @@ async fn run(
     match answer.await {
         Ok(response) => Some(response),
         // The client is told when the call is booked, not before.
-        Err(_) => task.await.ok().flatten().map(|error| error_response(dialect, &error)),
+        Err(_) => task.await.ok().flatten().map(|error| error_response(errors, &error)),
     }
 }
 
@@ -361,6 +374,22 @@ fn call(
     let framing = endpoints::framing(endpoint, head.uri.query());
     let workflow = head.headers.get(WORKFLOW).and_then(|name| name.to_str().ok()).map(str::to_owned);
     Call { id, endpoint, address, at, arrived, key, carried, form, workflow, framing, query, body }
+}
+
+/// Opens the body of an invocation: what it speaks, and what it wants. Anthropic's bodies are that dialect's from here on; others
+/// pass to a model of their own vendor only.
+fn opened(call: &mut Call) -> Result<(Dialect, Operation), Refusal> {
+    let address = call.address.as_ref().ok_or_else(|| Refusal::Defect("an invocation without a model".into()))?;
+    let bad = |bad: wire::BadBody| Refusal::Body { message: bad.to_string(), param: bad.param.map(str::to_owned) };
+    let wire::invoke::Invocation::Messages { body, betas } =
+        wire::invoke::open(address, &call.body).map_err(bad)?
+    else {
+        return Ok((Dialect::BedrockConverse, Operation::Invoke));
+    };
+    let named = |beta: String| Some((ANTHROPIC_BETA, HeaderValue::try_from(beta).ok()?));
+    (call.body, call.address, call.framing) = (body, None, Framing::Chunks);
+    call.carried = betas.into_iter().filter_map(named).collect();
+    Ok((Dialect::Anthropic, Operation::Chat))
 }
 
 /// The query of a route whose query may hold the key.

@@ -143,6 +143,12 @@ fn respond(
             Some(boundary) => form::read(boundary, &body),
             None => serde_json::from_slice(&body).map_err(|error| format!("The body is not JSON: {error}")),
         };
+        if operation == Operation::Invoke
+            && let Ok(body) = &parsed
+            && let Some(name) = ["model", "stream"].into_iter().find(|name| !body[*name].is_null())
+        {
+            parsed = Err(format!("Malformed input request: extraneous key [{name}] is not permitted"));
+        }
         if let (Some((model, stream)), Ok(serde_json::Value::Object(fields))) = (address(dialect, route), &mut parsed) {
             // Where the address names the model and asks for a stream, it is as if the body had.
             fields.insert("model".into(), model.into());
@@ -215,7 +221,10 @@ fn operation(method: &Method, route: &str, headers: &HeaderMap, script: &Script)
         (&Method::POST, "/v2/chat") => (Dialect::Cohere, Operation::Chat),
         (&Method::POST, "/v2/embed") => (Dialect::Cohere, Operation::Embeddings),
         (&Method::POST, "/v2/rerank") => (Dialect::Cohere, Operation::Rerank),
-        (&Method::POST, route) if bedrock::address(route).is_some() => (Dialect::BedrockConverse, Operation::Chat),
+        (&Method::POST, route) if bedrock::address(route).is_some() => {
+            let operation = if bedrock::is_invoke(route) { Operation::Invoke } else { Operation::Chat };
+            (Dialect::BedrockConverse, operation)
+        }
         (&Method::GET, "/v1/models") => {
             let asked =
                 if headers.contains_key("anthropic-version") { Dialect::Anthropic } else { Dialect::OpenAiChat };

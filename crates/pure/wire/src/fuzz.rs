@@ -28,7 +28,7 @@ pub fn scan(data: &[u8]) {
             if let Some(version) = quirks.hosting.version_for_model(*dialect, Operation::Chat) {
                 let sent: serde_json::Value = serde_json::from_slice(&out.body).expect("what is sent can be read");
                 assert!(
-                    sent.get("model").is_none() && out.path.contains("/up:"),
+                    sent.get("model").is_none() && (out.path.contains("/up:") || out.path.contains("/up/")),
                     "the model is named in the path alone"
                 );
                 let own = serde_json::from_slice::<serde_json::Value>(data).expect("what the scan takes is JSON");
@@ -44,6 +44,21 @@ pub fn scan(data: &[u8]) {
             assert!(kept <= out.body.len(), "only what is named was changed");
         }
     }
+}
+
+/// A body of Bedrock's `invoke` is refused, or it is JSON that names the model of its address, where it is Anthropic's.
+pub fn invoke(data: &[u8]) {
+    use crate::invoke::{Invocation, open};
+    let address = Address { model: "claims-triage".into(), stream: data.len().is_multiple_of(2) };
+    let opened = open(&address, &Bytes::copy_from_slice(data));
+    let Ok(Invocation::Messages { body, .. }) = opened else { return };
+    let Ok(plain) = serde_json::from_slice::<serde_json::Value>(&body) else {
+        assert!(serde_json::from_slice::<serde_json::Value>(data).is_err(), "what was JSON stays JSON");
+        return;
+    };
+    assert_eq!(plain["model"], "claims-triage");
+    assert_eq!(plain["stream"] == true, address.stream);
+    assert!(plain.get("anthropic_version").is_none() && plain.get("anthropic_beta").is_none());
 }
 
 /// A message of a client is refused, or names the tool that a plain parser finds too; what is left of a list of tools is JSON,

@@ -10,6 +10,7 @@ mod harness;
 mod hostile;
 mod http;
 mod identities;
+mod invoke;
 mod keys;
 mod kill;
 mod losses;

@@ -107,6 +107,13 @@ fn configuration(simulator: &Simulator, llama: Option<&Llama>) -> String {
         // Claude's name: how a model at Bedrock is asked to think goes by its family.
         row("sim-bedrock", "bedrock-converse", &format!("http://{}/good", simulator.address), "", "")
             .replace("test-model", "eu.anthropic.claude-test-v1:0"),
+        row(
+            "hosted",
+            "anthropic",
+            &format!("http://{}/good", simulator.address),
+            "quirks = \"bedrock-invoke\"",
+            "",
+        ),
         row("breaks", "bedrock-converse", &format!("http://{}/breaks", simulator.address), "", ""),
         row("rank-common", "openai-chat", &sim("good"), "", ""),
         row("whisper", "openai-chat", &sim("good"), "quirks = \"openai\"", BUDGET)

@@ -9,4 +9,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(POST "/model/{model}/converse", Serves::Call(Operation::Chat), Dialect::BedrockConverse),
     endpoint!(POST "/model/{model}/converse-stream", Serves::Call(Operation::Chat), Dialect::BedrockConverse)
         .streaming(),
+    endpoint!(POST "/model/{model}/invoke", Serves::Invocation, Dialect::BedrockConverse),
+    endpoint!(POST "/model/{model}/invoke-with-response-stream", Serves::Invocation, Dialect::BedrockConverse)
+        .streaming(),
 ];

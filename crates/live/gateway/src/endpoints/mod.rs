@@ -117,6 +117,8 @@ pub struct Route {
 pub enum Serves {
     /// A call that goes upstream.
     Call(Operation),
+    /// A call in the grammar of the model's own vendor, which its body tells.
+    Invocation,
     /// What is said to a server of tools.
     ToolServer,
     /// The names this key may use.

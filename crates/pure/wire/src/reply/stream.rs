@@ -5,9 +5,10 @@ use domain::{Fault, FaultClass};
 use super::frame::{Verdict, malformed, not_json, quoted, unexplained};
 use super::plan::{ReplyPlan, Seen};
 use super::{anthropic, bedrock, cohere, gemini, media, openai, responses};
-use crate::dialect::{Dialect, Framing};
+use crate::dialect::{Dialect, Framing, Operation};
 use crate::errors::{embedded_fault, exception_fault};
 use crate::eventstream::{self, Message};
+use crate::invoke;
 use crate::sse::{Event, Joined, MAX_WHOLE_ANSWER_FRAME_BYTES, Piece, Splitter};
 use crate::translate::StreamTranslator;
 
@@ -67,6 +68,7 @@ impl StreamRelay {
         StreamRelay {
             cutter: match plan.upstream {
                 _ if plan.raw => Cutter::Nothing,
+                _ if plan.quirks.hosting.is_wrapped(plan.upstream) => Cutter::Messages(eventstream::Splitter::default()),
                 // One event holds a whole picture.
                 _ if plan.operation.is_media() => Cutter::Events(Splitter::of_at_most(MAX_WHOLE_ANSWER_FRAME_BYTES)),
                 Dialect::BedrockConverse => Cutter::Messages(eventstream::Splitter::default()),
@@ -97,11 +99,15 @@ impl StreamRelay {
     /// as an event is no fault of this call; it stands in [`Seen::fault`], and nothing that follows it is passed on.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         let StreamRelay { cutter, relay } = self;
-        if relay.plan.framing != Framing::JsonArray {
+        if matches!(relay.plan.framing, Framing::ServerSentEvents | Framing::Messages) {
             return cutter.feed(bytes, relay, out);
         }
         let mut frames = Vec::new();
         let fed = cutter.feed(bytes, relay, &mut frames);
+        if relay.plan.framing == Framing::Chunks {
+            invoke::wrap_events(&frames, &relay.seen, out);
+            return fed;
+        }
         relay.elements.write(&frames, out);
         // Nothing is read after the closing event, so this is the last that the client gets.
         if fed.is_ok() && relay.seen.ended {
@@ -115,11 +121,15 @@ impl StreamRelay {
     /// A frame that was not ended by an empty line is not dispatched, as the standard has it, unless it is the closing one:
     /// some servers hang up without the last line feed.
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
-        if self.relay.plan.framing != Framing::JsonArray {
+        if matches!(self.relay.plan.framing, Framing::ServerSentEvents | Framing::Messages) {
             return self.end_frames(out);
         }
         let mut frames = Vec::new();
         let ended = self.end_frames(&mut frames);
+        if self.relay.plan.framing == Framing::Chunks {
+            invoke::wrap_events(&frames, &self.relay.seen, out);
+            return ended;
+        }
         self.relay.elements.write(&frames, out);
         if ended.is_ok() {
             self.relay.elements.end(out);
@@ -230,6 +240,19 @@ impl Relay {
         }
         if std::str::from_utf8(message.payload).is_err() {
             return Err(malformed("an event of the stream is not UTF-8"));
+        }
+        if self.plan.quirks.hosting.is_wrapped(self.plan.upstream) {
+            let Some(data) = invoke::unwrap(&message)? else { return Ok(()) };
+            return self.piece(Piece::Frame(&invoke::as_server_sent(&data)?), out);
+        }
+        if self.plan.operation == Operation::Invoke {
+            if let Some(data) = invoke::unwrap(&message)? {
+                invoke::read_chunk(&data, &mut self.seen);
+                // Where nothing is counted, the end of the connection is the end of the answer.
+                self.finished = true;
+            }
+            out.extend_from_slice(raw);
+            return Ok(());
         }
         match &mut self.translator {
             Some(translator) => {

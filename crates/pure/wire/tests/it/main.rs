@@ -2,6 +2,7 @@
 
 mod beside;
 mod fuzzing;
+mod invoke;
 mod messages;
 mod mutate;
 mod passthrough;
