@@ -20,6 +20,7 @@ use crate::deployed::Deployed;
 use crate::endpoints::Serves;
 use crate::metrics::CallLabels;
 use crate::protect::protect;
+use crate::realtime::session::converse;
 use crate::refusal::Refusal;
 use crate::relay::{Parting, RelayEnd, relay};
 use crate::reply::{ReplyBody, Waiting};
@@ -71,7 +72,7 @@ pub async fn live(
         trail.note("protect", note);
     }
 
-    let answered = match attempt(&gateway, &deployed, &protected, &mut client, trail).await {
+    let mut answered = match attempt(&gateway, &deployed, &protected, &mut client, trail).await {
         Ok(answered) => answered,
         Err(refusal) => {
             correct_limits(protected.call(), trail.tokens_used, clock::now());
@@ -95,6 +96,17 @@ pub async fn live(
     trail.model = Some(answered.attempt.intent.model.clone());
     trail.note("attempt", &*answered.attempt.decision);
     let head = answer_head(&call, &answered, errors, protected.call(), framing);
+
+    if let Some(socket) = answered.socket.take() {
+        let over = converse(&gateway, &protected, answered.attempt, socket, client, head, &call, trail).await;
+        // Tokens were taken from the key's limit response by response.
+        correct_limits(protected.call(), 0, clock::now());
+        let error = over.failure.as_ref().map(|refusal| refusal.client_error(&call, errors));
+        let status = if matches!(over.failure, Some(Refusal::ClientGone)) { 499 } else { 101 };
+        let facts = over.record.into_iter().map(|record| Entry::Record(Box::new(record))).collect();
+        finish(&gateway, trail, facts, status, error).await;
+        return over.parting.deliver().await;
+    }
 
     let relayed = relay(answered, client, head, (errors, framing), &call, trail).await;
 

@@ -3,22 +3,24 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use wire::models::ListedModel;
 use wire::{Address, Dialect, Framing, Operation};
 
@@ -32,8 +34,9 @@ use crate::keys::Key;
 use crate::life::error_response;
 use crate::mcp::serve::{Arrival, refused};
 use crate::metrics::CallLabels;
+use crate::realtime::door;
 use crate::refusal::Refusal;
-use crate::reply::{self, ReplyBody};
+use crate::reply::{self, ReplyBody, Upgrading};
 use crate::sigv4::Claim;
 
 /// Where Anthropic's own API is told of beta features.
@@ -58,7 +61,9 @@ const ACCEPT_PAUSE_MS: u64 = 50;
 
 /// Serves until `stop` resolves, then lets what is under way end, for at most `drain_ms` of the configuration.
 pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future<Output = ()>) {
-    let graceful = GracefulShutdown::new();
+    // Turned true when connections are to end once nothing is under way on them. hyper-util has the same, but not for connections
+    // that may become sockets.
+    let closing = watch::Sender::new(false);
     let server = gateway.deployed.load().snapshot.server.clone();
     tokio::pin!(stop);
     loop {
@@ -68,7 +73,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Futu
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => connection(&gateway, stream, server.max_header_bytes, &graceful),
+            Ok((stream, _)) => connection(&gateway, stream, server.max_header_bytes, &closing),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "no connection can be accepted; trying again");
@@ -85,7 +90,8 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Futu
         }
     };
     let drained = async {
-        graceful.shutdown().await;
+        closing.send_replace(true);
+        closing.closed().await;
         booked().await;
     };
     if tokio::time::timeout(Duration::from_millis(server.drain_ms), drained).await.is_err() {
@@ -102,7 +108,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-fn connection(gateway: &Arc<Gateway>, stream: TcpStream, max_header_bytes: usize, graceful: &GracefulShutdown) {
+fn connection(gateway: &Arc<Gateway>, stream: TcpStream, max_header_bytes: usize, closing: &watch::Sender<bool>) {
     // Without it Nagle's algorithm holds small stream frames back.
     let _ = stream.set_nodelay(true);
     let gateway = gateway.clone();
@@ -114,10 +120,18 @@ fn connection(gateway: &Arc<Gateway>, stream: TcpStream, max_header_bytes: usize
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(HEAD_MS))
         .max_buf_size(max_header_bytes.max(READ_BYTES))
-        .serve_connection(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut closing = closing.subscribe();
     tokio::spawn(async move {
+        let mut connection = pin!(connection);
         // What goes wrong on a client's connection is the client's to notice; calls book themselves.
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => return,
+            _ = closing.wait_for(|closing| *closing) => {}
+        }
+        connection.as_mut().graceful_shutdown();
         let _ = connection.await;
     });
 }
@@ -133,10 +147,11 @@ async fn framed(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
     response
 }
 
-async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<ReplyBody> {
+async fn handle(gateway: Arc<Gateway>, mut request: Request<Incoming>) -> Response<ReplyBody> {
     let arrived = Instant::now();
     let at = clock::now();
     let id = gateway.chance.call_id(at);
+    let upgrade = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let guessed = endpoints::guess_dialect(path, &head.headers);
@@ -169,6 +184,13 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
         Serves::ToolServer => tool_server(gateway, route, head, body, (id, at, arrived))
             .await
             .unwrap_or_else(|refusal| refused(id, refusal)),
+        Serves::EphemeralKey => {
+            discard(body).await;
+            refuse(dialect, &Refusal::EphemeralKey)
+        }
+        Serves::Conversation => conversation(gateway, route, head, upgrade, (id, at, arrived))
+            .await
+            .unwrap_or_else(|refusal| refuse(dialect, &refusal)),
         Serves::Call(_) | Serves::Invocation => {
             let limits = gateway.deployed.load().snapshot.server.clone();
             if gateway.is_draining() {
@@ -219,7 +241,7 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
                 Err(refusal) => return refuse(dialect, &refusal),
             };
             let errors = call.framing.errors_of(dialect);
-            match run(gateway, call, dialect, operation, counted).await {
+            match run(gateway, call, (dialect, operation), None, counted).await {
                 Some(response) => response,
                 None => refuse(errors, &Refusal::Defect("the call's task ended without an answer".into())),
             }
@@ -269,15 +291,51 @@ async fn tool_server(
     Ok(crate::mcp::serve::handle(gateway, arrival, counted).await)
 }
 
+/// Begins a conversation over a socket, once it is known whose it is: one call from here to its end.
+async fn conversation(
+    gateway: Arc<Gateway>,
+    route: Route,
+    head: http::request::Parts,
+    upgrade: Option<OnUpgrade>,
+    (id, at, arrived): (domain::CallId, domain::UnixMs, Instant),
+) -> Result<Response<ReplyBody>, Refusal> {
+    if gateway.is_draining() {
+        return Err(Refusal::Draining);
+    }
+    let dialect = Dialect::OpenAiChat;
+    let asked = door::asked(&head.headers, upgrade)?;
+    let known = credential(&head.headers, None).and_then(|named| match (named, asked.credential) {
+        (Some(one), Some(other)) if one != other => Err(Refusal::CredentialsConflict),
+        (one, other) => Ok(one.or(other)),
+    });
+    let key = known.and_then(|known| authenticate(&gateway.keys.load(), known.as_deref(), at));
+    let key = key.inspect_err(|_| {
+        let labels = CallLabels { workflow: "(none)".into(), endpoint: route.endpoint.name, status: 401 };
+        gateway.metrics.calls.get_or_create(&labels).inc();
+    })?;
+    let model = door::model(head.uri.query())?;
+    let most = gateway.deployed.load().snapshot.server.max_calls_in_flight;
+    let counted = Counted::new(gateway.clone(), most).ok_or(Refusal::Busy { limit: most })?;
+    let route = Route { model: Some(model), ..route };
+    let mut call = call(id, at, arrived, route, key, &head, None, Bytes::new());
+    // The query named the model; what else stands in it is not the provider's to read.
+    call.query.clear();
+    call.carried.extend(asked.carried);
+    let spoken = (dialect, Operation::Realtime);
+    let answer = run(gateway, call, spoken, Some(asked.upgrading), counted).await;
+    answer.ok_or_else(|| Refusal::Defect("the call's task ended without an answer".into()))
+}
+
 /// Runs a call in a task of its own and waits for its answer. Dropping this future (the client hung up) tells the task.
 async fn run(
     gateway: Arc<Gateway>,
     call: Call,
-    dialect: Dialect,
-    operation: Operation,
+    (dialect, operation): (Dialect, Operation),
+    upgrading: Option<Upgrading>,
     counted: Counted,
 ) -> Option<Response<ReplyBody>> {
     let (waiting, answer) = reply::pair(gateway.cut.subscribe());
+    let waiting = waiting.upgrading(upgrading);
     let errors = call.framing.errors_of(dialect);
     // Boxed here: on its way into a task a future is moved several times, and this one is nine kilobytes.
     let task = tokio::spawn(Box::pin(async move {
@@ -381,8 +439,7 @@ fn call(
 fn opened(call: &mut Call) -> Result<(Dialect, Operation), Refusal> {
     let address = call.address.as_ref().ok_or_else(|| Refusal::Defect("an invocation without a model".into()))?;
     let bad = |bad: wire::BadBody| Refusal::Body { message: bad.to_string(), param: bad.param.map(str::to_owned) };
-    let wire::invoke::Invocation::Messages { body, betas } =
-        wire::invoke::open(address, &call.body).map_err(bad)?
+    let wire::invoke::Invocation::Messages { body, betas } = wire::invoke::open(address, &call.body).map_err(bad)?
     else {
         return Ok((Dialect::BedrockConverse, Operation::Invoke));
     };

@@ -93,11 +93,7 @@ pub async fn settle(
         // Counting is free at every provider that offers it.
         Operation::CountTokens => (Usage::ZERO, UsageOrigin::None),
         Operation::Realtime => of_a_session(seen, ending),
-        Operation::Chat
-        | Operation::Embeddings
-        | Operation::Rerank
-        | Operation::Completions
-        | Operation::Invoke => {
+        Operation::Chat | Operation::Embeddings | Operation::Rerank | Operation::Completions | Operation::Invoke => {
             consumed(&attempt, admitted.head.prompt_bytes, ending, counted)
         }
         Operation::Moderations

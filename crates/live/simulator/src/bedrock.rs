@@ -18,6 +18,11 @@ pub fn address(route: &str) -> Option<(String, bool)> {
         [("/converse", false), ("/converse-stream", true), ("/invoke", false), ("/invoke-with-response-stream", true)];
     let rest = route.strip_prefix("/model/")?;
     let (model, stream) = ENDS.iter().find_map(|(end, stream)| Some((rest.strip_suffix(end)?, *stream)))?;
+    decoded(model).map(|model| (model, stream))
+}
+
+/// A percent-encoded text.
+pub fn decoded(model: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(model.len());
     let mut rest = model.as_bytes();
     while let [first, after @ ..] = rest {
@@ -31,7 +36,7 @@ pub fn address(route: &str) -> Option<(String, bool)> {
             (first, _) => bytes.push(*first),
         }
     }
-    String::from_utf8(bytes).ok().map(|model| (model, stream))
+    String::from_utf8(bytes).ok()
 }
 
 /// Reads a Converse request, into which the address has been written.

@@ -129,6 +129,21 @@ impl Running {
         }
     }
 
+    /// What a request for a socket gets, where it gets none.
+    pub fn refusal_of_socket(&self, headers: &HeaderMap, model: &str) -> Option<Plan> {
+        let dialect = Dialect::OpenAiChat;
+        let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let elapsed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let fault = self.fault(number, elapsed_ms, model, true).cloned();
+        let kind = match fault {
+            _ if !self.admits(headers) => Kind::Unauthorized,
+            Some(fault) => fault.kind,
+            None => return None,
+        };
+        let refusal = faults::refusal(dialect, kind, model)?;
+        Some(self.refuse(dialect, &refusal, &format!("req_{number}"), Some(kind), None))
+    }
+
     /// What a request gets.
     pub fn answer(
         &self,
@@ -271,7 +286,8 @@ impl Running {
         Ok((told, usage))
     }
 
-    fn admits(&self, headers: &HeaderMap) -> bool {
+    /// Whether a request shows a key that the script knows.
+    pub fn admits(&self, headers: &HeaderMap) -> bool {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let bearer = text("authorization").and_then(|value| value.strip_prefix("Bearer "));
         let given = [bearer, text("x-api-key"), text("api-key"), text("x-goog-api-key")];

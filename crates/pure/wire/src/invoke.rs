@@ -71,12 +71,15 @@ pub fn open(address: &Address, body: &Bytes) -> Result<Invocation, BadBody> {
         }
         Ok(())
     });
-    walked
-        .and_then(|_| cursor.finish())
-        .map_err(|bad| BadBody { message: bad.what.to_owned(), offset: bad.at, param: None })?;
+    walked.and_then(|_| cursor.finish()).map_err(|bad| BadBody {
+        message: bad.what.to_owned(),
+        offset: bad.at,
+        param: None,
+    })?;
     let Some(version) = version else { return Ok(Invocation::Other) };
     if let Some(offset) = written {
-        let message = "the address names the model and says whether to stream; leave `model` and `stream` out of the body";
+        let message =
+            "the address names the model and says whether to stream; leave `model` and `stream` out of the body";
         return Err(BadBody { message: message.into(), offset, param: Some("model") });
     }
     let model = serde_json::to_string(&address.model).expect("a string has a JSON form");
@@ -102,7 +105,8 @@ fn texts(cursor: &mut Cursor<'_>) -> Result<Vec<String>, Bad> {
             return Err(cursor.bad(WHAT));
         }
         let text = cursor.string()?;
-        let plain = text.decode(cursor.bytes()).filter(|text| !text.contains(|c: char| c.is_control() || !c.is_ascii()));
+        let plain =
+            text.decode(cursor.bytes()).filter(|text| !text.contains(|c: char| c.is_control() || !c.is_ascii()));
         texts.push(plain.ok_or_else(|| cursor.bad(WHAT))?.into_owned());
         Ok(())
     })?;

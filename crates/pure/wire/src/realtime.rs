@@ -104,9 +104,10 @@ pub fn for_client<'t>(event: &'t str, asked_model: &str) -> (Cow<'t, str>, Told)
             true => Told::Piece { text_bytes: 0, audio_bytes: sound(&read.delta) },
             // What is spoken comes as text beside the sound, and is billed as sound.
             false if kind.contains("audio_transcript") => Told::Piece { text_bytes: 0, audio_bytes: 0 },
-            false => {
-                Told::Piece { text_bytes: read.delta.as_ref().map_or(0, |delta| delta.decoded_len as u64), audio_bytes: 0 }
-            }
+            false => Told::Piece {
+                text_bytes: read.delta.as_ref().map_or(0, |delta| delta.decoded_len as u64),
+                audio_bytes: 0,
+            },
         },
         _ => Told::Other,
     };
@@ -277,7 +278,8 @@ mod tests {
 
     #[test]
     fn the_model_of_a_session_has_the_name_that_its_reader_knows() {
-        let update = r#"{ "type":"session.update","session":{"type":"realtime", "model" : "claims", "tools":[{"model":"x"}]}}"#;
+        let update =
+            r#"{ "type":"session.update","session":{"type":"realtime", "model" : "claims", "tools":[{"model":"x"}]}}"#;
         let (sent, said) = for_provider(update, "gpt-realtime");
         assert_eq!(sent, update.replace("\"claims\"", "\"gpt-realtime\""));
         assert_eq!(said.transcribes_with, None);
@@ -297,7 +299,10 @@ mod tests {
         let with = |session: &str| {
             for_provider(&format!(r#"{{"type":"session.update","session":{session}}}"#), "m").1.transcribes_with
         };
-        assert_eq!(with(r#"{"audio":{"input":{"transcription":{"model":"whisper-1"}}}}"#).as_deref(), Some("whisper-1"));
+        assert_eq!(
+            with(r#"{"audio":{"input":{"transcription":{"model":"whisper-1"}}}}"#).as_deref(),
+            Some("whisper-1")
+        );
         assert_eq!(with(r#"{"input_audio_transcription":{"model":"w"}}"#).as_deref(), Some("w"));
         assert_eq!(with(r#"{"audio":{"input":{"transcription":{}}}}"#).as_deref(), Some(""));
         assert_eq!(with(r#"{"audio":{"input":{"transcription":null}}}"#), None);

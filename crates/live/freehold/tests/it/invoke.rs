@@ -77,8 +77,9 @@ fn an_anthropic_body_is_answered_by_any_provider_whole_and_in_chunks() {
         let metrics = &last["amazon-bedrock-invocationMetrics"];
         assert_eq!(metrics["outputTokenCount"], message["usage"]["output_tokens"], "{workflow}: {metrics}");
     }
-    let records = eventually("every call is booked", || Some(freehold.ledger()).filter(|all| all.len() == 8));
-    assert!(records.iter().all(|record| record["usage_origin"] == "reported"), "{records:?}");
+    // Each with a line for what was sent and one for what was received.
+    let lines = eventually("every call is booked", || Some(freehold.ledger()).filter(|all| all.len() == 16));
+    assert!(lines.iter().all(|line| line["basis"] == "reported"), "{lines:?}");
 
     let busy = invoke(&freehold, "busy", "invoke", ASKED);
     assert_eq!((busy.status, busy.header("freehold-error")), (503, Some("upstream_overloaded")));
@@ -112,10 +113,10 @@ fn another_vendors_body_reaches_bedrock_as_it_is_and_is_metered_by_what_its_head
     assert_eq!(bedrock.last_body(), body.as_bytes());
     let sent = String::from_utf8_lossy(&bedrock.received()[0]).into_owned();
     assert!(sent.starts_with("POST /model/meta.llama%3A0%2Fx/invoke HTTP/1.1\r\n"), "{sent}");
-    let record = eventually("the call is booked", || freehold.ledger().pop());
-    // 11 at a dollar and 7 at five dollars a million.
-    assert_eq!((&record["usage"]["input"], &record["usage"]["output"]), (&json!(11), &json!(7)), "{record}");
-    assert_eq!(record["usage_origin"], "reported");
+    let lines = eventually("the call is booked", || Some(freehold.ledger()).filter(|lines| lines.len() == 2));
+    let units = |meter: &str| lines.iter().find(|line| line["meter"] == meter).map(|line| line["units"].clone());
+    assert_eq!((units("input"), units("output")), (Some(json!("11")), Some(json!("7"))), "{lines:?}");
+    assert!(lines.iter().all(|line| line["basis"] == "reported"), "{lines:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::harness::{Freehold, Simulator, Site, eventually};
 use crate::http::{Connection, request};
+use crate::realtime;
 
 /// Slow enough to be left while it speaks.
 const SCENARIO: &str = "[providers.sim]\noutput_tokens = 40\ntokens_per_frame = 1\n\n\
@@ -206,12 +207,18 @@ fn configuration(address: SocketAddr) -> String {
 
 /// What was booked of a call, in a word.
 fn booked(freehold: &Freehold, call: &str) -> String {
+    booked_of(freehold, call, false)
+}
+
+/// The same of its first attempt, or of its last.
+fn booked_of(freehold: &Freehold, call: &str, first: bool) -> String {
     let record = eventually("the call reaches the store", || {
         let authorization = format!("Bearer {}", freehold.admin_token);
         let path = format!("/api/v1/calls/{call}");
         let answer = request(freehold.console, "GET", &path, &[("authorization", &authorization)], b"");
         let view = (answer.status == 200).then(|| answer.json()).filter(|view| !view["end"].is_null())?;
-        Some(view["entries"].as_array().unwrap().iter().rfind(|entry| entry["kind"] == "record").cloned())
+        let mut records = view["entries"].as_array().unwrap().iter().filter(|entry| entry["kind"] == "record");
+        Some(if first { records.next() } else { records.next_back() }.cloned())
     });
     let Some(record) = record else { return "free".into() };
     let total = record["cost"].pointer("/priced/total").or(record["cost"].get("total")).and_then(Value::as_i64);
@@ -259,6 +266,26 @@ fn left(freehold: &Freehold, (path, body): (&str, &str), workflow: &str) -> Stri
     booked(freehold, &call)
 }
 
+/// A realtime session: one response of it, or one that is left in its midst.
+fn conversed(freehold: &Freehold, key: &str, workflow: &str, leaves: bool) -> String {
+    let authorization = format!("Bearer {key}");
+    let asked = realtime::connect(freehold, &format!("?model={workflow}"), &[("authorization", &authorization)]);
+    let mut session = match asked {
+        Ok(session) => session,
+        Err((_, refused)) => return format!("refused: `{}`", refused["error"]["code"].as_str().unwrap()),
+    };
+    let call = session.1.clone();
+    if leaves {
+        session.say(serde_json::json!({"type": "response.create"}));
+        session.until("response.output_text.delta");
+        drop(session);
+    } else {
+        session.ask("Hello");
+        session.close();
+    }
+    booked_of(freehold, &call, true)
+}
+
 #[test]
 fn every_endpoint_is_metered_at_every_provider_or_refused_under_a_hard_budget() {
     let site = Site::new("metering", "");
@@ -278,8 +305,7 @@ fn every_endpoint_is_metered_at_every_provider_or_refused_under_a_hard_budget() 
     };
     for row in ROWS {
         let whole = (row.path, row.body);
-        let cells =
-            line(row, "whole", &|dialect| told(&freehold, &freehold.key, whole, &format!("sim-{dialect}")));
+        let cells = line(row, "whole", &|dialect| told(&freehold, &freehold.key, whole, &format!("sim-{dialect}")));
         if let Some(streamed) = row.streamed {
             // What is not translated is refused, and of speech as bytes nothing is reported.
             let alone = cells[1..].iter().all(|cell| cell == UNTRANSLATABLE);
@@ -291,9 +317,8 @@ fn every_endpoint_is_metered_at_every_provider_or_refused_under_a_hard_budget() 
             };
             let whole_is = if row.path == "/v1/audio/speech" { "priced by an estimate" } else { "priced" };
             assert!(cells[translated.clone()].iter().all(|cell| cell == whole_is), "{}: {cells:?}", row.path);
-            let cells = line(row, "streamed", &|dialect| {
-                told(&freehold, &freehold.key, streamed, &format!("sim-{dialect}"))
-            });
+            let cells =
+                line(row, "streamed", &|dialect| told(&freehold, &freehold.key, streamed, &format!("sim-{dialect}")));
             assert!(cells[translated.clone()].iter().all(|cell| cell == "priced"), "{} streamed: {cells:?}", row.path);
             let cells = line(row, "cancelled", &|dialect| left(&freehold, streamed, &format!("slow-{dialect}")));
             assert!(
@@ -302,10 +327,17 @@ fn every_endpoint_is_metered_at_every_provider_or_refused_under_a_hard_budget() 
                 row.path
             );
         }
-        let cells =
-            line(row, "no price", &|dialect| told(&freehold, &budgeted, whole, &format!("bare-sim-{dialect}")));
+        let cells = line(row, "no price", &|dialect| told(&freehold, &budgeted, whole, &format!("bare-sim-{dialect}")));
         assert!(cells.iter().all(|cell| !cell.starts_with("priced")), "{} unpriced: {cells:?}", row.path);
     }
+    let session = Row { path: "/v1/realtime", ..PLAIN };
+    let cells =
+        line(&session, "a response", &|dialect| conversed(&freehold, &freehold.key, &format!("sim-{dialect}"), false));
+    assert_eq!(cells[0], "priced");
+    let cells =
+        line(&session, "cancelled", &|dialect| conversed(&freehold, &freehold.key, &format!("slow-{dialect}"), true));
+    assert_eq!(cells[0], "priced by an estimate");
+    line(&session, "no price", &|dialect| conversed(&freehold, &budgeted, &format!("bare-sim-{dialect}"), false));
     page.push_str(NOTES);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/metering.md");
     if std::env::var("UPDATE_DOCS").is_ok() {

@@ -107,13 +107,7 @@ fn configuration(simulator: &Simulator, llama: Option<&Llama>) -> String {
         // Claude's name: how a model at Bedrock is asked to think goes by its family.
         row("sim-bedrock", "bedrock-converse", &format!("http://{}/good", simulator.address), "", "")
             .replace("test-model", "eu.anthropic.claude-test-v1:0"),
-        row(
-            "hosted",
-            "anthropic",
-            &format!("http://{}/good", simulator.address),
-            "quirks = \"bedrock-invoke\"",
-            "",
-        ),
+        row("hosted", "anthropic", &format!("http://{}/good", simulator.address), "quirks = \"bedrock-invoke\"", ""),
         row("breaks", "bedrock-converse", &format!("http://{}/breaks", simulator.address), "", ""),
         row("rank-common", "openai-chat", &sim("good"), "", ""),
         row("whisper", "openai-chat", &sim("good"), "quirks = \"openai\"", BUDGET)
@@ -238,6 +232,12 @@ fn the_official_openai_sdk_works_through_freehold() {
 #[ignore = "needs the official SDKs; `cargo xtask test` runs it"]
 fn the_official_openai_sdk_makes_pictures_and_sound_through_freehold() {
     suite("openai_media_suite.py", SIMULATED);
+}
+
+#[test]
+#[ignore = "needs the official SDKs; `cargo xtask test` runs it"]
+fn the_official_openai_sdk_speaks_realtime_through_freehold() {
+    suite("realtime_suite.py", SIMULATED);
 }
 
 #[test]

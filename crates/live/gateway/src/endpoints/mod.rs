@@ -119,6 +119,10 @@ pub enum Serves {
     Call(Operation),
     /// A call in the grammar of the model's own vendor, which its body tells.
     Invocation,
+    /// A conversation over a WebSocket.
+    Conversation,
+    /// A key of the provider's own, which is not given out.
+    EphemeralKey,
     /// What is said to a server of tools.
     ToolServer,
     /// The names this key may use.

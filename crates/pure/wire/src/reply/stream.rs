@@ -68,7 +68,9 @@ impl StreamRelay {
         StreamRelay {
             cutter: match plan.upstream {
                 _ if plan.raw => Cutter::Nothing,
-                _ if plan.quirks.hosting.is_wrapped(plan.upstream) => Cutter::Messages(eventstream::Splitter::default()),
+                _ if plan.quirks.hosting.is_wrapped(plan.upstream) => {
+                    Cutter::Messages(eventstream::Splitter::default())
+                }
                 // One event holds a whole picture.
                 _ if plan.operation.is_media() => Cutter::Events(Splitter::of_at_most(MAX_WHOLE_ANSWER_FRAME_BYTES)),
                 Dialect::BedrockConverse => Cutter::Messages(eventstream::Splitter::default()),

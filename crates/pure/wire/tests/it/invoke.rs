@@ -27,7 +27,8 @@ fn anthropics_bodies_are_opened_and_hosted_again_and_others_pass() {
             Invocation::Messages { body, betas } => {
                 let head = scan(Dialect::Anthropic, Operation::Chat, None, &body).unwrap();
                 assert_eq!((head.model.as_deref(), head.stream), (Some("claims-triage"), address.stream), "{path}");
-                let out = outgoing(Dialect::Anthropic, Operation::Chat, &body, &head, Dialect::Anthropic, &ask).unwrap();
+                let out =
+                    outgoing(Dialect::Anthropic, Operation::Chat, &body, &head, Dialect::Anthropic, &ask).unwrap();
                 let method = if address.stream { "invoke-with-response-stream" } else { "invoke" };
                 assert_eq!(out.path, format!("/model/claims-triage/{method}"));
                 let betas: Vec<&str> = betas.iter().map(String::as_str).collect();
