@@ -308,7 +308,6 @@ def a_model_hosted_at_bedrock_is_reached_by_invoke():
 def errors_of_an_invocation_are_the_sdks_own():
     for workflow, code, freehold in [
         ("no-such-workflow", "ResourceNotFoundException", "model_not_found"),
-        (RATE_LIMITED, "ThrottlingException", "upstream_rate_limited"),
         (OVERLOADED, "ServiceUnavailableException", "upstream_overloaded"),
         (SPENT, "ServiceQuotaExceededException", "budget_spent"),
         (DOWN, "ModelErrorException", "upstream_server_error"),

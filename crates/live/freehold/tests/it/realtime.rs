@@ -1,16 +1,17 @@
 //! OpenAI's Realtime over sockets: what is said passes both ways under the names each side knows, every response is booked as it ends,
 //! the hold is taken anew for each, and whoever leaves, the other side is left too.
 
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::HandshakeError;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
+use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, accept, client};
 
-use crate::harness::{Freehold, Simulator, Site, eventually};
+use crate::harness::{Freehold, Simulator, Site, eventually, run, text};
 use crate::http::request;
 
 const SCENARIO: &str = "[providers.sim]\noutput_tokens = 10\n\n[providers.slow]\noutput_tokens = 4000\ntokens_per_second = 20\n\n\
@@ -304,4 +305,85 @@ fn speech_is_written_down_under_a_budget_only_by_a_model_with_a_price() {
         written.1.contains(&("input_audio".into(), 10)) && written.1.contains(&("output".into(), 4)),
         "{written:?}"
     );
+}
+
+/// A provider made of a socket: it says what it hears once more, and goodbye with a code of its own when it is told to.
+fn echo() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut socket = accept(stream).unwrap();
+                while let Ok(message) = socket.read() {
+                    let said = match message {
+                        Message::Text(text) if text.contains("goodbye") => {
+                            let frame = CloseFrame { code: CloseCode::Library(4000), reason: "enough".into() };
+                            socket.close(Some(frame)).unwrap();
+                            continue;
+                        }
+                        Message::Text(_) | Message::Binary(_) => message,
+                        _ => continue,
+                    };
+                    socket.send(said).unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn what_is_no_event_passes_as_it_is_and_so_do_the_codes_of_a_goodbye() {
+    let address = echo();
+    let site =
+        Site::new("realtime-echo", &row("echo", "openai-chat", &format!("http://{address}/v1"), &["echo"], BUDGET));
+    let freehold = site.start();
+    let authorization = format!("Bearer {}", freehold.key);
+    let mut session = connect(&freehold, "?model=echo", &[("authorization", &authorization)]).unwrap();
+    for said in
+        [Message::text("no JSON {"), Message::text(r#"{ "type" : "x", "a":1e999}"#), Message::binary(vec![0, 159, 1])]
+    {
+        session.0.send(said.clone()).unwrap();
+        assert_eq!(session.0.read().unwrap(), said);
+    }
+    session.0.send(Message::Ping(vec![7].into())).unwrap();
+    assert_eq!(session.0.read().unwrap(), Message::Pong(vec![7].into()));
+    session.0.send(Message::text("goodbye")).unwrap();
+    assert_eq!(session.closed(), CloseCode::Library(4000));
+    let mut session = connect(&freehold, "?model=echo", &[("authorization", &authorization)]).unwrap();
+    // More than an event may be; the frame says so before it comes.
+    session.0.send(Message::binary(vec![0; (16 << 20) + 1])).ok();
+    assert_eq!(session.until("error")["error"]["code"], "session_event");
+    assert_eq!(session.closed(), CloseCode::Size);
+    booked(&freehold, 2);
+}
+
+#[test]
+fn a_session_ends_with_the_key_that_opened_it_and_with_freehold() {
+    let (site, _simulator) = site("realtime-revoked", "drain_ms = 100", BUDGET);
+    let freehold = site.start();
+    let made = site.made_key(&["--label", "short", "--workflow", "sim"]);
+    let authorization = format!("Bearer {}", made["key"].as_str().unwrap());
+    let mut short =
+        eventually("the key is known", || connect(&freehold, "?model=sim", &[("authorization", &authorization)]).ok());
+    short.ask("Hello");
+    let id = made["id"].as_str().unwrap();
+    let (code, out) = run(&["key", "revoke", id, "--data", &text(&site.data())]);
+    assert_eq!(code, 0, "{out}");
+    eventually("the key is known to be revoked", || {
+        let headers = [("authorization", authorization.as_str())];
+        (request(freehold.gateway, "GET", "/v1/models", &headers, b"").status == 401).then_some(())
+    });
+    // Paid for before the key was revoked; the next one is not.
+    short.ask("Hello");
+    assert_eq!(short.until("error")["error"]["code"], "key_revoked");
+    assert_eq!(short.closed(), CloseCode::Policy);
+
+    let mut long = session(&freehold, "slow");
+    long.say(json!({"type": "response.create"}));
+    long.until("response.output_text.delta");
+    let told = std::thread::spawn(move || (long.until("error")["error"]["code"].clone(), long.closed()));
+    assert_eq!(freehold.stop(), Some(0));
+    assert_eq!(told.join().unwrap(), (json!("draining"), CloseCode::Away));
 }

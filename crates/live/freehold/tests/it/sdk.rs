@@ -297,6 +297,7 @@ fn the_console_works_in_a_real_browser() {
             "budget = { limit = \"5 USD\", per = \"day\", at_limit = \"refuse\" }",
         ),
         row("down", "openai-chat", &sim("down"), "", ""),
+        "[mcp.crm]\nurl = \"http://127.0.0.1:9/mcp\"\ntools = [\"search\", \"read_claim\"]\nprice_per_call = \"0.005\"\n\n".to_owned(),
     ]
     .concat();
     let site = Site::new("browser", &configuration);
