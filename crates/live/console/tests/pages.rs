@@ -138,7 +138,7 @@ async fn a_key_is_made_shown_once_and_revoked_after_a_question() {
 #[tokio::test]
 async fn tools_show_who_may_call_them_and_what_they_cost() {
     let shown = get(&logged_in().await, "/tools").await.text;
-    for text in ["crm", "https://crm.example/mcp", "read_claim", "not allowed", "0.005000000", "unpriced", "/mcp/crm"] {
+    for text in ["crm", "https://crm.example/mcp", "read_claim", "not allowed", "0.005", "unpriced", "/mcp/crm"] {
         assert!(shown.contains(text), "{text}");
     }
     assert!(shown.contains("href=\"/calls?model=mcp%3Acrm%2Fsearch\""), "{shown}");

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use config::{McpServer, Reach};
-use domain::NanoUsd;
 use store::{Dimension, SpendRow};
 
 use crate::alarms::Today;
@@ -67,7 +66,7 @@ fn view(server: &McpServer, booked: &BTreeMap<String, SpendRow>) -> ToolServerVi
 mod tests {
     use super::*;
     use config::Input;
-    use domain::UnixMs;
+    use domain::{NanoUsd, UnixMs};
 
     #[test]
     fn a_server_shows_the_tools_that_are_named_and_those_that_were_called() {

@@ -139,7 +139,8 @@ pub enum Refusal {
     NoSocket,
     /// A key of the provider's was asked for.
     #[error(
-        "Freehold gives out no key of a provider: who holds one talks to the provider past budgets, limits and records; connect \
+        "Freehold gives out no key of a provider and passes no WebRTC or SIP call on, since what is said there goes past budgets, limits \
+         and records; connect \
          to /v1/realtime with a Freehold key, in `Authorization` or, from a browser, in the subprotocol \
          `openai-insecure-api-key.KEY`"
     )]

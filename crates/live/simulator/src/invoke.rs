@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::answering::Answering;
@@ -14,7 +15,6 @@ use crate::faults::put;
 use crate::frames::{Frames, Writer};
 use crate::media::Made;
 use crate::openai::direction;
-use crate::provider::Plan;
 
 /// Server-sent events as chunks; the last tells what was counted.
 pub fn wrapped(frames: &Frames, reported: Option<Usage>) -> Frames {
@@ -53,11 +53,11 @@ fn metrics(usage: &Usage) -> Value {
 }
 
 /// The head of a whole answer counts; that of a stream says what is inside.
-pub fn count(plan: &mut Plan, stream: bool) {
+pub fn count(headers: &mut HeaderMap, usage: Option<Usage>, stream: bool) {
     if stream {
-        return put(&mut plan.headers, "x-amzn-bedrock-content-type", "application/json");
+        return put(headers, "x-amzn-bedrock-content-type", "application/json");
     }
-    if let Some(usage) = plan.usage {
+    if let Some(usage) = usage {
         let stored = usage.cache_write_5m + usage.cache_write_1h;
         for (name, count) in [
             ("input-token-count", usage.prompt - usage.cached - stored),
@@ -65,7 +65,7 @@ pub fn count(plan: &mut Plan, stream: bool) {
             ("cache-read-input-token-count", usage.cached),
             ("cache-write-input-token-count", stored),
         ] {
-            put(&mut plan.headers, &format!("x-amzn-bedrock-{name}"), &count.to_string());
+            put(headers, &format!("x-amzn-bedrock-{name}"), &count.to_string());
         }
     }
 }

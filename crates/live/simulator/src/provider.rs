@@ -217,7 +217,7 @@ impl Running {
                 let mut plan = self.plan(dialect, made, &request_id, &mut chance);
                 plan.usage = call.reported(usage);
                 if operation == Operation::Invoke {
-                    invoke::count(&mut plan, body["stream"] == true);
+                    invoke::count(&mut plan.headers, plan.usage, body["stream"] == true);
                 }
                 if let Some(fault) = &fault {
                     play(fault, dialect, &request_id, &mut plan);

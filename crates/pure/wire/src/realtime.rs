@@ -256,11 +256,11 @@ impl Response {
     }
 }
 
+/// Reads one member of an object, whose name it is told; the value is still ahead.
+type Each<'e, 'b> = &'e mut dyn FnMut(&mut Cursor<'b>, &[u8]) -> Result<(), Bad>;
+
 /// Every member of an object, by name; another value is passed over.
-fn within<'b>(
-    cursor: &mut Cursor<'b>,
-    each: &mut dyn FnMut(&mut Cursor<'b>, &[u8]) -> Result<(), Bad>,
-) -> Result<(), Bad> {
+fn within<'b>(cursor: &mut Cursor<'b>, each: Each<'_, 'b>) -> Result<(), Bad> {
     if cursor.peek() != Some(b'{') {
         return cursor.skip();
     }

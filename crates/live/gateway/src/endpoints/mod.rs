@@ -121,7 +121,7 @@ pub enum Serves {
     Invocation,
     /// A conversation over a WebSocket.
     Conversation,
-    /// A key of the provider's own, which is not given out.
+    /// A key of the provider's own, or a call past us, which is not given out.
     EphemeralKey,
     /// What is said to a server of tools.
     ToolServer,

@@ -25,6 +25,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(POST "/v1/realtime/sessions", Serves::EphemeralKey, Dialect::OpenAiChat),
     endpoint!(POST "/v1/realtime/transcription_sessions", Serves::EphemeralKey, Dialect::OpenAiChat),
     endpoint!(POST "/v1/realtime/translations/client_secrets", Serves::EphemeralKey, Dialect::OpenAiChat),
+    endpoint!(POST "/v1/realtime/calls", Serves::EphemeralKey, Dialect::OpenAiChat),
+    endpoint!(POST "/v1/realtime/calls/{call}/accept", Serves::EphemeralKey, Dialect::OpenAiChat),
     // The shape of Jina's, vLLM's and Cohere's first version, which OpenAI has no route for.
     endpoint!(POST "/v1/rerank", Serves::Call(Operation::Rerank), Dialect::OpenAiChat),
     endpoint!(GET "/v1/models", Serves::Models),

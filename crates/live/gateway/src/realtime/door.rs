@@ -92,7 +92,11 @@ mod tests {
             ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ];
         let all = socket.iter().map(|(name, value)| (*name, *value)).chain(pairs.iter().copied());
-        all.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect()
+        let mut headers = HeaderMap::new();
+        for (name, value) in all {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        }
+        headers
     }
 
     /// The way of a request that no connection carries; nothing ever comes of it.
