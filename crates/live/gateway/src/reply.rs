@@ -91,7 +91,8 @@ pub struct Upgrading {
 pub struct Waiting {
     head: oneshot::Sender<Response<ReplyBody>>,
     cut: watch::Receiver<bool>,
-    upgrading: Option<Upgrading>,
+    /// Apart, since few clients want one.
+    upgrading: Option<Box<Upgrading>>,
 }
 
 /// The client's end while a stream runs.
@@ -117,12 +118,12 @@ pub fn pair(cut: watch::Receiver<bool>) -> (Waiting, oneshot::Receiver<Response<
 impl Waiting {
     /// The same of a client that wants a socket.
     pub fn upgrading(self, upgrading: Option<Upgrading>) -> Waiting {
-        Waiting { upgrading, ..self }
+        Waiting { upgrading: upgrading.map(Box::new), ..self }
     }
 
     /// Says that the connection is a socket from here on; returns the way to it, and what ends it with the process.
     pub fn switch(self, head: http::response::Builder) -> Result<(OnUpgrade, watch::Receiver<bool>), Gone> {
-        let Upgrading { on, accept, protocol } = self.upgrading.ok_or(Gone)?;
+        let Upgrading { on, accept, protocol } = *self.upgrading.ok_or(Gone)?;
         let mut head = head
             .status(StatusCode::SWITCHING_PROTOCOLS)
             .header(CONNECTION, "upgrade")

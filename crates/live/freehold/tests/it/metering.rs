@@ -105,7 +105,6 @@ const ROWS: &[Row] = &[
         only: Some("bedrock-converse"),
         body: r#"{"prompt":"Hello","max_gen_len":5000}"#,
         streamed: Some(("/model/W/invoke-with-response-stream", r#"{"prompt":"Hello","max_gen_len":5000}"#)),
-        ..PLAIN
     },
     Row {
         path: "/model/W/invoke",

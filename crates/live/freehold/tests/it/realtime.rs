@@ -130,20 +130,23 @@ impl Session {
     }
 }
 
-/// Every booked attempt's end, with its tokens by meter.
-fn booked(freehold: &Freehold, attempts: usize) -> Vec<(String, Vec<(String, u64)>)> {
+/// How an attempt ended, and its tokens by meter.
+type Booked = (String, Vec<(String, u64)>);
+
+/// Every booked attempt.
+fn booked(freehold: &Freehold, attempts: usize) -> Vec<Booked> {
     eventually("every attempt is booked", || {
-        let mut records: Vec<(String, String, Vec<(String, u64)>)> = Vec::new();
+        let mut records: Vec<(String, Booked)> = Vec::new();
         for line in freehold.ledger() {
             let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
-            if records.last().is_none_or(|(attempt, _, _)| *attempt != text("attempt")) {
-                records.push((text("attempt"), text("end"), Vec::new()));
+            if records.last().is_none_or(|(attempt, _)| *attempt != text("attempt")) {
+                records.push((text("attempt"), (text("end"), Vec::new())));
             }
             if let Ok(units @ 1..) = text("units").parse() {
-                records.last_mut().unwrap().2.push((text("meter"), units));
+                records.last_mut().unwrap().1.1.push((text("meter"), units));
             }
         }
-        let ends = records.into_iter().map(|(_, end, meters)| (end, meters)).collect::<Vec<_>>();
+        let ends: Vec<Booked> = records.into_iter().map(|(_, booked)| booked).collect();
         (ends.len() == attempts).then_some(ends)
     })
 }

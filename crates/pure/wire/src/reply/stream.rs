@@ -101,15 +101,11 @@ impl StreamRelay {
     /// as an event is no fault of this call; it stands in [`Seen::fault`], and nothing that follows it is passed on.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         let StreamRelay { cutter, relay } = self;
-        if matches!(relay.plan.framing, Framing::ServerSentEvents | Framing::Messages) {
+        if relay.plan.framing != Framing::JsonArray {
             return cutter.feed(bytes, relay, out);
         }
         let mut frames = Vec::new();
         let fed = cutter.feed(bytes, relay, &mut frames);
-        if relay.plan.framing == Framing::Chunks {
-            invoke::wrap_events(&frames, &relay.seen, out);
-            return fed;
-        }
         relay.elements.write(&frames, out);
         // Nothing is read after the closing event, so this is the last that the client gets.
         if fed.is_ok() && relay.seen.ended {
@@ -123,15 +119,11 @@ impl StreamRelay {
     /// A frame that was not ended by an empty line is not dispatched, as the standard has it, unless it is the closing one:
     /// some servers hang up without the last line feed.
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
-        if matches!(self.relay.plan.framing, Framing::ServerSentEvents | Framing::Messages) {
+        if self.relay.plan.framing != Framing::JsonArray {
             return self.end_frames(out);
         }
         let mut frames = Vec::new();
         let ended = self.end_frames(&mut frames);
-        if self.relay.plan.framing == Framing::Chunks {
-            invoke::wrap_events(&frames, &self.relay.seen, out);
-            return ended;
-        }
         self.relay.elements.write(&frames, out);
         if ended.is_ok() {
             self.relay.elements.end(out);
@@ -160,9 +152,10 @@ impl StreamRelay {
         if let Some(fault) = &relay.seen.fault {
             return Err(fault.clone());
         }
-        if let Some(translator) = &mut relay.translator {
-            translator.end(out, &mut relay.seen)?;
-        }
+        relay.framed(out, |relay, out| match &mut relay.translator {
+            Some(translator) => translator.end(out, &mut relay.seen),
+            None => Ok(()),
+        })?;
         // Where only what would have told the usage did not come, the answer is complete.
         relay.seen.ended |= relay.finished || (relay.plan.upstream.streams_messages() && relay.seen.finish.is_some());
         if !relay.seen.ended {
@@ -206,6 +199,21 @@ struct Relay {
 }
 
 impl Relay {
+    /// Has `write` write frames for the client, each of which goes into a message of Amazon's where the client is to get them so.
+    fn framed(
+        &mut self,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Relay, &mut Vec<u8>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        if self.plan.framing != Framing::Chunks {
+            return write(self, out);
+        }
+        let mut frames = Vec::new();
+        let written = write(self, &mut frames);
+        invoke::wrap_events(&frames, &self.seen, out);
+        written
+    }
+
     fn piece(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         if self.seen.fault.is_some() {
             return Ok(());
@@ -213,16 +221,16 @@ impl Relay {
         match piece {
             Piece::Frame(frame) => {
                 let written = out.len();
-                let done = match self.translator {
-                    Some(_) => self.translate(frame, out),
-                    None => self.pass(frame, out),
-                };
+                let done = self.framed(out, |relay, out| match relay.translator {
+                    Some(_) => relay.translate(frame, out),
+                    None => relay.pass(frame, out),
+                });
                 self.last_passed = self.translator.is_none() && out.len() > written;
                 self.joined.release();
                 done
             }
             Piece::LateLineFeed => {
-                if self.last_passed {
+                if self.last_passed && self.plan.framing != Framing::Chunks {
                     out.push(b'\n');
                 }
                 Ok(())
@@ -256,11 +264,11 @@ impl Relay {
             out.extend_from_slice(raw);
             return Ok(());
         }
-        match &mut self.translator {
-            Some(translator) => {
+        match &self.translator {
+            Some(_) => self.framed(out, |relay, out| {
                 let event = Event { name: message.kind, data: message.payload };
-                translator.event(&event, out, &mut self.seen)
-            }
+                relay.translator.as_mut().map_or(Ok(()), |translator| translator.event(&event, out, &mut relay.seen))
+            }),
             None => {
                 bedrock::event(message.kind, message.payload, &mut self.seen).map_err(not_json)?;
                 out.extend_from_slice(raw);

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use wire::hosting::with_betas;
 use wire::invoke::{Invocation, open};
-use wire::{Address, Ask, Dialect, Operation, Quirks, outgoing, scan};
+use wire::{Address, Ask, Dialect, Framing, Operation, Quirks, StreamRelay, outgoing, scan};
 
-use crate::support::files;
+use crate::mutate::Chance;
+use crate::support::{files, plan, relay};
 
 #[test]
 fn anthropics_bodies_are_opened_and_hosted_again_and_others_pass() {
@@ -51,4 +52,61 @@ fn anthropics_bodies_are_opened_and_hosted_again_and_others_pass() {
         }
     }
     assert_eq!((messages, others), (5, 2));
+}
+
+/// The stream as Bedrock would send it: each event a chunk.
+fn in_chunks(stream: &[u8]) -> Vec<u8> {
+    let mut plan = plan(Dialect::Anthropic);
+    plan.framing = Framing::Chunks;
+    plan.asked_model = "up-model".into();
+    let (mut relay, mut out) = (StreamRelay::new(plan), Vec::new());
+    // What a stream that is cut short has told until then will do.
+    let _ = relay.feed(stream, &mut out).and_then(|()| relay.end(&mut out));
+    out
+}
+
+#[test]
+fn a_stream_in_chunks_is_told_as_the_same_stream_without_them_wherever_it_is_cut() {
+    let mut seen = 0;
+    for (path, stream) in files("streams/anthropic", ".sse") {
+        let plain = relay(&plan(Dialect::Anthropic), [&stream[..]]);
+        // What is put back on the way into chunks stands in them.
+        if plain.end.is_err() || path.contains("no-message-start") {
+            continue;
+        }
+        let chunks = in_chunks(&stream);
+        let mut hosted = plan(Dialect::Anthropic);
+        hosted.quirks = Quirks::named("bedrock-invoke").unwrap();
+        for cut in [1, 9, 1000] {
+            let unwrapped = relay(&hosted, chunks.chunks(cut));
+            assert_eq!((&unwrapped.seen, &unwrapped.end), (&plain.seen, &plain.end), "{path} cut every {cut} bytes");
+            let data = |stream: &str| -> Vec<Value> {
+                let lines = stream.lines().filter_map(|line| line.strip_prefix("data:"));
+                lines.filter_map(|data| serde_json::from_str(data).ok()).collect()
+            };
+            let (mut expected, mut got) = (data(&plain.out), data(&unwrapped.out));
+            let without_metrics = |events: &mut Vec<Value>| {
+                events.iter_mut().filter_map(Value::as_object_mut).for_each(|event| {
+                    event.remove("amazon-bedrock-invocationMetrics");
+                });
+            };
+            without_metrics(&mut expected);
+            without_metrics(&mut got);
+            assert_eq!(got, expected, "{path} cut every {cut} bytes");
+        }
+        seen += 1;
+    }
+    assert!(seen > 2, "{seen} streams");
+}
+
+#[test]
+fn mutated_chunks_keep_the_invariants() {
+    let streams = files("streams/anthropic", ".sse");
+    let corpus: Vec<Vec<u8>> =
+        streams.iter().filter(|(_, bytes)| bytes.len() < 6_000).map(|(_, bytes)| in_chunks(bytes)).collect();
+    let mut chance = Chance(11);
+    for _ in 0..2_000 {
+        let original = &corpus[chance.below(corpus.len())];
+        wire::fuzz::chunks(&chance.mutate(original));
+    }
 }

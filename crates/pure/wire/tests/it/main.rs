@@ -6,5 +6,6 @@ mod invoke;
 mod messages;
 mod mutate;
 mod passthrough;
+mod realtime;
 mod streams;
 mod support;
