@@ -6,15 +6,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use config::{AtLimit, Model, OnLoss, Timeouts, Workflow};
 use domain::{AttemptId, Cause, Entry, Fault, FaultClass, Intent, LaneName, NanoUsd};
-use http::header::{CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT};
-use http::{Response, StatusCode};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::Upgraded;
 use routing::{Candidate, Next, Route};
 use tokio::time::timeout_at;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use wire::{Ask, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
 
 use crate::bound::{Bound, scopes};
@@ -25,6 +24,7 @@ use crate::deployed::{Deployed, Size};
 use crate::open::Open;
 use crate::pool::sentence;
 use crate::protect::Protected;
+use crate::realtime::door;
 use crate::refusal::{Lossy, Refusal};
 use crate::reply::Waiting;
 use crate::settle::{Attempt, Ending, settle};
@@ -389,8 +389,13 @@ async fn exchange(
             .filter(|beta| !beta.is_empty())
             .collect();
         body = wire::hosting::with_betas(body, &betas);
-        carried.clear();
-    } else if let Some((name, version)) = spoken.version_header()
+    }
+    if spoken == wire::Dialect::Anthropic {
+        // What only Amazon knows goes to Amazon alone, and what is Anthropic's own not there.
+        carried.retain(|(name, _)| name.as_str().starts_with("x-amzn-") == wrapped);
+    }
+    if !wrapped
+        && let Some((name, version)) = spoken.version_header()
         && !carried.iter().any(|(carried, _)| carried == name)
     {
         carried.push((http::HeaderName::from_static(name), http::HeaderValue::from_static(version)));
@@ -428,7 +433,7 @@ async fn exchange(
     if let Some(challenge) =
         challenge.filter(|_| !response.status().is_client_error() && !response.status().is_server_error())
     {
-        let socket = switched(response, &challenge).map_err(|fault| Failure::Fault(fault, None))?;
+        let socket = door::switched(response, &challenge).map_err(|fault| Failure::Fault(fault, None))?;
         let socket = patience.wait(client, socket).await.map_err(|end| end.failure(None))?;
         let socket = socket.map_err(|error| Failure::Fault(Fault::new(FaultClass::Reset, sentence(&error)), None))?;
         let answer = Answer::Whole { body: Bytes::new(), seen: Box::default() };
@@ -506,17 +511,6 @@ async fn exchange(
         if seen.content_started || seen.ended || fed.is_ok_and(|over| over) || out.len() > WITHHELD_BYTES {
             return Ok(Exchanged::answer(Answer::Stream { incoming, relay, first: out }, content_type));
         }
-    }
-}
-
-/// The socket that a provider's answer to `challenge` makes of its connection.
-fn switched(mut response: Response<Incoming>, challenge: &str) -> Result<OnUpgrade, Fault> {
-    let accepted = response.headers().get(SEC_WEBSOCKET_ACCEPT).is_some_and(|accept| {
-        response.status() == StatusCode::SWITCHING_PROTOCOLS && *accept == derive_accept_key(challenge.as_bytes())
-    });
-    match accepted {
-        true => Ok(hyper::upgrade::on(&mut response)),
-        false => Err(Fault::new(FaultClass::Malformed, "the provider does not speak WebSocket at this address")),
     }
 }
 

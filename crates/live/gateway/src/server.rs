@@ -21,6 +21,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use wire::invoke::Invocation;
 use wire::models::ListedModel;
 use wire::{Address, Dialect, Framing, Operation};
 
@@ -435,18 +436,21 @@ fn call(
 }
 
 /// Opens the body of an invocation: what it speaks, and what it wants. Anthropic's bodies are that dialect's from here on; others
-/// pass to a model of their own vendor only.
+/// pass to a model of their own vendor only, and so does whatever a guardrail of Bedrock's is to look at.
 fn opened(call: &mut Call) -> Result<(Dialect, Operation), Refusal> {
     let address = call.address.as_ref().ok_or_else(|| Refusal::Defect("an invocation without a model".into()))?;
     let bad = |bad: wire::BadBody| Refusal::Body { message: bad.to_string(), param: bad.param.map(str::to_owned) };
-    let wire::invoke::Invocation::Messages { body, betas } = wire::invoke::open(address, &call.body).map_err(bad)?
-    else {
-        return Ok((Dialect::BedrockConverse, Operation::Invoke));
-    };
-    let named = |beta: String| Some((ANTHROPIC_BETA, HeaderValue::try_from(beta).ok()?));
-    (call.body, call.address, call.framing) = (body, None, Framing::Chunks);
-    call.carried = betas.into_iter().filter_map(named).collect();
-    Ok((Dialect::Anthropic, Operation::Chat))
+    let opened = wire::invoke::open(address, &call.body).map_err(bad)?;
+    let guarded = call.carried.iter().any(|(name, _)| name == endpoints::bedrock::GUARDRAIL);
+    match opened {
+        Invocation::Messages { body, betas } if !guarded => {
+            (call.body, call.address, call.framing) = (body, None, Framing::Chunks);
+            let named = |beta: String| Some((ANTHROPIC_BETA, HeaderValue::try_from(beta).ok()?));
+            call.carried.extend(betas.into_iter().filter_map(named));
+            Ok((Dialect::Anthropic, Operation::Chat))
+        }
+        Invocation::Messages { .. } | Invocation::Other => Ok((Dialect::BedrockConverse, Operation::Invoke)),
+    }
 }
 
 /// The query of a route whose query may hold the key.

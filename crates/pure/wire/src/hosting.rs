@@ -42,6 +42,10 @@ impl Hosting {
         own: Cow<'static, str>,
     ) -> Cow<'static, str> {
         match self {
+            // Azure OpenAI's reference, Realtime: the deployment in the query.
+            Hosting::Deployments if dialect == Dialect::OpenAiChat && operation == Operation::Realtime => {
+                format!("/realtime?deployment={}", path_segment(model)).into()
+            }
             Hosting::Deployments if dialect == Dialect::OpenAiChat => {
                 format!("/deployments/{}{own}", path_segment(model)).into()
             }
@@ -171,6 +175,8 @@ mod tests {
                 true,
                 "/deployments/m%401%2Fx/chat/completions",
             ),
+            (Hosting::Vendor, Dialect::OpenAiChat, Operation::Realtime, false, "/realtime?model=m%401%2Fx"),
+            (Hosting::Deployments, Dialect::OpenAiChat, Operation::Realtime, false, "/realtime?deployment=m%401%2Fx"),
             (
                 Hosting::Deployments,
                 Dialect::OpenAiChat,

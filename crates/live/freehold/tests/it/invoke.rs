@@ -120,6 +120,37 @@ fn another_vendors_body_reaches_bedrock_as_it_is_and_is_metered_by_what_its_head
 }
 
 #[test]
+fn a_guardrail_of_bedrocks_is_left_out_for_no_provider() {
+    let answer = r#"{"id":"msg_1","type":"message","content":[],"usage":{"input_tokens":3,"output_tokens":1}}"#;
+    let bedrock = RawProvider::answering_body("application/json", answer.as_bytes());
+    let address = format!("http://{}", bedrock.address);
+    let rows =
+        [row("bedrock", "bedrock-converse", &address, ""), row("elsewhere", "openai-chat", &address, "")].concat();
+    let site = Site::new("invoke-guarded", &rows);
+    let freehold = site.start();
+    let authorization = format!("Bearer {}", freehold.key);
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", "application/json"),
+        ("x-amzn-bedrock-guardrailidentifier", "gr-1"),
+        ("x-amzn-bedrock-service-tier", "flex"),
+    ];
+    let ask = |workflow: &str| {
+        request(freehold.gateway, "POST", &format!("/model/{workflow}/invoke"), &headers, ASKED.as_bytes())
+    };
+    let guarded = ask("bedrock");
+    assert_eq!((guarded.status, guarded.text()), (200, answer));
+    assert_eq!(bedrock.last_body(), ASKED.as_bytes());
+    let sent = String::from_utf8_lossy(&bedrock.received()[0]).to_ascii_lowercase();
+    assert!(sent.contains("x-amzn-bedrock-guardrailidentifier: gr-1\r\n"), "{sent}");
+    assert!(sent.contains("x-amzn-bedrock-service-tier: flex\r\n"), "{sent}");
+    let refused = ask("elsewhere");
+    assert_eq!((refused.status, refused.header("freehold-error")), (400, Some("untranslatable")));
+    assert!(refused.json()["message"].as_str().unwrap().contains("guardrail"), "{}", refused.text());
+    assert_eq!(bedrock.received().len(), 1);
+}
+
+#[test]
 fn a_model_of_anthropics_at_bedrock_is_sent_its_version_and_betas_in_the_body_and_the_rest_as_it_came() {
     let bedrock = RawProvider::answering_body(
         "application/json",

@@ -45,7 +45,7 @@ async fn a_token_that_is_refused_is_thrown_away_unless_it_is_new() {
     assert_eq!(bearer(&first), "Bearer token-0");
     // Another one would be refused as well: what is missing is the permission.
     keeper.refused(&first);
-    assert_eq!(bearer(&*keeper.token().await.unwrap()), "Bearer token-0");
+    assert_eq!(bearer(&keeper.token().await.unwrap()), "Bearer token-0");
 
     let old = clock::now() - (TRUSTED_MS + 1);
     let first = Arc::new(Token::new(Credential::Bearer(first_value(&first)), old, first.expires_at()));
@@ -55,7 +55,7 @@ async fn a_token_that_is_refused_is_thrown_away_unless_it_is_new() {
     assert_eq!(bearer(&second), "Bearer token-1");
     // Who comes late with the old one throws nothing away.
     keeper.refused(&first);
-    assert_eq!(bearer(&*keeper.token().await.unwrap()), "Bearer token-1");
+    assert_eq!(bearer(&keeper.token().await.unwrap()), "Bearer token-1");
 }
 
 fn first_value(token: &Token) -> http::HeaderValue {

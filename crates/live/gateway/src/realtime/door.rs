@@ -2,9 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use domain::{Fault, FaultClass};
 use http::header::{
-    HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
+use http::{Response, StatusCode};
+use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use wire::dialect::from_path_segment;
@@ -56,6 +60,17 @@ pub fn asked(headers: &HeaderMap, on: Option<OnUpgrade>) -> Result<Asked, Refusa
         }
     }
     Ok(Asked { upgrading: Upgrading { on, accept, protocol }, credential, carried })
+}
+
+/// The socket that a provider's answer to `challenge` makes of its connection.
+pub fn switched(mut response: Response<Incoming>, challenge: &str) -> Result<OnUpgrade, Fault> {
+    let accepted = response.headers().get(SEC_WEBSOCKET_ACCEPT).is_some_and(|accept| {
+        response.status() == StatusCode::SWITCHING_PROTOCOLS && *accept == derive_accept_key(challenge.as_bytes())
+    });
+    match accepted {
+        true => Ok(hyper::upgrade::on(&mut response)),
+        false => Err(Fault::new(FaultClass::Malformed, "the provider does not speak WebSocket at this address")),
+    }
 }
 
 /// The model that the query names. A session that only writes down what it hears has its own way to name one, which is not

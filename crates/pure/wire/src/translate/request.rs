@@ -30,7 +30,7 @@ pub fn request(
         }
         Operation::Invoke => {
             return Err(untranslatable(format!(
-                "the body of this `invoke` is understood by the model it was written for alone, and {upstream} is spoken here; \
+                "the body of this `invoke`, or the guardrail it names, is for Bedrock alone, and {upstream} is spoken here; \
                  understood is Anthropic's Messages with `anthropic_version`, and any model by `converse`"
             )));
         }
