@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Drives Realtime with the official OpenAI SDK, sync and async, through Freehold. What it needs is told in suite.py."""
+"""Drives Realtime with the official OpenAI SDK, sync and async, through Freehold. What it needs is told in suite.py. The package
+`websockets`, which the SDK speaks by, is there because google-genai needs it too."""
 import base64
 
 import openai
