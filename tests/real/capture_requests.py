@@ -8,6 +8,7 @@ the value of the credentials and the name of the kernel. A case lands as
 
     cohere-sdk/CASE.request.json  CASE.headers.txt
     boto3-sdk/ (the same)
+    invoke-sdk/ (boto3 and Anthropic's SDK for Bedrock, by `invoke`)
 """
 import argparse
 import base64
@@ -162,7 +163,37 @@ def boto3_cases(base):
         messages=say, modelId="arn:aws:bedrock:eu-central-1:123456789012:inference-profile/eu.anthropic.claude-sonnet-4-5")
 
 
-SETS = {"cohere": cohere_cases, "boto3": boto3_cases}
+def invoke_cases(base):
+    import json
+
+    import anthropic
+    import boto3
+    import botocore.config
+    keys = {"aws_access_key_id": "AKIDCAPTURED", "aws_secret_access_key": "captured-secret"}
+    client = boto3.client("bedrock-runtime", endpoint_url=base, region_name="eu-central-1",
+                          config=botocore.config.Config(retries={"total_max_attempts": 1}), **keys)
+    bedrock = anthropic.AnthropicBedrock(base_url=base, aws_region="eu-central-1", aws_access_key="AKIDCAPTURED",
+                                         aws_secret_key="captured-secret", max_retries=0)
+    say = [{"role": "user", "content": SAID}]
+    tool = {"name": "get_weather", "description": "Current weather of a city", "input_schema": SCHEMA}
+
+    def invoke(body, stream=False):
+        call = client.invoke_model_with_response_stream if stream else client.invoke_model
+        return lambda: call(modelId="claims-triage", body=json.dumps(body))
+
+    messages = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 24, "messages": say}
+    yield "boto3-plain", invoke(messages)
+    yield "boto3-stream", invoke({**messages, "system": "You are terse.", "anthropic_beta": ["context-1m-2025-08-07"]}, True)
+    yield "boto3-titan-embed", invoke({"inputText": "Is water covered?", "dimensions": 256, "normalize": True})
+    yield "boto3-llama", invoke({"prompt": SAID, "max_gen_len": 24, "temperature": 0.2})
+    yield "anthropic-plain", lambda: bedrock.messages.create(model="claims-triage", max_tokens=24, messages=say)
+    yield "anthropic-stream", lambda: bedrock.messages.create(model="claims-triage", max_tokens=24, messages=say, stream=True)
+    yield "anthropic-tools-beta", lambda: bedrock.beta.messages.create(
+        model="claims-triage", max_tokens=24, messages=say, tools=[tool], betas=["context-1m-2025-08-07"])
+
+
+# Each with the packages whose requests they are.
+SETS = {"cohere": (cohere_cases, ["cohere"]), "boto3": (boto3_cases, ["boto3"]), "invoke": (invoke_cases, ["boto3", "anthropic"])}
 
 
 def hidden(head):
@@ -184,23 +215,24 @@ def main():
     options.add_argument("--only", choices=sorted(SETS))
     options.add_argument("--date", default=datetime.date.today().isoformat())
     options = options.parse_args()
-    for package in [options.only] if options.only else sorted(SETS):
+    for name in [options.only] if options.only else sorted(SETS):
+        cases, packages = SETS[name]
         listener = Listener()
-        folder = os.path.join(options.into, f"{package}-sdk")
-        for case, run in SETS[package](f"http://127.0.0.1:{listener.port}"):
+        folder = os.path.join(options.into, f"{name}-sdk")
+        for case, run in cases(f"http://127.0.0.1:{listener.port}"):
             try:
                 run()
                 outcome = "answered?"
             except Exception as problem:  # the refusal of the listener; the capture is the point
                 outcome = type(problem).__name__
-            print(f"{package:8} {case:16} {len(listener.taken)} exchange(s)  {outcome}")
+            print(f"{name:8} {case:20} {len(listener.taken)} exchange(s)  {outcome}")
             head, body = listener.taken[0]
             listener.taken.clear()
             write(folder, f"{case}.headers.txt", hidden(head).replace(b"\r\n", b"\n") + b"\n")
             write(folder, f"{case}.request.json", body)
         write(folder, "origin.toml", (
             "# Where these files come from. Made by tests/real/capture_requests.py; not to be edited by hand.\n"
-            f'kind = "sdk"\npackage = "{package}"\nversion = "{importlib.metadata.version(package)}"\n'
+            f'kind = "sdk"\npackage = "{", ".join(packages)}"\nversion = "{", ".join(map(importlib.metadata.version, packages))}"\n'
             f'runtime = "Python {platform.python_version()}"\ndate = "{options.date}"\n'
             'command = "python tests/real/capture_requests.py --into crates/pure/wire/fixtures/captures"\n'
             'left_out = "the values of Authorization and of signatures, the name of the kernel"\n').encode())

@@ -225,5 +225,102 @@ def a_limited_key_is_throttled():
     raises(limited.exceptions.ThrottlingException, limited.converse, modelId="sim-bedrock", messages=SAY)
 
 
+# ---------------------------------------------------------------- invoke: the body of the model's own vendor
+
+MESSAGES = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 40,
+            "messages": [{"role": "user", "content": "Is water damage covered?"}]}
+
+
+def anthropic_bedrock(**more):
+    import anthropic
+    return anthropic.AnthropicBedrock(base_url=URL, aws_region="eu-central-1", aws_access_key=AWS_ID, aws_secret_key=AWS_SECRET,
+                                      max_retries=0, timeout=60, **more)
+
+
+@for_each_workflow()
+def an_anthropic_body_is_invoked(workflow):
+    answer = client().invoke_model(modelId=workflow, body=json.dumps(MESSAGES))
+    counted = headers(answer)
+    message = json.loads(answer["body"].read())
+    assert message["type"] == "message" and message["model"] == workflow and message["content"][0]["text"], message
+    assert counted["x-amzn-bedrock-input-token-count"] == str(message["usage"]["input_tokens"]), (counted, message)
+    assert counted["x-amzn-bedrock-output-token-count"] == str(message["usage"]["output_tokens"]), (counted, message)
+
+
+@for_each_workflow()
+def an_anthropic_body_is_invoked_with_a_stream(workflow):
+    answer = client().invoke_model_with_response_stream(modelId=workflow, body=json.dumps(MESSAGES))
+    events = [json.loads(event["chunk"]["bytes"]) for event in answer["body"]]
+    assert events[0]["type"] == "message_start" and events[-1]["type"] == "message_stop", events
+    text = "".join(event["delta"].get("text", "") for event in events if event["type"] == "content_block_delta")
+    whole = json.loads(client().invoke_model(modelId=workflow, body=json.dumps(MESSAGES))["body"].read())
+    assert text == whole["content"][0]["text"], (text, whole)
+    metrics = events[-1]["amazon-bedrock-invocationMetrics"]
+    assert metrics["outputTokenCount"] == whole["usage"]["output_tokens"] > 0, (metrics, whole["usage"])
+
+
+@for_each_workflow()
+def anthropics_own_client_for_bedrock_works(workflow):
+    asked = {"model": workflow, "max_tokens": 40, "messages": MESSAGES["messages"]}
+    message = anthropic_bedrock().messages.create(**asked)
+    assert message.model == workflow and message.content[0].text and message.usage.output_tokens > 0, message
+    with anthropic_bedrock().messages.stream(**asked) as stream:
+        text = "".join(stream.text_stream)
+        final = stream.get_final_message()
+    assert text == message.content[0].text and final.usage.output_tokens == message.usage.output_tokens, (final, message)
+
+
+@for_each_workflow()
+def anthropics_own_client_for_bedrock_calls_tools(workflow):
+    tool = {"name": "get_weather", "description": "Weather", "input_schema": {
+        "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
+    message = anthropic_bedrock().beta.messages.create(
+        model=workflow, max_tokens=200, messages=[{"role": "user", "content": "Weather in Ulm?"}], tools=[tool],
+        tool_choice={"type": "any"}, betas=["token-efficient-tools-2025-02-19"])
+    assert message.stop_reason == "tool_use" and message.content[-1].input["city"], message
+
+
+@test
+def the_body_of_another_vendor_reaches_bedrock_alone():
+    answer = client().invoke_model(modelId="sim-bedrock", body=json.dumps({"inputText": "water", "dimensions": 256}))
+    vector = json.loads(answer["body"].read())
+    assert len(vector["embedding"]) == 256 and vector["inputTextTokenCount"] > 0, vector
+    assert headers(answer)["x-amzn-bedrock-input-token-count"] == str(vector["inputTextTokenCount"])
+    llama = {"prompt": "Is water covered?", "max_gen_len": 30}
+    answer = client().invoke_model_with_response_stream(modelId="sim-bedrock", body=json.dumps(llama))
+    chunks = [json.loads(event["chunk"]["bytes"]) for event in answer["body"]]
+    assert "".join(chunk["generation"] for chunk in chunks) and chunks[-1]["amazon-bedrock-invocationMetrics"], chunks
+    error = raises(botocore.exceptions.ClientError, client().invoke_model, modelId="sim-openai", body=json.dumps(llama))
+    assert error.response["Error"]["Code"] == "ValidationException", error.response
+    assert "anthropic_version" in error.response["Error"]["Message"], error.response
+
+
+@test
+def a_model_hosted_at_bedrock_is_reached_by_invoke():
+    message = anthropic_bedrock().messages.create(model="hosted", max_tokens=40, messages=MESSAGES["messages"])
+    with anthropic_bedrock().messages.stream(model="hosted", max_tokens=40, messages=MESSAGES["messages"]) as stream:
+        assert "".join(stream.text_stream) == message.content[0].text, message
+    answer = client().converse(modelId="hosted", messages=SAY, inferenceConfig={"maxTokens": 5})
+    assert blocks(answer, "text"), answer
+
+
+@test
+def errors_of_an_invocation_are_the_sdks_own():
+    for workflow, code, freehold in [
+        ("no-such-workflow", "ResourceNotFoundException", "model_not_found"),
+        (OVERLOADED, "ServiceUnavailableException", "upstream_overloaded"),
+        (SPENT, "ServiceQuotaExceededException", "budget_spent"),
+        (DOWN, "ModelErrorException", "upstream_server_error"),
+    ]:
+        error = raises(botocore.exceptions.ClientError, client().invoke_model, modelId=workflow, body=json.dumps(MESSAGES))
+        assert error.response["Error"]["Code"] == code and error.response["Error"]["Message"], error.response
+        assert error.response["ResponseMetadata"]["HTTPHeaders"]["freehold-error"] == freehold, error.response
+    events = client().invoke_model_with_response_stream(modelId="breaks", body=json.dumps(MESSAGES))["body"]
+    raises(botocore.exceptions.EventStreamError, list, events)
+    import anthropic
+    raises(anthropic.NotFoundError, anthropic_bedrock().messages.create, model="no-such-workflow", max_tokens=5,
+           messages=MESSAGES["messages"])
+
+
 if __name__ == "__main__":
     run("bedrock")

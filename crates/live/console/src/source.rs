@@ -5,7 +5,9 @@ use std::pin::Pin;
 
 use control::keys::NewKey;
 use control::sessions::{Login, Session};
-use control::views::{CallFilter, CallView, ConfigurationView, KeyView, LaneView, Overview, WorkflowView};
+use control::views::{
+    CallFilter, CallView, ConfigurationView, KeyView, LaneView, Overview, ToolServerView, WorkflowView,
+};
 use control::{Control, ControlError};
 use domain::{CallEnd, CallId, KeyId, UnixMs};
 use thiserror::Error;
@@ -50,6 +52,8 @@ pub trait Pages: Send + Sync {
     fn workflow<'a>(&'a self, name: &'a str) -> Answer<'a, Option<WorkflowView>>;
     /// Every lane with its models.
     fn lanes(&self) -> Answer<'_, Vec<LaneView>>;
+    /// Every server of tools.
+    fn tool_servers(&self) -> Answer<'_, Vec<ToolServerView>>;
     /// Calls that ended, newest first.
     fn calls(&self, filter: CallFilter) -> Answer<'_, Vec<CallEnd>>;
     /// One call; `None` when nothing is known of it.
@@ -114,6 +118,10 @@ impl Pages for Control {
 
     fn lanes(&self) -> Answer<'_, Vec<LaneView>> {
         Box::pin(async move { Ok(Control::lanes(self).await?) })
+    }
+
+    fn tool_servers(&self) -> Answer<'_, Vec<ToolServerView>> {
+        Box::pin(async move { Ok(Control::tool_servers(self).await?) })
     }
 
     fn calls(&self, filter: CallFilter) -> Answer<'_, Vec<CallEnd>> {

@@ -136,11 +136,24 @@ async fn a_key_is_made_shown_once_and_revoked_after_a_question() {
 }
 
 #[tokio::test]
+async fn tools_show_who_may_call_them_and_what_they_cost() {
+    let shown = get(&logged_in().await, "/tools").await.text;
+    for text in ["crm", "https://crm.example/mcp", "read_claim", "not allowed", "0.005", "unpriced", "/mcp/crm"] {
+        assert!(shown.contains(text), "{text}");
+    }
+    assert!(shown.contains("href=\"/calls?model=mcp%3Acrm%2Fsearch\""), "{shown}");
+    assert!(shown.contains("Every tool of the server may be called"));
+    let empty = Canned::empty(NOW);
+    empty.login(TOKEN, "").await.unwrap();
+    assert!(get(&router_over(Arc::new(empty)), "/tools").await.text.contains("No tool servers yet"));
+}
+
+#[tokio::test]
 async fn what_a_hostile_client_wrote_is_only_text() {
     let console = logged_in().await;
     let call = Canned::new(NOW).call_end(4);
     assert_eq!(call.asked, HOSTILE);
-    for path in ["/calls".to_owned(), format!("/calls/{}", call.call)] {
+    for path in ["/tools".to_owned(), "/calls".to_owned(), format!("/calls/{}", call.call)] {
         let shown = get(&console, &path).await.text;
         assert!(shown.contains("alert(1)"), "{path}");
         assert!(!shown.contains("<script>") && !shown.contains("<img"), "{path}");

@@ -41,6 +41,7 @@ pub fn api(control: Control) -> Router {
         .route("/workflows/{name}", get(workflow))
         .route("/lanes", get(lanes))
         .route("/lanes/{name}", get(lane))
+        .route("/tools", get(tool_servers))
         .route("/calls", get(calls))
         .route("/calls/after", get(calls_after))
         .route("/calls/{id}", get(call))
@@ -107,6 +108,10 @@ async fn workflow(State(control): State<Control>, Path(name): Path<String>) -> A
 
 async fn lanes(State(control): State<Control>) -> Answer {
     json_of(&control.lanes().await?)
+}
+
+async fn tool_servers(State(control): State<Control>) -> Answer {
+    json_of(&control.tool_servers().await?)
 }
 
 async fn lane(State(control): State<Control>, Path(name): Path<String>) -> Answer {

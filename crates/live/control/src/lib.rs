@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`data`] is the folder a process owns and [`failure`] what can go wrong; [`secrets`], [`keys`] and
 //! [`sessions`] say who may do what; [`ingest`] takes the spool over and [`recover`] does so after a death, before the
-//! gateway serves; [`control`] answers questions, with [`overview`], `alarms` and [`pages`]; [`api`] puts them on HTTP,
+//! gateway serves; [`control`] answers questions, with [`overview`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
 //! [`views`] is what they look like and [`ports`] what is asked of the running gateway; [`ledger_export`] prints the
 //! books, [`otlp`] sends spans, [`retention`] forgets.
 
@@ -23,6 +23,7 @@ pub mod recover;
 pub mod retention;
 pub mod secrets;
 pub mod sessions;
+mod tools;
 pub mod views;
 
 pub use control::{Clock, Control};

@@ -123,6 +123,40 @@ pub struct LaneView {
     pub spend: Spend,
 }
 
+/// One server of tools.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ToolServerView {
+    /// Its address, or the program that is started.
+    pub reach: String,
+    /// Whether it is a process of ours.
+    pub is_process: bool,
+    /// Where it processes, as far as it is known.
+    pub region: Option<String>,
+    /// Whether no list says which tools there are.
+    pub allows_all: bool,
+    /// The tools a key may use, by its public half.
+    pub by_key: Vec<(String, Vec<String>)>,
+    /// The tools that calls for a workflow may use.
+    pub by_workflow: Vec<(String, Vec<String>)>,
+    /// What a call of a tool costs that has no price of its own, USD.
+    pub price_of_others: Option<NanoUsd>,
+    /// Its tools: those the configuration names, and those that were called this month.
+    pub tools: Vec<ToolView>,
+    /// Spend and traffic of all of them, under the server's name.
+    pub spend: Spend,
+}
+
+/// One tool of a server.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ToolView {
+    /// Whether anybody may call it.
+    pub allowed: bool,
+    /// What a call costs, USD; absent where it has no price.
+    pub price: Option<NanoUsd>,
+    /// Spend and traffic, under the tool's name.
+    pub spend: Spend,
+}
+
 /// One model with its health and price.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ModelView {

@@ -10,8 +10,10 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
 use routing::{Candidate, Next, Route};
 use tokio::time::timeout_at;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use wire::{Ask, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
 
 use crate::bound::{Bound, scopes};
@@ -22,6 +24,7 @@ use crate::deployed::{Deployed, Size};
 use crate::open::Open;
 use crate::pool::sentence;
 use crate::protect::Protected;
+use crate::realtime::door;
 use crate::refusal::{Lossy, Refusal};
 use crate::reply::Waiting;
 use crate::settle::{Attempt, Ending, settle};
@@ -52,6 +55,8 @@ pub struct Answered {
     pub frame_ms: u64,
     /// What the provider calls it, where it is neither JSON nor events.
     pub content_type: Option<HeaderValue>,
+    /// The connection, where it has become a socket; the answer is empty then.
+    pub socket: Option<Upgraded>,
 }
 
 /// An answer under way.
@@ -72,6 +77,19 @@ pub enum Answer {
         /// What the client gets first.
         first: Vec<u8>,
     },
+}
+
+/// What an exchange came to.
+struct Exchanged {
+    answer: Answer,
+    content_type: Option<HeaderValue>,
+    socket: Option<Upgraded>,
+}
+
+impl Exchanged {
+    fn answer(answer: Answer, content_type: Option<HeaderValue>) -> Exchanged {
+        Exchanged { answer, content_type, socket: None }
+    }
 }
 
 /// Why one attempt came to nothing.
@@ -217,11 +235,11 @@ pub async fn attempt(
         };
         let timeouts = timeouts(&model, workflow.as_deref());
         match exchange(deployed, call, &model, outgoing, &timeouts, deadline, client, &mut attempt).await {
-            Ok((answer, content_type)) => {
+            Ok(Exchanged { answer, content_type, socket }) => {
                 // Between two pictures a model may be silent for as long as it takes to make one.
                 let patient = admitted.operation.makes_pictures();
                 let frame_ms = if patient { timeouts.total_ms } else { timeouts.frame_ms };
-                return Ok(Answered { attempt, answer, deadline, frame_ms, content_type });
+                return Ok(Answered { attempt, answer, deadline, frame_ms, content_type, socket });
             }
             Err(failure) => {
                 let (ending, fault) = match &failure {
@@ -294,7 +312,7 @@ fn timeouts(model: &Model, workflow: Option<&Workflow>) -> Timeouts {
 }
 
 /// Reserves the bound on every budget that applies.
-async fn hold(gateway: &Gateway, call: &Protected, bound: &Bound, model: &Model) -> Result<Held, Refusal> {
+pub(crate) async fn hold(gateway: &Gateway, call: &Protected, bound: &Bound, model: &Model) -> Result<Held, Refusal> {
     let scopes = scopes(call);
     if !bound.budgeted {
         return Ok(gateway.budgets.note(scopes));
@@ -349,37 +367,59 @@ async fn exchange(
     total: Instant,
     client: &mut Waiting,
     attempt: &mut Attempt,
-) -> Result<(Answer, Option<HeaderValue>), Failure> {
+) -> Result<Exchanged, Failure> {
     let admitted = call.call();
     let spoken = model.provider.dialect_for(admitted.dialect);
     let same_dialect = admitted.dialect == spoken;
-    let path = match same_dialect {
+    let hosting = model.provider.quirks.hosting;
+    let wrapped = hosting.is_wrapped(spoken);
+    let path = match same_dialect && !wrapped {
         true => format!("{}{}", outgoing.path, admitted.call.query),
         false => outgoing.path.into_owned(),
     };
     let mut carried = if same_dialect { admitted.call.carried.clone() } else { Vec::new() };
-    if let Some((name, version)) = spoken.version_header()
+    let mut body = outgoing.body;
+    if wrapped {
+        // This host takes in the body what the dialect says in headers.
+        let betas: Vec<&str> = carried
+            .iter()
+            .filter(|(name, _)| name == "anthropic-beta")
+            .flat_map(|(_, value)| value.to_str().unwrap_or_default().split(','))
+            .map(str::trim)
+            .filter(|beta| !beta.is_empty())
+            .collect();
+        body = wire::hosting::with_betas(body, &betas);
+    }
+    if spoken == wire::Dialect::Anthropic {
+        // What only Amazon knows goes to Amazon alone, and what is Anthropic's own not there.
+        carried.retain(|(name, _)| name.as_str().starts_with("x-amzn-") == wrapped);
+    }
+    if !wrapped
+        && let Some((name, version)) = spoken.version_header()
         && !carried.iter().any(|(carried, _)| carried == name)
     {
         carried.push((http::HeaderName::from_static(name), http::HeaderValue::from_static(version)));
     }
     let stream = outgoing.stream;
+    let challenge = (admitted.operation == Operation::Realtime).then(generate_key);
     let sending = Sending {
+        challenge: challenge.as_deref(),
         provider: &model.provider,
         attempt: attempt.intent.attempt,
         path: &path,
-        body: outgoing.body,
+        body,
         form: admitted.call.form.as_deref(),
         carried: &carried,
         accept: match (admitted.operation.is_media(), stream) {
             (true, _) => "*/*",
+            (false, true) if wrapped => "application/json",
             (false, true) => spoken.framing().media_type(),
             (false, false) => "application/json",
         },
     };
     // A whole answer has no first token to wait for, only an end.
     let first = attempt.sent + Duration::from_millis(timeouts.first_token_ms);
-    let waits_for_first = stream && !admitted.operation.makes_pictures();
+    let waits_for_first = (stream && !admitted.operation.makes_pictures()) || challenge.is_some();
     let (wait_until, late) = match waits_for_first && first < total {
         true => (first, FaultClass::FirstTokenTimeout),
         false => (total, FaultClass::TotalTimeout),
@@ -390,8 +430,18 @@ async fn exchange(
     let response = patience.wait(client, sent).await.map_err(|end| end.failure(None))?;
     let response = response.map_err(|fault| Failure::Fault(fault, None))?;
     attempt.status = Some(response.status().as_u16());
+    if let Some(challenge) =
+        challenge.filter(|_| !response.status().is_client_error() && !response.status().is_server_error())
+    {
+        let socket = door::switched(response, &challenge).map_err(|fault| Failure::Fault(fault, None))?;
+        let socket = patience.wait(client, socket).await.map_err(|end| end.failure(None))?;
+        let socket = socket.map_err(|error| Failure::Fault(Fault::new(FaultClass::Reset, sentence(&error)), None))?;
+        let answer = Answer::Whole { body: Bytes::new(), seen: Box::default() };
+        return Ok(Exchanged { answer, content_type: None, socket: Some(socket) });
+    }
     if !response.status().is_success() {
-        return Err(refused(spoken, response, client).await);
+        let errors = if wrapped { wire::Dialect::BedrockConverse } else { spoken };
+        return Err(refused(errors, response, client).await);
     }
     let content_type = response.headers().get(CONTENT_TYPE).cloned().filter(|_| admitted.operation.is_media());
     let content_type = content_type.filter(is_raw);
@@ -413,13 +463,20 @@ async fn exchange(
             _ => Bytes::new(),
         },
     };
+    let count = |name: &str| response.headers().get(name)?.to_str().ok()?.parse().ok();
+    let counted = wire::invoke::counted_in_head(count).filter(|_| admitted.operation == Operation::Invoke);
     let mut incoming = response.into_body();
     if !stream {
         let body = whole(&mut incoming, client, &patience).await?;
-        return match wire::reply_body(&plan, &body) {
+        let read =
+            wire::reply_body(&plan, &body).map(|(body, seen)| (body, Seen { usage: seen.usage.or(counted), ..seen }));
+        return match read {
             Ok((body, seen)) => match seen.fault.clone() {
                 Some(fault) => Err(Failure::Fault(fault, Some(Box::new(seen)))),
-                None => Ok((Answer::Whole { body: body.into(), seen: Box::new(seen) }, content_type)),
+                None => {
+                    let answer = Answer::Whole { body: body.into(), seen: Box::new(seen) };
+                    Ok(Exchanged::answer(answer, content_type))
+                }
             },
             // It was answered and will be billed, though nobody can read it: booked as an estimate.
             Err(fault) => Err(Failure::Fault(fault, Some(Box::default()))),
@@ -452,7 +509,7 @@ async fn exchange(
         }
         // A provider that says much without content is not waited for with ever more memory.
         if seen.content_started || seen.ended || fed.is_ok_and(|over| over) || out.len() > WITHHELD_BYTES {
-            return Ok((Answer::Stream { incoming, relay, first: out }, content_type));
+            return Ok(Exchanged::answer(Answer::Stream { incoming, relay, first: out }, content_type));
         }
     }
 }

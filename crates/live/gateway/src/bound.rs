@@ -16,6 +16,13 @@ pub const OUTPUT_CAP_WHERE_NONE_IS_KNOWN: u64 = 4_096;
 /// What a completion is capped at by OpenAI where its request names no cap (API reference, `max_tokens`), tokens.
 const OUTPUT_CAP_OF_COMPLETIONS: u64 = 16;
 
+/// The most that is answered by a model at Bedrock to a request that names no cap, tokens: the largest default among the vendors'
+/// request parameters (Amazon Bedrock user guide; Mistral's models, 8 192).
+const OUTPUT_CAP_OF_INVOCATIONS: u64 = 8_192;
+
+/// What a realtime conversation may grow to where the model's context is not known, tokens: the largest of OpenAI's models.
+const CONTEXT_OF_REALTIME: u64 = 128_000;
+
 /// The most an attempt can cost, and the cap on its output that makes this true.
 pub struct Bound {
     /// Absent where the model has no price.
@@ -66,6 +73,18 @@ impl Bound {
             }
             Operation::Completions => {
                 row.map(|row| ledger::price::upper_bound(row, input, output_cap, admitted.head.n, admitted.call.at))
+            }
+            Operation::Realtime => {
+                // One response of a conversation as long as can be; the hold is taken anew for each.
+                let context = model.context_tokens.unwrap_or(CONTEXT_OF_REALTIME);
+                let cap = model.max_output_tokens.unwrap_or(OUTPUT_CAP_WHERE_NONE_IS_KNOWN);
+                row.map(|row| ledger::price::upper_bound(row, context, cap, 1, admitted.call.at))
+            }
+            Operation::Invoke => {
+                // No cap can be put into a grammar that is not read: where the client named none, the model's own holds.
+                let own = model.max_output_tokens.or(model.context_tokens);
+                let cap = admitted.head.max_output.or(own).unwrap_or(OUTPUT_CAP_OF_INVOCATIONS);
+                row.map(|row| ledger::price::upper_bound(row, input, cap, 1, admitted.call.at))
             }
             Operation::Moderations
             | Operation::ImageGeneration

@@ -37,7 +37,8 @@ pub async fn run(
     let revision = &deployed.snapshot.revision;
     let trail = Trail::new(call.id, call.at, call.arrived, call.endpoint.name, revision, gateway.pepper());
     let (id, framing) = (call.id, call.framing);
-    let mut edge = Edge { gateway: gateway.clone(), deployed: deployed.clone(), trail, id, dialect, framing };
+    let errors = framing.errors_of(dialect);
+    let mut edge = Edge { gateway: gateway.clone(), deployed: deployed.clone(), trail, id, dialect: errors, framing };
     let lived = {
         let life = pin!(live(gateway, deployed, call, dialect, operation, client, &mut edge.trail));
         lived(life).await

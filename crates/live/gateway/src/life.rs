@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use domain::record::CallFailure;
-use domain::{CallId, Entry};
+use domain::{CallId, Entry, Meter};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use wire::errors::{ClientError, Retry};
@@ -17,8 +17,10 @@ use crate::clock;
 use crate::count::counted_by_us;
 use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
+use crate::endpoints::Serves;
 use crate::metrics::CallLabels;
 use crate::protect::protect;
+use crate::realtime::session::converse;
 use crate::refusal::Refusal;
 use crate::relay::{Parting, RelayEnd, relay};
 use crate::reply::{ReplyBody, Waiting};
@@ -37,6 +39,9 @@ pub async fn live(
     trail: &mut Trail,
 ) {
     let id = call.id;
+    let framing = call.framing;
+    // What the client is told errors in.
+    let errors = framing.errors_of(dialect);
 
     trail.key = Some(call.key.grant.id.clone());
     let admitted = match admit(call, dialect, operation, &deployed.snapshot) {
@@ -45,7 +50,7 @@ pub async fn live(
             let (call, refusal) = *refused;
             trail.request(&call.body, None);
             trail.note("admit", "refused");
-            return refuse(&gateway, trail, client, id, dialect, refusal).await;
+            return refuse(&gateway, trail, client, id, errors, refusal).await;
         }
     };
     let workflow = admitted.target.workflow().cloned();
@@ -60,14 +65,14 @@ pub async fn live(
         Err((admitted, refusal)) => {
             correct_limits(&admitted, 0, clock::now());
             trail.note("protect", refusal.to_string());
-            return refuse(&gateway, trail, client, id, dialect, refusal).await;
+            return refuse(&gateway, trail, client, id, errors, refusal).await;
         }
     };
     if let Some(note) = protected.note() {
         trail.note("protect", note);
     }
 
-    let answered = match attempt(&gateway, &deployed, &protected, &mut client, trail).await {
+    let mut answered = match attempt(&gateway, &deployed, &protected, &mut client, trail).await {
         Ok(answered) => answered,
         Err(refusal) => {
             correct_limits(protected.call(), trail.tokens_used, clock::now());
@@ -83,17 +88,27 @@ pub async fn live(
                 let _ = client.send(response);
                 return;
             }
-            return refuse(&gateway, trail, client, id, dialect, refusal).await;
+            return refuse(&gateway, trail, client, id, errors, refusal).await;
         }
     };
     let call = id.to_string();
     trail.lane = answered.attempt.intent.lane.clone().map(|lane| (lane, answered.attempt.candidate.class));
     trail.model = Some(answered.attempt.intent.model.clone());
     trail.note("attempt", &*answered.attempt.decision);
-    let framing = protected.call().call.framing;
-    let head = answer_head(&call, &answered, dialect, protected.call().head.stream.then_some(framing));
+    let head = answer_head(&call, &answered, errors, protected.call(), framing);
 
-    let relayed = relay(answered, client, head, (dialect, framing), &call, trail).await;
+    if let Some(socket) = answered.socket.take() {
+        let over = converse(&gateway, &protected, answered.attempt, socket, client, head, &call, trail).await;
+        // Tokens were taken from the key's limit response by response.
+        correct_limits(protected.call(), 0, clock::now());
+        let error = over.failure.as_ref().map(|refusal| refusal.client_error(&call, errors));
+        let status = if matches!(over.failure, Some(Refusal::ClientGone)) { 499 } else { 101 };
+        let facts = over.record.into_iter().map(|record| Entry::Record(Box::new(record))).collect();
+        finish(&gateway, trail, facts, status, error).await;
+        return over.parting.deliver().await;
+    }
+
+    let relayed = relay(answered, client, head, (errors, framing), &call, trail).await;
 
     let seen = relayed.seen;
     let ending = match &relayed.end {
@@ -114,7 +129,7 @@ pub async fn live(
     };
     let status = if matches!(failure, Some(Refusal::ClientGone)) { 499 } else { 200 };
     let parting: Parting = relayed.parting;
-    let error = failure.as_ref().map(|refusal| refusal.client_error(&call, dialect));
+    let error = failure.as_ref().map(|refusal| refusal.client_error(&call, errors));
     finish(&gateway, trail, vec![Entry::Record(Box::new(record))], status, error).await;
     parting.deliver().await;
 }
@@ -192,8 +207,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const X_AMZN_REQUESTID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const FREEHOLD_MODEL: HeaderName = HeaderName::from_static("freehold-model");
 const FREEHOLD_LANE: HeaderName = HeaderName::from_static("freehold-lane");
+/// What the events inside Bedrock's chunks are.
+const INNER_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-amzn-bedrock-content-type");
 /// Headers an answer has at most, with what hyper adds.
-const HEADERS: usize = 13;
+const HEADERS: usize = 15;
 
 fn head(call: &str, status: StatusCode, content_type: &'static str) -> http::response::Builder {
     let mut head = Response::builder().status(status);
@@ -212,10 +229,12 @@ fn head(call: &str, status: StatusCode, content_type: &'static str) -> http::res
 fn answer_head(
     call: &str,
     answered: &crate::attempt::Answered,
-    dialect: Dialect,
-    stream: Option<Framing>,
+    errors: Dialect,
+    admitted: &crate::admit::Admitted,
+    framing: Framing,
 ) -> http::response::Builder {
     let attempt = &answered.attempt;
+    let stream = admitted.head.stream.then_some(framing);
     let content_type = stream.map_or("application/json", Framing::content_type);
     let mut head = head(call, StatusCode::OK, content_type).header(FREEHOLD_MODEL, attempt.intent.model.as_str());
     if let (Some(raw), Some(headers)) = (&answered.content_type, head.headers_mut()) {
@@ -224,8 +243,19 @@ fn answer_head(
     if stream.is_some() {
         head = head.header("cache-control", "no-cache").header("x-accel-buffering", "no");
     }
-    if dialect == Dialect::BedrockConverse {
+    if errors == Dialect::BedrockConverse {
         head = head.header(X_AMZN_REQUESTID, call);
+    }
+    if let (Serves::Invocation, crate::attempt::Answer::Whole { seen, .. }) =
+        (admitted.call.endpoint.serves, &answered.answer)
+        && let Some(usage) = seen.usage
+    {
+        head = head
+            .header(wire::invoke::INPUT_COUNT, usage.get(Meter::Input))
+            .header(wire::invoke::OUTPUT_COUNT, usage.output_tokens());
+    }
+    if let (Some(_), Serves::Invocation) = (stream, admitted.call.endpoint.serves) {
+        head = head.header(INNER_CONTENT_TYPE, "application/json");
     }
     if let Some(lane) = &attempt.intent.lane {
         head = head.header(FREEHOLD_LANE, lane.as_str());

@@ -131,6 +131,38 @@ pub enum Refusal {
         /// Why.
         why: String,
     },
+    /// A GET of an address that is a WebSocket.
+    #[error(
+        "this address speaks WebSocket (RFC 6455, version 13); send `Upgrade: websocket`, `Sec-WebSocket-Version: 13` and \
+         `Sec-WebSocket-Key`"
+    )]
+    NoSocket,
+    /// A key of the provider's was asked for.
+    #[error(
+        "Freehold gives out no key of a provider and passes no WebRTC or SIP call on, since what is said there goes past budgets, limits \
+         and records; connect \
+         to /v1/realtime with a Freehold key, in `Authorization` or, from a browser, in the subprotocol \
+         `openai-insecure-api-key.KEY`"
+    )]
+    EphemeralKey,
+    /// A session in which nothing was said for too long.
+    #[error("nothing was said for {limit_ms} ms; connect again, or raise `[server] realtime_idle_ms`")]
+    SessionIdle {
+        /// How long a session may be silent, milliseconds.
+        limit_ms: u64,
+    },
+    /// A session that lasted too long.
+    #[error("the session has lasted {limit_ms} ms; connect again, or raise `[server] realtime_total_ms`")]
+    SessionTooLong {
+        /// How long a session may last, milliseconds.
+        limit_ms: u64,
+    },
+    /// An event that could not be taken.
+    #[error("an event of the session was not taken: {why}; send text or sound of at most 16 MiB in one event")]
+    SessionEvent {
+        /// What is wrong with it.
+        why: String,
+    },
     /// Every way was tried.
     #[error("{}", exhausted_sentence(.fault, .why))]
     Upstream {
@@ -305,6 +337,11 @@ impl Refusal {
                 param: lossy.losses.first().map(|loss| loss.pointer.clone()),
                 ..plain(400, "translation_loss", Blame::Client, Retry::No)
             },
+            Refusal::NoSocket => plain(426, "no_socket", Blame::Client, Retry::No),
+            Refusal::EphemeralKey => plain(403, "no_ephemeral_keys", Blame::Client, Retry::No),
+            Refusal::SessionIdle { .. } => plain(408, "session_idle", Blame::Client, Retry::Now),
+            Refusal::SessionTooLong { .. } => plain(408, "session_expired", Blame::Client, Retry::Now),
+            Refusal::SessionEvent { .. } => plain(413, "session_event", Blame::Client, Retry::No),
             Refusal::NoCandidate { .. } => plain(503, "no_candidate", Blame::Us, Retry::No),
             Refusal::Upstream { .. } => plain(502, "upstream", Blame::Provider, Retry::Now),
             Refusal::ClientGone => plain(499, "client_gone", Blame::Client, Retry::No),

@@ -7,8 +7,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use hyper::upgrade::OnUpgrade;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Chunks that may wait for a slow client before the upstream is read no further.
@@ -75,10 +77,22 @@ impl Body for ReplyBody {
     }
 }
 
+/// How the connection of a request becomes a socket.
+pub struct Upgrading {
+    /// The way to it, once it was answered.
+    pub on: OnUpgrade,
+    /// What the answer says of the client's challenge (`Sec-WebSocket-Accept`).
+    pub accept: HeaderValue,
+    /// The subprotocol that was chosen.
+    pub protocol: Option<HeaderValue>,
+}
+
 /// The client's end, as the call's task sees it before the head is sent.
 pub struct Waiting {
     head: oneshot::Sender<Response<ReplyBody>>,
     cut: watch::Receiver<bool>,
+    /// Apart, since few clients want one.
+    upgrading: Option<Box<Upgrading>>,
 }
 
 /// The client's end while a stream runs.
@@ -98,10 +112,34 @@ pub struct Gone;
 /// the process ends, and what was spent is booked rather than left for recovery.
 pub fn pair(cut: watch::Receiver<bool>) -> (Waiting, oneshot::Receiver<Response<ReplyBody>>) {
     let (head, answer) = oneshot::channel();
-    (Waiting { head, cut }, answer)
+    (Waiting { head, cut, upgrading: None }, answer)
 }
 
 impl Waiting {
+    /// The same of a client that wants a socket.
+    pub fn upgrading(self, upgrading: Option<Upgrading>) -> Waiting {
+        Waiting { upgrading: upgrading.map(Box::new), ..self }
+    }
+
+    /// Says that the connection is a socket from here on; returns the way to it, and what ends it with the process.
+    pub fn switch(self, head: http::response::Builder) -> Result<(OnUpgrade, watch::Receiver<bool>), Gone> {
+        let Upgrading { on, accept, protocol } = *self.upgrading.ok_or(Gone)?;
+        let mut head = head
+            .status(StatusCode::SWITCHING_PROTOCOLS)
+            .header(CONNECTION, "upgrade")
+            .header(UPGRADE, "websocket")
+            .header(SEC_WEBSOCKET_ACCEPT, accept);
+        if let Some(headers) = head.headers_mut() {
+            headers.remove(CONTENT_TYPE);
+        }
+        if let Some(protocol) = protocol {
+            head = head.header(SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
+        let response = head.body(ReplyBody::Whole(None)).expect("status and headers are ours and valid");
+        self.head.send(response).map_err(|_| Gone)?;
+        Ok((on, self.cut))
+    }
+
     /// Resolves when the client has gone away.
     pub async fn gone(&mut self) {
         tokio::select! {

@@ -3,24 +3,27 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use wire::invoke::Invocation;
 use wire::models::ListedModel;
-use wire::{Address, Dialect, Operation};
+use wire::{Address, Dialect, Framing, Operation};
 
 use crate::admit::{authenticate, names, short};
 use crate::call::{Call, credential};
@@ -32,10 +35,13 @@ use crate::keys::Key;
 use crate::life::error_response;
 use crate::mcp::serve::{Arrival, refused};
 use crate::metrics::CallLabels;
+use crate::realtime::door;
 use crate::refusal::Refusal;
-use crate::reply::{self, ReplyBody};
+use crate::reply::{self, ReplyBody, Upgrading};
 use crate::sigv4::Claim;
 
+/// Where Anthropic's own API is told of beta features.
+const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 /// Names the workflow of a request that may leave the model out.
 const WORKFLOW: &str = "freehold-workflow";
 
@@ -56,7 +62,9 @@ const ACCEPT_PAUSE_MS: u64 = 50;
 
 /// Serves until `stop` resolves, then lets what is under way end, for at most `drain_ms` of the configuration.
 pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future<Output = ()>) {
-    let graceful = GracefulShutdown::new();
+    // Turned true when connections are to end once nothing is under way on them. hyper-util has the same, but not for connections
+    // that may become sockets.
+    let closing = watch::Sender::new(false);
     let server = gateway.deployed.load().snapshot.server.clone();
     tokio::pin!(stop);
     loop {
@@ -66,7 +74,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Futu
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => connection(&gateway, stream, server.max_header_bytes, &graceful),
+            Ok((stream, _)) => connection(&gateway, stream, server.max_header_bytes, &closing),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "no connection can be accepted; trying again");
@@ -83,7 +91,8 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Futu
         }
     };
     let drained = async {
-        graceful.shutdown().await;
+        closing.send_replace(true);
+        closing.closed().await;
         booked().await;
     };
     if tokio::time::timeout(Duration::from_millis(server.drain_ms), drained).await.is_err() {
@@ -100,7 +109,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-fn connection(gateway: &Arc<Gateway>, stream: TcpStream, max_header_bytes: usize, graceful: &GracefulShutdown) {
+fn connection(gateway: &Arc<Gateway>, stream: TcpStream, max_header_bytes: usize, closing: &watch::Sender<bool>) {
     // Without it Nagle's algorithm holds small stream frames back.
     let _ = stream.set_nodelay(true);
     let gateway = gateway.clone();
@@ -112,10 +121,18 @@ fn connection(gateway: &Arc<Gateway>, stream: TcpStream, max_header_bytes: usize
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(HEAD_MS))
         .max_buf_size(max_header_bytes.max(READ_BYTES))
-        .serve_connection(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut closing = closing.subscribe();
     tokio::spawn(async move {
+        let mut connection = pin!(connection);
         // What goes wrong on a client's connection is the client's to notice; calls book themselves.
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => return,
+            _ = closing.wait_for(|closing| *closing) => {}
+        }
+        connection.as_mut().graceful_shutdown();
         let _ = connection.await;
     });
 }
@@ -131,10 +148,11 @@ async fn framed(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
     response
 }
 
-async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<ReplyBody> {
+async fn handle(gateway: Arc<Gateway>, mut request: Request<Incoming>) -> Response<ReplyBody> {
     let arrived = Instant::now();
     let at = clock::now();
     let id = gateway.chance.call_id(at);
+    let upgrade = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let guessed = endpoints::guess_dialect(path, &head.headers);
@@ -167,7 +185,14 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
         Serves::ToolServer => tool_server(gateway, route, head, body, (id, at, arrived))
             .await
             .unwrap_or_else(|refusal| refused(id, refusal)),
-        Serves::Call(operation) => {
+        Serves::EphemeralKey => {
+            discard(body).await;
+            refuse(dialect, &Refusal::EphemeralKey)
+        }
+        Serves::Conversation => conversation(gateway, route, head, upgrade, (id, at, arrived))
+            .await
+            .unwrap_or_else(|refusal| refuse(dialect, &refusal)),
+        Serves::Call(_) | Serves::Invocation => {
             let limits = gateway.deployed.load().snapshot.server.clone();
             if gateway.is_draining() {
                 return refuse(dialect, &Refusal::Draining);
@@ -206,10 +231,20 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
             {
                 return refuse(dialect, &refusal);
             }
-            let call = call(id, at, arrived, route, key, &head, form, body);
-            match run(gateway, call, dialect, operation, counted).await {
+            let serves = endpoint.serves;
+            let mut call = call(id, at, arrived, route, key, &head, form, body);
+            let spoken = match serves {
+                Serves::Call(operation) => Ok((dialect, operation)),
+                _ => opened(&mut call),
+            };
+            let (dialect, operation) = match spoken {
+                Ok(spoken) => spoken,
+                Err(refusal) => return refuse(dialect, &refusal),
+            };
+            let errors = call.framing.errors_of(dialect);
+            match run(gateway, call, (dialect, operation), None, counted).await {
                 Some(response) => response,
-                None => refuse(dialect, &Refusal::Defect("the call's task ended without an answer".into())),
+                None => refuse(errors, &Refusal::Defect("the call's task ended without an answer".into())),
             }
         }
     }
@@ -257,15 +292,52 @@ async fn tool_server(
     Ok(crate::mcp::serve::handle(gateway, arrival, counted).await)
 }
 
+/// Begins a conversation over a socket, once it is known whose it is: one call from here to its end.
+async fn conversation(
+    gateway: Arc<Gateway>,
+    route: Route,
+    head: http::request::Parts,
+    upgrade: Option<OnUpgrade>,
+    (id, at, arrived): (domain::CallId, domain::UnixMs, Instant),
+) -> Result<Response<ReplyBody>, Refusal> {
+    if gateway.is_draining() {
+        return Err(Refusal::Draining);
+    }
+    let dialect = Dialect::OpenAiChat;
+    let asked = door::asked(&head.headers, upgrade)?;
+    let known = credential(&head.headers, None).and_then(|named| match (named, asked.credential) {
+        (Some(one), Some(other)) if one != other => Err(Refusal::CredentialsConflict),
+        (one, other) => Ok(one.or(other)),
+    });
+    let key = known.and_then(|known| authenticate(&gateway.keys.load(), known.as_deref(), at));
+    let key = key.inspect_err(|_| {
+        let labels = CallLabels { workflow: "(none)".into(), endpoint: route.endpoint.name, status: 401 };
+        gateway.metrics.calls.get_or_create(&labels).inc();
+    })?;
+    let model = door::model(head.uri.query())?;
+    let most = gateway.deployed.load().snapshot.server.max_calls_in_flight;
+    let counted = Counted::new(gateway.clone(), most).ok_or(Refusal::Busy { limit: most })?;
+    let route = Route { model: Some(model), ..route };
+    let mut call = call(id, at, arrived, route, key, &head, None, Bytes::new());
+    // The query named the model; what else stands in it is not the provider's to read.
+    call.query.clear();
+    call.carried.extend(asked.carried);
+    let spoken = (dialect, Operation::Realtime);
+    let answer = run(gateway, call, spoken, Some(asked.upgrading), counted).await;
+    answer.ok_or_else(|| Refusal::Defect("the call's task ended without an answer".into()))
+}
+
 /// Runs a call in a task of its own and waits for its answer. Dropping this future (the client hung up) tells the task.
 async fn run(
     gateway: Arc<Gateway>,
     call: Call,
-    dialect: Dialect,
-    operation: Operation,
+    (dialect, operation): (Dialect, Operation),
+    upgrading: Option<Upgrading>,
     counted: Counted,
 ) -> Option<Response<ReplyBody>> {
     let (waiting, answer) = reply::pair(gateway.cut.subscribe());
+    let waiting = waiting.upgrading(upgrading);
+    let errors = call.framing.errors_of(dialect);
     let life = async move {
         let untold = edge::run(gateway, call, dialect, operation, waiting).await;
         drop(counted);
@@ -276,7 +348,7 @@ async fn run(
     match answer.await {
         Ok(response) => Some(response),
         // The client is told when the call is booked, not before.
-        Err(_) => task.await.ok().flatten().map(|error| error_response(dialect, &error)),
+        Err(_) => task.await.ok().flatten().map(|error| error_response(errors, &error)),
     }
 }
 
@@ -362,6 +434,24 @@ fn call(
     let framing = endpoints::framing(endpoint, head.uri.query());
     let workflow = head.headers.get(WORKFLOW).and_then(|name| name.to_str().ok()).map(str::to_owned);
     Call { id, endpoint, address, at, arrived, key, carried, form, workflow, framing, query, body }
+}
+
+/// Opens the body of an invocation: what it speaks, and what it wants. Anthropic's bodies are that dialect's from here on; others
+/// pass to a model of their own vendor only, and so does whatever a guardrail of Bedrock's is to look at.
+fn opened(call: &mut Call) -> Result<(Dialect, Operation), Refusal> {
+    let address = call.address.as_ref().ok_or_else(|| Refusal::Defect("an invocation without a model".into()))?;
+    let bad = |bad: wire::BadBody| Refusal::Body { message: bad.to_string(), param: bad.param.map(str::to_owned) };
+    let opened = wire::invoke::open(address, &call.body).map_err(bad)?;
+    let guarded = call.carried.iter().any(|(name, _)| name == endpoints::bedrock::GUARDRAIL);
+    match opened {
+        Invocation::Messages { body, betas } if !guarded => {
+            (call.body, call.address, call.framing) = (body, None, Framing::Chunks);
+            let named = |beta: String| Some((ANTHROPIC_BETA, HeaderValue::try_from(beta).ok()?));
+            call.carried.extend(betas.into_iter().filter_map(named));
+            Ok((Dialect::Anthropic, Operation::Chat))
+        }
+        Invocation::Messages { .. } | Invocation::Other => Ok((Dialect::BedrockConverse, Operation::Invoke)),
+    }
 }
 
 /// The query of a route whose query may hold the key.

@@ -19,6 +19,10 @@ use crate::tokens::{Counted, Texts, TokenCounter};
 use crate::trail::Trail;
 use crate::units;
 
+/// By how many percent a guess at a response that was cut off may be wrong: how much of what was said before is cached, and so a
+/// tenth of the price, nobody told.
+const CUT_RESPONSE_ERROR_PERCENT: u16 = 400;
+
 /// An attempt that was written down and sent.
 pub struct Attempt {
     /// As the spool has it.
@@ -88,7 +92,8 @@ pub async fn settle(
     let (usage, usage_origin) = match admitted.operation {
         // Counting is free at every provider that offers it.
         Operation::CountTokens => (Usage::ZERO, UsageOrigin::None),
-        Operation::Chat | Operation::Embeddings | Operation::Rerank | Operation::Completions => {
+        Operation::Realtime => of_a_session(seen, ending),
+        Operation::Chat | Operation::Embeddings | Operation::Rerank | Operation::Completions | Operation::Invoke => {
             consumed(&attempt, admitted.head.prompt_bytes, ending, counted)
         }
         Operation::Moderations
@@ -221,6 +226,16 @@ fn consumed(
     }
 }
 
+/// What a response of a realtime session consumed: as told, or what was guessed of one that was cut off.
+fn of_a_session(seen: Option<&Seen>, ending: &Ending<'_>) -> (Usage, UsageOrigin) {
+    match seen.and_then(|seen| seen.usage) {
+        None => (Usage::ZERO, UsageOrigin::None),
+        Some(Usage::ZERO) => (Usage::ZERO, UsageOrigin::None),
+        Some(usage) if matches!(ending, Ending::Served(_)) => (usage, UsageOrigin::Reported),
+        Some(usage) => (usage, UsageOrigin::Estimated { error_percent: CUT_RESPONSE_ERROR_PERCENT }),
+    }
+}
+
 /// What a public tokenizer counts where the provider did not report all. Nothing where the model has none, or where calls
 /// must end now: what is cut off at the end of a drain is not kept waiting.
 async fn counted(books: &Books<'_>, call: &Protected, attempt: &Attempt, ending: &Ending<'_>) -> Option<Counted> {
@@ -230,6 +245,7 @@ async fn counted(books: &Books<'_>, call: &Protected, attempt: &Attempt, ending:
     let reported = seen.is_some_and(|seen| seen.usage.is_some());
     if admitted.operation == Operation::CountTokens
         || admitted.operation.is_media()
+        || matches!(admitted.operation, Operation::Invoke | Operation::Realtime)
         || !ending.may_have_worked()
         || (reported && matches!(ending, Ending::Served(_)))
     {

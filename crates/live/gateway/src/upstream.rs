@@ -6,7 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use config::{AuthScheme, Identity, McpServer, Provider, Server};
 use domain::{AttemptId, Fault, FaultClass, ProviderName};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
+};
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -48,6 +51,8 @@ pub struct Sending<'a> {
     pub carried: &'a [(HeaderName, HeaderValue)],
     /// What the answer may be.
     pub accept: &'static str,
+    /// The challenge of a WebSocket, where the connection is to become one.
+    pub challenge: Option<&'a str>,
 }
 
 impl Upstreams {
@@ -131,11 +136,15 @@ fn tools_pool(server: &str) -> ProviderName {
 }
 
 fn request(sending: Sending<'_>, token: Option<&Token>) -> Result<Request<Full<Bytes>>, Fault> {
-    let Sending { provider, attempt, path, body, form, carried, accept } = sending;
+    let Sending { provider, attempt, path, body, form, carried, accept, challenge } = sending;
     let ours =
         |what: &str| Fault::new(FaultClass::Internal, format!("{what} of provider `{}` is invalid", provider.name));
     let uri: Uri = address(provider, path).parse().map_err(|_| ours("the URL"))?;
-    let mut request = Request::post(uri).body(Full::new(body.clone())).map_err(|_| ours("the request"))?;
+    let request = match challenge {
+        None => Request::post(uri).body(Full::new(body.clone())),
+        Some(_) => Request::get(uri).body(Full::default()),
+    };
+    let mut request = request.map_err(|_| ours("the request"))?;
     let headers = request.headers_mut();
     headers.reserve(HEADERS);
     let content_type = match form {
@@ -144,7 +153,18 @@ fn request(sending: Sending<'_>, token: Option<&Token>) -> Result<Request<Full<B
             HeaderValue::try_from(wire::form::content_type(boundary)).map_err(|_| ours("the boundary of a form"))?
         }
     };
-    headers.insert(CONTENT_TYPE, content_type);
+    match challenge {
+        None => {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        Some(challenge) => {
+            let challenge = HeaderValue::try_from(challenge).map_err(|_| ours("the challenge"))?;
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            headers.insert(SEC_WEBSOCKET_KEY, challenge);
+        }
+    }
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("freehold/", env!("CARGO_PKG_VERSION"))));
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
     let attempt = HeaderValue::try_from(attempt.to_string()).map_err(|_| ours("the attempt id"))?;

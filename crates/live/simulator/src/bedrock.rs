@@ -7,13 +7,22 @@ use crate::ask::{self, Ask, Tool, ToolChoice, Wrong, array};
 use crate::content::{Choice, Content, Finish, Usage, signature};
 use crate::frames::{Frames, Writer};
 
+/// Whether an address is of `invoke`, which takes the vendor's own body.
+pub fn is_invoke(route: &str) -> bool {
+    route.ends_with("/invoke") || route.ends_with("/invoke-with-response-stream")
+}
+
 /// What an address says: the model, percent-decoded, and whether a stream is asked for.
 pub fn address(route: &str) -> Option<(String, bool)> {
+    const ENDS: [(&str, bool); 4] =
+        [("/converse", false), ("/converse-stream", true), ("/invoke", false), ("/invoke-with-response-stream", true)];
     let rest = route.strip_prefix("/model/")?;
-    let (model, stream) = match rest.strip_suffix("/converse-stream") {
-        Some(model) => (model, true),
-        None => (rest.strip_suffix("/converse")?, false),
-    };
+    let (model, stream) = ENDS.iter().find_map(|(end, stream)| Some((rest.strip_suffix(end)?, *stream)))?;
+    decoded(model).map(|model| (model, stream))
+}
+
+/// A percent-encoded text.
+pub fn decoded(model: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(model.len());
     let mut rest = model.as_bytes();
     while let [first, after @ ..] = rest {
@@ -27,7 +36,7 @@ pub fn address(route: &str) -> Option<(String, bool)> {
             (first, _) => bytes.push(*first),
         }
     }
-    String::from_utf8(bytes).ok().map(|model| (model, stream))
+    String::from_utf8(bytes).ok()
 }
 
 /// Reads a Converse request, into which the address has been written.
@@ -215,7 +224,7 @@ pub fn exception(status: u16, body: &Value) -> Vec<u8> {
     message("exception", ":exception-type", kind, body)
 }
 
-fn event(kind: &str, payload: &Value) -> Vec<u8> {
+pub fn event(kind: &str, payload: &Value) -> Vec<u8> {
     message("event", ":event-type", kind, payload)
 }
 

@@ -142,6 +142,11 @@ impl Refusal {
         }
     }
 
+    /// What Anthropic would have refused, as Bedrock refuses it.
+    pub fn in_words_of_amazon(self) -> Refusal {
+        Refusal { kind: bedrock::error_type(self.status), code: None, ..self }
+    }
+
     /// A route or method that does not exist.
     pub fn no_route(dialect: Dialect, method: &str, path: &str) -> Refusal {
         let message = format!("Unknown request URL: {method} {path}");

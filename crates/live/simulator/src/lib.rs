@@ -3,8 +3,8 @@
 //!
 //! Reading order: [`scenario`] is what a script can say; `server` takes requests, `hall` finds their provider, `admin`
 //! answers the routes that begin with an underscore; `provider` plays the script: `ask` reads a request, `faults` says no,
-//! `content` makes an answer up, `openai`, `media`, `anthropic`, `gemini`, `bedrock` and `cohere` write it down, `pace` sends
-//! it in time; [`transcript`] remembers.
+//! `content` makes an answer up, `openai`, `media`, `anthropic`, `gemini`, `bedrock`, `invoke` and `cohere` write it down, `pace` sends
+//! it in time, `realtime` speaks over a socket; [`transcript`] remembers.
 
 mod admin;
 mod answering;
@@ -20,10 +20,12 @@ mod form;
 mod frames;
 mod gemini;
 mod hall;
+mod invoke;
 mod media;
 mod openai;
 mod pace;
 mod provider;
+mod realtime;
 mod responses;
 pub mod scenario;
 mod schema;

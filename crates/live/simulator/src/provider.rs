@@ -18,7 +18,7 @@ use crate::frames::Frames;
 use crate::media::Made;
 use crate::pace::Pace;
 use crate::scenario::{Dialect, Fault, Kind, Quota, Script};
-use crate::{anthropic, bedrock, cohere, gemini, media, openai, responses};
+use crate::{anthropic, bedrock, cohere, gemini, invoke, media, openai, responses};
 
 /// A first token that is longer in coming does not come, milliseconds: a day.
 const LONGEST_WAIT_MS: f64 = 86_400_000.0;
@@ -63,6 +63,7 @@ pub enum Operation {
     Speech,
     Transcripts,
     Translations,
+    Invoke,
 }
 
 /// What is to be sent, and how.
@@ -126,6 +127,21 @@ impl Running {
             quota: Mutex::default(),
             minute: Mutex::default(),
         }
+    }
+
+    /// What a request for a socket gets, where it gets none.
+    pub fn refusal_of_socket(&self, headers: &HeaderMap, model: &str) -> Option<Plan> {
+        let dialect = Dialect::OpenAiChat;
+        let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let elapsed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let fault = self.fault(number, elapsed_ms, model, true).cloned();
+        let kind = match fault {
+            _ if !self.admits(headers) => Kind::Unauthorized,
+            Some(fault) => fault.kind,
+            None => return None,
+        };
+        let refusal = faults::refusal(dialect, kind, model)?;
+        Some(self.refuse(dialect, &refusal, &format!("req_{number}"), Some(kind), None))
     }
 
     /// What a request gets.
@@ -192,6 +208,7 @@ impl Running {
                 .map_err(|wrong| faults::wrong(dialect, wrong)),
             Operation::CountTokens => self.count(dialect, body).map(|(body, usage)| Made::whole(body, usage)),
             Operation::Chat | Operation::Models => self.chat(dialect, &call, body),
+            Operation::Invoke => self.invoke(&call, body),
             beside => beside_chat(beside, &call, body).map_err(|wrong| faults::wrong(dialect, wrong)),
         };
         match made {
@@ -199,6 +216,9 @@ impl Running {
                 let usage = made.usage;
                 let mut plan = self.plan(dialect, made, &request_id, &mut chance);
                 plan.usage = call.reported(usage);
+                if operation == Operation::Invoke {
+                    invoke::count(&mut plan.headers, plan.usage, body["stream"] == true);
+                }
                 if let Some(fault) = &fault {
                     play(fault, dialect, &request_id, &mut plan);
                 }
@@ -228,6 +248,22 @@ impl Running {
         Ok(Made { stream: ask.stream, ..Made::stream(frames, content.usage) })
     }
 
+    /// What Anthropic's body gets is Anthropic's answer, in Amazon's clothes; other vendors' come from `invoke`.
+    fn invoke(&self, call: &Answering<'_>, body: &Value) -> Result<Made, Refusal> {
+        let stream = body["stream"] == true;
+        let wrong = |wrong| faults::wrong(Dialect::BedrockConverse, wrong);
+        let Some(version) = body["anthropic_version"].as_str() else {
+            return invoke::other(call, body).map_err(wrong);
+        };
+        // The one of Amazon's user guide, and the one that Anthropic's SDK 2.11 sends.
+        if !matches!(version, "bedrock-2023-05-31" | "2026-10-21") {
+            return Err(wrong(("anthropic_version", format!("anthropic_version: {version} is not supported"))));
+        }
+        let made = self.chat(Dialect::Anthropic, call, body).map_err(|refusal| refusal.in_words_of_amazon())?;
+        let frames = if stream { invoke::wrapped(&made.frames, call.reported(made.usage)) } else { made.frames };
+        Ok(Made { frames, ..made })
+    }
+
     /// A thought that comes back must carry the signature that it was given.
     fn check_signatures(&self, dialect: Dialect, ask: &Ask) -> Result<(), Refusal> {
         let forged = |(thought, signature): &(String, String)| content::signature(self.seed, thought) != *signature;
@@ -250,7 +286,8 @@ impl Running {
         Ok((told, usage))
     }
 
-    fn admits(&self, headers: &HeaderMap) -> bool {
+    /// Whether a request shows a key that the script knows.
+    pub fn admits(&self, headers: &HeaderMap) -> bool {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let bearer = text("authorization").and_then(|value| value.strip_prefix("Bearer "));
         let given = [bearer, text("x-api-key"), text("api-key"), text("x-goog-api-key")];

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -23,9 +24,10 @@ use crate::faults::Refusal;
 use crate::hall::Hall;
 use crate::pace::{End, Paced, Reset};
 use crate::provider::{Operation, Plan, Running, Violence};
+use crate::realtime::Session;
 use crate::scenario::{Dialect, Scenario, Script};
 use crate::transcript::{Entry, Exchange, Received, State, Stats};
-use crate::{admin, anthropic, bedrock, cohere, form, gemini, openai};
+use crate::{admin, anthropic, bedrock, cohere, form, gemini, openai, realtime};
 
 /// Longest request body taken, bytes.
 const BODY_BYTES: usize = 64 << 20;
@@ -96,19 +98,27 @@ async fn accept(listener: TcpListener, hall: Arc<Hall>) {
 
 async fn connection(stream: TcpStream, hall: Arc<Hall>) {
     let reset = Arc::new(AtomicBool::new(false));
+    let promised: Promised = Arc::default();
     let service = {
-        let reset = reset.clone();
-        service_fn(move |request| respond(hall.clone(), request, reset.clone()))
+        let (reset, promised) = (reset.clone(), promised.clone());
+        service_fn(move |request| respond(hall.clone(), request, reset.clone(), promised.clone()))
     };
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let ended = std::future::poll_fn(|context| connection.poll_without_shutdown(context)).await;
-    let stream = connection.into_parts().io.into_inner();
+    let parts = connection.into_parts();
+    let stream = parts.io.into_inner();
+    let session = promised.lock().take();
+    if let Some(session) = session {
+        return realtime::speak(session, stream, parts.read_buf).await;
+    }
     if ended.is_err() && reset.load(Ordering::Relaxed) {
         // Closing a socket that lingers for no time sends RST instead of FIN.
         let _ = stream.set_zero_linger();
     }
 }
 
+/// A session that follows the answer on the same connection.
+type Promised = Arc<Mutex<Option<Session>>>;
 type Answer = Result<Response<Paced>, Reset>;
 
 /// A future with a name, as the connection has to be `Unpin`.
@@ -116,6 +126,7 @@ fn respond(
     hall: Arc<Hall>,
     request: Request<Incoming>,
     reset: Arc<AtomicBool>,
+    promised: Promised,
 ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
     Box::pin(async move {
         let (head, body) = request.into_parts();
@@ -128,6 +139,9 @@ fn respond(
             return Ok(not_found(Dialect::OpenAiChat, &head.method, path));
         };
         let running = provider.running();
+        if (&head.method, route) == (&Method::GET, "/v1/realtime") {
+            return socket(&hall, provider.name(), running, &head, &promised, &reset).await;
+        }
         let Some((dialect, operation)) = operation(&head.method, route, &head.headers, &running.script) else {
             let dialect = running.script.dialect.unwrap_or(Dialect::OpenAiChat);
             return Ok(not_found(dialect, &head.method, path));
@@ -143,6 +157,12 @@ fn respond(
             Some(boundary) => form::read(boundary, &body),
             None => serde_json::from_slice(&body).map_err(|error| format!("The body is not JSON: {error}")),
         };
+        if operation == Operation::Invoke
+            && let Ok(body) = &parsed
+            && let Some(name) = ["model", "stream"].into_iter().find(|name| !body[*name].is_null())
+        {
+            parsed = Err(format!("Malformed input request: extraneous key [{name}] is not permitted"));
+        }
         if let (Some((model, stream)), Ok(serde_json::Value::Object(fields))) = (address(dialect, route), &mut parsed) {
             // Where the address names the model and asks for a stream, it is as if the body had.
             fields.insert("model".into(), model.into());
@@ -165,6 +185,42 @@ fn respond(
         };
         carry_out(plan, entry, &reset).await
     })
+}
+
+/// Answers a request for a socket, and promises the session.
+async fn socket(
+    hall: &Arc<Hall>,
+    provider: &str,
+    running: Arc<Running>,
+    head: &http::request::Parts,
+    promised: &Promised,
+    reset: &AtomicBool,
+) -> Answer {
+    let model = head.uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("model="));
+    let model = model.and_then(bedrock::decoded).unwrap_or_default();
+    let path = head.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    let received = Received {
+        provider: provider.to_owned(),
+        method: head.method.to_string(),
+        path: path.clone(),
+        model: Some(model.clone()),
+        stream: true,
+        body: Bytes::new(),
+        headers: head.headers.clone(),
+    };
+    let entry = hall.book.receive(received, now());
+    if let Some(plan) = running.refusal_of_socket(&head.headers, &model) {
+        return carry_out(plan, entry, reset).await;
+    }
+    let Some(headers) = realtime::accepted(&head.headers) else {
+        return Ok(with_status(StatusCode::UPGRADE_REQUIRED, b"this address speaks WebSocket".to_vec()));
+    };
+    let mut response = with_status(StatusCode::SWITCHING_PROTOCOLS, Vec::new());
+    *response.headers_mut() = headers;
+    entry.answering(101, None, None, 0);
+    let (hall, provider, headers) = (hall.clone(), provider.to_owned(), head.headers.clone());
+    *promised.lock() = Some(Session { hall, running, provider, path, model, headers, entry });
+    Ok(response)
 }
 
 /// Sends what is planned, in its time and in its manner.
@@ -215,7 +271,10 @@ fn operation(method: &Method, route: &str, headers: &HeaderMap, script: &Script)
         (&Method::POST, "/v2/chat") => (Dialect::Cohere, Operation::Chat),
         (&Method::POST, "/v2/embed") => (Dialect::Cohere, Operation::Embeddings),
         (&Method::POST, "/v2/rerank") => (Dialect::Cohere, Operation::Rerank),
-        (&Method::POST, route) if bedrock::address(route).is_some() => (Dialect::BedrockConverse, Operation::Chat),
+        (&Method::POST, route) if bedrock::address(route).is_some() => {
+            let operation = if bedrock::is_invoke(route) { Operation::Invoke } else { Operation::Chat };
+            (Dialect::BedrockConverse, operation)
+        }
         (&Method::GET, "/v1/models") => {
             let asked =
                 if headers.contains_key("anthropic-version") { Dialect::Anthropic } else { Dialect::OpenAiChat };

@@ -57,6 +57,8 @@ pub struct McpServer {
     pub max_sessions: usize,
     /// How long one of them waits for its client, milliseconds.
     pub session_idle_ms: u64,
+    /// Whether what a process writes to its standard error goes to our log.
+    pub log_stderr: bool,
     /// Its deadlines, the defaults filled in.
     pub timeouts: Timeouts,
 }
@@ -206,6 +208,13 @@ pub const SECTION: Section = Section {
             meaning: "How long a process of `command` waits for its client before it is ended.",
             example: "900_000",
         },
+        Key {
+            name: "log_stderr",
+            takes: "`true` or `false`",
+            default: "`false`",
+            meaning: "Whether what a `command` writes to its standard error goes to the log, line by line. It may hold what callers sent.",
+            example: "true",
+        },
         TIMEOUTS_KEY,
     ],
     meters: false,
@@ -251,6 +260,7 @@ fn one(named: &Named, workflows: &[Declared<Arc<Workflow>>], defaults: Timeouts,
     let origins = origins(table);
     let max_sessions = table.count("max_sessions", 1..=1000).and_then(|count| usize::try_from(count).ok());
     let session_idle_ms = table.count("session_idle_ms", 1_000..=86_400_000);
+    let log_stderr = table.flag("log_stderr").unwrap_or(false);
     let timeouts = defaults::timeouts(table).over(defaults);
     unpriced(table);
     if named.name == TAKEN {
@@ -274,6 +284,7 @@ fn one(named: &Named, workflows: &[Declared<Arc<Workflow>>], defaults: Timeouts,
         origins,
         max_sessions: max_sessions.unwrap_or(SESSIONS),
         session_idle_ms: session_idle_ms.unwrap_or(IDLE_MS),
+        log_stderr,
         timeouts,
     })
 }
@@ -289,7 +300,9 @@ fn reach(table: &Table) -> Option<Reach> {
         return None;
     }
     if let Some(text) = table.text("url") {
-        for key in ["environment", "max_sessions", "session_idle_ms"].into_iter().filter(|key| table.has(key)) {
+        for key in
+            ["environment", "max_sessions", "session_idle_ms", "log_stderr"].into_iter().filter(|key| table.has(key))
+        {
             problems.error(&table.place_of(key), "is for a server that is a `command`", "leave it out");
         }
         return match BaseUrl::parse(text.value) {

@@ -25,6 +25,10 @@ pub struct Server {
     pub max_calls_in_flight: usize,
     /// How long calls under way may take to end once the process is asked to stop, milliseconds.
     pub drain_ms: u64,
+    /// How long a realtime session may be silent, milliseconds.
+    pub realtime_idle_ms: u64,
+    /// How long a realtime session may last, milliseconds.
+    pub realtime_total_ms: u64,
     /// When a call may go on after its line went to the spool.
     pub spool: SpoolMode,
     /// A proxy between Freehold and the providers: `http://host:port`.
@@ -56,6 +60,8 @@ impl Default for Server {
             max_header_bytes: 64 << 10,
             max_calls_in_flight: 10_000,
             drain_ms: 30_000,
+            realtime_idle_ms: 600_000,
+            realtime_total_ms: 3_600_000,
             spool: SpoolMode::Batched,
             upstream_proxy: None,
             ca_file: None,
@@ -111,6 +117,20 @@ pub const SECTION: Section = Section {
             default: "30000",
             meaning: "How long calls under way may take to end once the process is asked to stop.",
             example: "30_000",
+        },
+        Key {
+            name: "realtime_idle_ms",
+            takes: "milliseconds, 1000 to 86400000",
+            default: "600000 (ten minutes)",
+            meaning: "How long neither side of a realtime session may say anything before it is ended with an error event.",
+            example: "120_000",
+        },
+        Key {
+            name: "realtime_total_ms",
+            takes: "milliseconds, 1000 to 86400000",
+            default: "3600000 (an hour, as long as OpenAI's last)",
+            meaning: "How long a realtime session may last before it is ended with an error event.",
+            example: "1_800_000",
         },
         Key {
             name: "spool",
@@ -172,6 +192,8 @@ pub(crate) fn read(root: &Table, vault: Vault) -> Server {
         max_header_bytes: size("max_header_bytes", 8192..=1 << 20, defaults.max_header_bytes),
         max_calls_in_flight: size("max_calls_in_flight", 1..=1_000_000, defaults.max_calls_in_flight),
         drain_ms: table.count("drain_ms", 0..=3_600_000).unwrap_or(defaults.drain_ms),
+        realtime_idle_ms: table.count("realtime_idle_ms", 1_000..=86_400_000).unwrap_or(defaults.realtime_idle_ms),
+        realtime_total_ms: table.count("realtime_total_ms", 1_000..=86_400_000).unwrap_or(defaults.realtime_total_ms),
         spool: table
             .choice("spool", &[("batched", SpoolMode::Batched), ("exact", SpoolMode::Exact)])
             .unwrap_or(defaults.spool),

@@ -147,6 +147,10 @@ pub enum Operation {
     Transcription,
     /// What is said in audio, in English.
     AudioTranslation,
+    /// Whatever a body means to a model at Bedrock whose vendor's grammar is not read here.
+    Invoke,
+    /// A spoken conversation over one connection: OpenAI's Realtime.
+    Realtime,
 }
 
 impl Operation {
@@ -163,6 +167,8 @@ impl Operation {
         Operation::Speech,
         Operation::Transcription,
         Operation::AudioTranslation,
+        Operation::Invoke,
+        Operation::Realtime,
     ];
 
     /// The stable name in records and metrics.
@@ -179,6 +185,8 @@ impl Operation {
             Operation::Speech => "speech",
             Operation::Transcription => "transcription",
             Operation::AudioTranslation => "audio_translation",
+            Operation::Invoke => "invoke",
+            Operation::Realtime => "realtime",
         }
     }
 
@@ -221,13 +229,15 @@ impl Operation {
             | Operation::CountTokens
             | Operation::Rerank
             | Operation::Moderations
-            | Operation::AudioTranslation => false,
+            | Operation::AudioTranslation
+            | Operation::Realtime => false,
             Operation::Chat
             | Operation::Completions
             | Operation::ImageGeneration
             | Operation::ImageEdit
             | Operation::Speech
-            | Operation::Transcription => true,
+            | Operation::Transcription
+            | Operation::Invoke => true,
         }
     }
 
@@ -264,6 +274,7 @@ impl Operation {
             (Dialect::OpenAiChat, Operation::Speech) => Some("/audio/speech"),
             (Dialect::OpenAiChat, Operation::Transcription) => Some("/audio/transcriptions"),
             (Dialect::OpenAiChat, Operation::AudioTranslation) => Some("/audio/translations"),
+            (Dialect::OpenAiChat, Operation::Realtime) => Some("/realtime?model={model}"),
             (Dialect::OpenAiResponses, Operation::Chat) => Some("/responses"),
             (Dialect::Anthropic, Operation::Chat) => Some("/messages"),
             (Dialect::Anthropic, Operation::CountTokens) => Some("/messages/count_tokens"),
@@ -274,6 +285,10 @@ impl Operation {
             (Dialect::Gemini, Operation::CountTokens) => Some("/models/{model}:countTokens"),
             (Dialect::BedrockConverse, Operation::Chat) if stream => Some("/model/{model}/converse-stream"),
             (Dialect::BedrockConverse, Operation::Chat) => Some("/model/{model}/converse"),
+            (Dialect::BedrockConverse, Operation::Invoke) if stream => {
+                Some("/model/{model}/invoke-with-response-stream")
+            }
+            (Dialect::BedrockConverse, Operation::Invoke) => Some("/model/{model}/invoke"),
             (Dialect::Cohere, Operation::Chat) => Some("/chat"),
             (Dialect::Cohere, Operation::Embeddings) => Some("/embed"),
             // No part of OpenAI's own API: the shape that Jina, vLLM, Cohere's first version and others share beside it.
@@ -311,6 +326,8 @@ pub enum Framing {
     JsonArray,
     /// As Amazon's binary messages.
     Messages,
+    /// As Amazon's binary messages, each with one event of another vendor's dialect inside: what Bedrock's `invoke` streams.
+    Chunks,
 }
 
 impl Framing {
@@ -319,7 +336,16 @@ impl Framing {
         match self {
             Framing::ServerSentEvents => "text/event-stream; charset=utf-8",
             Framing::JsonArray => "application/json; charset=utf-8",
-            Framing::Messages => "application/vnd.amazon.eventstream",
+            Framing::Messages | Framing::Chunks => "application/vnd.amazon.eventstream",
+        }
+    }
+
+    /// The dialect in which a client that speaks `dialect` is told errors: who came by Bedrock's `invoke` speaks another
+    /// vendor's and reads Amazon's errors.
+    pub const fn errors_of(self, dialect: Dialect) -> Dialect {
+        match self {
+            Framing::Chunks => Dialect::BedrockConverse,
+            Framing::ServerSentEvents | Framing::JsonArray | Framing::Messages => dialect,
         }
     }
 
@@ -328,7 +354,7 @@ impl Framing {
         match self {
             Framing::ServerSentEvents => "text/event-stream",
             Framing::JsonArray => "application/json",
-            Framing::Messages => "application/vnd.amazon.eventstream",
+            Framing::Messages | Framing::Chunks => "application/vnd.amazon.eventstream",
         }
     }
 }

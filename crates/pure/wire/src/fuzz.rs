@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use domain::Fault;
 
-use crate::dialect::{Address, Dialect, Operation};
+use crate::dialect::{Address, Dialect, Framing, Operation};
 use crate::errors;
 use crate::eventstream::{self, Message};
 use crate::quirks::{QUIRKS, Quirks};
@@ -28,7 +28,7 @@ pub fn scan(data: &[u8]) {
             if let Some(version) = quirks.hosting.version_for_model(*dialect, Operation::Chat) {
                 let sent: serde_json::Value = serde_json::from_slice(&out.body).expect("what is sent can be read");
                 assert!(
-                    sent.get("model").is_none() && out.path.contains("/up:"),
+                    sent.get("model").is_none() && (out.path.contains("/up:") || out.path.contains("/up/")),
                     "the model is named in the path alone"
                 );
                 let own = serde_json::from_slice::<serde_json::Value>(data).expect("what the scan takes is JSON");
@@ -44,6 +44,21 @@ pub fn scan(data: &[u8]) {
             assert!(kept <= out.body.len(), "only what is named was changed");
         }
     }
+}
+
+/// A body of Bedrock's `invoke` is refused, or it is JSON that names the model of its address, where it is Anthropic's.
+pub fn invoke(data: &[u8]) {
+    use crate::invoke::{Invocation, open};
+    let address = Address { model: "claims-triage".into(), stream: data.len().is_multiple_of(2) };
+    let opened = open(&address, &Bytes::copy_from_slice(data));
+    let Ok(Invocation::Messages { body, .. }) = opened else { return };
+    let Ok(plain) = serde_json::from_slice::<serde_json::Value>(&body) else {
+        assert!(serde_json::from_slice::<serde_json::Value>(data).is_err(), "what was JSON stays JSON");
+        return;
+    };
+    assert_eq!(plain["model"], "claims-triage");
+    assert_eq!(plain["stream"] == true, address.stream);
+    assert!(plain.get("anthropic_version").is_none() && plain.get("anthropic_beta").is_none());
 }
 
 /// A message of a client is refused, or names the tool that a plain parser finds too; what is left of a list of tools is JSON,
@@ -140,6 +155,48 @@ pub fn reply_stream(data: &[u8]) {
             }
         }
     }
+}
+
+/// The same of a stream that Bedrock hosts: in chunks, of Anthropic's and of a grammar that is not read.
+pub fn chunks(data: &[u8]) {
+    let anthropic =
+        ReplyPlan { framing: Framing::Chunks, ..plan(Dialect::Anthropic, Dialect::Anthropic, "bedrock-invoke") };
+    let translated = plan(Dialect::OpenAiChat, Dialect::Anthropic, "bedrock-invoke");
+    let bedrock = plan(Dialect::BedrockConverse, Dialect::BedrockConverse, "generic");
+    let other = ReplyPlan { operation: Operation::Invoke, ..bedrock };
+    for plan in [anthropic, translated, other] {
+        let whole = relayed(&plan, data, data.len().max(1));
+        for cut in [1, 7, data.len() / 2].into_iter().filter(|cut| *cut > 0) {
+            assert!(
+                whole == relayed(&plan, data, cut),
+                "{} of {}, cut every {cut} bytes",
+                plan.operation,
+                plan.upstream
+            );
+        }
+        if plan.operation == Operation::Invoke {
+            assert!(data.starts_with(&whole.0), "what is not read passes as it came");
+        }
+    }
+}
+
+/// An event of a realtime session passes as it is, or as one that differs in the name of its model; what was JSON stays JSON, and
+/// what has the right name already is not changed again.
+pub fn realtime(data: &[u8]) {
+    use crate::realtime::{for_client, for_provider};
+    let Ok(event) = std::str::from_utf8(data) else { return };
+    let plain = |event: &str| serde_json::from_str::<serde_json::Value>(event).ok();
+    for changed in [for_provider(event, "up").0, for_client(event, "claims").0] {
+        match (plain(event), plain(&changed)) {
+            (Some(mut before), Some(after)) if before != after => {
+                before["session"]["model"] = after["session"]["model"].clone();
+                assert_eq!(before, after, "nothing but the model of the session was changed");
+            }
+            (before, after) => assert!(before == after || changed == event, "what was JSON stays JSON"),
+        }
+    }
+    let sent = for_provider(event, "up").0;
+    assert_eq!(for_provider(&sent, "up").0, sent);
 }
 
 /// A whole answer is refused, or its figures add up; the same dialect gives JSON for JSON.

@@ -5,10 +5,10 @@
 //! reports everything it gave up.
 //!
 //! Reading order: [`dialect`] and [`quirks`] name what is spoken, [`hosting`] where a host of another vendor's
-//! models differs, [`scan`] reads a request's head in one pass, [`request`]
+//! models differs, [`invoke`] opens what is said to a vendor's model at Bedrock, [`scan`] reads a request's head in one pass, [`request`]
 //! makes the outgoing body, [`sse`] and [`eventstream`] cut a stream into frames, [`reply`] relays an answer, [`usage`] reads what it cost,
 //! [`form`] and [`audio`] read what is no JSON, [`errors`] reads providers' errors and writes ours, [`models`] lists models,
-//! [`mcp`] reads the messages of tool servers. [`splice`] and `cursor` are the tools
+//! [`mcp`] reads the messages of tool servers, [`realtime`] the events of a conversation over a WebSocket. [`splice`] and `cursor` are the tools
 //! underneath; [`canonical`], [`dialects`] and [`translate`] cross from one dialect to the other; [`fuzz`] holds the
 //! invariants of every parser.
 
@@ -23,10 +23,12 @@ pub mod eventstream;
 pub mod form;
 pub mod fuzz;
 pub mod hosting;
+pub mod invoke;
 mod items;
 pub mod mcp;
 pub mod models;
 pub mod quirks;
+pub mod realtime;
 pub mod reply;
 pub mod request;
 pub mod scan;

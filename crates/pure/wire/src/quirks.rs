@@ -195,6 +195,12 @@ pub const QUIRKS: &[Quirks] = &[
         source: "Vertex AI documentation, request predictions with Claude models: `anthropic_version` in the body and no `model`; paths as in Anthropic's Python SDK 2.11.0, lib/vertex; not tried",
         ..Quirks::GENERIC
     },
+    Quirks {
+        name: "bedrock-invoke",
+        hosting: Hosting::Invoke { anthropic_version: "bedrock-2023-05-31" },
+        source: "Amazon Bedrock user guide, Anthropic Claude Messages API, and API reference, InvokeModel and InvokeModelWithResponseStream; paths as in Anthropic's Python SDK 2.11.0, lib/bedrock, which sends a version of its own (fixtures/captures/invoke-sdk); not tried",
+        ..Quirks::GENERIC
+    },
     Quirks::GENERIC,
 ];
 

@@ -46,6 +46,7 @@ pub fn outgoing(
     let path = |batch| {
         let own = operation
             .path(upstream, ask.upstream_model, stream, batch)
+            .filter(|_| ask.quirks.hosting.has(upstream, operation))
             .ok_or_else(|| Fault::new(FaultClass::Untranslatable, format!("{upstream} has no {operation}")))?;
         Ok::<_, Fault>(ask.quirks.hosting.path(upstream, operation, ask.upstream_model, stream, own))
     };
@@ -65,7 +66,7 @@ pub fn outgoing(
     let translated = translate::request(client, upstream, operation, stream, body, ask)?;
     let (path, losses, body) = (path(translated.batch)?, translated.losses, translated.body);
     let body = match ask.quirks.hosting.version_for_model(upstream, operation) {
-        Some(version) => hosting::body_with_version_for_model(body, version),
+        Some(version) => hosting::body_with_version_for_model(body, ask.quirks.hosting, version),
         None => Bytes::from(body),
     };
     Ok(Outgoing { path, body, edits: Vec::new(), losses, stream })
@@ -79,7 +80,7 @@ fn spliced(dialect: Dialect, operation: Operation, body: &Bytes, head: &Head, as
     let mut losses = Vec::new();
     let (named, upstream) = (head.model.as_deref() == Some(ask.upstream_model), ask.upstream_model);
     if let Some(version) = ask.quirks.hosting.version_for_model(dialect, operation) {
-        hosting::with_version_for_model(&mut splice, body, version);
+        hosting::with_version_for_model(&mut splice, body, ask.quirks.hosting, version);
     } else {
         match (&head.spans.model, &head.spans.form) {
             (Some(_), _) if named => {}

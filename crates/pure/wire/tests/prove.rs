@@ -45,6 +45,12 @@ fn prove_fuzz_scan() {
 
 #[test]
 #[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_invoke() {
+    prove("invoke", &[("captures/invoke-sdk", ".request.json")], fuzz::invoke);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
 fn prove_fuzz_sse() {
     prove("sse", &[("streams", ".sse"), ("captures", ".sse")], fuzz::sse);
 }

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod lanes;
 pub mod login;
 pub mod overview;
+pub mod tools;
 pub mod workflow;
 pub mod workflows;
 
@@ -31,6 +32,7 @@ pub const PAGES: &[Page] = &[
     Page { path: "/workflows", menu: Some("Workflows"), route: || get(workflows::show) },
     Page { path: "/workflows/{name}", menu: None, route: || get(workflow::show) },
     Page { path: "/lanes", menu: Some("Lanes"), route: || get(lanes::show) },
+    Page { path: "/tools", menu: Some("Tools"), route: || get(tools::show) },
     Page { path: "/calls", menu: Some("Calls"), route: || get(calls::show) },
     Page { path: "/calls/{id}", menu: None, route: || get(call::show) },
     Page { path: "/configuration", menu: Some("Configuration"), route: || get(configuration::show) },

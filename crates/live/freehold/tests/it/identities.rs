@@ -258,6 +258,83 @@ fn keys_of_a_role_are_taken_with_the_platforms_token_and_sign_each_call() {
     assert!(!seen.contains("s3cret") && !seen.contains("platform-token"), "{seen}");
 }
 
+/// The signature that AWS would expect of a request, computed by other hands than ours (Signature Version 4, as its documentation has
+/// it).
+const SIGNATURE: &str = r#"
+import hashlib, hmac, re, sys
+head, body, secret = sys.argv[1:]
+line, *lines = head.split("\n")
+headers = {name.strip().lower(): value.strip() for name, _, value in (text.partition(":") for text in lines) if name}
+scope, names = re.search(r"Credential=[^/]+/([^,]+), SignedHeaders=([^,]+)", headers["authorization"]).groups()
+canonical = "\n".join(["POST", "/", "", *(f"{name}:{headers[name]}" for name in names.split(";")), "", names,
+                       hashlib.sha256(body.encode()).hexdigest()])
+text = "\n".join(["AWS4-HMAC-SHA256", headers["x-amz-date"], scope, hashlib.sha256(canonical.encode()).hexdigest()])
+key = ("AWS4" + secret).encode()
+for part in scope.split("/"):
+    key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+print(hmac.new(key, text.encode(), hashlib.sha256).hexdigest())
+"#;
+
+#[test]
+fn a_profiles_role_is_taken_of_sts_with_the_keys_of_the_profile_before_it() {
+    let sts = Server::answering(|got| {
+        let role = if got.body.contains("role%2Fouter") { "OUTER" } else { "INNER" };
+        let keys = format!(
+            "<AssumeRoleResponse><Credentials><AccessKeyId>AKID{role}</AccessKeyId><SecretAccessKey>s3cret{role}</SecretAccessKey>\
+             <SessionToken>s3cretSESSION{role}</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>\
+             </AssumeRoleResponse>"
+        );
+        (200, keys)
+    });
+    let cloud = Server::answering(|_| (200, ANSWER.to_owned()));
+    let site = Site::new("identity-assume", "");
+    let file = site.scratch.path().join("credentials");
+    let profiles = "[base]\naws_access_key_id = AKIDBASE\naws_secret_access_key = s3cretBASE\n\
+                    [inner]\nrole_arn = arn:aws:iam::1:role/inner\nsource_profile = base\nexternal_id = ext 7\n\
+                    [outer]\nrole_arn = arn:aws:iam::2:role/outer\nsource_profile = inner\nrole_session_name = me\n";
+    std::fs::write(&file, profiles).unwrap();
+    site.configure(&configuration(
+        &format!(
+            "base_url = \"http://{}/openai/v1\"\nidentity = {{ from = \"aws-profile\", region = \"eu-central-1\", \
+             profile = \"outer\", file = \"{}\", endpoint = \"http://{}\" }}",
+            cloud.address,
+            text(&file),
+            sts.address
+        ),
+        cloud.address,
+    ));
+    let freehold = site.start();
+    let answer = freehold.chat("w", "");
+    assert_eq!((answer.status, answer.header("freehold-model")), (200, Some("cloud")), "{}", answer.text());
+    let asked = sts.got();
+    assert_eq!(asked.len(), 2, "the inner role first, and with its keys the outer one: {asked:?}");
+    for (got, role, external, id, secret, session) in [
+        (&asked[0], "iam%3A%3A1%3Arole%2Finner", true, "AKIDBASE", "s3cretBASE", None),
+        (&asked[1], "iam%3A%3A2%3Arole%2Fouter", false, "AKIDINNER", "s3cretINNER", Some("s3cretSESSIONINNER")),
+    ] {
+        assert_eq!(got.line, "POST / HTTP/1.1");
+        assert!(got.body.contains("Action=AssumeRole&") && got.body.contains(role), "{}", got.body);
+        assert_eq!(got.body.contains("ExternalId=ext%207"), external, "{}", got.body);
+        assert_eq!(got.header("x-amz-security-token"), session);
+        let authorization = got.header("authorization").unwrap();
+        assert!(authorization.contains(&format!("Credential={id}/")), "{authorization}");
+        assert!(authorization.contains("/eu-central-1/sts/aws4_request"), "{authorization}");
+        let head = format!("{}\n{}", got.line, got.head.replace("\r\n", "\n"));
+        let output =
+            std::process::Command::new("python3").args(["-c", SIGNATURE, &head, &got.body, secret]).output().unwrap();
+        let expected = String::from_utf8(output.stdout).unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            authorization.ends_with(&format!("Signature={}", expected.trim())),
+            "{authorization}: {expected} {errors}"
+        );
+    }
+    let got = cloud.got().pop().unwrap();
+    assert!(got.header("authorization").unwrap().contains("Credential=AKIDOUTER/"), "{}", got.head);
+    assert_eq!(got.header("x-amz-security-token"), Some("s3cretSESSIONOUTER"));
+    assert!(!seen(&freehold, &site).contains("s3cret"));
+}
+
 #[test]
 fn an_instances_keys_come_from_its_metadata_service_by_a_session() {
     let metadata = Server::answering(|got| {

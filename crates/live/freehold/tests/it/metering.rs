@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::harness::{Freehold, Simulator, Site, eventually};
 use crate::http::{Connection, request};
+use crate::realtime;
 
 /// Slow enough to be left while it speaks.
 const SCENARIO: &str = "[providers.sim]\noutput_tokens = 40\ntokens_per_frame = 1\n\n\
@@ -26,6 +27,10 @@ const PROVIDERS: &[(&str, &str)] = &[
 /// A route, its body, and the body or route that streams. `W` stands for the workflow; a body that begins with a boundary is a form.
 struct Row {
     path: &'static str,
+    /// What tells it from another row of the same path.
+    what: &'static str,
+    /// The one dialect that has it, where the others are refused.
+    only: Option<&'static str>,
     body: &'static str,
     streamed: Option<(&'static str, &'static str)>,
 }
@@ -41,6 +46,9 @@ macro_rules! form {
     };
 }
 
+/// A row like most others.
+const PLAIN: Row = Row { path: "", what: "", only: None, body: "", streamed: None };
+
 const ROWS: &[Row] = &[
     Row {
         path: "/v1/chat/completions",
@@ -49,11 +57,13 @@ const ROWS: &[Row] = &[
             "/v1/chat/completions",
             r#"{"model":"W","stream":true,"messages":[{"role":"user","content":"Hello"}]}"#,
         )),
+        ..PLAIN
     },
     Row {
         path: "/v1/responses",
         body: r#"{"model":"W","input":"Hello"}"#,
         streamed: Some(("/v1/responses", r#"{"model":"W","stream":true,"input":"Hello"}"#)),
+        ..PLAIN
     },
     Row {
         path: "/v1/messages",
@@ -62,6 +72,7 @@ const ROWS: &[Row] = &[
             "/v1/messages",
             r#"{"model":"W","stream":true,"max_tokens":5000,"messages":[{"role":"user","content":"Hello"}]}"#,
         )),
+        ..PLAIN
     },
     Row {
         path: "/v1beta/models/W:generateContent",
@@ -70,24 +81,52 @@ const ROWS: &[Row] = &[
             "/v1beta/models/W:streamGenerateContent?alt=sse",
             r#"{"contents":[{"role":"user","parts":[{"text":"Hello"}]}]}"#,
         )),
+        ..PLAIN
     },
     Row {
         path: "/model/W/converse",
         body: r#"{"messages":[{"role":"user","content":[{"text":"Hello"}]}]}"#,
         streamed: Some(("/model/W/converse-stream", r#"{"messages":[{"role":"user","content":[{"text":"Hello"}]}]}"#)),
+        ..PLAIN
+    },
+    Row {
+        path: "/model/W/invoke",
+        what: "Anthropic's, ",
+        body: r#"{"anthropic_version":"bedrock-2023-05-31","max_tokens":5000,"messages":[{"role":"user","content":"Hello"}]}"#,
+        streamed: Some((
+            "/model/W/invoke-with-response-stream",
+            r#"{"anthropic_version":"bedrock-2023-05-31","max_tokens":5000,"messages":[{"role":"user","content":"Hello"}]}"#,
+        )),
+        ..PLAIN
+    },
+    Row {
+        path: "/model/W/invoke",
+        what: "Llama's, ",
+        only: Some("bedrock-converse"),
+        body: r#"{"prompt":"Hello","max_gen_len":5000}"#,
+        streamed: Some(("/model/W/invoke-with-response-stream", r#"{"prompt":"Hello","max_gen_len":5000}"#)),
+    },
+    Row {
+        path: "/model/W/invoke",
+        what: "Titan's embedding, ",
+        only: Some("bedrock-converse"),
+        body: r#"{"inputText":"Hello"}"#,
+        ..PLAIN
     },
     Row {
         path: "/v2/chat",
         body: r#"{"model":"W","messages":[{"role":"user","content":"Hello"}]}"#,
         streamed: Some(("/v2/chat", r#"{"model":"W","stream":true,"messages":[{"role":"user","content":"Hello"}]}"#)),
+        ..PLAIN
     },
-    Row { path: "/v1/embeddings", body: r#"{"model":"W","input":"Hello"}"#, streamed: None },
+    Row { path: "/v1/embeddings", body: r#"{"model":"W","input":"Hello"}"#, ..PLAIN },
     Row {
         path: "/v1/completions",
         body: r#"{"model":"W","prompt":"Hello"}"#,
         streamed: Some(("/v1/completions", r#"{"model":"W","stream":true,"max_tokens":5000,"prompt":"Hello"}"#)),
+        ..PLAIN
     },
-    Row { path: "/v1/moderations", body: r#"{"model":"W","input":"Hello"}"#, streamed: None },
+    Row { path: "/v1/moderations", body: r#"{"model":"W","input":"Hello"}"#, ..PLAIN },
     Row {
         path: "/v1/images/generations",
         body: r#"{"model":"W","prompt":"A roof"}"#,
@@ -95,6 +134,7 @@ const ROWS: &[Row] = &[
             "/v1/images/generations",
             r#"{"model":"W","stream":true,"partial_images":2,"prompt":"A roof"}"#,
         )),
+        ..PLAIN
     },
     Row {
         path: "/v1/images/edits",
@@ -103,6 +143,7 @@ const ROWS: &[Row] = &[
             "/v1/images/edits",
             form!("image\"; filename=\"a.png", "PNG", "prompt", "Bluer", "stream", "true", "partial_images", "2"),
         )),
+        ..PLAIN
     },
     Row {
         path: "/v1/audio/speech",
@@ -111,30 +152,32 @@ const ROWS: &[Row] = &[
             "/v1/audio/speech",
             r#"{"model":"W","voice":"v","stream_format":"sse","input":"Hello, we have paid your claim about the storm in May; the money comes to your account within ten days."}"#,
         )),
+        ..PLAIN
     },
     Row {
         path: "/v1/audio/transcriptions",
         body: form!("file\"; filename=\"a.mp3", "sound"),
         streamed: Some(("/v1/audio/transcriptions", form!("file\"; filename=\"a.mp3", "sound", "stream", "true"))),
+        ..PLAIN
     },
-    Row { path: "/v1/audio/translations", body: form!("file\"; filename=\"a.mp3", "sound"), streamed: None },
-    Row { path: "/v1beta/models/W:embedContent", body: r#"{"content":{"parts":[{"text":"Hello"}]}}"#, streamed: None },
+    Row { path: "/v1/audio/translations", body: form!("file\"; filename=\"a.mp3", "sound"), ..PLAIN },
+    Row { path: "/v1beta/models/W:embedContent", body: r#"{"content":{"parts":[{"text":"Hello"}]}}"#, ..PLAIN },
     Row {
         path: "/v2/embed",
         body: r#"{"model":"W","texts":["Hello"],"input_type":"search_query","embedding_types":["float"]}"#,
-        streamed: None,
+        ..PLAIN
     },
-    Row { path: "/v1/rerank", body: r#"{"model":"W","query":"north","documents":["a","b"]}"#, streamed: None },
-    Row { path: "/v2/rerank", body: r#"{"model":"W","query":"north","documents":["a","b"]}"#, streamed: None },
+    Row { path: "/v1/rerank", body: r#"{"model":"W","query":"north","documents":["a","b"]}"#, ..PLAIN },
+    Row { path: "/v2/rerank", body: r#"{"model":"W","query":"north","documents":["a","b"]}"#, ..PLAIN },
     Row {
         path: "/v1/messages/count_tokens",
         body: r#"{"model":"W","messages":[{"role":"user","content":"Hello"}]}"#,
-        streamed: None,
+        ..PLAIN
     },
     Row {
         path: "/v1beta/models/W:countTokens",
         body: r#"{"contents":[{"role":"user","parts":[{"text":"Hello"}]}]}"#,
-        streamed: None,
+        ..PLAIN
     },
 ];
 
@@ -163,12 +206,18 @@ fn configuration(address: SocketAddr) -> String {
 
 /// What was booked of a call, in a word.
 fn booked(freehold: &Freehold, call: &str) -> String {
+    booked_of(freehold, call, false)
+}
+
+/// The same of its first attempt, or of its last.
+fn booked_of(freehold: &Freehold, call: &str, first: bool) -> String {
     let record = eventually("the call reaches the store", || {
         let authorization = format!("Bearer {}", freehold.admin_token);
         let path = format!("/api/v1/calls/{call}");
         let answer = request(freehold.console, "GET", &path, &[("authorization", &authorization)], b"");
         let view = (answer.status == 200).then(|| answer.json()).filter(|view| !view["end"].is_null())?;
-        Some(view["entries"].as_array().unwrap().iter().rfind(|entry| entry["kind"] == "record").cloned())
+        let mut records = view["entries"].as_array().unwrap().iter().filter(|entry| entry["kind"] == "record");
+        Some(if first { records.next() } else { records.next_back() }.cloned())
     });
     let Some(record) = record else { return "free".into() };
     let total = record["cost"].pointer("/priced/total").or(record["cost"].get("total")).and_then(Value::as_i64);
@@ -216,6 +265,26 @@ fn left(freehold: &Freehold, (path, body): (&str, &str), workflow: &str) -> Stri
     booked(freehold, &call)
 }
 
+/// A realtime session: one response of it, or one that is left in its midst.
+fn conversed(freehold: &Freehold, key: &str, workflow: &str, leaves: bool) -> String {
+    let authorization = format!("Bearer {key}");
+    let asked = realtime::connect(freehold, &format!("?model={workflow}"), &[("authorization", &authorization)]);
+    let mut session = match asked {
+        Ok(session) => session,
+        Err((_, refused)) => return format!("refused: `{}`", refused["error"]["code"].as_str().unwrap()),
+    };
+    let call = session.1.clone();
+    if leaves {
+        session.say(serde_json::json!({"type": "response.create"}));
+        session.until("response.output_text.delta");
+        drop(session);
+    } else {
+        session.ask("Hello");
+        session.close();
+    }
+    booked_of(freehold, &call, true)
+}
+
 #[test]
 fn every_endpoint_is_metered_at_every_provider_or_refused_under_a_hard_budget() {
     let site = Site::new("metering", "");
@@ -227,36 +296,47 @@ fn every_endpoint_is_metered_at_every_provider_or_refused_under_a_hard_budget() 
     let mut page = String::from(PREFACE);
     let names = PROVIDERS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" | ");
     let _ = write!(page, "| endpoint | how | {names} |\n|---|---|{}\n", "---|".repeat(PROVIDERS.len()));
-    let mut line = |path: &str, how: &str, cell: &dyn Fn(&str) -> String| {
+    let mut line = |row: &Row, how: &str, cell: &dyn Fn(&str) -> String| {
+        let (path, what) = (row.path, row.what);
         let cells: Vec<String> = PROVIDERS.iter().map(|(dialect, _)| cell(dialect)).collect();
-        let _ = writeln!(page, "| `{}` | {how} | {} |", path.replace('W', "{model}"), cells.join(" | "));
+        let _ = writeln!(page, "| `{}` | {what}{how} | {} |", path.replace('W', "{model}"), cells.join(" | "));
         cells
     };
     for row in ROWS {
         let whole = (row.path, row.body);
-        let cells =
-            line(row.path, "whole", &|dialect| told(&freehold, &freehold.key, whole, &format!("sim-{dialect}")));
+        let cells = line(row, "whole", &|dialect| told(&freehold, &freehold.key, whole, &format!("sim-{dialect}")));
         if let Some(streamed) = row.streamed {
             // What is not translated is refused, and of speech as bytes nothing is reported.
             let alone = cells[1..].iter().all(|cell| cell == UNTRANSLATABLE);
-            let translated = if alone { 1 } else { cells.len() };
+            let column = row.only.and_then(|only| PROVIDERS.iter().position(|(dialect, _)| *dialect == only));
+            let translated = match (column, alone) {
+                (Some(column), _) => column..column + 1,
+                (None, true) => 0..1,
+                (None, false) => 0..cells.len(),
+            };
             let whole_is = if row.path == "/v1/audio/speech" { "priced by an estimate" } else { "priced" };
-            assert!(cells[..translated].iter().all(|cell| cell == whole_is), "{}: {cells:?}", row.path);
-            let cells = line(row.path, "streamed", &|dialect| {
-                told(&freehold, &freehold.key, streamed, &format!("sim-{dialect}"))
-            });
-            assert!(cells[..translated].iter().all(|cell| cell == "priced"), "{} streamed: {cells:?}", row.path);
-            let cells = line(row.path, "cancelled", &|dialect| left(&freehold, streamed, &format!("slow-{dialect}")));
+            assert!(cells[translated.clone()].iter().all(|cell| cell == whole_is), "{}: {cells:?}", row.path);
+            let cells =
+                line(row, "streamed", &|dialect| told(&freehold, &freehold.key, streamed, &format!("sim-{dialect}")));
+            assert!(cells[translated.clone()].iter().all(|cell| cell == "priced"), "{} streamed: {cells:?}", row.path);
+            let cells = line(row, "cancelled", &|dialect| left(&freehold, streamed, &format!("slow-{dialect}")));
             assert!(
-                cells[..translated].iter().all(|cell| cell.starts_with("priced")),
+                cells[translated].iter().all(|cell| cell.starts_with("priced")),
                 "{} cancelled: {cells:?}",
                 row.path
             );
         }
-        let cells =
-            line(row.path, "no price", &|dialect| told(&freehold, &budgeted, whole, &format!("bare-sim-{dialect}")));
+        let cells = line(row, "no price", &|dialect| told(&freehold, &budgeted, whole, &format!("bare-sim-{dialect}")));
         assert!(cells.iter().all(|cell| !cell.starts_with("priced")), "{} unpriced: {cells:?}", row.path);
     }
+    let session = Row { path: "/v1/realtime", ..PLAIN };
+    let cells =
+        line(&session, "a response", &|dialect| conversed(&freehold, &freehold.key, &format!("sim-{dialect}"), false));
+    assert_eq!(cells[0], "priced");
+    let cells =
+        line(&session, "cancelled", &|dialect| conversed(&freehold, &freehold.key, &format!("slow-{dialect}"), true));
+    assert_eq!(cells[0], "priced by an estimate");
+    line(&session, "no price", &|dialect| conversed(&freehold, &budgeted, &format!("bare-sim-{dialect}"), false));
     page.push_str(NOTES);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/metering.md");
     if std::env::var("UPDATE_DOCS").is_ok() {

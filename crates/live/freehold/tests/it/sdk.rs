@@ -107,6 +107,7 @@ fn configuration(simulator: &Simulator, llama: Option<&Llama>) -> String {
         // Claude's name: how a model at Bedrock is asked to think goes by its family.
         row("sim-bedrock", "bedrock-converse", &format!("http://{}/good", simulator.address), "", "")
             .replace("test-model", "eu.anthropic.claude-test-v1:0"),
+        row("hosted", "anthropic", &format!("http://{}/good", simulator.address), "quirks = \"bedrock-invoke\"", ""),
         row("breaks", "bedrock-converse", &format!("http://{}/breaks", simulator.address), "", ""),
         row("rank-common", "openai-chat", &sim("good"), "", ""),
         row("whisper", "openai-chat", &sim("good"), "quirks = \"openai\"", BUDGET)
@@ -234,6 +235,12 @@ fn the_official_openai_sdk_makes_pictures_and_sound_through_freehold() {
 }
 
 #[test]
+#[ignore = "needs the official SDKs; `cargo xtask test` runs it"]
+fn the_official_openai_sdk_speaks_realtime_through_freehold() {
+    suite("realtime_suite.py", SIMULATED);
+}
+
+#[test]
 #[ignore = "needs the official SDKs and llama.cpp; `cargo xtask test` runs it"]
 fn the_official_anthropic_sdk_works_through_freehold() {
     suite("anthropic_suite.py", WITH_LLAMA);
@@ -290,6 +297,7 @@ fn the_console_works_in_a_real_browser() {
             "budget = { limit = \"5 USD\", per = \"day\", at_limit = \"refuse\" }",
         ),
         row("down", "openai-chat", &sim("down"), "", ""),
+        "[mcp.crm]\nurl = \"http://127.0.0.1:9/mcp\"\ntools = [\"search\", \"read_claim\"]\nprice_per_call = \"0.005\"\n\n".to_owned(),
     ]
     .concat();
     let site = Site::new("browser", &configuration);

@@ -117,6 +117,12 @@ pub struct Route {
 pub enum Serves {
     /// A call that goes upstream.
     Call(Operation),
+    /// A call in the grammar of the model's own vendor, which its body tells.
+    Invocation,
+    /// A conversation over a WebSocket.
+    Conversation,
+    /// A key of the provider's own, or a call past us, which is not given out.
+    EphemeralKey,
     /// What is said to a server of tools.
     ToolServer,
     /// The names this key may use.

@@ -19,6 +19,14 @@ pub const ENDPOINTS: &[Endpoint] = &[
         .taking(Takes::Form),
     endpoint!(POST "/v1/audio/translations", Serves::Call(Operation::AudioTranslation), Dialect::OpenAiChat)
         .taking(Takes::Form),
+    endpoint!(GET "/v1/realtime", Serves::Conversation, Dialect::OpenAiChat)
+        .carrying(&["openai-beta", "openai-safety-identifier"]),
+    endpoint!(POST "/v1/realtime/client_secrets", Serves::EphemeralKey, Dialect::OpenAiChat),
+    endpoint!(POST "/v1/realtime/sessions", Serves::EphemeralKey, Dialect::OpenAiChat),
+    endpoint!(POST "/v1/realtime/transcription_sessions", Serves::EphemeralKey, Dialect::OpenAiChat),
+    endpoint!(POST "/v1/realtime/translations/client_secrets", Serves::EphemeralKey, Dialect::OpenAiChat),
+    endpoint!(POST "/v1/realtime/calls", Serves::EphemeralKey, Dialect::OpenAiChat),
+    endpoint!(POST "/v1/realtime/calls/{call}/accept", Serves::EphemeralKey, Dialect::OpenAiChat),
     // The shape of Jina's, vLLM's and Cohere's first version, which OpenAI has no route for.
     endpoint!(POST "/v1/rerank", Serves::Call(Operation::Rerank), Dialect::OpenAiChat),
     endpoint!(GET "/v1/models", Serves::Models),

@@ -8,6 +8,8 @@ mod fetch;
 mod google;
 mod profile;
 mod token;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

@@ -12,6 +12,7 @@ pub mod listen;
 pub mod reach;
 pub mod events;
 pub mod web;
+mod stderr;
 pub mod stdio;
 pub mod process;
 pub mod processes;

@@ -75,7 +75,12 @@ pub struct Started {
 
 impl Process {
     /// Starts one. Of our environment it is given little, so that no credential of Freehold's is in it.
-    pub fn start(command: &[String], environment: &[String]) -> std::io::Result<(Arc<Process>, Started)> {
+    /// What it writes to its standard error goes to our log under the name `log_as`, or nowhere.
+    pub fn start(
+        command: &[String],
+        environment: &[String],
+        log_as: Option<&str>,
+    ) -> std::io::Result<(Arc<Process>, Started)> {
         let (program, arguments) = command.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
         let given = GIVEN.into_iter().chain(environment.iter().map(String::as_str));
         let mut child = Command::new(program)
@@ -84,7 +89,7 @@ impl Process {
             .envs(given.filter_map(|name| Some((name, std::env::var_os(name)?))))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(if log_as.is_some() { Stdio::piped() } else { Stdio::null() })
             // A group of its own, so that what it starts ends with it, and no signal of a terminal reaches it first.
             .process_group(0)
             .spawn()?;
@@ -102,6 +107,13 @@ impl Process {
         });
         let input = pipe::Sender::from_owned_fd(OwnedFd::from(input))?;
         tokio::spawn(write(input, waiting_lines));
+        if let (Some(server), Some(errors)) = (log_as, child.stderr.take()) {
+            let errors = pipe::Receiver::from_owned_fd(OwnedFd::from(errors))?;
+            let server = server.to_owned();
+            tokio::spawn(super::stderr::log(errors, move |line| {
+                tracing::info!(server, "a server of tools wrote to its standard error: {line}");
+            }));
+        }
         Ok((process, Started { child, out }))
     }
 
@@ -316,7 +328,7 @@ mod tests {
 
     fn shell(script: &str) -> (Arc<Process>, tokio::task::JoinHandle<()>) {
         let command = ["/bin/sh", "-c", script].map(str::to_owned);
-        let (process, started) = Process::start(&command, &[]).unwrap();
+        let (process, started) = Process::start(&command, &[], None).unwrap();
         let running = tokio::spawn(started.run(process.clone(), std::future::pending()));
         (process, running)
     }

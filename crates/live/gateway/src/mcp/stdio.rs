@@ -90,7 +90,10 @@ fn start(
     let server = passed.caller().server().clone();
     let processes = gateway.mcp.processes.clone();
     let session = format!("{:032x}", gateway.chance.draw());
-    let begun = processes.begin(&session, &server, || Process::start(command, environment));
+    let begun = processes.begin(&session, &server, || {
+        let log_as = server.log_stderr.then_some(&*server.name);
+        Process::start(command, environment, log_as)
+    });
     let (process, started) = begun.map_err(|error| match error {
         None => Refusal::Sessions { server: server.name.to_string(), limit: server.max_sessions },
         Some(error) => {

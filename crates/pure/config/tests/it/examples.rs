@@ -25,6 +25,7 @@ fn every_key_arrives_in_the_snapshot() {
     let server = &snapshot.server;
     assert!(server.wide && server.spool == SpoolMode::Exact && server.record_retention_days == 30);
     assert_eq!(server.upstream_proxy.as_deref(), Some("http://proxy.example:3128"));
+    assert_eq!((server.realtime_idle_ms, server.realtime_total_ms), (120_000, 1_800_000));
     assert_eq!(snapshot.defaults.retry.max_attempts, 5);
 
     let mirror = &snapshot.providers[0];
@@ -39,7 +40,7 @@ fn every_key_arrives_in_the_snapshot() {
     assert_eq!(small.price_at(NOW).unwrap().id, "openai/gpt-small@2026-11-12");
     assert_eq!(small.context_tokens, Some(128_000));
     let row = own.price_at(NOW).unwrap();
-    assert_eq!((row.id.as_str(), row.source.as_str()), ("freehold.toml/own-price", "freehold.toml:76"));
+    assert_eq!((row.id.as_str(), row.source.as_str()), ("freehold.toml/own-price", "freehold.toml:78"));
     assert_eq!(Meter::ALL.iter().filter(|meter| row.prices.get(**meter).is_some()).count(), Meter::COUNT);
     assert_eq!(row.bands[0].prices.get(Meter::Input), Some(PicoUsd(6_000_000)));
     assert_eq!((own.context_tokens, own.quality_milli), (Some(10_000), Some(700)));
@@ -158,6 +159,7 @@ fn a_tool_is_allowed_where_every_list_that_applies_has_it() {
     }
     assert!(files.allows("anything", "anyone", None));
     assert_eq!((crm.price_of("search"), crm.price_of("read_claim")), (Some(NanoUsd(5_000_000)), Some(NanoUsd::ZERO)));
+    assert!(files.log_stderr && !crm.log_stderr);
     assert_eq!((files.max_sessions, files.session_idle_ms, crm.timeouts.total_ms), (2, 60_000, 5_000));
 }
 

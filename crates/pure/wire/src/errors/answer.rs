@@ -109,7 +109,7 @@ pub fn error_body(client: Dialect, error: &ClientError) -> Vec<u8> {
 pub fn error_frame(client: Dialect, framing: Framing, error: &ClientError) -> Vec<u8> {
     let body = || error_body(client, error);
     let (start, body, end): (&[u8], _, &[u8]) = match (framing, client) {
-        (Framing::Messages, _) => return bedrock_exception(error),
+        (Framing::Messages | Framing::Chunks, _) => return bedrock_exception(error),
         (Framing::JsonArray, _) => (b",\n", body(), b"\n]"),
         (Framing::ServerSentEvents, Dialect::OpenAiResponses) => return failed_response(error),
         (Framing::ServerSentEvents, Dialect::Anthropic) => (b"event: error\ndata: ", body(), b"\n\n"),

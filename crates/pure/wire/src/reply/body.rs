@@ -12,7 +12,7 @@ use crate::usage::rerank_usage;
 
 /// Relays a whole answer: the bytes for the client, and what was seen. An error dressed as a 200 is a fault.
 pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Fault> {
-    if plan.raw {
+    if plan.raw || plan.operation == Operation::Invoke {
         let mut seen =
             Seen { output_bytes: body.len() as u64, content_started: true, ended: true, ..Seen::nothing(plan) };
         if let Ok(text) = std::str::from_utf8(body) {

@@ -5,9 +5,10 @@ use domain::{Fault, FaultClass};
 use super::frame::{Verdict, malformed, not_json, quoted, unexplained};
 use super::plan::{ReplyPlan, Seen};
 use super::{anthropic, bedrock, cohere, gemini, media, openai, responses};
-use crate::dialect::{Dialect, Framing};
+use crate::dialect::{Dialect, Framing, Operation};
 use crate::errors::{embedded_fault, exception_fault};
 use crate::eventstream::{self, Message};
+use crate::invoke;
 use crate::sse::{Event, Joined, MAX_WHOLE_ANSWER_FRAME_BYTES, Piece, Splitter};
 use crate::translate::StreamTranslator;
 
@@ -67,6 +68,9 @@ impl StreamRelay {
         StreamRelay {
             cutter: match plan.upstream {
                 _ if plan.raw => Cutter::Nothing,
+                _ if plan.quirks.hosting.is_wrapped(plan.upstream) => {
+                    Cutter::Messages(eventstream::Splitter::default())
+                }
                 // One event holds a whole picture.
                 _ if plan.operation.is_media() => Cutter::Events(Splitter::of_at_most(MAX_WHOLE_ANSWER_FRAME_BYTES)),
                 Dialect::BedrockConverse => Cutter::Messages(eventstream::Splitter::default()),
@@ -148,9 +152,10 @@ impl StreamRelay {
         if let Some(fault) = &relay.seen.fault {
             return Err(fault.clone());
         }
-        if let Some(translator) = &mut relay.translator {
-            translator.end(out, &mut relay.seen)?;
-        }
+        relay.framed(out, |relay, out| match &mut relay.translator {
+            Some(translator) => translator.end(out, &mut relay.seen),
+            None => Ok(()),
+        })?;
         // Where only what would have told the usage did not come, the answer is complete.
         relay.seen.ended |= relay.finished || (relay.plan.upstream.streams_messages() && relay.seen.finish.is_some());
         if !relay.seen.ended {
@@ -194,6 +199,21 @@ struct Relay {
 }
 
 impl Relay {
+    /// Has `write` write frames for the client, each of which goes into a message of Amazon's where the client is to get them so.
+    fn framed(
+        &mut self,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Relay, &mut Vec<u8>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        if self.plan.framing != Framing::Chunks {
+            return write(self, out);
+        }
+        let mut frames = Vec::new();
+        let written = write(self, &mut frames);
+        invoke::wrap_events(&frames, &self.seen, out);
+        written
+    }
+
     fn piece(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         if self.seen.fault.is_some() {
             return Ok(());
@@ -201,16 +221,16 @@ impl Relay {
         match piece {
             Piece::Frame(frame) => {
                 let written = out.len();
-                let done = match self.translator {
-                    Some(_) => self.translate(frame, out),
-                    None => self.pass(frame, out),
-                };
+                let done = self.framed(out, |relay, out| match relay.translator {
+                    Some(_) => relay.translate(frame, out),
+                    None => relay.pass(frame, out),
+                });
                 self.last_passed = self.translator.is_none() && out.len() > written;
                 self.joined.release();
                 done
             }
             Piece::LateLineFeed => {
-                if self.last_passed {
+                if self.last_passed && self.plan.framing != Framing::Chunks {
                     out.push(b'\n');
                 }
                 Ok(())
@@ -231,11 +251,24 @@ impl Relay {
         if std::str::from_utf8(message.payload).is_err() {
             return Err(malformed("an event of the stream is not UTF-8"));
         }
-        match &mut self.translator {
-            Some(translator) => {
-                let event = Event { name: message.kind, data: message.payload };
-                translator.event(&event, out, &mut self.seen)
+        if self.plan.quirks.hosting.is_wrapped(self.plan.upstream) {
+            let Some(data) = invoke::unwrap(&message)? else { return Ok(()) };
+            return self.piece(Piece::Frame(&invoke::as_server_sent(&data)?), out);
+        }
+        if self.plan.operation == Operation::Invoke {
+            if let Some(data) = invoke::unwrap(&message)? {
+                invoke::read_chunk(&data, &mut self.seen);
+                // Where nothing is counted, the end of the connection is the end of the answer.
+                self.finished = true;
             }
+            out.extend_from_slice(raw);
+            return Ok(());
+        }
+        match &self.translator {
+            Some(_) => self.framed(out, |relay, out| {
+                let event = Event { name: message.kind, data: message.payload };
+                relay.translator.as_mut().map_or(Ok(()), |translator| translator.event(&event, out, &mut relay.seen))
+            }),
             None => {
                 bedrock::event(message.kind, message.payload, &mut self.seen).map_err(not_json)?;
                 out.extend_from_slice(raw);

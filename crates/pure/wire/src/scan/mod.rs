@@ -3,6 +3,7 @@
 mod beside;
 mod content;
 mod gemini;
+mod invoke;
 mod prompt;
 
 pub use beside::scan_form;
@@ -230,6 +231,11 @@ pub(crate) struct StreamOptions {
 /// than we did. `address` is what the client's address said; it is heard where the dialect is one that says it there
 /// ([`Dialect::is_addressed`]).
 pub fn scan(dialect: Dialect, operation: Operation, address: Option<&Address>, body: &[u8]) -> Result<Head, BadBody> {
+    if operation == Operation::Realtime {
+        // There is no body: what is said comes over the connection.
+        let model = address.map(|address| address.model.clone()).filter(|model| !model.is_empty());
+        return Ok(Head { model, stream: true, include_usage: true, n: 1, ..Head::default() });
+    }
     if let Err(error) = std::str::from_utf8(body) {
         return Err(BadBody { message: "the body is not UTF-8".into(), offset: error.valid_up_to(), param: None });
     }
@@ -243,6 +249,9 @@ pub fn scan(dialect: Dialect, operation: Operation, address: Option<&Address>, b
     }
     if operation.is_beside_chat() {
         return beside::scan(operation, cursor);
+    }
+    if operation == Operation::Invoke {
+        return invoke::scan(address, cursor);
     }
     if dialect == Dialect::Gemini {
         return gemini::scan(operation, address, cursor);

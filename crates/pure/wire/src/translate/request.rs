@@ -23,6 +23,17 @@ pub fn request(
 ) -> Result<Translated, Fault> {
     match operation {
         Operation::Chat => {}
+        Operation::Realtime => {
+            return Err(untranslatable(format!(
+                "{upstream} has no realtime conversations; name a model of a provider that speaks {client} and has them"
+            )));
+        }
+        Operation::Invoke => {
+            return Err(untranslatable(format!(
+                "the body of this `invoke`, or the guardrail it names, is for Bedrock alone, and {upstream} is spoken here; \
+                 understood is Anthropic's Messages with `anthropic_version`, and any model by `converse`"
+            )));
+        }
         Operation::Completions
         | Operation::Moderations
         | Operation::ImageGeneration

@@ -43,6 +43,7 @@ struct Counts {
     /// What the prompt's details say. Cached audio is inside `cached` and inside `input_audio`.
     cached: u64,
     cached_audio: u64,
+    cached_image: u64,
     cache_write: u64,
     input_text: Option<u64>,
     input_audio: u64,
@@ -67,7 +68,10 @@ impl Counts {
                 b"prompt_tokens_details" | b"input_tokens_details" | b"input_token_details" => {
                     return self.prompt_details(cursor);
                 }
-                b"completion_tokens_details" | b"output_tokens_details" => return self.completion_details(cursor),
+                // Realtime says `output_token_details`.
+                b"completion_tokens_details" | b"output_tokens_details" | b"output_token_details" => {
+                    return self.completion_details(cursor);
+                }
                 // DeepSeek's name beside the details, and Moonshot's.
                 b"prompt_cache_hit_tokens" | b"cached_tokens" => {
                     self.cached = self.cached.max(cursor.count_or_skip()?.unwrap_or(0));
@@ -99,11 +103,12 @@ impl Counts {
                 b"image_tokens" => self.input_image = cursor.count_or_skip()?.unwrap_or(0),
                 b"cached_tokens_details" if cursor.peek() == Some(b'{') => {
                     cursor.object(|cursor, member| {
-                        if &*member.key.name(cursor.bytes()) == b"audio_tokens" {
-                            self.cached_audio = cursor.count_or_skip()?.unwrap_or(0);
-                            return Ok(());
+                        match &*member.key.name(cursor.bytes()) {
+                            b"audio_tokens" => self.cached_audio = cursor.count_or_skip()?.unwrap_or(0),
+                            b"image_tokens" => self.cached_image = cursor.count_or_skip()?.unwrap_or(0),
+                            _ => cursor.skip()?,
                         }
-                        cursor.skip()
+                        Ok(())
                     })?;
                 }
                 _ => cursor.skip()?,
@@ -142,7 +147,7 @@ impl Counts {
         usage.set(Meter::CacheRead, input.take(self.cached - cached_audio));
         usage.set(Meter::CacheWrite5m, input.take(self.cache_write));
         usage.set(Meter::InputAudio, input.take(self.input_audio.saturating_sub(cached_audio)));
-        usage.set(Meter::InputImage, input.take(self.input_image));
+        usage.set(Meter::InputImage, input.take(self.input_image.saturating_sub(self.cached_image)));
         usage.set(Meter::Input, input.left);
         let mut residue = input.unexplained(self.input_text, self.input_audio + self.input_image);
 

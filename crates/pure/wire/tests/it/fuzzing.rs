@@ -24,6 +24,11 @@ fn mutated_requests_keep_the_invariants() {
 }
 
 #[test]
+fn mutated_invocations_keep_the_invariants() {
+    run(10, 20_000, &files("captures/invoke-sdk", ".request.json"), fuzz::invoke);
+}
+
+#[test]
 fn mutated_streams_keep_the_invariants() {
     let corpus = small(files("streams", ".sse"));
     run(2, 3000, &corpus, fuzz::sse);

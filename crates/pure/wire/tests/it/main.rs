@@ -2,8 +2,10 @@
 
 mod beside;
 mod fuzzing;
+mod invoke;
 mod messages;
 mod mutate;
 mod passthrough;
+mod realtime;
 mod streams;
 mod support;

@@ -71,13 +71,17 @@ fn what_the_sdks_send_reaches_the_provider_but_for_the_named_spans() {
                 if head.n > 1 && !quirks.n && !dialect.is_addressed() {
                     continue;
                 }
+                // This host counts no tokens.
+                if operation == Operation::CountTokens && quirks.hosting.is_wrapped(dialect) {
+                    continue;
+                }
                 let out = send(dialect, operation, &body, quirks);
                 assert_only_named_spans_differ(&body, &out);
                 let sent: serde_json::Value = serde_json::from_slice(&out.body).unwrap();
                 if let Some(version) = quirks.hosting.version_for_model(dialect, operation) {
                     let named = json.get("anthropic_version").map_or(version, |own| own.as_str().unwrap());
                     assert_eq!((sent.get("model"), &sent["anthropic_version"]), (None, &named.into()), "{path}");
-                    assert!(out.path.contains("/up-model:"), "{path}: {}", out.path);
+                    assert!(out.path.contains("/up-model:") || out.path.contains("/up-model/"), "{path}: {}", out.path);
                 } else if dialect.is_addressed() {
                     assert!(out.path.contains("/up-model:") || out.path.contains("/up-model/"), "{path}: {}", out.path);
                 } else {

@@ -242,6 +242,44 @@ impl Pages for Canned {
     fn workflow<'a>(&'a self, name: &'a str) -> Answer<'a, Option<WorkflowView>> {
         ready(WORKFLOWS.iter().position(|known| *known == name).map(|i| self.workflow_view(i)))
     }
+    fn tool_servers(&self) -> Answer<'_, Vec<ToolServerView>> {
+        let tool = |name: &str, allowed, price: Option<i64>, month, calls, errors| ToolView {
+            allowed,
+            price: price.map(NanoUsd),
+            spend: self.lane_spend(name, month, calls, errors),
+        };
+        let crm = ToolServerView {
+            reach: "https://crm.example/mcp".into(),
+            is_process: false,
+            region: Some("eu-de".into()),
+            allows_all: false,
+            by_key: vec![("ab12cd".into(), vec!["read_claim".into()])],
+            by_workflow: vec![("claims-triage".into(), vec!["read_claim".into(), "search".into()])],
+            price_of_others: Some(NanoUsd::ZERO),
+            tools: vec![
+                tool("delete_claim", false, Some(0), 0, 3, 3),
+                tool("read_claim", true, Some(0), 0, 812, 0),
+                tool("search", true, Some(5_000_000), 12_410_000_000, 204, 2),
+                // What a hostile client named; the list keeps it from being called.
+                tool(HOSTILE, false, None, 0, 1, 1),
+            ],
+            spend: self.lane_spend("crm", 12_410_000_000, 1_020, 6),
+        };
+        let files = ToolServerView {
+            reach: "/usr/bin/files-server".into(),
+            is_process: true,
+            region: None,
+            allows_all: true,
+            by_key: Vec::new(),
+            by_workflow: Vec::new(),
+            price_of_others: Some(NanoUsd::ZERO),
+            tools: Vec::new(),
+            spend: self.lane_spend("files", 0, 0, 0),
+        };
+        let servers = if self.empty { Vec::new() } else { vec![crm, files] };
+        Box::pin(async move { Ok(servers) })
+    }
+
     fn lanes(&self) -> Answer<'_, Vec<LaneView>> {
         ready(self.lane_views())
     }
