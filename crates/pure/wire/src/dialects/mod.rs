@@ -2,6 +2,55 @@
 //!
 //! A dialect is a [`Grammar`] and a row in [`grammar`]. No dialect knows another.
 
+/// The grammar of a dialect whose folder has these files, each with its part of it.
+macro_rules! grammar_of {
+    ($name:ident) => {
+        impl crate::dialects::Grammar for $name {
+            fn read_request<'a>(
+                &self,
+                body: &'a str,
+                losses: &mut crate::canonical::Losses,
+            ) -> Result<crate::canonical::Request<'a>, domain::Fault> {
+                read::request(body, losses)
+            }
+
+            fn write_request(
+                &self,
+                request: &crate::canonical::Request<'_>,
+                to: &crate::canonical::Target<'_>,
+                losses: &mut crate::canonical::Losses,
+            ) -> Result<Vec<u8>, domain::Fault> {
+                write::request(request, to, losses)
+            }
+
+            fn read_answer<'a>(
+                &self,
+                body: &'a str,
+                losses: &mut crate::canonical::Losses,
+            ) -> Result<crate::canonical::Answer<'a>, domain::Fault> {
+                answer::read(body, losses)
+            }
+
+            fn write_answer(
+                &self,
+                answer: &crate::canonical::Answer<'_>,
+                cover: &crate::canonical::Cover,
+                losses: &mut crate::canonical::Losses,
+            ) -> Vec<u8> {
+                answer::write(answer, cover, losses)
+            }
+
+            fn stream_reader(&self) -> Box<dyn crate::dialects::ReadStream> {
+                Box::new(stream_read::Reader::default())
+            }
+
+            fn stream_writer(&self, cover: crate::canonical::Cover) -> Box<dyn crate::dialects::WriteStream> {
+                Box::new(stream_write::Writer::new(cover))
+            }
+        }
+    };
+}
+
 pub mod anthropic;
 pub mod bedrock_converse;
 pub mod cohere;
