@@ -83,13 +83,13 @@ pub(crate) trait Grammar: Sync {
     fn stream_writer(&self, cover: Cover) -> Box<dyn WriteStream>;
 }
 
-/// How a dialect asks for vectors of texts and gives them.
+/// How a dialect asks for vectors of texts and pictures and gives them.
 pub(crate) trait Vectors: Sync {
     /// Reads a request.
     fn read_request<'a>(&self, body: &'a str, losses: &mut Losses) -> Result<VectorRequest<'a>, Fault>;
     /// Writes one for a provider.
-    fn write_request(&self, request: &VectorRequest<'_>, model: &str, losses: &mut Losses) -> Vec<u8>;
-    /// Reads the vectors of an answer, in the order of the texts; that they are lists of numbers is checked elsewhere.
+    fn write_request(&self, request: &VectorRequest<'_>, model: &str, losses: &mut Losses) -> Result<Vec<u8>, Fault>;
+    /// Reads the vectors of an answer, in the order of the inputs; that they are lists of numbers is checked elsewhere.
     fn read_answer<'a>(&self, body: &'a str) -> Result<Vec<&'a RawValue>, Fault>;
     /// Writes an answer to this request for a client.
     fn write_answer(&self, answer: &VectorAnswer<'_>, request: &VectorRequest<'_>, cover: &Cover) -> Vec<u8>;

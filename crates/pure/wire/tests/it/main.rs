@@ -5,5 +5,6 @@ mod fuzzing;
 mod messages;
 mod mutate;
 mod passthrough;
+mod signatures;
 mod streams;
 mod support;
