@@ -16,6 +16,8 @@ mod losses;
 mod mcp;
 mod media;
 mod metering;
+mod pains;
 mod responses;
 mod sdk;
+mod signatures;
 mod tokens;
