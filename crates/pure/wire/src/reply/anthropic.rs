@@ -108,8 +108,8 @@ impl Event {
     /// The `delta` or `content_block` of an event. A block opens with a signature that is not there yet.
     fn part(&mut self, cursor: &mut Cursor<'_>, opens: bool) -> Result<(), Bad> {
         let part = block(cursor)?;
-        self.tags.extend(part.container.map(|id| id.span.start));
-        self.tags.extend(part.signed.filter(|text| !opens || text.decoded_len > 0).map(|text| text.span.start));
+        self.tags.extend(part.container);
+        self.tags.extend(part.signed.filter(|_| !opens || part.says_something));
         self.output.add(part.output);
         self.finish = part.stop_reason;
         Ok(())
@@ -136,7 +136,7 @@ impl Message {
                 b"model" => self.model = cursor.string_or_skip()?.map(|text| text.quoted()),
                 b"usage" => self.usage = Some(cursor.value()?),
                 b"id" => self.id = cursor.string_or_skip()?,
-                b"container" => self.tags.extend(container(cursor)?.map(|id| id.span.start)),
+                b"container" => self.tags.extend(container(cursor)?),
                 b"stop_reason" => self.finish = cursor.string_or_skip()?,
                 b"type" => {
                     let kind = cursor.string_or_skip()?;
@@ -152,7 +152,7 @@ impl Message {
                             return cursor.skip();
                         }
                         let block = block(cursor)?;
-                        self.tags.extend(block.signed.map(|text| text.span.start));
+                        self.tags.extend(block.signed);
                         self.output.add(block.output);
                         Ok(())
                     })?;
@@ -190,10 +190,12 @@ impl Message {
 struct Block {
     output: Output,
     stop_reason: Option<Text>,
-    /// Its signature, or what is encrypted in it.
-    signed: Option<Text>,
-    /// The id of the container in which the provider's own tools left files, where a change to the message names it.
-    container: Option<Text>,
+    /// Where its signature begins, or what is encrypted in it.
+    signed: Option<usize>,
+    /// Whether that is more than an empty text.
+    says_something: bool,
+    /// Where the id begins of the container in which the provider's own tools left files, if a change to the message names it.
+    container: Option<usize>,
 }
 
 fn block(cursor: &mut Cursor<'_>) -> Result<Block, Bad> {
@@ -206,11 +208,15 @@ fn block(cursor: &mut Cursor<'_>) -> Result<Block, Bad> {
                     kind = text.span;
                 }
             }
-            b"signature" => block.signed = cursor.string_or_skip()?,
+            b"signature" => {
+                if let Some(text) = cursor.string_or_skip()? {
+                    (block.signed, block.says_something) = (Some(text.span.start), text.decoded_len > 0);
+                }
+            }
             name @ (b"text" | b"thinking" | b"partial_json" | b"data" | b"name") => {
                 if let Some(text) = cursor.string_or_skip()? {
                     if name == b"data" {
-                        data = Some(text.clone());
+                        data = Some(text.span.start);
                     }
                     block.output.text(text);
                 }
@@ -228,7 +234,7 @@ fn block(cursor: &mut Cursor<'_>) -> Result<Block, Bad> {
         Ok(())
     })?;
     if &bytes[kind.clone()] == b"redacted_thinking" {
-        block.signed = data;
+        (block.signed, block.says_something) = (data, true);
     }
     // Blocks other than these two are content by being there: a tool call, a search result. They open empty.
     let opens_empty = matches!(
@@ -239,8 +245,8 @@ fn block(cursor: &mut Cursor<'_>) -> Result<Block, Bad> {
     Ok(block)
 }
 
-/// The id of a container, which only the provider that runs it knows.
-fn container(cursor: &mut Cursor<'_>) -> Result<Option<Text>, Bad> {
+/// Where the id of a container begins, which only the provider that runs it knows.
+fn container(cursor: &mut Cursor<'_>) -> Result<Option<usize>, Bad> {
     let (mut id, bytes) = (None, cursor.bytes());
     if cursor.peek() != Some(b'{') {
         return cursor.skip().map(|()| None);
@@ -252,7 +258,7 @@ fn container(cursor: &mut Cursor<'_>) -> Result<Option<Text>, Bad> {
         id = cursor.string_or_skip()?;
         Ok(())
     })?;
-    Ok(id.filter(|id: &Text| id.decoded_len > 0))
+    Ok(id.filter(|id: &Text| id.decoded_len > 0).map(|id| id.span.start))
 }
 
 /// The tier named in a usage.

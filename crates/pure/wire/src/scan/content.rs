@@ -196,7 +196,7 @@ impl Content {
         if responses && matches!(&bytes[kind.clone()], b"message" | b"function_call") {
             self.item_ids.extend(found.id_at.take().filter(|_| self.signed.is_at_an_item()));
         }
-        self.signed.block(bytes, &bytes[kind.clone()], found);
+        self.signed.block(bytes, &bytes[kind.clone()], &mut found);
         match source {
             None => {}
             Some(_) if &cursor.bytes()[kind.clone()] == b"image" => {

@@ -92,7 +92,9 @@ impl Tracker {
 
     /// An element was passed.
     pub fn passed(&mut self, element: ElementSpan, (pieces, messages): (usize, usize)) {
-        if let Some((made_by, texts, is_needed)) = self.found.take() {
+        if self.found.is_some()
+            && let Some((made_by, texts, is_needed)) = self.found.take()
+        {
             // What stands inside goes with it.
             self.signed.pieces.truncate(pieces);
             self.signed.messages.truncate(messages);
@@ -122,13 +124,15 @@ impl Tracker {
     }
 
     /// A block was passed, of this kind.
-    pub fn block(&mut self, bytes: &[u8], kind: &[u8], found: Found) {
+    pub fn block(&mut self, bytes: &[u8], kind: &[u8], found: &mut Found) {
         let Some(dialect) = self.dialect else { return };
         self.has_result |= found.is_result || kind == b"tool_result";
         let depth = if self.holds_blocks() { 2 } else { 1 };
-        if self.path.len() != depth {
+        let holds = found.secret.is_some() || found.id.is_some() || matches!(kind, b"thinking" | b"redacted_thinking");
+        if self.path.len() != depth || !holds {
             return;
         }
+        let found = std::mem::take(found);
         let texts = |texts: [Option<Text>; 2]| texts.into_iter().flatten().map(|text| text.span).collect();
         self.found = match (dialect, kind) {
             (Dialect::Anthropic, b"thinking" | b"redacted_thinking") => {
