@@ -41,7 +41,11 @@ const CHORES: &[Chore] = &[
         does: "fetch and start a real llama.cpp server with a small model; flags go to it",
         run: model::run,
     },
-    Chore { name: "bench", does: "measure Freehold against direct and nginx in one run, as ratios", run: bench::run },
+    Chore {
+        name: "bench",
+        does: "measure Freehold against direct and nginx in one run, as ratios; `bench instructions` counts by callgrind instead",
+        run: bench::run,
+    },
     Chore { name: "prove", does: "run a long proof: `prove` lists them", run: prove::run },
 ];
 

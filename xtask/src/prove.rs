@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::shell;
 use crate::workspace::cargo;
@@ -63,10 +63,10 @@ const PROOFS: &[Proof] = &[
     },
 ];
 
-/// `prove NAME [FLAG N]…`: runs it in release and prints how long it took.
+/// `prove NAME [PART] [FLAG N]…`: runs it, or what of it is called so (`prove fuzz form`), in release and prints how long it took.
 pub fn run(arguments: &[String]) -> Result<ExitCode> {
     let Some(proof) = arguments.first().and_then(|name| PROOFS.iter().find(|proof| proof.name == name)) else {
-        eprintln!("usage: cargo xtask prove NAME [FLAG N]…\n");
+        eprintln!("usage: cargo xtask prove NAME [PART] [FLAG N]…\n");
         for proof in PROOFS {
             eprintln!("  {:8} {}", proof.name, proof.shows);
         }
@@ -77,7 +77,16 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
     if proof.ignored {
         command.arg("--ignored");
     }
-    command.args(["--nocapture", "--test-threads", "1", proof.tests]);
+    let part = arguments.get(1).filter(|word| !word.starts_with("--"));
+    let tests = part.map_or_else(|| proof.tests.to_owned(), |part| format!("{}_{part}", proof.tests));
+    if let Some(part) = part {
+        let mut list = shell::command(cargo(), &words);
+        list.args(["--list", &tests]);
+        if !shell::answer(list).is_some_and(|listed| listed.lines().any(|line| line.ends_with(": test"))) {
+            bail!("proof `{}` has no part `{part}`", proof.name);
+        }
+    }
+    command.args(["--nocapture", "--test-threads", "1", &tests]);
     for number in proof.numbers {
         if let Some(value) = value_of(&arguments[1..], number.flag)?.or(number.default) {
             command.env(number.variable, value.to_string());
@@ -95,6 +104,6 @@ fn value_of(arguments: &[String], flag: &str) -> Result<Option<u64>> {
     let Some(at) = arguments.iter().position(|argument| argument == flag) else { return Ok(None) };
     match arguments.get(at + 1).map(|value| value.parse()) {
         Some(Ok(value)) => Ok(Some(value)),
-        _ => anyhow::bail!("{flag} takes a whole number"),
+        _ => bail!("{flag} takes a whole number"),
     }
 }

@@ -2,6 +2,7 @@
 //! the simulator as the provider. What counts are ratios; absolute figures are of the machine that printed them.
 
 mod http;
+mod instructions;
 mod load;
 mod process;
 mod report;
@@ -49,12 +50,17 @@ const PHASES: &[Phase] = &[
     Phase { name: "streams1000", ask: Ask::Paced, shape: "streams", connections: 1000 },
 ];
 
-/// `bench [--quick] [--exact] [--rounds N] [--seconds N] [--rate N] [--binary FILE]`.
+/// `bench instructions …` counts instead. Else: `bench [--quick] [--exact] [--rounds N] [--seconds N] [--rate N] [--binary FILE]`.
 pub fn run(arguments: &[String]) -> Result<ExitCode> {
     if let [flag, order] = arguments
         && flag == "--load"
     {
         return load::run(order);
+    }
+    if let [what, more @ ..] = arguments
+        && what == "instructions"
+    {
+        return instructions::run(more);
     }
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let number = |flag: &str, default: f64| -> Result<f64> {

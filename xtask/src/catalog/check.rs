@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use toml::Table;
 
+use super::figures::UNITS;
 use super::import::read;
 use super::rows::{ModelRow, PriceRow, optional_text, text};
 use super::tokenizers::tokenizer;
@@ -57,8 +58,9 @@ fn problems(providers: &[Table], models: &[ModelRow], prices: &[PriceRow]) -> Ve
         if !ids.insert(&row.id) {
             problems.push(format!("price row `{}` is there twice", row.id));
         }
-        if !row.figures.standard.prices.contains_key("input") {
-            problems.push(format!("price row `{}` has no price for input", row.id));
+        let prices = &row.figures.standard.prices;
+        if !prices.contains_key("input") && !UNITS.iter().any(|unit| prices.contains_key(unit)) {
+            problems.push(format!("price row `{}` has no price for input, nor for a unit", row.id));
         }
         let days = [row.from.as_ref(), row.to.as_ref(), Some(&row.as_of)];
         if row.sources.is_empty() || days.into_iter().flatten().any(|day| !is_day(day)) {

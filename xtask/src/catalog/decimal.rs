@@ -24,6 +24,21 @@ pub fn shifted(text: &str, places: i32) -> Result<String> {
     Ok(if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") })
 }
 
+/// A plain decimal to the sixth digit behind its point, halves up: lists give prices by the second as 0.000283333333333.
+pub fn rounded(text: &str) -> Result<String> {
+    divided(text, 1)
+}
+
+/// A plain decimal divided by a whole number, to the sixth digit behind its point, halves up.
+pub fn divided(text: &str, by: u64) -> Result<String> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let fraction = &fraction[..fraction.len().min(18)];
+    let digits: u128 = format!("{whole}{fraction}").parse()?;
+    let scale = 10u128.pow(fraction.len() as u32) * u128::from(by);
+    let millionths = (digits * 1_000_000 * 2 + scale) / (scale * 2);
+    shifted(&millionths.to_string(), -6)
+}
+
 /// Whether a plain decimal can be kept to a millionth, which is what the ledger keeps of a price per million.
 pub fn is_price(text: &str) -> bool {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -56,6 +71,17 @@ mod tests {
         for text in ["", "-1", "x", "1e", ".5"] {
             assert!(shifted(text, 6).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_price_by_the_hour_becomes_one_by_the_million_milliseconds() {
+        // An hour has 3.6 million milliseconds.
+        for (hour, expected) in [("0.36", "0.1"), ("0.111", "0.030833"), ("1.02", "0.283333"), ("0", "0")] {
+            assert_eq!(divided(&shifted(hour, 1).unwrap(), 36).unwrap(), expected, "{hour}");
+        }
+        assert_eq!(rounded("0.283333333333").unwrap(), "0.283333");
+        assert_eq!(rounded("0.0666667").unwrap(), "0.066667");
+        assert_eq!(rounded("15").unwrap(), "15");
     }
 
     #[test]

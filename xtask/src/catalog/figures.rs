@@ -21,10 +21,32 @@ pub const METERS: &[&str] = &[
     "citation",
     "requests",
     "web_searches",
+    "search_units",
+    "input_images",
+    "output_images",
+    "input_audio_ms",
+    "input_characters",
 ];
 
+/// Meters of what is billed apiece instead of by the token.
+pub const UNITS: &[&str] = &["search_units", "input_images", "output_images", "input_audio_ms", "input_characters"];
+
 /// The meters of a base price: where the lists differ in one of these, the row is disputed.
-pub const BASE: &[&str] = &["input", "cache_read", "cache_write_5m", "cache_write_1h", "output"];
+pub const BASE: &[&str] = &[
+    "input",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "output",
+    "input_audio",
+    "input_image",
+    "output_audio",
+    "output_image",
+    "search_units",
+    "output_images",
+    "input_audio_ms",
+    "input_characters",
+];
 
 /// USD per million units, by meter.
 pub type Prices = BTreeMap<&'static str, String>;
@@ -113,6 +135,9 @@ impl Figures {
     /// and for what they do not know, and a wrong zero would empty a budget unseen.
     pub fn is_worth_a_row(&self) -> bool {
         let text = |meter: &str| self.standard.prices.get(meter).map(String::as_str);
+        if UNITS.iter().any(|unit| text(unit).is_some_and(|price| price != "0")) {
+            return true;
+        }
         text("input").is_some() && (text("input") != Some("0") || text("output").is_some_and(|price| price != "0"))
     }
 
@@ -126,8 +151,10 @@ impl Figures {
             }
         };
         for meter in BASE {
-            let (ours, theirs) = (self.standard.prices.get(meter), other.standard.prices.get(meter));
-            if ours.is_some() && theirs.is_some() {
+            let (ours, theirs) = (self.standard.prices.get(*meter), other.standard.prices.get(*meter));
+            if let (Some(our_price), Some(their_price)) = (ours, theirs)
+                && !is_rounded(meter, our_price, their_price)
+            {
                 compare((*meter).to_owned(), ours, theirs);
             }
         }
@@ -143,9 +170,28 @@ impl Figures {
     }
 }
 
+/// Whether two prices of a millisecond are one that the lists rounded, the one by the second, the other by the hour: they
+/// differ by less than a thousandth.
+fn is_rounded(meter: &str, one: &str, other: &str) -> bool {
+    let millionths = |price: &str| super::decimal::shifted(price, 6).ok()?.parse::<u128>().ok();
+    match (millionths(one), millionths(other)) {
+        (Some(one), Some(other)) if meter == "input_audio_ms" => one.abs_diff(other) * 1_000 < one.max(other),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_price_by_the_second_and_one_by_the_hour_are_no_dispute_when_they_were_rounded() {
+        let (second, hour) = (figures(&[("input_audio_ms", "0.03083")]), figures(&[("input_audio_ms", "0.030833")]));
+        assert_eq!(second.dispute("a", &hour, "b"), None);
+        let other = figures(&[("input_audio_ms", "0.031")]);
+        assert_eq!(second.dispute("a", &other, "b").as_deref(), Some("input_audio_ms: a 0.03083, b 0.031"));
+        assert!(second.is_worth_a_row() && !figures(&[("output_images", "0")]).is_worth_a_row());
+    }
 
     fn figures(prices: &[(&'static str, &str)]) -> Figures {
         let prices = prices.iter().map(|(meter, price)| (*meter, (*price).to_owned())).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::decimal::shifted;
+use super::decimal::{divided, shifted};
 use super::figures::{Banded, Figures};
 
 /// A model of the list.
@@ -44,7 +44,11 @@ const KEYS: &[(&str, &str, i32)] = &[
     ("output_image_mtok", "output_image", 0),
     ("web_searches_kcount", "web_searches", 3),
     ("requests_kcount", "requests", 3),
+    ("input_mchars", "input_characters", 0),
 ];
+
+/// Keys of prices by the hour of audio, the surer first; an hour has 3.6 million milliseconds.
+const HOUR_KEYS: &[&str] = &["input_audio_hours", "audio_hours"];
 
 /// The models of one provider.
 pub fn models(providers: &Value, provider: &str, day: &str) -> Result<Vec<Listed>> {
@@ -121,6 +125,9 @@ fn banded(prices: &Value) -> Result<Banded> {
             }
         }
     }
+    if let Some(hour) = HOUR_KEYS.iter().find_map(|key| prices[key].as_str()) {
+        banded.prices.insert("input_audio_ms", divided(&shifted(hour, 1)?, 36)?);
+    }
     Ok(banded)
 }
 
@@ -141,6 +148,15 @@ fn exact_names(clause: &Value, names: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn audio_and_speech_are_priced_by_length_and_by_character() {
+        let one = |prices: &str| banded(&serde_json::from_str(prices).unwrap()).unwrap().prices;
+        let heard = one(r#"{"type": "ModelPrice", "audio_hours": "9", "input_audio_hours": "0.36"}"#);
+        assert_eq!(heard.into_iter().collect::<Vec<_>>(), [("input_audio_ms", "0.1".to_owned())]);
+        let spoken = one(r#"{"type": "ModelPrice", "input_mchars": "15"}"#);
+        assert_eq!(spoken.into_iter().collect::<Vec<_>>(), [("input_characters", "15".to_owned())]);
+    }
 
     #[test]
     fn a_price_that_changed_on_a_day_is_two_spans() {

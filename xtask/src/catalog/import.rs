@@ -147,8 +147,17 @@ fn model_row(
     let has_output = theirs.is_some_and(|model| {
         model.spans.iter().any(|(_, figures)| figures.standard.prices.get("output").is_some_and(|price| price != "0"))
     });
-    // genai-prices names no mode: what sells output is a chat model, what sells only input embeds.
-    let guessed = if has_output { "chat" } else { "embedding" };
+    // genai-prices names no mode: what sells audio by its length writes it down, what sells characters speaks them, what sells
+    // output is a chat model, what sells only input embeds.
+    let sells = |meter: &str| {
+        theirs.is_some_and(|model| model.spans.iter().any(|(_, figures)| figures.standard.prices.contains_key(meter)))
+    };
+    let guessed = match () {
+        () if sells("input_audio_ms") => "audio_transcription",
+        () if sells("input_characters") => "audio_speech",
+        () if has_output => "chat",
+        () => "embedding",
+    };
     ModelRow {
         provider: provider.to_owned(),
         id: id.to_owned(),

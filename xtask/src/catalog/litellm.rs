@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde_json::value::RawValue;
 
-use super::decimal::shifted;
+use super::decimal::{rounded, shifted};
 use super::figures::Figures;
 use super::sources::Source;
 
@@ -14,7 +14,7 @@ use super::sources::Source;
 pub struct Listed {
     /// Its prices.
     pub figures: Figures,
-    /// `chat` or `embedding`.
+    /// What it does, in the list's word: `chat`, `embedding`, `image_generation`.
     pub mode: String,
     /// Most input tokens.
     pub context_tokens: Option<u64>,
@@ -61,15 +61,14 @@ impl<'a> Map<'a> {
         Ok(Map(serde_json::from_str(text).context("litellm's map")?))
     }
 
-    /// What the list sells of one provider by other ways than chat and embeddings: images, speech, realtime, or the
-    /// Responses endpoint alone.
+    /// What the list sells of one provider by ways that are not imported: videos, searches, documents read by the page.
     pub fn other_names(&self, source: &Source) -> Vec<String> {
         let entries = self.0.iter().filter(|(_, entry)| is_of(entry, source));
         let others = entries.filter(|(_, entry)| !MODES.contains(&&*text(entry, "mode").unwrap_or_default()));
         others.map(|(key, _)| key.strip_prefix(source.prefix).unwrap_or(key).to_owned()).collect()
     }
 
-    /// The chat and embedding models of one provider, by the vendor's id. An entry of two names counts once, the one with
+    /// The models of one provider, by the vendor's id. An entry of two names counts once, the one with
     /// the provider's prefix first.
     pub fn models(&self, source: &Source) -> Result<BTreeMap<String, Listed>> {
         let mut models: BTreeMap<String, Listed> = BTreeMap::new();
@@ -79,14 +78,15 @@ impl<'a> Map<'a> {
             let entry = &self.0[key];
             let mode = text(entry, "mode").unwrap_or_default();
             let id = key.strip_prefix(source.prefix).unwrap_or(key);
-            if !is_of(entry, source) || !MODES.contains(&&*mode) || is_no_model(source.provider, id) {
+            if !is_of(entry, source) || !MODES.contains(&&*mode) || is_no_model(source.provider, &mode, id) {
                 continue;
             }
             let number = |name: &str| entry.get(name).and_then(|raw| raw.get().parse::<u64>().ok());
             let listed = Listed {
-                figures: figures(entry).with_context(|| format!("litellm: {key}"))?.tidied(),
+                figures: figures(&mode, entry).with_context(|| format!("litellm: {key}"))?.tidied(),
                 context_tokens: number("max_input_tokens").filter(|tokens| *tokens > 0),
-                max_output_tokens: number("max_output_tokens").filter(|tokens| *tokens > 0 && mode == "chat"),
+                max_output_tokens: number("max_output_tokens")
+                    .filter(|tokens| *tokens > 0 && matches!(&*mode, "chat" | "responses")),
                 retired: text(entry, "deprecation_date"),
                 mode,
             };
@@ -98,8 +98,29 @@ impl<'a> Map<'a> {
     }
 }
 
-/// The modes whose entries become rows.
-const MODES: &[&str] = &["chat", "embedding"];
+/// The modes whose entries become rows: what there is a route for.
+const MODES: &[&str] = &[
+    "chat",
+    "completion",
+    "responses",
+    "embedding",
+    "rerank",
+    "moderation",
+    "image_generation",
+    "audio_speech",
+    "audio_transcription",
+    "realtime",
+];
+
+/// Keys of what is billed apiece in a mode, the meter of it, and by how many places the price is moved to become one per
+/// million.
+const UNIT_KEYS: &[(&str, &str, &str, i32)] = &[
+    ("rerank", "input_cost_per_query", "search_units", 6),
+    ("image_generation", "output_cost_per_image", "output_images", 6),
+    ("audio_speech", "input_cost_per_character", "input_characters", 6),
+    // A second has a thousand milliseconds.
+    ("audio_transcription", "input_cost_per_second", "input_audio_ms", 3),
+];
 
 fn text(entry: &BTreeMap<String, &RawValue>, name: &str) -> Option<String> {
     serde_json::from_str(entry.get(name)?.get()).ok()
@@ -109,9 +130,15 @@ fn is_of(entry: &BTreeMap<String, &RawValue>, source: &Source) -> bool {
     text(entry, "litellm_provider").is_some_and(|provider| source.litellm.contains(&&*provider))
 }
 
-/// Entries that price a class of models, a region or a commitment instead of a model id.
-fn is_no_model(provider: &str, id: &str) -> bool {
+/// Entries that price a class of models, a region or a commitment instead of a model id; of pictures also those that price
+/// a size of a model (`high/1024-x-1024/…`), which is what the model's image tokens come to, and a step of making one, which
+/// no answer tells. Bedrock's pictures and rankings have no route.
+fn is_no_model(provider: &str, mode: &str, id: &str) -> bool {
+    if mode == "image_generation" && (provider == "fireworks" || id.contains("-x-")) {
+        return true;
+    }
     match provider {
+        "bedrock" if !matches!(mode, "chat" | "embedding") => true,
         "bedrock" => id.contains('/'),
         "together" => id.starts_with("together-ai-"),
         "fireworks" => id.starts_with("fireworks-ai-"),
@@ -119,7 +146,7 @@ fn is_no_model(provider: &str, id: &str) -> bool {
     }
 }
 
-fn figures(entry: &BTreeMap<String, &RawValue>) -> Result<Figures> {
+fn figures(mode: &str, entry: &BTreeMap<String, &RawValue>) -> Result<Figures> {
     let mut figures = Figures::default();
     for (key, raw) in entry {
         if let Some((tier, above, meter)) = place(key)
@@ -132,6 +159,7 @@ fn figures(entry: &BTreeMap<String, &RawValue>) -> Result<Figures> {
             banded.level(above).insert(meter, shifted(raw.get(), 6).with_context(|| key.clone())?);
         }
     }
+    units(mode, entry, &mut figures)?;
     if let Some(search) = entry.get("search_context_cost_per_query") {
         let sizes: BTreeMap<String, &RawValue> = serde_json::from_str(search.get())?;
         let mut prices = sizes.values().map(|raw| raw.get());
@@ -157,6 +185,37 @@ fn figures(entry: &BTreeMap<String, &RawValue>) -> Result<Figures> {
         figures.regions.insert("us".to_owned(), shifted(us.get(), 0)?);
     }
     Ok(figures)
+}
+
+/// What is billed apiece.
+fn units(mode: &str, entry: &BTreeMap<String, &RawValue>, figures: &mut Figures) -> Result<()> {
+    let prices = &mut figures.standard.prices;
+    let mut put = |key: &str, meter: &'static str, places: i32| -> Result<bool> {
+        let Some(raw) = entry.get(key).filter(|raw| raw.get() != "null") else { return Ok(false) };
+        let price = rounded(&shifted(raw.get(), places).with_context(|| key.to_owned())?)?;
+        let says_something = price != "0";
+        if says_something {
+            prices.insert(meter, price);
+        }
+        Ok(says_something)
+    };
+    let mut any = false;
+    for (_, key, meter, places) in UNIT_KEYS.iter().filter(|(of, ..)| *of == mode) {
+        any |= put(key, meter, *places)?;
+    }
+    if mode == "image_generation" {
+        // Where the list has no price for a picture made, that of one sent is meant so; beside it, it is what it says.
+        any |= put("input_cost_per_image", if any { "input_images" } else { "output_images" }, 6)?;
+    }
+    // Tokens for nothing, beside units that cost something, are what is not billed.
+    if any {
+        for meter in ["input", "output"] {
+            if prices.get(meter).is_some_and(|price| price == "0") {
+                prices.remove(meter);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What a key prices: tier, threshold, meter. `None` for keys that price something else.
@@ -193,6 +252,34 @@ mod tests {
         ] {
             assert_eq!(place(key), expected, "{key}");
         }
+    }
+
+    #[test]
+    fn pictures_speech_audio_and_rankings_are_priced_by_the_unit() {
+        let text = r#"{
+            "high/1024-x-1024/m": {"litellm_provider": "openai", "mode": "image_generation", "input_cost_per_image": 0.167},
+            "picture": {"litellm_provider": "openai", "mode": "image_generation", "input_cost_per_image": 0.02},
+            "both": {"litellm_provider": "openai", "mode": "image_generation", "input_cost_per_image": 0.0011,
+                "output_cost_per_image": 0.134, "output_cost_per_image_token": 0.00012, "input_cost_per_token": 2e-06},
+            "speaks": {"litellm_provider": "openai", "mode": "audio_speech", "input_cost_per_character": 1.5e-05},
+            "hears": {"litellm_provider": "openai", "mode": "audio_transcription", "input_cost_per_second": 0.000283333333333,
+                "output_cost_per_second": 0.0},
+            "ranks": {"litellm_provider": "openai", "mode": "rerank", "input_cost_per_query": 0.002,
+                "input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
+            "films": {"litellm_provider": "openai", "mode": "video_generation", "output_cost_per_second": 0.1}}"#;
+        let map = Map::parse(text).unwrap();
+        let models = map.models(&SOURCES[0]).unwrap();
+        let prices = |id: &str| {
+            let prices = &models[id].figures.standard.prices;
+            prices.iter().map(|(meter, price)| format!("{meter} {price}")).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(models.keys().collect::<Vec<_>>(), ["both", "hears", "picture", "ranks", "speaks"]);
+        assert_eq!(prices("picture"), "output_images 20000");
+        assert_eq!(prices("both"), "input 2, input_images 1100, output_image 120, output_images 134000");
+        assert_eq!(prices("speaks"), "input_characters 15");
+        assert_eq!(prices("hears"), "input_audio_ms 0.283333");
+        assert_eq!(prices("ranks"), "search_units 2000");
+        assert_eq!(map.other_names(&SOURCES[0]), ["films"]);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub struct ModelRow {
     pub provider: String,
     /// The vendor's id.
     pub id: String,
-    /// `chat` or `embedding`.
+    /// What it does: `chat`, `embedding`, `image_generation`.
     pub mode: String,
     /// Most input tokens.
     pub context_tokens: Option<u64>,

@@ -14,7 +14,7 @@ use hyper::upgrade::Upgraded;
 use routing::{Candidate, Next, Route};
 use tokio::time::timeout_at;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
-use wire::{Ask, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
+use wire::{Ask, Maker, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
 
 use crate::bound::{Bound, scopes};
 use crate::budgets::{Held, Scope, Spent};
@@ -148,7 +148,7 @@ pub async fn attempt(
         let model = deployed.model(candidate.model).clone();
         let bound = Bound::of(call, &model, workflow.as_deref(), gateway);
         let foreign = maker.as_ref().is_some_and(|maker| *maker != model.provider.name);
-        let outgoing = match translate(call, &model, &bound, foreign) {
+        let outgoing = match translate(call, &model, &bound, slot.maker, foreign) {
             Ok(outgoing) if outgoing.losses.is_empty() || !refuses_losses => outgoing,
             Ok(Outgoing { losses, .. }) => {
                 slot.health.lock().abandoned(probe);
@@ -334,7 +334,7 @@ fn downgrades(workflow: Option<&Workflow>, spent: &Spent) -> bool {
     matches!(spent.scope, Scope::Workflow(_)) && at_limit == Some(AtLimit::Downgrade)
 }
 
-fn translate(call: &Protected, model: &Model, bound: &Bound, foreign: bool) -> Result<Outgoing, Fault> {
+fn translate(call: &Protected, model: &Model, bound: &Bound, maker: Maker, foreign: bool) -> Result<Outgoing, Fault> {
     let admitted = call.call();
     let ask = Ask {
         upstream_model: &model.upstream,
@@ -344,6 +344,7 @@ fn translate(call: &Protected, model: &Model, bound: &Bound, foreign: bool) -> R
             .insert_max_output
             .or(model.max_output_tokens.map(|most| most.min(OUTPUT_CAP_WHERE_ONE_IS_DEMANDED)))
             .unwrap_or(OUTPUT_CAP_WHERE_ONE_IS_DEMANDED),
+        maker,
         foreign,
     };
     wire::outgoing(
@@ -454,6 +455,7 @@ async fn exchange(
         include_usage: admitted.head.include_usage,
         continuous_usage: admitted.head.continuous_usage,
         quirks: model.provider.quirks,
+        maker: attempt.slot.maker,
         answer_id: admitted.call.id.to_string(),
         created_unix_s: admitted.call.at.0 / 1000,
         keep_bytes: model.tokenizer.map_or(0, |_| crate::tokens::KEPT_BYTES),

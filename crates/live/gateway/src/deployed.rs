@@ -10,6 +10,7 @@ use ledger::learn::{BytesPerToken, OutputLength};
 use parking_lot::Mutex;
 use routing::{BreakerSettings, ModelHealth, ModelIndex};
 use rustc_hash::FxHashMap;
+use wire::Maker;
 
 use crate::upstream::{UpstreamError, Upstreams};
 
@@ -30,6 +31,8 @@ pub struct Deployed {
 
 /// What is known of one model; outlives the snapshot as long as the model stays the same.
 pub struct Slot {
+    /// Its provider, as the tag of what it signs.
+    pub maker: Maker,
     /// Breaker and first-token times.
     pub health: Mutex<ModelHealth>,
     bytes_per_token: Mutex<BytesPerToken>,
@@ -49,7 +52,11 @@ impl Deployed {
             let (slot, provider) = (&before.slots[index], &before.snapshot.models[index].provider);
             Some(if asked_alike(provider, &model.provider) { slot.clone() } else { Arc::new(slot.renewed()) })
         };
-        let slots = snapshot.models.iter().map(|model| known(model).unwrap_or_else(|| Arc::new(Slot::new()))).collect();
+        let slots = snapshot
+            .models
+            .iter()
+            .map(|model| known(model).unwrap_or_else(|| Arc::new(Slot::new(&model.provider))))
+            .collect();
         let upstreams = Upstreams::new(&snapshot.server, &snapshot.providers, before.map(|before| &before.upstreams))?;
         let upstreams = upstreams.with_tools(&snapshot.mcp, before.map(|before| &before.upstreams));
         Ok(Deployed { snapshot, since, slots, upstreams })
@@ -69,8 +76,13 @@ fn asked_alike(a: &Provider, b: &Provider) -> bool {
 }
 
 impl Slot {
-    fn new() -> Slot {
+    fn new(provider: &Provider) -> Slot {
+        Slot::made_by(Maker::of(provider.name.as_str()))
+    }
+
+    fn made_by(maker: Maker) -> Slot {
         Slot {
+            maker,
             health: Mutex::new(ModelHealth::new(BreakerSettings::default())),
             bytes_per_token: Mutex::default(),
             output: Mutex::default(),
@@ -84,7 +96,7 @@ impl Slot {
             bytes_per_token: Mutex::new(self.bytes_per_token.lock().clone()),
             output: Mutex::new(self.output.lock().clone()),
             reasons_unseen: AtomicBool::new(self.reasons_unseen()),
-            ..Slot::new()
+            ..Slot::made_by(self.maker)
         }
     }
 
@@ -157,7 +169,7 @@ pub(crate) mod tests {
 
     #[test]
     fn absurd_counts_of_reasoning_are_no_defect_of_ours() {
-        let slot = Slot::new();
+        let slot = Slot::made_by(Maker::of("p"));
         slot.observe_reasoning(&Usage::ZERO.with(Meter::Output, u64::MAX), 1);
         assert!(!slot.reasons_unseen());
         slot.observe_reasoning(&Usage::ZERO.with(Meter::Output, 10).with(Meter::Reasoning, 10), 1_000);
@@ -193,7 +205,7 @@ pub(crate) mod tests {
         let first = deployed(broken, None);
         first.slots[0].observe(None, 8_000, 1_000, 10);
         let learned = first.slots[0].estimate_tokens(8_000);
-        assert_ne!(learned, Slot::new().estimate_tokens(8_000));
+        assert_ne!(learned, Slot::made_by(Maker::of("p")).estimate_tokens(8_000));
         first.slots[0].health.lock().failed(NOW, &Fault::new(FaultClass::QuotaExhausted, "spent"), false);
         let state = |deployed: &Deployed| deployed.slots[0].health.lock().view(NOW).state;
         assert_eq!(state(&first), State::Open);

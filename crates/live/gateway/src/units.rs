@@ -7,14 +7,15 @@ use ledger::PriceRow;
 use ledger::price::{prices_tokens, upper_bound_of_units};
 use wire::{Head, Operation, Seen};
 
-/// Image tokens of a picture whose usage was not told: a square one of high quality, as OpenAI's image guide lists it.
+/// Image tokens of a picture whose usage was not told: a square one of high quality by GPT Image 1 to 1.5, as OpenAI's image
+/// guide ("Calculating costs") lists it; gpt-image-2 takes 7 024, within the error that is told.
 const PICTURE_TOKENS: u64 = 4_160;
-/// Audio tokens of a thousand characters spoken whose usage was not told: OpenAI's price of a minute makes 21 tokens a
-/// second, in which some 15 characters are said.
+/// Audio tokens of a thousand characters spoken whose usage was not told: OpenAI's price of a minute (gpt-4o-mini-tts: about
+/// $0.015, at $12 a million) makes 21 tokens a second, in which some 15 characters are said.
 const SPOKEN_TOKENS_PER_THOUSAND: u64 = 1_400;
-/// Milliseconds of audio that are one token (OpenAI's realtime guide, of what a user says).
+/// Milliseconds of audio that are one token (OpenAI's realtime guide, "Managing costs", of what a user says).
 const HEARD_MS_PER_TOKEN: u64 = 100;
-/// Bytes of a transcript that are one token: the common rule of thumb for text.
+/// Bytes of a transcript that are one token: OpenAI's rule of thumb for English ("What are tokens", four characters).
 const BYTES_PER_TOKEN: u64 = 4;
 /// By how many percent such guesses may be off.
 const GUESS_ERROR_PERCENT: u16 = 400;

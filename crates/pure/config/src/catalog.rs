@@ -61,6 +61,46 @@ pub struct CatalogProvider {
     pub as_of: String,
 }
 
+/// What a model of the catalog does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mode {
+    /// Answers conversations.
+    #[default]
+    Chat,
+    /// Answers conversations, through OpenAI's Responses alone.
+    Responses,
+    /// Goes on from a text.
+    Completion,
+    /// Makes vectors.
+    Embedding,
+    /// Ranks documents.
+    Rerank,
+    /// Judges texts and pictures.
+    Moderation,
+    /// Makes pictures.
+    ImageGeneration,
+    /// Speaks.
+    AudioSpeech,
+    /// Writes down what it hears.
+    AudioTranscription,
+    /// Hears and speaks in sessions.
+    Realtime,
+}
+
+/// The words for them.
+const MODES: [(&str, Mode); 10] = [
+    ("chat", Mode::Chat),
+    ("responses", Mode::Responses),
+    ("completion", Mode::Completion),
+    ("embedding", Mode::Embedding),
+    ("rerank", Mode::Rerank),
+    ("moderation", Mode::Moderation),
+    ("image_generation", Mode::ImageGeneration),
+    ("audio_speech", Mode::AudioSpeech),
+    ("audio_transcription", Mode::AudioTranscription),
+    ("realtime", Mode::Realtime),
+];
+
 /// A model of the catalog.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CatalogModel {
@@ -72,8 +112,8 @@ pub struct CatalogModel {
     pub tokenizer: Option<&'static Tokenizer>,
     /// The day from which on the provider announced to serve it no longer.
     pub retired: Option<UnixMs>,
-    /// Whether it makes vectors instead of answers.
-    pub embedding: bool,
+    /// What it does.
+    pub mode: Mode,
     /// What it costs over time.
     pub prices: Option<PriceBook>,
 }
@@ -256,7 +296,7 @@ fn read_models(catalog: &mut Catalog, root: &Table) {
             max_output_tokens: table.count("max_output_tokens", 1..=u64::MAX),
             tokenizer: table.choice("tokenizer", &Tokenizer::choices()),
             retired: table.day("retired").map(|day| day.value),
-            embedding: table.choice("mode", &[("chat", false), ("embedding", true)]).unwrap_or(false),
+            mode: table.choice("mode", &MODES).unwrap_or_default(),
             prices: None,
         };
         if catalog.models.entry(provider.to_owned()).or_default().insert(id.to_owned(), model).is_some() {

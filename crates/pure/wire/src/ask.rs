@@ -1,5 +1,6 @@
 //! What is to be asked of a provider, in whichever dialect it is then said.
 
+use crate::maker::Maker;
 use crate::quirks::Quirks;
 
 /// What is to be asked of the provider.
@@ -13,7 +14,8 @@ pub struct Ask<'a> {
     pub insert_max_output: Option<u64>,
     /// The cap sent where the dialect requires one and neither the client nor `insert_max_output` names it.
     pub default_max_output: u64,
-    /// Whether another provider is known to have made what of the request is opaque ([`crate::scan::Bound`]). What only its
-    /// maker can read is then not sent.
+    /// The provider: what carries its tag is given back to it, what carries another's is not sent.
+    pub maker: Maker,
+    /// Whether another provider is taken for the maker of what carries no tag and only its maker can read or has.
     pub foreign: bool,
 }

@@ -1,11 +1,13 @@
 //! How long is this audio? Exactly where the file says so in a way that cannot be wrong, at most and probably elsewhere.
 
-/// Bytes that hold no more than a second: 8 kbit/s, below which speech codecs are not used for files. Silence may be
-/// coded in less; what a provider then bills beyond the hold is booked as overrun.
-const LEAST_BYTES_PER_SECOND: u64 = 1_000;
-/// Bytes that a second is taken for where nothing tells: 32 kbit/s, usual for speech. A judgement, and marked as one.
+/// Bytes that hold no more than a second: 6 kbit/s, the least that an Opus stream may be asked for (RFC 7587, section 7.1,
+/// `maxaveragebitrate`); MP3 begins at 8. Silence may be coded in less; what a provider then bills beyond the hold is booked
+/// as overrun.
+const LEAST_BYTES_PER_SECOND: u64 = 750;
+/// Bytes that a second is taken for where nothing tells: 32 kbit/s, within what RFC 7587, section 3.1.1, recommends for
+/// speech of full band. A judgement, and marked as one.
 const USUAL_BYTES_PER_SECOND: u64 = 4_000;
-/// By how many percent that may be off: from 8 kbit/s speech to uncompressed stereo.
+/// By how many percent that may be off: from 6 kbit/s speech, and beyond 128 kbit/s, where files are shorter than guessed.
 const USUAL_ERROR_PERCENT: u16 = 400;
 
 /// How long audio is, milliseconds.
@@ -68,12 +70,12 @@ mod tests {
     #[test]
     fn a_header_that_contradicts_itself_is_not_believed() {
         let lying = length(&wav(32_000_000, 16_000));
-        assert_eq!((lying.upper_ms, lying.error_percent), (32_044, 400));
+        assert_eq!((lying.upper_ms, lying.error_percent), (42_726, 400));
     }
 
     #[test]
     fn other_audio_is_bound_by_its_bytes() {
-        assert_eq!(length(&[0; 8_000]), Length { upper_ms: 8_000, likely_ms: 2_000, error_percent: 400 });
+        assert_eq!(length(&[0; 8_000]), Length { upper_ms: 10_667, likely_ms: 2_000, error_percent: 400 });
         assert_eq!(length(b""), Length { upper_ms: 0, likely_ms: 0, error_percent: 400 });
     }
 }

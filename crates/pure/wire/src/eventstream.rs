@@ -122,6 +122,17 @@ impl<'a> Message<'a> {
         Ok(Message { is_exception, kind, payload: &raw[headers_end..length - 4] })
     }
 
+    /// Appends a whole message that was read to `out`, with another payload: its headers stay.
+    pub(crate) fn rewrite(raw: &[u8], payload: &[u8], out: &mut Vec<u8>) {
+        let start = out.len();
+        let headers_end = PRELUDE_BYTES + word(raw, 4) as usize;
+        out.extend_from_slice(&raw[..headers_end]);
+        out.extend_from_slice(payload);
+        let length = (out.len() - start + 4) as u32;
+        out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+        seal(out, start);
+    }
+
     /// Appends it to `out` as it stands on the wire.
     pub fn write(&self, out: &mut Vec<u8>) {
         let start = out.len();
@@ -145,11 +156,16 @@ impl<'a> Message<'a> {
         let length = (out.len() - start + 4) as u32;
         out[start..start + 4].copy_from_slice(&length.to_be_bytes());
         out[start + 4..start + 8].copy_from_slice(&headers.to_be_bytes());
-        let prelude = hash(&out[start..start + 8]);
-        out[start + 8..start + 12].copy_from_slice(&prelude.to_be_bytes());
-        let whole = hash(&out[start..]);
-        out.extend_from_slice(&whole.to_be_bytes());
+        seal(out, start);
     }
+}
+
+/// Writes the checksums of the message that begins at `start` and is whole but for them.
+fn seal(out: &mut Vec<u8>, start: usize) {
+    let prelude = hash(&out[start..start + 8]);
+    out[start + 8..start + 12].copy_from_slice(&prelude.to_be_bytes());
+    let whole = hash(&out[start..]);
+    out.extend_from_slice(&whole.to_be_bytes());
 }
 
 /// The headers of a message that have not been read.

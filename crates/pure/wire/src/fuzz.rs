@@ -1,12 +1,19 @@
 //! What must hold of every parser whatever it is fed. `cargo xtask prove` feeds these functions mutated fixtures for
 //! minutes; the crate's tests do it for a moment. Each panics when its invariant is broken.
 
+mod beside;
+
+pub use beside::{
+    audio, form, mcp_frames, media_reply, media_request, signatures, vectors_and_rankings, vectors_and_rankings_answer,
+};
+
 use bytes::Bytes;
 use domain::Fault;
 
 use crate::dialect::{Address, Dialect, Framing, Operation};
 use crate::errors;
 use crate::eventstream::{self, Message};
+use crate::maker::Maker;
 use crate::quirks::{QUIRKS, Quirks};
 use crate::reply::{self, ReplyPlan, Seen, StreamRelay};
 use crate::request::{Ask, outgoing};
@@ -22,8 +29,7 @@ pub fn scan(data: &[u8]) {
         assert!(serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok(), "what the scan takes is JSON");
         let body = Bytes::copy_from_slice(data);
         for quirks in QUIRKS {
-            let ask =
-                Ask { upstream_model: "up", quirks, insert_max_output: Some(9), default_max_output: 9, foreign: false };
+            let ask = ask(quirks);
             let Ok(out) = outgoing(*dialect, Operation::Chat, &body, &head, *dialect, &ask) else { continue };
             if let Some(version) = quirks.hosting.version_for_model(*dialect, Operation::Chat) {
                 let sent: serde_json::Value = serde_json::from_slice(&out.body).expect("what is sent can be read");
@@ -230,6 +236,11 @@ pub fn upstream_fault(data: &[u8]) {
     }
 }
 
+fn ask(quirks: &Quirks) -> Ask<'_> {
+    let (insert_max_output, maker) = (Some(9), Maker::of("provider"));
+    Ask { upstream_model: "up", quirks, insert_max_output, default_max_output: 9, maker, foreign: false }
+}
+
 fn pairs() -> impl Iterator<Item = (Dialect, Dialect)> {
     Dialect::ALL.iter().flat_map(|client| Dialect::ALL.iter().map(|upstream| (*client, *upstream)))
 }
@@ -243,6 +254,7 @@ fn plan(client: Dialect, upstream: Dialect, quirks: &str) -> ReplyPlan {
         include_usage: quirks == "generic",
         continuous_usage: false,
         quirks: Quirks::named(quirks).expect("a row of the table"),
+        maker: Maker::of("provider"),
         answer_id: "answer_1".into(),
         created_unix_s: 1,
         keep_bytes: 0,

@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`dialect`] and [`quirks`] name what is spoken, [`hosting`] where a host of another vendor's
 //! models differs, [`invoke`] opens what is said to a vendor's model at Bedrock, [`scan`] reads a request's head in one pass, [`request`]
-//! makes the outgoing body, [`sse`] and [`eventstream`] cut a stream into frames, [`reply`] relays an answer, [`usage`] reads what it cost,
+//! makes the outgoing body, with what the provider signed itself ([`maker`]), [`sse`] and [`eventstream`] cut a stream into frames,
+//! [`reply`] relays an answer, [`usage`] reads what it cost,
 //! [`form`] and [`audio`] read what is no JSON, [`errors`] reads providers' errors and writes ours, [`models`] lists models,
 //! [`mcp`] reads the messages of tool servers, [`realtime`] the events of a conversation over a WebSocket. [`splice`] and `cursor` are the tools
 //! underneath; [`canonical`], [`dialects`] and [`translate`] cross from one dialect to the other; [`fuzz`] holds the
@@ -25,6 +26,7 @@ pub mod fuzz;
 pub mod hosting;
 pub mod invoke;
 mod items;
+pub mod maker;
 pub mod mcp;
 pub mod models;
 pub mod quirks;
@@ -32,6 +34,7 @@ pub mod realtime;
 pub mod reply;
 pub mod request;
 pub mod scan;
+mod signatures;
 mod splice;
 pub mod sse;
 pub mod translate;
@@ -40,6 +43,7 @@ pub mod usage;
 pub use dialect::{Address, Dialect, Framing, Operation};
 pub use errors::{ClientError, Retry, error_body, error_frame, loss_header, upstream_fault};
 pub use hosting::Hosting;
+pub use maker::Maker;
 pub use models::{ListedModel, models_body};
 pub use quirks::Quirks;
 pub use reply::{Kept, ReplyPlan, Seen, StreamRelay, reply_body};

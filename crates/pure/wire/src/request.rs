@@ -8,10 +8,10 @@ use domain::{Fault, FaultClass, Loss, LossKind};
 
 pub use crate::ask::Ask;
 use crate::dialect::{Dialect, Operation};
-use crate::dialects::gemini;
 use crate::hosting;
 use crate::quirks::{MaxTokensField, Quirks, StreamUsage};
 use crate::scan::{Container, Head};
+use crate::signatures::give_back;
 pub use crate::splice::Edit;
 use crate::splice::Splice;
 use crate::translate;
@@ -56,8 +56,8 @@ pub fn outgoing(
             "`background` answers are fetched later, which has no route here; add `stream`, or leave `background` out";
         return Err(Fault::new(FaultClass::Untranslatable, why));
     }
-    // A provider that did not make what only its maker can read is asked anew, without it.
-    let anew = head.bound.translated_thoughts || (ask.foreign && head.bound.is_tied());
+    // What another provider keeps is looked for as a translation would, which says what cannot be had.
+    let anew = ask.foreign && head.bound.is_tied();
     if client == upstream && !anew {
         let path = path(head.batch)?;
         let (body, edits, losses) = spliced(client, operation, body, head, ask)?;
@@ -117,9 +117,9 @@ fn spliced(dialect: Dialect, operation: Operation, body: &Bytes, head: &Head, as
             with_stream_usage(&mut splice, head, ask.quirks);
         }
         with_cap(&mut splice, dialect, head, ask);
-        if ask.foreign {
-            without_signatures(&mut splice, &mut losses, body, head, ask.upstream_model);
-        }
+    }
+    if matches!(operation, Operation::Chat | Operation::CountTokens) {
+        give_back(&mut splice, &mut losses, body, head, ask)?;
     }
     match splice.apply() {
         Some((changed, edits)) => Ok((Bytes::from(changed), edits, losses)),
@@ -149,20 +149,6 @@ fn without_unknown_fields(splice: &mut Splice<'_>, losses: &mut Vec<Loss>, body:
                 reason: format!("servers of the kind {} do not know `{name}`", quirks.name),
             });
         }
-    }
-}
-
-/// Another provider would not take the signatures for its own and refuse them.
-fn without_signatures(splice: &mut Splice<'_>, losses: &mut Vec<Loss>, body: &[u8], head: &Head, model: &str) {
-    const NAME: &str = "thoughtSignature";
-    for signature in &head.spans.signatures {
-        match gemini::stand_in_signature(model).filter(|_| signature.in_call) {
-            Some(any) => splice.replace(NAME, signature.span.value.clone(), json_string(any)),
-            None => splice.replace(NAME, signature.span.removal(body, signature.before), &b""[..]),
-        }
-    }
-    if !head.spans.signatures.is_empty() {
-        losses.push(Loss { pointer: "/contents".into(), kind: LossKind::Dropped, reason: gemini::SIGNATURE.into() });
     }
 }
 
@@ -315,7 +301,12 @@ fn json_string(text: &str) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::dialect::Address;
+    use crate::maker::Maker;
     use crate::scan::scan;
+
+    fn maker() -> Maker {
+        Maker::of("provider")
+    }
 
     fn sent(dialect: Dialect, quirks: &str, cap: Option<u64>, body: &str) -> Result<(String, Outgoing), Fault> {
         let head = scan(dialect, Operation::Chat, None, body.as_bytes()).unwrap();
@@ -324,6 +315,7 @@ mod tests {
             quirks: Quirks::named(quirks).unwrap(),
             insert_max_output: cap,
             default_max_output: 4096,
+            maker: maker(),
             foreign: false,
         };
         let out = outgoing(dialect, Operation::Chat, &Bytes::copy_from_slice(body.as_bytes()), &head, dialect, &ask)?;
@@ -421,6 +413,7 @@ mod tests {
                 quirks: &Quirks::GENERIC,
                 insert_max_output: None,
                 default_max_output: 1,
+                maker: maker(),
                 foreign,
             };
             let body = Bytes::from_static(body.as_bytes());
@@ -452,7 +445,8 @@ mod tests {
             let address = Address { model: "asked".into(), stream: false };
             let head = scan(Dialect::Gemini, Operation::Chat, Some(&address), body.as_bytes()).unwrap();
             let quirks = &Quirks::GENERIC;
-            let ask = Ask { upstream_model, quirks, insert_max_output: None, default_max_output: 1, foreign };
+            let ask =
+                Ask { upstream_model, quirks, insert_max_output: None, default_max_output: 1, maker: maker(), foreign };
             let body = Bytes::from_static(body.as_bytes());
             outgoing(Dialect::Gemini, Operation::Chat, &body, &head, Dialect::Gemini, &ask)
         };
@@ -505,6 +499,7 @@ mod tests {
             quirks: &Quirks::GENERIC,
             insert_max_output: None,
             default_max_output: 1,
+            maker: maker(),
             foreign: false,
         };
         let fault =
@@ -521,6 +516,7 @@ mod tests {
             quirks: &Quirks::GENERIC,
             insert_max_output: None,
             default_max_output: 1,
+            maker: maker(),
             foreign: false,
         };
         let out = outgoing(Dialect::OpenAiChat, Operation::Chat, &body, &head, Dialect::OpenAiChat, &ask).unwrap();

@@ -90,6 +90,28 @@ impl MemberSpan {
     }
 }
 
+/// Where an element of a list stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ElementSpan {
+    /// Where the list begins.
+    pub list: usize,
+    /// How many elements stand before it.
+    pub index: u32,
+    /// The element.
+    pub value: Range<usize>,
+}
+
+impl ElementSpan {
+    /// What to cut so that the list stays one, when `cut_before` of the elements before it are cut too; as of a member.
+    pub fn removal(&self, original: &[u8], cut_before: u32) -> Range<usize> {
+        if cut_before == self.index {
+            return self.value.start..after_comma(original, self.value.end);
+        }
+        let spaces = original[..self.value.start].iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count();
+        self.value.start - spaces - 1..self.value.end
+    }
+}
+
 /// Past the comma and the spaces that follow a value, or where the value ends when it is the last.
 fn after_comma(original: &[u8], value_end: usize) -> usize {
     let spaces = |from: usize| original[from..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();

@@ -88,6 +88,56 @@ fn prove_fuzz_mcp() {
 
 #[test]
 #[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_mcp_frames() {
+    prove("mcp_frames", &[("streams", ".sse"), ("mcp", ".json")], fuzz::mcp_frames);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_form() {
+    prove("form", &[("beside", ".form")], fuzz::form);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_audio() {
+    prove("audio", &[("beside", ".wav")], fuzz::audio);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_media_request() {
+    prove("media_request", &[("beside", ".media.json")], fuzz::media_request);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_media_reply() {
+    prove("media_reply", &[("beside", ".media-answer.json"), ("beside", ".media.sse")], fuzz::media_reply);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_vectors_and_rankings() {
+    let corpus = [("beside", ".vectors.json"), ("beside", ".ranking.json")];
+    prove("vectors_and_rankings", &corpus, fuzz::vectors_and_rankings);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_vectors_and_rankings_answer() {
+    let corpus = [("beside", ".vectors-answer.json"), ("beside", ".ranking-answer.json")];
+    prove("vectors_and_rankings_answer", &corpus, fuzz::vectors_and_rankings_answer);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_signatures() {
+    prove("signatures", &[("beside", ".signed.json")], fuzz::signatures);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
 fn prove_fuzz_translate_request() {
     prove(
         "translate_request",

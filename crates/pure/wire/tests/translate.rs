@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use domain::{Fault, Loss};
 use serde_json::Value;
-use wire::{Address, Ask, Dialect, Operation, Quirks, ReplyPlan, Seen, StreamRelay, reply_body, scan, translate};
+use wire::{
+    Address, Ask, Dialect, Maker, Operation, Quirks, ReplyPlan, Seen, StreamRelay, reply_body, scan, translate,
+};
 
 #[path = "it/mutate.rs"]
 mod mutate;
@@ -83,6 +85,7 @@ impl Case {
             include_usage: flag("include_usage"),
             continuous_usage: flag("continuous_usage"),
             quirks: self.quirks(),
+            maker: Maker::of("provider"),
             answer_id: "answer_1".into(),
             created_unix_s: 1_795_000_000,
             keep_bytes: 0,
@@ -99,6 +102,7 @@ impl Case {
             quirks: self.quirks(),
             insert_max_output: None,
             default_max_output: 4096,
+            maker: Maker::of("provider"),
             foreign: false,
         };
         let address = Address { model: "claims-triage".into(), stream: self.setting("stream").is_some() };
@@ -382,6 +386,7 @@ fn what_has_no_counterpart_says_where_to_go() {
         quirks: &Quirks::GENERIC,
         insert_max_output: None,
         default_max_output: 1,
+        maker: Maker::of("provider"),
         foreign: false,
     };
     let fault = |client, upstream, operation| {

@@ -97,6 +97,44 @@ fn every_client_gets_vectors_of_every_provider_that_makes_them() {
 }
 
 #[test]
+fn pictures_cross_between_the_dialects_that_take_them_and_are_refused_elsewhere() {
+    let (freehold, simulator, _scratch, _site) = start("vectors-of-pictures");
+    let cohere = |workflow: &str| {
+        let url = json!({"url": "data:image/png;base64,AA=="});
+        let content = json!([{"type": "text", "text": "Roof"}, {"type": "image_url", "image_url": url}]);
+        let body = json!({"model": workflow, "input_type": "search_document", "inputs": [{"content": content}]});
+        freehold.post("/v2/embed", &body.to_string())
+    };
+    let google = |workflow: &str| {
+        let picture = json!({"inlineData": {"mimeType": "image/png", "data": "AA=="}});
+        let body = json!({"content": {"parts": [picture]}});
+        freehold.post(&format!("/v1beta/models/{workflow}:embedContent"), &body.to_string())
+    };
+    let answers = [cohere("cohere"), cohere("gemini"), google("gemini"), google("cohere")];
+    for answer in &answers {
+        assert_eq!((answer.status, answer.header("freehold-loss")), (200, None), "{}", answer.text());
+    }
+    assert_eq!(answers[1].json()["embeddings"]["float"][0].as_array().unwrap().len(), 5);
+    assert_eq!(answers[3].json()["embedding"]["values"].as_array().unwrap().len(), 5);
+    for (answer, place) in
+        [(cohere("openai-chat"), "/inputs/0/content/1/image_url"), (google("openai-chat"), "/content/parts/0")]
+    {
+        assert_eq!(
+            (answer.status, answer.header("freehold-error")),
+            (400, Some("untranslatable")),
+            "{}",
+            answer.text()
+        );
+        assert!(
+            answer.text().contains(place) && answer.text().contains("makes no vectors of pictures"),
+            "{}",
+            answer.text()
+        );
+    }
+    assert_eq!(simulator.transcript().len(), 4, "what is refused is sent to nobody");
+}
+
+#[test]
 fn what_vectors_would_lose_is_told_or_refused() {
     let (freehold, simulator, _scratch, _site) = start("vectors-losses");
     let plain = |workflow: &str| freehold.post("/v1/embeddings", &json!({"model": workflow, "input": "a"}).to_string());

@@ -20,6 +20,8 @@ mod media;
 mod metering;
 mod operating;
 mod realtime;
+mod pains;
 mod responses;
 mod sdk;
+mod signatures;
 mod tokens;

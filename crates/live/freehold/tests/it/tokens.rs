@@ -26,7 +26,7 @@ fn configuration(address: SocketAddr, base: &str, tokenizer: &str) -> String {
 const O200K: &str = "tokenizer = \"o200k_base\"";
 
 /// The last record of a call.
-fn record(freehold: &Freehold, call: &str) -> Value {
+pub fn record(freehold: &Freehold, call: &str) -> Value {
     eventually("the call reaches the store", || {
         let authorization = format!("Bearer {}", freehold.admin_token);
         let path = format!("/api/v1/calls/{call}");
@@ -36,7 +36,8 @@ fn record(freehold: &Freehold, call: &str) -> Value {
     })
 }
 
-fn call_of(answer: &Answer) -> String {
+/// The call's id.
+pub fn call_of(answer: &Answer) -> String {
     answer.header("freehold-call-id").unwrap().to_owned()
 }
 

@@ -60,56 +60,53 @@ impl fmt::Display for Cloud {
     }
 }
 
-/// Where identities come from: the word, whose it is, and how it is read.
-struct Source {
-    from: &'static str,
-    cloud: Cloud,
-    read: fn(&Reader<'_, '_>) -> Option<Identity>,
+/// Where identities come from: the word, and how the identity of its cloud is read.
+struct Source(&'static str, Read);
+
+/// How an identity of a cloud is read.
+enum Read {
+    Aws(fn(&Reader<'_, '_>) -> Option<Aws>),
+    Entra(fn(&Reader<'_, '_>) -> Option<Entra>),
+    Google(fn(&Reader<'_, '_>) -> Option<Google>),
 }
 
 /// Every source.
 const SOURCES: &[Source] = &[
-    Source { from: "aws-environment", cloud: Cloud::Aws, read: |reader| aws::environment(reader).map(Identity::Aws) },
-    Source { from: "aws-profile", cloud: Cloud::Aws, read: |reader| aws::profile(reader).map(Identity::Aws) },
-    Source { from: "aws-web-identity", cloud: Cloud::Aws, read: |reader| aws::web_identity(reader).map(Identity::Aws) },
-    Source { from: "aws-container", cloud: Cloud::Aws, read: |reader| aws::container(reader).map(Identity::Aws) },
-    Source { from: "aws-instance", cloud: Cloud::Aws, read: |reader| aws::instance(reader).map(Identity::Aws) },
-    Source {
-        from: "entra-client-secret",
-        cloud: Cloud::Entra,
-        read: |reader| entra::client_secret(reader).map(Identity::Entra),
-    },
-    Source {
-        from: "entra-workload-identity",
-        cloud: Cloud::Entra,
-        read: |reader| entra::workload_identity(reader).map(Identity::Entra),
-    },
-    Source {
-        from: "entra-managed-identity",
-        cloud: Cloud::Entra,
-        read: |reader| entra::managed_identity(reader).map(Identity::Entra),
-    },
-    Source {
-        from: "google-service-account",
-        cloud: Cloud::Google,
-        read: |reader| google::service_account(reader).map(Identity::Google),
-    },
-    Source {
-        from: "google-metadata",
-        cloud: Cloud::Google,
-        read: |reader| google::metadata(reader).map(Identity::Google),
-    },
-    Source {
-        from: "google-workload-identity",
-        cloud: Cloud::Google,
-        read: |reader| google::workload_identity(reader).map(Identity::Google),
-    },
+    Source("aws-environment", Read::Aws(aws::environment)),
+    Source("aws-profile", Read::Aws(aws::profile)),
+    Source("aws-web-identity", Read::Aws(aws::web_identity)),
+    Source("aws-container", Read::Aws(aws::container)),
+    Source("aws-instance", Read::Aws(aws::instance)),
+    Source("entra-client-secret", Read::Entra(entra::client_secret)),
+    Source("entra-workload-identity", Read::Entra(entra::workload_identity)),
+    Source("entra-managed-identity", Read::Entra(entra::managed_identity)),
+    Source("google-service-account", Read::Google(google::service_account)),
+    Source("google-metadata", Read::Google(google::metadata)),
+    Source("google-workload-identity", Read::Google(google::workload_identity)),
 ];
+
+impl Read {
+    fn cloud(&self) -> Cloud {
+        match self {
+            Read::Aws(_) => Cloud::Aws,
+            Read::Entra(_) => Cloud::Entra,
+            Read::Google(_) => Cloud::Google,
+        }
+    }
+
+    fn read(&self, reader: &Reader<'_, '_>) -> Option<Identity> {
+        match self {
+            Read::Aws(read) => read(reader).map(Identity::Aws),
+            Read::Entra(read) => read(reader).map(Identity::Entra),
+            Read::Google(read) => read(reader).map(Identity::Google),
+        }
+    }
+}
 
 impl Identity {
     /// The words of `from` that name a source of this cloud.
     pub fn sources(of: Cloud) -> impl Iterator<Item = &'static str> {
-        SOURCES.iter().filter(move |source| source.cloud == of).map(|source| source.from)
+        SOURCES.iter().filter(move |Source(_, read)| read.cloud() == of).map(|Source(from, _)| *from)
     }
 
     /// Whose it is.
@@ -285,14 +282,14 @@ pub(crate) fn read(table: &Table, vault: Vault, around: Around<'_>) -> Option<Id
         }
         return None;
     }
-    let choices: Vec<(&str, usize)> = SOURCES.iter().enumerate().map(|(at, source)| (source.from, at)).collect();
-    let source = &SOURCES[inner.choice("from", &choices)?];
-    if let Some(cloud) = around.cloud.filter(|cloud| *cloud != source.cloud) {
+    let choices: Vec<(&str, usize)> = SOURCES.iter().enumerate().map(|(at, Source(from, _))| (*from, at)).collect();
+    let Source(from, source) = &SOURCES[inner.choice("from", &choices)?];
+    if let Some(cloud) = around.cloud.filter(|cloud| *cloud != source.cloud()) {
         let known = Identity::sources(cloud).map(|from| format!("`{from}`")).collect::<Vec<_>>().join(", ");
-        let reason = format!("`{}` is no identity that this provider takes", source.from);
+        let reason = format!("`{from}` is no identity that this provider takes");
         inner.problems().error(&inner.place_of("from"), reason, format!("write one of {known}"));
         return None;
     }
     let Around { region, scope, service, .. } = around;
-    (source.read)(&Reader { table: &inner, vault, region, scope, service })
+    source.read(&Reader { table: &inner, vault, region, scope, service })
 }

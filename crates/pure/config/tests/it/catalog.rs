@@ -1,6 +1,7 @@
 //! The catalog that ships: it reads without a problem, and what it offers can be configured in one line.
 
-use config::{Catalog, Input};
+use config::{Catalog, Input, Mode};
+use domain::Meter;
 
 use crate::{CREDENTIAL, NOW};
 
@@ -55,6 +56,25 @@ fn openais_models_have_their_public_tokenizer_and_other_vendors_have_none() {
     assert_eq!(of("groq", "openai/gpt-oss-120b"), Some("o200k_harmony"));
     assert_eq!(of("openai", "gpt-6-sol"), None, "nobody published which it has");
     assert!(catalog.models("anthropic").all(|(_, model)| model.tokenizer.is_none()));
+}
+
+#[test]
+fn models_that_make_pictures_speak_hear_and_rank_are_priced_by_what_they_are_billed_by() {
+    let catalog = shipped();
+    for (provider, id, mode, meter) in [
+        ("openai", "gpt-image-1", Mode::ImageGeneration, Meter::OutputImage),
+        ("xai", "grok-imagine-image", Mode::ImageGeneration, Meter::OutputImages),
+        ("openai", "tts-1", Mode::AudioSpeech, Meter::InputCharacters),
+        ("openai", "gpt-4o-mini-tts", Mode::AudioSpeech, Meter::OutputAudio),
+        ("openai", "whisper-1", Mode::AudioTranscription, Meter::InputAudioMs),
+        ("openai", "gpt-4o-transcribe", Mode::AudioTranscription, Meter::InputAudio),
+        ("groq", "whisper-large-v3", Mode::AudioTranscription, Meter::InputAudioMs),
+        ("cohere", "rerank-v3.5", Mode::Rerank, Meter::SearchUnits),
+    ] {
+        let model = catalog.model(provider, id).unwrap_or_else(|| panic!("{provider}/{id}"));
+        let row = model.prices.as_ref().and_then(|book| book.row(NOW)).unwrap();
+        assert_eq!((model.mode, row.prices.get(meter).is_some()), (mode, true), "{provider}/{id}: {meter}");
+    }
 }
 
 #[test]

@@ -4,23 +4,7 @@ use domain::{Meter, Usage};
 use serde_json::value::RawValue;
 
 use super::json::Object;
-use super::{Content, Losses, Part, Placed, ServiceTier, Source};
-
-/// What a name of a service tier means to OpenAI.
-pub(crate) fn openai_tier(tier: &str, losses: &mut Losses) -> Option<Placed<ServiceTier>> {
-    const AT: &str = "/service_tier";
-    let value = match tier {
-        "auto" => ServiceTier::Auto,
-        "default" => ServiceTier::Standard,
-        "priority" | "fast" | "scale" => ServiceTier::Priority,
-        "flex" => ServiceTier::Flex,
-        _ => {
-            losses.dropped(AT, "the tier is not known to the translation");
-            return None;
-        }
-    };
-    Some(Placed { at: AT.into(), value })
-}
+use super::{Content, Losses, Part, Source};
 
 /// Arguments as an object. Models do not always finish theirs, and the dialect takes nothing but an object.
 pub(crate) fn write_input(block: &mut Object<'_>, arguments: &str, at: &str, losses: &mut Losses) {

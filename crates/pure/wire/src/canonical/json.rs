@@ -10,7 +10,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::losses::Losses;
-use super::{Placed, refused};
+use super::{Placed, malformed, refused};
 
 /// The longest name of a field that is told by its name: what is kept of a stream has a bound.
 const MAX_NAME_BYTES: usize = 128;
@@ -27,6 +27,12 @@ impl<'a> Fields<'a> {
     pub(crate) fn read(json: &'a str, at: impl Into<String>) -> Option<Fields<'a>> {
         let members = serde_json::from_str::<Members<'a>>(json).ok()?;
         Some(Fields { at: at.into(), members: members.0 })
+    }
+
+    /// The members of what one event of a stream says.
+    pub(crate) fn of_event(data: &'a [u8]) -> Result<Fields<'a>, Fault> {
+        let text = std::str::from_utf8(data).map_err(|_| malformed("an event of the stream is not UTF-8"))?;
+        Fields::read(text, "").ok_or_else(|| malformed("an event of the stream is no JSON object"))
     }
 
     /// The pointer of a member.

@@ -8,6 +8,7 @@ pub(crate) mod common;
 mod functions;
 pub(crate) mod json;
 mod losses;
+pub(crate) mod openai;
 pub(crate) mod ranking;
 pub(crate) mod schema;
 mod source;

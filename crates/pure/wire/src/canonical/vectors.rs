@@ -1,4 +1,4 @@
-//! What a request for vectors of texts says, and its answer, whichever grammar says it.
+//! What a request for vectors of texts and pictures says, and its answer, whichever grammar says it.
 
 use std::borrow::Cow;
 
@@ -6,12 +6,12 @@ use base64::Engine;
 use domain::{Fault, Usage};
 use serde_json::value::RawValue;
 
-use super::{Placed, PlacedRaw, malformed};
+use super::{Losses, Placed, PlacedRaw, Source, malformed, refused, untranslatable};
 
-/// A request for one vector of each text.
+/// A request for one vector of each input.
 #[derive(Clone, Debug)]
 pub(crate) struct VectorRequest<'a> {
-    /// The texts.
+    /// The inputs.
     pub(crate) inputs: Vec<Input<'a>>,
     /// Whether a list was asked about, where one text alone has another answer.
     pub(crate) is_list: bool,
@@ -27,13 +27,81 @@ pub(crate) struct VectorRequest<'a> {
     pub(crate) forms: Forms,
 }
 
-/// One text.
+/// What one vector is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Input<'a> {
-    /// The text.
-    pub(crate) text: Cow<'a, str>,
+    /// Where its pieces stand.
+    pub(crate) at: String,
+    /// Texts and pictures, at least one.
+    pub(crate) pieces: Vec<Piece<'a>>,
     /// Its title.
     pub(crate) title: Option<Placed<Cow<'a, str>>>,
+}
+
+/// A piece of an input.
+#[derive(Clone, Debug)]
+pub(crate) enum Piece<'a> {
+    /// A text.
+    Text(Cow<'a, str>),
+    /// A picture, in the body.
+    Picture {
+        /// Where it stands.
+        at: String,
+        /// `image/png`.
+        media_type: Cow<'a, str>,
+        /// The bytes in base64.
+        data: Cow<'a, str>,
+    },
+}
+
+impl<'a> Input<'a> {
+    /// A text.
+    pub(crate) fn text(at: impl Into<String>, text: Cow<'a, str>) -> Input<'a> {
+        Input { at: at.into(), pieces: vec![Piece::Text(text)], title: None }
+    }
+
+    /// The text it is, where it is one text.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match &self.pieces[..] {
+            [Piece::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// All of it as one text. The fault names a picture, of which `whose` provider makes no vectors.
+    pub(crate) fn words(&self, whose: &str, losses: &mut Losses) -> Result<Cow<'_, str>, Fault> {
+        if let Some(text) = self.as_text() {
+            return Ok(Cow::Borrowed(text));
+        }
+        let mut texts = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => texts.push(&**text),
+                Piece::Picture { at, .. } => {
+                    return Err(untranslatable(format!(
+                        "`{at}`: {whose} makes no vectors of pictures; name a cohere or a gemini model"
+                    )));
+                }
+            }
+        }
+        losses.approximated(&*self.at, "several texts of one input were joined by line ends");
+        Ok(Cow::Owned(texts.join("\n")))
+    }
+}
+
+impl<'a> Piece<'a> {
+    /// A picture whose address holds it.
+    pub(crate) fn picture_at(address: Cow<'a, str>, at: &str) -> Result<Piece<'a>, Fault> {
+        match Source::at_address(address, at)? {
+            Source::Base64 { media_type, data } if media_type.starts_with("image/") => {
+                Ok(Piece::Picture { at: at.to_owned(), media_type, data })
+            }
+            Source::Base64 { .. } => Err(refused(at, "must be a picture")),
+            _ => Err(untranslatable(format!(
+                "`{at}`: a picture that lies elsewhere is not fetched to be put into another dialect; send it in the body"
+            ))),
+        }
+    }
 }
 
 /// What vectors are for.
@@ -80,7 +148,7 @@ pub(crate) struct Forms {
 /// What is answered.
 #[derive(Clone, Debug)]
 pub(crate) struct VectorAnswer<'a> {
-    /// A vector for each text, in order.
+    /// A vector for each input, in order.
     pub(crate) vectors: Vec<Vector<'a>>,
     /// What was consumed, where the provider said so.
     pub(crate) usage: Option<Usage>,

@@ -2,6 +2,55 @@
 //!
 //! A dialect is a [`Grammar`] and a row in [`grammar`]. No dialect knows another.
 
+/// The grammar of a dialect whose folder has these files, each with its part of it.
+macro_rules! grammar_of {
+    ($name:ident) => {
+        impl crate::dialects::Grammar for $name {
+            fn read_request<'a>(
+                &self,
+                body: &'a str,
+                losses: &mut crate::canonical::Losses,
+            ) -> Result<crate::canonical::Request<'a>, domain::Fault> {
+                read::request(body, losses)
+            }
+
+            fn write_request(
+                &self,
+                request: &crate::canonical::Request<'_>,
+                to: &crate::canonical::Target<'_>,
+                losses: &mut crate::canonical::Losses,
+            ) -> Result<Vec<u8>, domain::Fault> {
+                write::request(request, to, losses)
+            }
+
+            fn read_answer<'a>(
+                &self,
+                body: &'a str,
+                losses: &mut crate::canonical::Losses,
+            ) -> Result<crate::canonical::Answer<'a>, domain::Fault> {
+                answer::read(body, losses)
+            }
+
+            fn write_answer(
+                &self,
+                answer: &crate::canonical::Answer<'_>,
+                cover: &crate::canonical::Cover,
+                losses: &mut crate::canonical::Losses,
+            ) -> Vec<u8> {
+                answer::write(answer, cover, losses)
+            }
+
+            fn stream_reader(&self) -> Box<dyn crate::dialects::ReadStream> {
+                Box::new(stream_read::Reader::default())
+            }
+
+            fn stream_writer(&self, cover: crate::canonical::Cover) -> Box<dyn crate::dialects::WriteStream> {
+                Box::new(stream_write::Writer::new(cover))
+            }
+        }
+    };
+}
+
 pub mod anthropic;
 pub mod bedrock_converse;
 pub mod cohere;
@@ -34,13 +83,13 @@ pub(crate) trait Grammar: Sync {
     fn stream_writer(&self, cover: Cover) -> Box<dyn WriteStream>;
 }
 
-/// How a dialect asks for vectors of texts and gives them.
+/// How a dialect asks for vectors of texts and pictures and gives them.
 pub(crate) trait Vectors: Sync {
     /// Reads a request.
     fn read_request<'a>(&self, body: &'a str, losses: &mut Losses) -> Result<VectorRequest<'a>, Fault>;
     /// Writes one for a provider.
-    fn write_request(&self, request: &VectorRequest<'_>, model: &str, losses: &mut Losses) -> Vec<u8>;
-    /// Reads the vectors of an answer, in the order of the texts; that they are lists of numbers is checked elsewhere.
+    fn write_request(&self, request: &VectorRequest<'_>, model: &str, losses: &mut Losses) -> Result<Vec<u8>, Fault>;
+    /// Reads the vectors of an answer, in the order of the inputs; that they are lists of numbers is checked elsewhere.
     fn read_answer<'a>(&self, body: &'a str) -> Result<Vec<&'a RawValue>, Fault>;
     /// Writes an answer to this request for a client.
     fn write_answer(&self, answer: &VectorAnswer<'_>, request: &VectorRequest<'_>, cover: &Cover) -> Vec<u8>;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::frame::{Body, Changes, Output, Verdict, unexplained};
+use super::frame::{Body, Changes, Output, Tags, Verdict, unexplained};
 use super::plan::Seen;
 use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
@@ -27,8 +27,8 @@ pub(super) fn event(data: &[u8], seen: &mut Seen, stream: &mut Stream) -> Result
         match &*member.key.name(data) {
             b"type" => event.kind = cursor.string_or_skip()?,
             b"message" if cursor.peek() == Some(b'{') => event.message.read(cursor)?,
-            b"delta" if cursor.peek() == Some(b'{') => event.part(cursor)?,
-            b"content_block" if cursor.peek() == Some(b'{') => event.part(cursor)?,
+            b"delta" if cursor.peek() == Some(b'{') => event.part(cursor, false)?,
+            b"content_block" if cursor.peek() == Some(b'{') => event.part(cursor, true)?,
             b"usage" => event.message.usage = Some(cursor.value()?),
             b"error" => {
                 let value = cursor.value()?;
@@ -58,7 +58,9 @@ pub(super) fn event(data: &[u8], seen: &mut Seen, stream: &mut Stream) -> Result
     stream.opened |= stream.lacks_opening;
     // Only the event that opens an answer names its model; elsewhere the word may be the model's own output.
     let model = if kind == b"message_start" { event.message.model } else { None };
-    Ok(Verdict::Pass(Changes { model, ..Changes::default() }))
+    let mut tags = event.message.tags;
+    tags.extend(event.tags);
+    Ok(Verdict::Pass(Changes { model, tags, ..Changes::default() }))
 }
 
 /// Reads a whole answer, or a count of tokens.
@@ -70,7 +72,7 @@ pub(super) fn body(data: &[u8], seen: &mut Seen) -> Result<Body, Bad> {
     if !message.error {
         message.tell(data, seen, &mut Tally::default());
     }
-    Ok(Body { model: message.model, error: message.error })
+    Ok(Body { model: message.model, tags: message.tags, error: message.error })
 }
 
 /// The opening event a stream lost, with what is known of it. SDKs fail without one; llama.cpp was seen to leave it out when
@@ -98,13 +100,16 @@ struct Event {
     message: Message,
     output: Output,
     finish: Option<Text>,
+    tags: Tags,
     error: bool,
 }
 
 impl Event {
-    /// The `delta` or `content_block` of an event.
-    fn part(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+    /// The `delta` or `content_block` of an event. A block opens with a signature that is not there yet.
+    fn part(&mut self, cursor: &mut Cursor<'_>, opens: bool) -> Result<(), Bad> {
         let part = block(cursor)?;
+        self.tags.extend(part.container);
+        self.tags.extend(part.signed.filter(|_| !opens || part.says_something));
         self.output.add(part.output);
         self.finish = part.stop_reason;
         Ok(())
@@ -119,6 +124,7 @@ struct Message {
     id: Option<Text>,
     finish: Option<Text>,
     output: Output,
+    tags: Tags,
     error: bool,
 }
 
@@ -130,6 +136,7 @@ impl Message {
                 b"model" => self.model = cursor.string_or_skip()?.map(|text| text.quoted()),
                 b"usage" => self.usage = Some(cursor.value()?),
                 b"id" => self.id = cursor.string_or_skip()?,
+                b"container" => self.tags.extend(container(cursor)?),
                 b"stop_reason" => self.finish = cursor.string_or_skip()?,
                 b"type" => {
                     let kind = cursor.string_or_skip()?;
@@ -145,6 +152,7 @@ impl Message {
                             return cursor.skip();
                         }
                         let block = block(cursor)?;
+                        self.tags.extend(block.signed);
                         self.output.add(block.output);
                         Ok(())
                     })?;
@@ -182,10 +190,16 @@ impl Message {
 struct Block {
     output: Output,
     stop_reason: Option<Text>,
+    /// Where its signature begins, or what is encrypted in it.
+    signed: Option<usize>,
+    /// Whether that is more than an empty text.
+    says_something: bool,
+    /// Where the id begins of the container in which the provider's own tools left files, if a change to the message names it.
+    container: Option<usize>,
 }
 
 fn block(cursor: &mut Cursor<'_>) -> Result<Block, Bad> {
-    let (mut block, mut kind) = (Block::default(), 0..0);
+    let (mut block, mut kind, mut data) = (Block::default(), 0..0, None);
     let bytes = cursor.bytes();
     cursor.object(|cursor, member| {
         match &*member.key.name(bytes) {
@@ -194,8 +208,16 @@ fn block(cursor: &mut Cursor<'_>) -> Result<Block, Bad> {
                     kind = text.span;
                 }
             }
-            b"text" | b"thinking" | b"partial_json" | b"data" | b"name" => {
+            b"signature" => {
                 if let Some(text) = cursor.string_or_skip()? {
+                    (block.signed, block.says_something) = (Some(text.span.start), text.decoded_len > 0);
+                }
+            }
+            name @ (b"text" | b"thinking" | b"partial_json" | b"data" | b"name") => {
+                if let Some(text) = cursor.string_or_skip()? {
+                    if name == b"data" {
+                        data = Some(text.span.start);
+                    }
                     block.output.text(text);
                 }
             }
@@ -206,10 +228,14 @@ fn block(cursor: &mut Cursor<'_>) -> Result<Block, Bad> {
                 block.output.bytes += cursor.text_bytes - before;
             }
             b"stop_reason" => block.stop_reason = cursor.string_or_skip()?,
+            b"container" => block.container = container(cursor)?,
             _ => cursor.skip()?,
         }
         Ok(())
     })?;
+    if &bytes[kind.clone()] == b"redacted_thinking" {
+        (block.signed, block.says_something) = (data, true);
+    }
     // Blocks other than these two are content by being there: a tool call, a search result. They open empty.
     let opens_empty = matches!(
         &bytes[kind],
@@ -217,6 +243,22 @@ fn block(cursor: &mut Cursor<'_>) -> Result<Block, Bad> {
     );
     block.output.any |= !opens_empty;
     Ok(block)
+}
+
+/// Where the id of a container begins, which only the provider that runs it knows.
+fn container(cursor: &mut Cursor<'_>) -> Result<Option<usize>, Bad> {
+    let (mut id, bytes) = (None, cursor.bytes());
+    if cursor.peek() != Some(b'{') {
+        return cursor.skip().map(|()| None);
+    }
+    cursor.object(|cursor, member| {
+        if &*member.key.name(bytes) != b"id" {
+            return cursor.skip();
+        }
+        id = cursor.string_or_skip()?;
+        Ok(())
+    })?;
+    Ok(id.filter(|id: &Text| id.decoded_len > 0).map(|id| id.span.start))
 }
 
 /// The tier named in a usage.

@@ -1,19 +1,19 @@
-//! Reads Converse's events and answers in place: what was received, what it cost. Nothing in them names the model, so nothing
-//! has to change.
+//! Reads Converse's events and answers in place: what was received, what it cost, what is signed. Nothing in them names the
+//! model.
 
 use std::ops::Range;
 
-use super::frame::{Body, Output};
+use super::frame::{Body, Output, Tags};
 use super::plan::Seen;
 use crate::cursor::{Bad, Cursor, Text};
 use crate::usage::bedrock_usage;
 
-/// Reads the payload of one event of a stream.
-pub(super) fn event(kind: &str, data: &[u8], seen: &mut Seen) -> Result<(), Bad> {
+/// Reads the payload of one event of a stream; returns where the maker's tag goes.
+pub(super) fn event(kind: &str, data: &[u8], seen: &mut Seen) -> Result<Tags, Bad> {
     let answer = Answer::read(data)?;
     answer.tell(data, seen);
     seen.ended |= kind == "metadata";
-    Ok(())
+    Ok(answer.tags)
 }
 
 /// Reads a whole answer.
@@ -22,7 +22,7 @@ pub(super) fn body(data: &[u8], seen: &mut Seen) -> Result<Body, Bad> {
     if !answer.error {
         answer.tell(data, seen);
     }
-    Ok(Body { model: None, error: answer.error })
+    Ok(Body { model: None, tags: answer.tags, error: answer.error })
 }
 
 /// The figures of an event or an answer.
@@ -32,6 +32,7 @@ struct Answer {
     usage: Option<Range<usize>>,
     tier: Option<Text>,
     output: Output,
+    tags: Tags,
     error: bool,
 }
 
@@ -119,8 +120,13 @@ impl Answer {
             // Of no use to a tokenizer.
             b"redactedContent" => {
                 if let Some(data) = cursor.string_or_skip()? {
+                    self.tags.push(data.span.start);
                     self.output.length(data.decoded_len as u64);
                 }
+                Ok(())
+            }
+            b"signature" => {
+                self.tags.extend(cursor.string_or_skip()?.map(|text| text.span.start));
                 Ok(())
             }
             // In a stream the text of JSON, in a whole answer the JSON itself.

@@ -2,7 +2,7 @@
 
 use domain::{Fault, Usage};
 
-use super::frame::{Changes, malformed, not_json, quoted, unexplained};
+use super::frame::{Changes, Ours, malformed, not_json, unexplained};
 use super::plan::{ReplyPlan, Seen};
 use super::{anthropic, bedrock, cohere, gemini, media, openai, responses};
 use crate::dialect::{Dialect, Operation};
@@ -59,14 +59,15 @@ pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Faul
     }
     seen.ended = true;
     let mut out = Vec::with_capacity(body.len() + plan.asked_model.len());
-    let asked = quoted(&plan.asked_model);
-    Changes { model: read.model, ..Changes::default() }.write(body, &asked, |position| position, &mut out);
+    let changes = Changes { model: read.model, tags: read.tags, ..Changes::default() };
+    changes.write(body, &Ours::of(plan), |position| position, &mut out);
     Ok((out, seen))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::maker::Maker;
     use crate::quirks::Quirks;
     use domain::{FaultClass, Meter};
 
@@ -83,6 +84,7 @@ mod tests {
             created_unix_s: 0,
             keep_bytes: 64,
             framing: crate::dialect::Framing::ServerSentEvents,
+            maker: Maker::of("provider"),
             raw: false,
             request: bytes::Bytes::new(),
         }
@@ -109,7 +111,8 @@ mod tests {
     fn an_anthropic_answer_passes_but_for_the_model() {
         let body = r#"{"id":"msg_1","type":"message","model":"claude-x","content":[{"type":"thinking","thinking":"abc","signature":"s"},{"type":"text","text":"hey"},{"type":"tool_use","name":"f","input":{"a":1}}],"stop_reason":"tool_use","usage":{"input_tokens":3,"output_tokens":4,"service_tier":"standard"}}"#;
         let (out, seen) = relayed(Dialect::Anthropic, Operation::Chat, body).unwrap();
-        assert_eq!(out, body.replace("claude-x", "claims-triage"));
+        let tagged = format!("\"signature\":\"{}s", String::from_utf8_lossy(Maker::of("provider").tag()));
+        assert_eq!(out, body.replace("claude-x", "claims-triage").replace("\"signature\":\"s", &tagged));
         assert_eq!((seen.finish.as_deref(), seen.service_tier.as_deref()), (Some("tool_use"), Some("standard")));
         assert_eq!(seen.usage, Some(Usage::ZERO.with(Meter::Input, 3).with(Meter::Output, 4)));
         assert!(seen.output_bytes >= 7 && seen.content_started);

@@ -5,15 +5,21 @@ use std::ops::Range;
 use domain::{Fault, FaultClass};
 use smallvec::SmallVec;
 
-use super::plan::Seen;
+use super::plan::{ReplyPlan, Seen};
 use crate::cursor::{Bad, Text};
+use crate::maker::Maker;
 
 /// What a whole body told beside what went into [`Seen`].
 #[derive(Default)]
 pub(super) struct Body {
     pub model: Option<Range<usize>>,
+    /// Where the maker's tag goes.
+    pub tags: Tags,
     pub error: bool,
 }
+
+/// Where something begins that only its maker can read or check.
+pub(super) type Tags = SmallVec<[usize; 1]>;
 
 /// Output received: whether there was any, its bytes, and where its texts stand.
 #[derive(Default)]
@@ -77,29 +83,39 @@ pub(super) struct Changes {
     pub model: Option<Range<usize>>,
     /// What is to be left out.
     pub cut: Option<Range<usize>>,
-    /// What a server left out and SDKs need, and where it goes; in order of place, none inside another span.
+    /// What a server left out and SDKs need, and where it goes; none inside another span.
     pub insert: Vec<(usize, String)>,
+    /// Where the maker's tag goes.
+    pub tags: Tags,
+}
+
+/// What is ours in an answer.
+#[derive(Clone, Debug)]
+pub(super) struct Ours {
+    /// The name the client asked for, as JSON.
+    pub asked_model: Vec<u8>,
+    /// Whose tag is given.
+    pub maker: Maker,
+}
+
+impl Ours {
+    /// What is ours in the answer of this plan.
+    pub fn of(plan: &ReplyPlan) -> Ours {
+        Ours { asked_model: quoted(&plan.asked_model), maker: plan.maker }
+    }
 }
 
 impl Changes {
     /// Writes `original` with the changes. `place` says where in it a position of the spans stands.
-    pub fn write(self, original: &[u8], asked_model: &[u8], place: impl Fn(usize) -> usize, out: &mut Vec<u8>) {
-        let model = self.model.map(|span| (span, asked_model));
+    pub fn write(self, original: &[u8], ours: &Ours, place: impl Fn(usize) -> usize, out: &mut Vec<u8>) {
+        let model = self.model.map(|span| (span, &ours.asked_model[..]));
         let cut = self.cut.map(|span| (span, &b""[..]));
-        let (first, second) = match (&model, &cut) {
-            (Some((model_span, _)), Some((cut_span, _))) if cut_span.start < model_span.start => (cut, model),
-            _ => (model, cut),
-        };
-        // What is inserted stands at the opening of an object, and so before what changes inside it.
-        let mut spans = [first, second].into_iter().flatten().peekable();
-        let mut inserted = self.insert.iter().map(|(at, text)| (*at..*at, text.as_bytes())).peekable();
-        let in_order = std::iter::from_fn(|| match (inserted.peek(), spans.peek()) {
-            (Some((at, _)), Some((span, _))) if span.start < at.start => spans.next(),
-            (Some(_), _) => inserted.next(),
-            (None, _) => spans.next(),
-        });
+        let inserted = self.insert.iter().map(|(at, text)| (*at..*at, text.as_bytes()));
+        let tags = self.tags.iter().map(|at| (*at..*at, ours.maker.tag()));
+        let mut spans: SmallVec<[(Range<usize>, &[u8]); 4]> = inserted.chain(tags).chain(model).chain(cut).collect();
+        spans.sort_by_key(|(span, _)| span.start);
         let mut from = 0;
-        for (span, with) in in_order {
+        for (span, with) in spans {
             let (start, end) = (place(span.start), place(span.end));
             out.extend_from_slice(&original[from..start]);
             out.extend_from_slice(with);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::frame::{Body, Changes, Output, Verdict, unexplained};
+use super::frame::{Body, Changes, Output, Tags, Verdict, unexplained};
 use super::plan::Seen;
 use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
@@ -19,7 +19,7 @@ pub(super) fn chunk(data: &[u8], seen: &mut Seen, finished: &mut bool) -> Result
     }
     answer.tell(data, seen);
     *finished |= answer.finish.is_some() || answer.blocked.is_some();
-    Ok(Verdict::Pass(Changes { model: answer.model, ..Changes::default() }))
+    Ok(Verdict::Pass(Changes { model: answer.model, tags: answer.tags, ..Changes::default() }))
 }
 
 /// Reads a whole answer, a count or vectors.
@@ -29,13 +29,13 @@ pub(super) fn body(data: &[u8], seen: &mut Seen) -> Result<Body, Bad> {
         let mut cursor = Cursor::new(data);
         cursor.skip()?;
         cursor.finish()?;
-        return Ok(Body { model: None, error: true });
+        return Ok(Body { error: true, ..Body::default() });
     }
     let answer = Answer::read(data)?;
     if !answer.error {
         answer.tell(data, seen);
     }
-    Ok(Body { model: answer.model, error: answer.error })
+    Ok(Body { model: answer.model, tags: answer.tags, error: answer.error })
 }
 
 /// The spans and figures of an answer, whole or partial.
@@ -47,6 +47,7 @@ struct Answer {
     finish: Option<Text>,
     blocked: Option<Text>,
     output: Output,
+    tags: Tags,
     error: bool,
 }
 
@@ -125,7 +126,11 @@ impl Answer {
                         self.output.text(text);
                     }
                 }
-                () if &*name == b"thought" || is_spelled(&name, "thoughtSignature") => cursor.skip()?,
+                () if &*name == b"thought" => cursor.skip()?,
+                () if is_spelled(&name, "thoughtSignature") => {
+                    let signature = cursor.string_or_skip()?.filter(|text| text.decoded_len > 0);
+                    self.tags.extend(signature.map(|text| text.span.start));
+                }
                 () if is_spelled(&name, "functionCall") && cursor.peek() == Some(b'{') => {
                     self.output.any = true;
                     self.call(cursor)?;

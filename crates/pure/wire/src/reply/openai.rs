@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::frame::{Body, Changes, Output, Verdict, unexplained};
+use super::frame::{Body, Changes, Output, Tags, Verdict, unexplained};
 use super::plan::{ReplyPlan, Seen};
 use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
@@ -19,7 +19,7 @@ pub(super) fn chunk(data: &[u8], plan: &ReplyPlan, seen: &mut Seen) -> Result<Ve
     }
     answer.tell(data, seen);
     let Some(usage) = &answer.usage else {
-        return Ok(Verdict::Pass(Changes { model: answer.model, ..Changes::default() }));
+        return Ok(Verdict::Pass(Changes { model: answer.model, tags: answer.tags, ..Changes::default() }));
     };
     let only_usage = answer.choices == Some(0);
     let reports = data[usage.value.start] == b'{';
@@ -34,7 +34,7 @@ pub(super) fn chunk(data: &[u8], plan: &ReplyPlan, seen: &mut Seen) -> Result<Ve
         StreamUsage::Continuous => !plan.continuous_usage && !only_usage && reports,
     };
     let cut = ours.then(|| usage.removal(data, 0));
-    Ok(Verdict::Pass(Changes { model: answer.model, cut, ..Changes::default() }))
+    Ok(Verdict::Pass(Changes { model: answer.model, cut, tags: answer.tags, ..Changes::default() }))
 }
 
 /// Reads a whole answer, or a list of embeddings.
@@ -43,7 +43,7 @@ pub(super) fn body(data: &[u8], seen: &mut Seen) -> Result<Body, Bad> {
     if !answer.error {
         answer.tell(data, seen);
     }
-    Ok(Body { model: answer.model, error: answer.error })
+    Ok(Body { model: answer.model, tags: answer.tags, error: answer.error })
 }
 
 /// The spans and figures of a chunk or an answer.
@@ -58,6 +58,7 @@ struct Answer {
     id: Option<Text>,
     service_tier: Option<Text>,
     output: Output,
+    tags: Tags,
     error: bool,
 }
 
@@ -171,9 +172,10 @@ impl Answer {
                     self.function(cursor)?;
                 }
                 b"reasoning_details" if cursor.peek() == Some(b'[') => {
-                    let details = cursor.array(|cursor| cursor.skip())?;
+                    let details = cursor.array(|cursor| self.detail(cursor))?;
                     self.output.any |= details > 0;
                 }
+                b"extra_content" => self.beside(cursor)?,
                 b"audio" if cursor.peek() == Some(b'{') => {
                     self.output.any = true;
                     cursor.skip()?;
@@ -189,10 +191,43 @@ impl Answer {
         if cursor.peek() != Some(b'{') {
             return cursor.skip();
         }
-        cursor.object(|cursor, member| {
-            let holds = matches!(&*member.key.name(cursor.bytes()), b"function" | b"custom");
-            if holds && cursor.peek() == Some(b'{') { self.function(cursor) } else { cursor.skip() }
+        cursor.object(|cursor, member| match &*member.key.name(cursor.bytes()) {
+            b"function" | b"custom" if cursor.peek() == Some(b'{') => self.function(cursor),
+            b"extra_content" => self.beside(cursor),
+            _ => cursor.skip(),
         })?;
+        Ok(())
+    }
+
+    /// A thought as OpenRouter passes it on, signed or encrypted by who made it.
+    fn detail(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        if cursor.peek() != Some(b'{') {
+            return cursor.skip();
+        }
+        cursor.object(|cursor, member| match &*member.key.name(cursor.bytes()) {
+            b"signature" | b"data" => self.signed(cursor),
+            _ => cursor.skip(),
+        })?;
+        Ok(())
+    }
+
+    /// What Google's models say beside a message or a call: `google.thought_signature`.
+    fn beside(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        if cursor.peek() != Some(b'{') {
+            return cursor.skip();
+        }
+        cursor.object(|cursor, member| match &*member.key.name(cursor.bytes()) {
+            b"google" => self.beside(cursor),
+            b"thought_signature" => self.signed(cursor),
+            _ => cursor.skip(),
+        })?;
+        Ok(())
+    }
+
+    /// What the maker's tag goes before; nothing is signed with an empty text here.
+    fn signed(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        let text = cursor.string_or_skip()?.filter(|text| text.decoded_len > 0);
+        self.tags.extend(text.map(|text| text.span.start));
         Ok(())
     }
 

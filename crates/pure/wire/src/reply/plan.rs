@@ -5,6 +5,7 @@ use domain::{Fault, Loss, NanoUsd, Usage};
 
 use super::kept::Kept;
 use crate::dialect::{Dialect, Framing, Operation};
+use crate::maker::Maker;
 use crate::quirks::Quirks;
 use crate::usage::Reported;
 
@@ -25,6 +26,8 @@ pub struct ReplyPlan {
     pub continuous_usage: bool,
     /// How the provider's server departs from its dialect.
     pub quirks: &'static Quirks,
+    /// Whose tag stands before what the provider signed or encrypted.
+    pub maker: Maker,
     /// The id of a translated answer whose provider gave none.
     pub answer_id: String,
     /// The time of a translated answer whose provider gave none, seconds since 1970.

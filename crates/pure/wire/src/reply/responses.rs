@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use domain::Meter;
 
-use super::frame::{Body, Changes, Output, Verdict, unexplained};
+use super::frame::{Body, Changes, Output, Tags, Verdict, unexplained};
 use super::plan::{ReplyPlan, Seen};
 use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
@@ -41,8 +41,16 @@ pub(super) fn event(
     seen.ended |= matches!(kind, b"response.completed" | b"response.incomplete");
     let insert = event.left_out(data, kind, plan, asked_model, stream);
     stream.events += 1;
-    let model = event.answer.and_then(|answer| answer.model);
-    Ok(Verdict::Pass(Changes { model, cut: None, insert }))
+    let mut tags = event.item.map(|item| item.tags).unwrap_or_default();
+    if kind.starts_with(b"response.reasoning") {
+        tags.extend(event.item_id.map(|id| id.span.start));
+    }
+    let mut model = None;
+    if let Some(answer) = event.answer {
+        tags.extend(answer.tags);
+        model = answer.model;
+    }
+    Ok(Verdict::Pass(Changes { model, cut: None, insert, tags }))
 }
 
 /// Reads a whole answer.
@@ -55,7 +63,7 @@ pub(super) fn body(data: &[u8], seen: &mut Seen) -> Result<Body, Bad> {
         answer.output.tell(data, seen);
         answer.tell(data, true, seen);
     }
-    Ok(Body { model: answer.model, error })
+    Ok(Body { model: answer.model, tags: answer.tags, error })
 }
 
 /// One event of a stream.
@@ -230,11 +238,13 @@ struct Item {
     arguments: Option<Text>,
     /// What is said or thought in it.
     said: Vec<Text>,
+    /// Where its id and what is encrypted in it begin, if it is a thought.
+    tags: Tags,
 }
 
 impl Item {
     fn read(cursor: &mut Cursor<'_>) -> Result<Item, Bad> {
-        let (mut item, bytes) = (Item::default(), cursor.bytes());
+        let (mut item, mut encrypted, bytes) = (Item::default(), None, cursor.bytes());
         cursor.object(|cursor, member| {
             match &*member.key.name(bytes) {
                 b"id" => item.id = cursor.string_or_skip()?,
@@ -245,6 +255,7 @@ impl Item {
                 }
                 b"name" => item.name = cursor.string_or_skip()?,
                 b"arguments" => item.arguments = cursor.string_or_skip()?,
+                b"encrypted_content" => encrypted = cursor.string_or_skip()?,
                 b"content" | b"summary" if cursor.peek() == Some(b'[') => {
                     cursor.array(|cursor| {
                         if cursor.peek() != Some(b'{') {
@@ -264,6 +275,10 @@ impl Item {
             }
             Ok(())
         })?;
+        if matches!(&bytes[item.kind.clone()], b"reasoning" | b"compaction") {
+            let id = item.id.as_ref().filter(|id| id.decoded_len > 0);
+            item.tags.extend(id.into_iter().chain(&encrypted).map(|text| text.span.start));
+        }
         Ok(item)
     }
 }
@@ -288,6 +303,7 @@ struct Answer {
     has_choice: bool,
     has_tools: bool,
     output: Output,
+    tags: Tags,
     error: bool,
 }
 
@@ -327,6 +343,7 @@ impl Answer {
                             return cursor.skip();
                         }
                         let item = Item::read(cursor)?;
+                        answer.tags.extend(item.tags);
                         let is_call = &bytes[item.kind] == b"function_call";
                         answer.output.any |= is_call;
                         let name = item.name.filter(|_| is_call);

@@ -2,7 +2,7 @@
 
 use domain::{Fault, FaultClass};
 
-use super::frame::{Verdict, malformed, not_json, quoted, unexplained};
+use super::frame::{Changes, Ours, Verdict, malformed, not_json, unexplained};
 use super::plan::{ReplyPlan, Seen};
 use super::{anthropic, bedrock, cohere, gemini, media, openai, responses};
 use crate::dialect::{Dialect, Framing, Operation};
@@ -80,7 +80,7 @@ impl StreamRelay {
                 }
             },
             relay: Relay {
-                asked_model: quoted(&plan.asked_model),
+                ours: Ours::of(&plan),
                 seen: Seen::nothing(&plan),
                 plan,
                 events: anthropic::Stream::default(),
@@ -180,8 +180,7 @@ impl StreamRelay {
 /// Everything but the splitter, so that both can be borrowed at once.
 struct Relay {
     plan: ReplyPlan,
-    /// The name the client asked for, as JSON.
-    asked_model: Vec<u8>,
+    ours: Ours,
     seen: Seen,
     /// What an Anthropic stream told so far.
     events: anthropic::Stream,
@@ -270,8 +269,14 @@ impl Relay {
                 relay.translator.as_mut().map_or(Ok(()), |translator| translator.event(&event, out, &mut relay.seen))
             }),
             None => {
-                bedrock::event(message.kind, message.payload, &mut self.seen).map_err(not_json)?;
-                out.extend_from_slice(raw);
+                let tags = bedrock::event(message.kind, message.payload, &mut self.seen).map_err(not_json)?;
+                if tags.is_empty() {
+                    out.extend_from_slice(raw);
+                } else {
+                    let mut payload = Vec::with_capacity(message.payload.len() + 16);
+                    Changes { tags, ..Changes::default() }.write(message.payload, &self.ours, |at| at, &mut payload);
+                    Message::rewrite(raw, &payload, out);
+                }
                 Ok(())
             }
         }
@@ -302,7 +307,7 @@ impl Relay {
             }
             Dialect::OpenAiChat => openai::chunk(data, &self.plan, &mut self.seen).map_err(not_json)?,
             Dialect::OpenAiResponses => {
-                responses::event(data, &self.plan, &self.asked_model, &mut self.seen, &mut self.items)
+                responses::event(data, &self.plan, &self.ours.asked_model, &mut self.seen, &mut self.items)
                     .map_err(not_json)?
             }
             Dialect::Anthropic => anthropic::event(data, &mut self.seen, &mut self.events).map_err(not_json)?,
@@ -315,7 +320,7 @@ impl Relay {
                 if std::mem::take(&mut self.events.lacks_opening) {
                     out.extend(anthropic::opening(&self.plan.answer_id, &self.plan.asked_model));
                 }
-                changes.write(raw, &self.asked_model, |position| self.joined.in_frame(position), out);
+                changes.write(raw, &self.ours, |position| self.joined.in_frame(position), out);
             }
             Verdict::Drop => {}
             Verdict::Fault(fault) => self.seen.fault = Some(fault),

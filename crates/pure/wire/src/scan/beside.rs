@@ -11,15 +11,17 @@ use crate::dialect::{Dialect, Operation};
 use crate::form::{self, BadForm};
 use crate::scan::IMAGE_UPPER_TOKENS;
 
-/// Output tokens allowed for one picture: four times the dearest published one (OpenAI's image guide: 6 240 for a tall
-/// picture of high quality), since newer models make larger ones.
+/// Output tokens allowed for one picture. OpenAI's image guide ("Calculating costs") lists 6 240 for the dearest picture of
+/// GPT Image 1 to 1.5; the largest that its calculator takes for gpt-image-2 (8 294 400 pixels, square, high quality) comes to
+/// 23 719.
 const PICTURE_UPPER_TOKENS: u64 = 25_000;
-/// Output tokens allowed for a character spoken. OpenAI's price of a minute ($0.015 at $12 a million) makes 21 tokens a
-/// second; at the slowest speed (a quarter of 15 characters a second) that is under 6 a character. Four times that.
+/// Output tokens allowed for a character spoken. OpenAI's price of a minute (gpt-4o-mini-tts: about $0.015, at $12 a million)
+/// makes 21 tokens a second, as does its one token for 50 ms of what a model says (realtime guide, "Managing costs"); at the
+/// slowest `speed` (0.25, of 15 characters a second) that is under 6 a character. Four times that.
 const SPOKEN_UPPER_TOKENS: u64 = 24;
-/// Audio tokens of a second (OpenAI's realtime guide: one for 100 ms of what a user says).
+/// Audio tokens of a second (OpenAI's realtime guide, "Managing costs": one for 100 ms of what a user says).
 const HEARD_TOKENS_PER_SECOND: u64 = 10;
-/// Text tokens that a second of audio is written down in at most: nobody speaks twenty words a second.
+/// Text tokens that a second of audio is written down in at most. Ours: nobody speaks twenty words a second.
 const WRITTEN_UPPER_TOKENS_PER_SECOND: u64 = 20;
 /// Tokens allowed beside those.
 const MORE_UPPER_TOKENS: u64 = 256;
@@ -342,7 +344,7 @@ mod tests {
         let read = |parts: &[(&str, &str)]| scan_form(Operation::Transcription, "b", form(parts).as_bytes());
         let (model, file) = (("name=\"model\"", "w"), ("name=\"file\"; filename=\"a.mp3\"", "12345678"));
         let head = read(&[model, ("name=\"stream\"", "true"), file]).unwrap();
-        assert_eq!((head.model.as_deref(), head.stream, head.units.audio.upper_ms), (Some("w"), true, 8));
+        assert_eq!((head.model.as_deref(), head.stream, head.units.audio.upper_ms), (Some("w"), true, 11));
         assert_eq!(read(&[model, model, file]).unwrap_err().param, Some("model"));
         assert!(read(&[model, file, file]).unwrap_err().message.contains("`file`"));
         assert_eq!(read(&[model]).unwrap_err().param, Some("file"));

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use super::signed::{Found, Tracker};
+use super::spans::Place;
 use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
-use crate::items::TRANSLATED_THOUGHT;
+use crate::splice::{ElementSpan, MemberSpan};
 
 /// Input tokens allowed for one image, whatever its size. OpenAI's image page (vision guide, "Calculating costs") charges
 /// gpt-4o-mini 2 833 tokens and 5 667 more for each of up to eight tiles, the largest published; that is 48 169.
@@ -31,10 +33,10 @@ pub(super) struct Content {
     pub binary_tokens: u64,
     /// Values `"developer"` of a message's `role`.
     pub developer_roles: Vec<Range<usize>>,
-    /// Something stands in them that only the provider that made it can read.
-    pub opaque: bool,
-    /// A thought of another dialect's provider stands in them, which was given an id of ours.
-    pub translated_thoughts: bool,
+    /// Members `id` of items that a provider may look up.
+    pub item_ids: Vec<Place>,
+    /// What only its maker can read or check.
+    pub signed: Tracker,
 }
 
 impl Content {
@@ -48,18 +50,41 @@ impl Content {
             binary_bytes: 0,
             binary_tokens: 0,
             developer_roles: Vec::new(),
-            opaque: false,
-            translated_thoughts: false,
+            item_ids: Vec::new(),
+            signed: Tracker::default(),
         }
+    }
+
+    /// The messages, with what stands in them that is signed.
+    pub fn conversation(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        self.signed.open(self.dialect);
+        let walked = self.walk(cursor);
+        self.signed.close();
+        walked
     }
 
     /// Messages, or what stands in a message's `content`: text, or blocks that may hold images and documents.
     pub fn walk(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
         match cursor.peek() {
-            Some(b'[') => cursor.array(|cursor| self.walk(cursor)).map(drop),
+            Some(b'[') => self.list(cursor),
             Some(b'{') => self.block(cursor),
             _ => cursor.skip(),
         }
+    }
+
+    fn list(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        let (list, mut index) = (cursor.position(), 0);
+        self.signed.enter();
+        cursor.array(|cursor| {
+            cursor.peek();
+            let (start, before) = (cursor.position(), self.signed.before());
+            self.walk(cursor)?;
+            self.signed.passed(ElementSpan { list, index, value: start..cursor.position() }, before);
+            index += 1;
+            Ok(())
+        })?;
+        self.signed.leave(index);
+        Ok(())
     }
 
     /// A list of pictures, each an address or the bytes in one.
@@ -79,18 +104,34 @@ impl Content {
     /// A message or a block of one. Only `content` is looked into further: what a tool is called with is text to the model,
     /// whatever it looks like.
     fn block(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
-        let (mut kind, mut source) = (0..0, None);
+        let (mut kind, mut source, mut found) = (0..0, None, Found::default());
         let responses = self.dialect == Dialect::OpenAiResponses;
+        let object = cursor.position();
         cursor.object(|cursor, member| {
             match &*member.key.name(cursor.bytes()) {
                 // What a tool gave, as text or parts; screenshots too.
                 b"output" if responses => return self.walk(cursor),
                 b"id" if responses => {
-                    let id = cursor.string_or_skip()?;
-                    let ours = |id: &Text| cursor.bytes()[id.span.clone()].starts_with(TRANSLATED_THOUGHT.as_bytes());
-                    self.translated_thoughts |= id.as_ref().is_some_and(ours);
+                    cursor.peek();
+                    let start = cursor.position();
+                    found.id = cursor.string_or_skip()?;
+                    let id = MemberSpan::new(member, start..cursor.position());
+                    found.id_at = Some(Place { object, member: id });
                 }
-                b"encrypted_content" if responses => self.opaque |= cursor.string_or_skip()?.is_some(),
+                b"encrypted_content" if responses => found.secret = cursor.string_or_skip()?,
+                b"signature" | b"data" if self.dialect == Dialect::Anthropic => {
+                    found.secret = cursor.string_or_skip()?;
+                }
+                b"reasoningContent" if self.dialect == Dialect::BedrockConverse && cursor.peek() == Some(b'{') => {
+                    return found.reasoning_of_bedrock(cursor);
+                }
+                b"reasoning_details" if self.dialect == Dialect::OpenAiChat && cursor.peek() == Some(b'[') => {
+                    return self.signed.details(cursor);
+                }
+                b"tool_calls" if self.dialect == Dialect::OpenAiChat && cursor.peek() == Some(b'[') => {
+                    return cursor.array(|cursor| self.signed.call(cursor)).map(drop);
+                }
+                b"extra_content" if self.dialect == Dialect::OpenAiChat => return self.signed.beside(cursor, false),
                 name @ (b"file_data" | b"file_url" | b"file_id") if responses => {
                     let holds_it = name == b"file_data";
                     if let Some(text) = cursor.string_or_skip()? {
@@ -139,17 +180,23 @@ impl Content {
                     let is_image = &*member.key.name(cursor.bytes()) == b"image";
                     self.bedrock_media(cursor, is_image)?;
                 }
-                b"toolResult" | b"guardContent"
+                name @ (b"toolResult" | b"guardContent")
                     if self.dialect == Dialect::BedrockConverse && cursor.peek() == Some(b'{') =>
                 {
-                    return self.block(cursor);
+                    let is_result = name == b"toolResult";
+                    self.block(cursor)?;
+                    found.is_result |= is_result;
                 }
                 b"source" if cursor.peek() == Some(b'{') => source = Some(self.source(cursor)?),
                 _ => return cursor.skip(),
             }
             Ok(())
         })?;
-        self.opaque |= responses && &cursor.bytes()[kind.clone()] == b"item_reference";
+        let bytes = cursor.bytes();
+        if responses && matches!(&bytes[kind.clone()], b"message" | b"function_call") {
+            self.item_ids.extend(found.id_at.take().filter(|_| self.signed.is_at_an_item()));
+        }
+        self.signed.block(bytes, &bytes[kind.clone()], &mut found);
         match source {
             None => {}
             Some(_) if &cursor.bytes()[kind.clone()] == b"image" => {

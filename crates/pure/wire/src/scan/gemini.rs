@@ -5,11 +5,12 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::content::IMAGE_UPPER_TOKENS;
+use super::signed::made_by;
 use super::{
-    BadBody, Bound, Cap, Container, Features, Head, NOT_ONCE, Signature, Spans, TEMPLATE_UPPER_TOKENS,
-    TOOLS_UPPER_TOKENS,
+    BadBody, Bound, Cap, Container, Features, Head, NOT_ONCE, Piece, Place, Spans, TEMPLATE_UPPER_TOKENS,
+    TOOLS_UPPER_TOKENS, Whole,
 };
-use crate::cursor::{Bad, Cursor, Member};
+use crate::cursor::{Bad, Cursor, Member, Text};
 use crate::dialect::{Address, Operation};
 use crate::dialects::gemini::{is_kept_by_google, is_spelled};
 use crate::splice::MemberSpan;
@@ -189,7 +190,8 @@ impl Scanner {
 
     /// One content, or one part of it.
     fn content(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
-        let (mut signatures, mut in_call) = (SmallVec::<[MemberSpan; 1]>::new(), false);
+        let (mut signatures, mut in_call) = (SmallVec::<[(MemberSpan, Option<Text>); 1]>::new(), false);
+        let object = cursor.position();
         cursor.object(|cursor, member| {
             let name = member.key.name(cursor.bytes());
             match () {
@@ -197,7 +199,10 @@ impl Scanner {
                 () if is_spelled(&name, "inlineData") => self.inline(cursor)?,
                 () if is_spelled(&name, "fileData") => self.file(cursor)?,
                 () if is_spelled(&name, "thoughtSignature") => {
-                    signatures.push(MemberSpan::new(member, cursor.value()?));
+                    cursor.peek();
+                    let start = cursor.position();
+                    let text = cursor.string_or_skip()?;
+                    signatures.push((MemberSpan::new(member, start..cursor.position()), text));
                 }
                 () => {
                     in_call |= is_spelled(&name, "functionCall");
@@ -206,8 +211,16 @@ impl Scanner {
             }
             Ok(())
         })?;
-        let numbered = signatures.into_iter().zip(0..);
-        self.spans.signatures.extend(numbered.map(|(span, before)| Signature { span, before, in_call }));
+        for (member, text) in signatures {
+            let Some(text) = text.filter(|text| text.decoded_len > 0) else { continue };
+            self.spans.signed.pieces.push(Piece {
+                made_by: made_by(cursor.bytes(), Some(&text)),
+                texts: SmallVec::from_iter([text.span]),
+                at: "/contents".to_owned(),
+                message: None,
+                whole: Whole::Member { place: Place { object, member }, in_call },
+            });
+        }
         Ok(())
     }
 

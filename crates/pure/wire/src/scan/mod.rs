@@ -4,18 +4,20 @@ mod beside;
 mod content;
 mod gemini;
 mod invoke;
+mod head;
 mod prompt;
+mod signed;
+mod spans;
 
 pub use beside::scan_form;
 pub use content::{DOCUMENT_UPPER_TOKENS, IMAGE_UPPER_TOKENS};
+pub use head::{BadBody, Bound, Features, Head, Units};
 pub use prompt::{Prompt, prompt_texts};
+pub(crate) use spans::{Cap, Container, MadeBy, Piece, Place, Signed, Spans, StreamOptions, Whole};
 
 use std::ops::Range;
 
 use self::content::Content;
-use domain::{Meter, Usage};
-
-use crate::audio::Length;
 use crate::cursor::{Bad, Cursor, Member};
 use crate::dialect::{Address, Dialect, Operation};
 use crate::splice::MemberSpan;
@@ -37,195 +39,6 @@ const RANKED_PIECES_PER_UNIT: u64 = 100;
 
 /// Bytes of a document that no piece is shorter than: half of 500 tokens at a byte each, which leaves the query the other half.
 const RANKED_PIECE_BYTES: u64 = 250;
-
-/// What the gateway has to know of a request before it may send it anywhere.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Head {
-    /// The name in `model`, as the client wrote it (escapes resolved), or in the address. A scanned head always has one.
-    pub model: Option<String>,
-    /// Whether the answer is to be streamed.
-    pub stream: bool,
-    /// Whether the client asked for the usage chunk (`stream_options.include_usage`). Always true where streams carry
-    /// usage by themselves.
-    pub include_usage: bool,
-    /// Whether the client asked for the usage so far in every chunk (`stream_options.continuous_usage_stats`).
-    pub continuous_usage: bool,
-    /// The cap on output tokens the client named, if it named one; the larger where it named two.
-    pub max_output: Option<u64>,
-    /// How many answers are asked for, at least 1.
-    pub n: u32,
-    /// Whether a list of texts is to be embedded, where the dialect has another path for that.
-    pub batch: bool,
-    /// Bytes of prompt text (escapes resolved, keys included; images, documents and audio not): what tokens are estimated
-    /// from.
-    pub prompt_bytes: u64,
-    /// A number of input tokens the provider will not count above: a token is at least a byte, and what is no text has a
-    /// fixed allowance. What a provider's own server-side tools fetch is not in it.
-    pub input_upper_tokens: u64,
-    /// A number of search units that a ranking of its documents will not be billed above.
-    pub search_units_upper: u64,
-    /// What it amounts to in units that some models are billed by.
-    pub units: Units,
-    /// What the request makes use of.
-    pub features: Features,
-    /// What of the prompt, or of the answer, only one provider has.
-    pub bound: Bound,
-    pub(crate) spans: Spans,
-}
-
-/// What a request amounts to in units that some models are billed by instead of tokens.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Units {
-    /// Pictures asked for.
-    pub pictures: u32,
-    /// Pictures sent.
-    pub pictures_sent: u32,
-    /// Characters to be spoken.
-    pub characters: u64,
-    /// Audio sent.
-    pub audio: Length,
-}
-
-impl Units {
-    /// No provider will count more.
-    pub fn upper(&self) -> Usage {
-        self.usage(self.audio.upper_ms)
-    }
-
-    /// What will probably be counted.
-    pub fn likely(&self) -> Usage {
-        self.usage(self.audio.likely_ms)
-    }
-
-    fn usage(&self, audio_ms: u64) -> Usage {
-        Usage::ZERO
-            .with(Meter::OutputImages, self.pictures.into())
-            .with(Meter::InputImages, self.pictures_sent.into())
-            .with(Meter::InputCharacters, self.characters)
-            .with(Meter::InputAudioMs, audio_ms)
-    }
-}
-
-/// What a request makes use of, so that a model that lacks it can be passed over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Features {
-    /// Tools or functions are offered.
-    pub tools: bool,
-    /// A message carries an image.
-    pub images: bool,
-    /// A message carries a document or a video.
-    pub documents: bool,
-    /// A message carries audio, or audio is asked for.
-    pub audio: bool,
-    /// The answer is to be JSON or to follow a schema.
-    pub structured: bool,
-    /// Reasoning is asked for.
-    pub reasoning: bool,
-    /// Token probabilities are asked for.
-    pub logprobs: bool,
-}
-
-/// What ties a request to the provider that made or keeps a part of it (openai-responses; of gemini, cached contents).
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Bound {
-    /// The answer it goes on from, by the provider's id (`previous_response_id`).
-    pub previous: Option<String>,
-    /// A part of the prompt that we do not see is kept by the provider: an earlier answer, a conversation, a template,
-    /// cached contents.
-    pub hidden_prompt: bool,
-    /// It carries what only its maker can read: encrypted reasoning, references to kept items.
-    pub opaque: bool,
-    /// It carries thoughts of another dialect's provider under ids of ours, which no provider knows.
-    pub translated_thoughts: bool,
-    /// The answer is to be made later and fetched (`background`).
-    pub background: bool,
-}
-
-/// Why a body was refused before anything was sent.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{message} (at byte {offset} of the body)")]
-pub struct BadBody {
-    /// What is wrong, and what to write instead.
-    pub message: String,
-    /// Byte offset into the body.
-    pub offset: usize,
-    /// The top-level field concerned, if one is.
-    pub param: Option<&'static str>,
-}
-
-/// Where the things stand that may have to change.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Spans {
-    /// Just past the opening brace.
-    pub open: usize,
-    /// The boundary, where the body is a form.
-    pub form: Option<String>,
-    /// The value of `model`, quotes included; absent where the address names the model.
-    pub model: Option<Range<usize>>,
-    /// The value of `stream_options`.
-    pub stream_options: Option<StreamOptions>,
-    /// The caps on output tokens, by name.
-    pub max_tokens: Option<Cap>,
-    pub max_completion_tokens: Option<Cap>,
-    pub max_output_tokens: Option<Cap>,
-    /// The value of Bedrock's `inferenceConfig`.
-    pub inference_config: Option<Container>,
-    /// Members that some servers do not know, in order of place.
-    pub optional: Vec<(&'static str, MemberSpan)>,
-    /// Values `"developer"` of a message's `role`.
-    pub developer_roles: Vec<Range<usize>>,
-    /// The value of Google's `generationConfig`.
-    pub generation_config: Option<Container>,
-    /// Values that name the model as Google's resource, `"models/x"`.
-    pub resources: Vec<Range<usize>>,
-    /// Signatures of thoughts in Google's parts, in order of place.
-    pub signatures: Vec<Signature>,
-}
-
-/// A signature that only the provider which gave it can check.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Signature {
-    /// The member.
-    pub span: MemberSpan,
-    /// How many signatures stand before it in the same part.
-    pub before: u32,
-    /// Whether the part is a call of a tool.
-    pub in_call: bool,
-}
-
-/// An object in which something may have to stand.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Container {
-    /// The value, braces included.
-    pub value: Range<usize>,
-    /// Whether it is an object; `null` otherwise.
-    pub is_object: bool,
-    /// Whether it has members.
-    pub has_members: bool,
-}
-
-/// A cap on output tokens, which may be null.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Cap {
-    /// The key, quotes included.
-    pub key: Range<usize>,
-    /// The value.
-    pub value: Range<usize>,
-}
-
-/// The value of `stream_options`.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct StreamOptions {
-    /// The value, braces included.
-    pub value: Range<usize>,
-    /// Whether it is an object; `null` otherwise.
-    pub is_object: bool,
-    /// Whether it has members.
-    pub has_members: bool,
-    /// The values of its two members.
-    pub include_usage: Option<Range<usize>>,
-    pub continuous_usage: Option<Range<usize>>,
-}
 
 /// Reads the head of `body`, and checks on the way that all of it is JSON: no provider is sent what it would read otherwise
 /// than we did. `address` is what the client's address said; it is heard where the dialect is one that says it there
@@ -271,7 +84,7 @@ pub fn scan(dialect: Dialect, operation: Operation, address: Option<&Address>, b
 }
 
 /// Fields that are read, and so may stand only once: of two, we and the provider might each believe another.
-const FIELDS: [&str; 34] = [
+const FIELDS: [&str; 35] = [
     "model",
     "stream",
     "stream_options",
@@ -306,6 +119,7 @@ const FIELDS: [&str; 34] = [
     "inferenceConfig",
     "toolConfig",
     "additionalModelRequestFields",
+    "container",
 ];
 
 /// Fields that some servers do not know and that may then be left out.
@@ -331,13 +145,6 @@ struct Scanner {
     met: u64,
     /// The field being read.
     at_field: Option<&'static str>,
-}
-
-impl Bound {
-    /// Whether some of the request is of use to one provider only.
-    pub fn is_tied(&self) -> bool {
-        self.hidden_prompt || self.opaque
-    }
 }
 
 impl Scanner {
@@ -388,7 +195,7 @@ impl Scanner {
                 if !matches!(cursor.peek(), Some(b'[' | b'"')) {
                     return Err(cursor.bad("`input` must be a text or an array"));
                 }
-                self.content.walk(cursor)?;
+                self.content.conversation(cursor)?;
             }
             b"instructions" if responses => self.content.walk(cursor)?,
             b"text" if responses => self.text_settings(cursor)?,
@@ -413,7 +220,7 @@ impl Scanner {
                 if cursor.peek() != Some(b'[') {
                     return Err(cursor.bad("`messages` must be an array"));
                 }
-                self.content.walk(cursor)?;
+                self.content.conversation(cursor)?;
             }
             b"system" | b"inputs" => self.content.walk(cursor)?,
             b"documents" => self.documents(cursor)?,
@@ -434,7 +241,7 @@ impl Scanner {
             }
             b"reasoning_effort" => self.features.reasoning |= is_set(cursor, b"\"none\"")?,
             b"reasoning" => self.features.reasoning |= is_set(cursor, b"false")?,
-            b"thinking" => self.features.reasoning |= names_type_other_than(cursor, b"disabled")?,
+            b"thinking" => self.thinking(cursor)?,
             b"logprobs" => {
                 let value = cursor.value()?;
                 self.features.logprobs |= &cursor.bytes()[value.clone()] == b"true";
@@ -456,7 +263,7 @@ impl Scanner {
                 cursor.object(|cursor, member| {
                     let name = member.key.name(cursor.bytes());
                     self.features.reasoning |= matches!(&*name, b"thinking" | b"reasoning_effort" | b"reasoningConfig");
-                    cursor.skip()
+                    if &*name == b"thinking" { self.thinking(cursor) } else { cursor.skip() }
                 })?;
             }
             b"outputConfig" if self.dialect == Dialect::BedrockConverse && cursor.peek() == Some(b'{') => {
@@ -465,6 +272,7 @@ impl Scanner {
                     cursor.skip()
                 })?;
             }
+            b"container" if self.dialect == Dialect::Anthropic => self.content.signed.container(cursor)?,
             b"audio" => self.features.audio |= is_set(cursor, b"false")?,
             other => {
                 let value = cursor.value()?;
@@ -490,6 +298,19 @@ impl Scanner {
         match text.decode(cursor.bytes()) {
             Some(model) if !model.is_empty() => self.model = Some(model.into_owned()),
             _ => return Err(Bad { what: WHAT, at: start }),
+        }
+        Ok(())
+    }
+
+    /// Whether and how the model is to think first, as Anthropic's models are asked.
+    fn thinking(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
+        cursor.peek();
+        let start = cursor.position();
+        let mut other = cursor.clone();
+        self.features.reasoning |= names_type_other_than(cursor, b"disabled")?;
+        let is_object = cursor.bytes()[start] == b'{';
+        if is_object && !names_type_other_than(&mut other, b"enabled")? {
+            self.spans.thinking = Some(start..cursor.position());
         }
         Ok(())
     }
@@ -614,8 +435,13 @@ impl Scanner {
                 audio: self.features.audio || content.audio,
                 ..self.features
             },
-            bound: Bound { opaque: content.opaque, translated_thoughts: content.translated_thoughts, ..self.bound },
-            spans: Spans { developer_roles: content.developer_roles, ..self.spans },
+            bound: self.bound,
+            spans: Spans {
+                developer_roles: content.developer_roles,
+                item_ids: content.item_ids,
+                signed: content.signed.into_signed(),
+                ..self.spans
+            },
         })
     }
 

@@ -129,10 +129,11 @@ fn a_responses_request_shows_its_head_and_what_ties_it_to_a_provider() {
     assert!(!tied(r#""previous_response_id":null,"conversation":null,"prompt":null"#).bound.is_tied());
     assert!(tied(r#""background":true"#).bound.background);
     let items = |items: &str| read(&format!(r#"{{"model":"a","input":[{items}]}}"#)).unwrap();
-    assert!(items(r#"{"id":"msg_1","type":"item_reference"}"#).bound.opaque);
-    assert!(items(r#"{"type":"reasoning","summary":[],"encrypted_content":"g"}"#).bound.opaque);
-    assert!(!items(r#"{"type":"reasoning","summary":[],"encrypted_content":null}"#).bound.opaque);
-    assert!(items(r#"{"type":"reasoning","id":"rs_fh_x_0","summary":[]}"#).bound.translated_thoughts);
+    let signed = |item: &str| items(item).spans.signed.pieces.first().map(|piece| piece.made_by);
+    assert_eq!(signed(r#"{"id":"msg_1","type":"item_reference"}"#), Some(MadeBy::Unknown));
+    assert_eq!(signed(r#"{"type":"reasoning","summary":[],"encrypted_content":"g"}"#), Some(MadeBy::Unknown));
+    assert_eq!(signed(r#"{"type":"reasoning","summary":[],"encrypted_content":null}"#), None);
+    assert_eq!(signed(r#"{"type":"reasoning","id":"rs_fh_x_0","summary":[]}"#), Some(MadeBy::Nobody));
     let long = "x".repeat(10_000);
     let picture = items(&format!(
         r#"{{"type":"function_call_output","call_id":"c","output":[{{"type":"input_image","image_url":"data:image/png;base64,{long}"}}]}}"#

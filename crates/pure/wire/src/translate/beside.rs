@@ -22,7 +22,7 @@ pub(super) fn vectors_request(
     let (reader, writer) = (vectors_of(client)?, vectors_of(upstream)?);
     let mut losses = Losses::default();
     let request = reader.read_request(body, &mut losses)?;
-    let body = writer.write_request(&request, ask.upstream_model, &mut losses);
+    let body = writer.write_request(&request, ask.upstream_model, &mut losses)?;
     Ok(Translated { body, losses: losses.into_list(), batch: writer.asks_apart(&request) })
 }
 
@@ -46,7 +46,7 @@ pub(super) fn vectors_answer(plan: &ReplyPlan, body: &str, seen: &Seen) -> Resul
     let request = writer.read_request(asked(plan)?, &mut Losses::default())?;
     let read = reader.read_answer(body)?;
     if read.len() != request.inputs.len() {
-        return Err(malformed(&format!("{} vectors came for {} texts", read.len(), request.inputs.len())));
+        return Err(malformed(&format!("{} vectors came for {} inputs", read.len(), request.inputs.len())));
     }
     let vectors = read.into_iter().map(|json| Vector::read(json, request.forms.base64)).collect::<Result<_, _>>()?;
     let answer = VectorAnswer { vectors, usage: seen.usage };

@@ -10,6 +10,7 @@ use crate::dialect::{Address, Dialect, Operation};
 use crate::dialects::grammar;
 use crate::eventstream::{self, Message};
 use crate::fuzz::relayed;
+use crate::maker::Maker;
 use crate::quirks::{QUIRKS, Quirks};
 use crate::reply::{ReplyPlan, Seen};
 use crate::request::Ask;
@@ -29,6 +30,7 @@ pub fn request(data: &[u8]) {
                 quirks,
                 insert_max_output: None,
                 default_max_output: 4096,
+                maker: Maker::of("provider"),
                 foreign: index % 2 == 0,
             };
             // The gateway scans a body before it translates it.
@@ -125,6 +127,7 @@ fn plan(client: Dialect, upstream: Dialect) -> ReplyPlan {
         include_usage: true,
         continuous_usage: false,
         quirks: &Quirks::GENERIC,
+        maker: Maker::of("provider"),
         answer_id: "answer_1".into(),
         created_unix_s: 1,
         keep_bytes: 0,

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use domain::{Fault, FaultClass, Meter, Usage};
-use wire::{Address, Ask, Dialect, Operation, Outgoing, Quirks, ReplyPlan, Seen, outgoing, reply_body, scan};
+use wire::{Address, Ask, Dialect, Maker, Operation, Outgoing, Quirks, ReplyPlan, Seen, outgoing, reply_body, scan};
 
 use crate::support::plan;
 
@@ -18,6 +18,7 @@ fn sent(client: Dialect, upstream: Dialect, operation: Operation, body: &str) ->
         quirks: &Quirks::GENERIC,
         insert_max_output: None,
         default_max_output: 1,
+        maker: Maker::of("provider"),
         foreign: false,
     };
     outgoing(client, operation, &Bytes::copy_from_slice(body.as_bytes()), &head, upstream, &ask)
@@ -45,6 +46,7 @@ fn got(
         client,
         operation,
         asked_model: "claims-triage".into(),
+        maker: Maker::of("provider"),
         answer_id: "answer_1".into(),
         request: Bytes::copy_from_slice(asked.as_bytes()),
         ..plan(upstream)
@@ -205,6 +207,42 @@ fn base64_is_made_where_it_is_wanted() {
 }
 
 #[test]
+fn pictures_are_put_in_the_words_of_providers_that_make_vectors_of_them() {
+    let told = |client, upstream, body| {
+        let (path, body, losses) = told(client, upstream, Operation::Embeddings, body);
+        format!("{path}\n{body}\n{}", losses.join("\n"))
+    };
+    let mixed = r#"{"model":"a","input_type":"search_document","inputs":[{"content":[{"type":"text","text":"Roof"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}]}]}"#;
+    assert_eq!(
+        told(Cohere, Gemini, mixed),
+        r#"/models/up:embedContent
+{"content":{"parts":[{"text":"Roof"},{"inlineData":{"mimeType":"image/png","data":"AA=="}}]},"taskType":"RETRIEVAL_DOCUMENT"}
+"#
+    );
+    let pictures =
+        r#"{"model":"a","input_type":"image","images":["data:image/png;base64,AA==","data:image/jpeg;base64,/9g="]}"#;
+    assert_eq!(
+        told(Cohere, Gemini, pictures),
+        r#"/models/up:batchEmbedContents
+{"requests":[{"model":"models/up","content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"AA=="}}]}},{"model":"models/up","content":{"parts":[{"inlineData":{"mimeType":"image/jpeg","data":"/9g="}}]}}]}
+"#
+    );
+    let picture = r#"{"content":{"parts":[{"inline_data":{"mime_type":"image/png","data":"_9g="}}]}}"#;
+    assert_eq!(
+        told(Gemini, Cohere, picture),
+        r#"/embed
+{"model":"up","input_type":"image","inputs":[{"content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,/9g="}}]}],"embedding_types":["float"]}
+"#
+    );
+    let answer = r#"{"embeddings":[{"values":[1,2]},{"values":[3,4]}]}"#;
+    let (out, _) = got(Cohere, Gemini, Operation::Embeddings, pictures, answer).unwrap();
+    assert_eq!(
+        out,
+        r#"{"id":"answer_1","embeddings":{"float":[[1,2],[3,4]]},"response_type":"embeddings_by_type","meta":{"api_version":{"version":"2"}}}"#
+    );
+}
+
+#[test]
 fn what_cannot_be_said_is_refused_with_what_to_do() {
     let refused = |client, upstream, operation, body: &str| {
         let fault = sent(client, upstream, operation, body).unwrap_err();
@@ -218,13 +256,19 @@ fn what_cannot_be_said_is_refused_with_what_to_do() {
             Cohere,
             OpenAiChat,
             r#"{"model":"a","input_type":"image","images":["data:image/png;base64,AA=="]}"#,
-            "`/images`",
+            "`/images/0`: a provider of OpenAI's dialect makes no vectors of pictures",
         ),
         (
             Cohere,
             Gemini,
-            r#"{"model":"a","input_type":"search_query","inputs":[{"content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}]}]}"#,
-            "`/inputs/0/content/0`",
+            r#"{"model":"a","input_type":"search_query","inputs":[{"content":[{"type":"image_url","image_url":{"url":"https://pictures.example/a.png"}}]}]}"#,
+            "`/inputs/0/content/0/image_url`",
+        ),
+        (
+            Gemini,
+            Cohere,
+            r#"{"content":{"parts":[{"inlineData":{"mimeType":"audio/wav","data":"AA=="}}]}}"#,
+            "`/content/parts/0`",
         ),
         (
             Cohere,

@@ -46,3 +46,21 @@ fn mutated_answers_keep_the_invariants() {
 fn mutated_messages_of_tool_servers_keep_the_invariants() {
     run(9, 20_000, &files("mcp", ".json"), fuzz::mcp);
 }
+
+#[test]
+fn mutated_bodies_beside_conversations_keep_the_invariants() {
+    for (seed, ending, check) in [
+        (10, ".form", fuzz::form as fn(&[u8])),
+        (11, ".wav", fuzz::audio),
+        (12, ".media.json", fuzz::media_request),
+        (13, ".media-answer.json", fuzz::media_reply),
+        (14, ".media.sse", fuzz::media_reply),
+        (15, ".vectors.json", fuzz::vectors_and_rankings),
+        (16, ".ranking.json", fuzz::vectors_and_rankings),
+        (17, "-answer.json", fuzz::vectors_and_rankings_answer),
+        (18, ".signed.json", fuzz::signatures),
+    ] {
+        run(seed, 400, &files("beside", ending), check);
+    }
+    run(19, 1_000, &small(files("streams", ".sse")), fuzz::mcp_frames);
+}

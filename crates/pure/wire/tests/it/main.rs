@@ -7,5 +7,6 @@ mod messages;
 mod mutate;
 mod passthrough;
 mod realtime;
+mod signatures;
 mod streams;
 mod support;

@@ -3,14 +3,20 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use wire::quirks::QUIRKS;
-use wire::{Address, Ask, Dialect, Operation, Outgoing, outgoing, reply_body, scan};
+use wire::{Address, Ask, Dialect, Maker, Operation, Outgoing, outgoing, reply_body, scan};
 
 use crate::support::{dialect_of, files, plan};
 
 fn send(dialect: Dialect, operation: Operation, body: &[u8], quirks: &wire::Quirks) -> Outgoing {
     let head = scan(dialect, operation, Some(&asked()), body).unwrap();
-    let ask =
-        Ask { upstream_model: "up-model", quirks, insert_max_output: None, default_max_output: 4096, foreign: false };
+    let ask = Ask {
+        upstream_model: "up-model",
+        quirks,
+        insert_max_output: None,
+        default_max_output: 4096,
+        maker: Maker::of("provider"),
+        foreign: false,
+    };
     outgoing(dialect, operation, &Bytes::copy_from_slice(body), &head, dialect, &ask).unwrap()
 }
 

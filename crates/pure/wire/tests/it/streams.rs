@@ -61,7 +61,9 @@ fn a_stream_that_needs_no_change_passes_byte_for_byte() {
             let relayed = relay(&plan(dialect), [&bytes[..]]);
             // Azure's first chunk names no model; the answer's is always the one asked for.
             let expected = String::from_utf8(bytes).unwrap().replace("\"model\":\"\"", "\"model\":\"up-model\"");
-            assert_eq!((relayed.out, relayed.end), (expected, Ok(())), "{path}");
+            // What only its maker can read has the maker's tag before it; tests/it/signatures.rs says where.
+            let tag = String::from_utf8(plan(dialect).maker.tag().to_vec()).unwrap();
+            assert_eq!((relayed.out.replace(&tag, ""), relayed.end), (expected, Ok(())), "{path}");
             assert!(relayed.seen.ended && relayed.seen.content_started, "{path}");
         }
     }

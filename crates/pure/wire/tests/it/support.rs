@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use domain::Fault;
-use wire::{Dialect, Framing, Operation, Quirks, ReplyPlan, Seen, StreamRelay};
+use wire::{Dialect, Framing, Maker, Operation, Quirks, ReplyPlan, Seen, StreamRelay};
 
 /// The fixtures of this crate.
 pub fn fixtures() -> PathBuf {
@@ -53,6 +53,7 @@ pub fn plan(dialect: Dialect) -> ReplyPlan {
         include_usage: true,
         continuous_usage: true,
         quirks: &Quirks::GENERIC,
+        maker: Maker::of("provider"),
         answer_id: "msg_ours".into(),
         created_unix_s: 1,
         keep_bytes: 32 << 10,

@@ -3,9 +3,9 @@
 use domain::{Fault, Loss};
 use serde_json::Value;
 use wire::eventstream::{self, Message};
-use wire::{Dialect, Operation, ReplyPlan, StreamRelay, reply_body};
+use wire::{Dialect, Maker, StreamRelay, reply_body};
 
-use crate::bodies::Bodies;
+use crate::bodies::{Bodies, framed, plan};
 use crate::features::{ANSWERED, Feature};
 use crate::requests::judged;
 use crate::{Cell, Row};
@@ -20,7 +20,7 @@ pub fn whole() -> Vec<Row> {
         };
         Some(match seen.fault {
             Some(fault) => Err(fault),
-            None => Ok((vec![serde_json::from_slice(&body).unwrap()], seen.losses)),
+            None => Ok((vec![value(&body)], seen.losses)),
         })
     })
 }
@@ -59,45 +59,6 @@ fn rows(place: &str, answered: impl Fn(&Bodies, &Bodies, &str) -> Got) -> Vec<Ro
     ANSWERED.iter().map(row).collect()
 }
 
-pub fn plan(client: &Bodies, provider: &Bodies) -> ReplyPlan {
-    ReplyPlan {
-        client: client.dialect,
-        upstream: provider.dialect,
-        operation: Operation::Chat,
-        asked_model: "north".into(),
-        include_usage: true,
-        continuous_usage: false,
-        quirks: provider.quirks(),
-        answer_id: "answer_1".into(),
-        created_unix_s: 1_795_000_000,
-        keep_bytes: 0,
-        framing: client.dialect.framing(),
-        raw: false,
-        request: bytes::Bytes::new(),
-    }
-}
-
-/// Events as a provider of this dialect sends them.
-pub fn framed(dialect: Dialect, events: &[&str]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for event in events {
-        let value: Value = serde_json::from_str(event).unwrap_or(Value::Null);
-        match dialect {
-            Dialect::BedrockConverse => {
-                let (kind, payload) = value.as_object().unwrap().iter().next().unwrap();
-                let payload = serde_json::to_vec(payload).unwrap();
-                Message { kind, is_exception: false, payload: &payload }.write(&mut out);
-            }
-            Dialect::OpenAiChat | Dialect::Gemini => out.extend_from_slice(format!("data: {event}\n\n").as_bytes()),
-            Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Cohere => {
-                let kind = value["type"].as_str().unwrap();
-                out.extend_from_slice(format!("event: {kind}\ndata: {event}\n\n").as_bytes());
-            }
-        }
-    }
-    out
-}
-
 /// The events a client of this dialect got, as values.
 fn events(dialect: Dialect, stream: &[u8]) -> Vec<Value> {
     let mut events = Vec::new();
@@ -106,7 +67,7 @@ fn events(dialect: Dialect, stream: &[u8]) -> Vec<Value> {
         let split = splitter.feed(stream, |raw| {
             let message = Message::read(raw)?;
             let kind = message.kind;
-            events.push(serde_json::json!({ kind: serde_json::from_slice::<Value>(message.payload).unwrap() }));
+            events.push(serde_json::json!({ kind: value(message.payload) }));
             Ok(())
         });
         assert_eq!(split, Ok(()));
@@ -114,7 +75,14 @@ fn events(dialect: Dialect, stream: &[u8]) -> Vec<Value> {
     }
     let lines = std::str::from_utf8(stream).unwrap().lines().filter_map(|line| line.strip_prefix("data:"));
     for data in lines.map(str::trim).filter(|data| *data != "[DONE]") {
-        events.push(serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {data}")));
+        events.push(value(data.as_bytes()));
     }
     events
+}
+
+/// What a client reads, but for the tags of makers, which it brings back and nobody else sees.
+fn value(json: &[u8]) -> Value {
+    let tag = String::from_utf8(Maker::of("provider").tag().to_vec()).unwrap();
+    let json = std::str::from_utf8(json).unwrap().replace(&tag, "");
+    serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"))
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 use toml::Table;
-use wire::{Dialect, Quirks};
+use wire::eventstream::Message;
+use wire::{Ask, Dialect, Maker, Operation, Quirks, ReplyPlan};
 
 /// The fixtures of one dialect.
 pub struct Bodies {
@@ -33,6 +34,18 @@ impl Bodies {
 
     pub fn quirks(&self) -> &'static Quirks {
         Quirks::named(self.requests["quirks"].as_str().unwrap()).unwrap()
+    }
+
+    /// What is asked of a provider of this dialect.
+    pub fn ask(&self) -> Ask<'_> {
+        Ask {
+            upstream_model: self.model(),
+            quirks: self.quirks(),
+            insert_max_output: None,
+            default_max_output: 4096,
+            maker: Maker::of("provider"),
+            foreign: false,
+        }
     }
 
     /// What a client says, if it can; and whether the address asks for a stream.
@@ -65,6 +78,47 @@ impl Bodies {
     pub fn found(&self, feature: &str, place: &str) -> Option<Vec<&str>> {
         patterns(section(&self.answers, feature, self.dialect), place)
     }
+}
+
+/// What a client's answer from a provider is to look like.
+pub fn plan(client: &Bodies, provider: &Bodies) -> ReplyPlan {
+    ReplyPlan {
+        client: client.dialect,
+        upstream: provider.dialect,
+        operation: Operation::Chat,
+        asked_model: "north".into(),
+        include_usage: true,
+        continuous_usage: false,
+        quirks: provider.quirks(),
+        maker: Maker::of("provider"),
+        answer_id: "answer_1".into(),
+        created_unix_s: 1_795_000_000,
+        keep_bytes: 0,
+        framing: client.dialect.framing(),
+        raw: false,
+        request: bytes::Bytes::new(),
+    }
+}
+
+/// Events as a provider of this dialect sends them.
+pub fn framed(dialect: Dialect, events: &[&str]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for event in events {
+        let value: Value = serde_json::from_str(event).unwrap_or(Value::Null);
+        match dialect {
+            Dialect::BedrockConverse => {
+                let (kind, payload) = value.as_object().unwrap().iter().next().unwrap();
+                let payload = serde_json::to_vec(payload).unwrap();
+                Message { kind, is_exception: false, payload: &payload }.write(&mut out);
+            }
+            Dialect::OpenAiChat | Dialect::Gemini => out.extend_from_slice(format!("data: {event}\n\n").as_bytes()),
+            Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Cohere => {
+                let kind = value["type"].as_str().unwrap();
+                out.extend_from_slice(format!("event: {kind}\ndata: {event}\n\n").as_bytes());
+            }
+        }
+    }
+    out
 }
 
 fn read(name: &str) -> Table {

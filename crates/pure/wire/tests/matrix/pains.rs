@@ -4,8 +4,7 @@
 use domain::{Meter, Usage};
 use wire::{ReplyPlan, StreamRelay, reply_body};
 
-use crate::answers::{framed, plan};
-use crate::bodies::Bodies;
+use crate::bodies::{Bodies, framed, plan};
 use crate::features::ANSWERED;
 use crate::{Cell, requests};
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use domain::{FaultClass, Loss, LossKind};
 use serde_json::Value;
-use wire::{Address, Ask, Operation, outgoing, scan};
+use wire::{Address, Operation, outgoing, scan};
 
 use crate::bodies::Bodies;
 use crate::features::ASKED;
@@ -25,13 +25,7 @@ fn cell(client: &Bodies, provider: &Bodies, feature: &str) -> Cell {
     let address = Address { model: "north".into(), stream: streams };
     let head = scan(client.dialect, Operation::Chat, Some(&address), &body)
         .unwrap_or_else(|bad| panic!("{feature} of {}: {bad}", client.dialect));
-    let ask = Ask {
-        upstream_model: provider.model(),
-        quirks: provider.quirks(),
-        insert_max_output: None,
-        default_max_output: 4096,
-        foreign: false,
-    };
+    let ask = provider.ask();
     let sent = match outgoing(client.dialect, Operation::Chat, &body, &head, provider.dialect, &ask) {
         Ok(sent) => sent,
         Err(fault) => {

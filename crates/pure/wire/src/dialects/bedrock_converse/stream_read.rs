@@ -28,8 +28,7 @@ impl ReadStream for Reader {
         losses: &mut Losses,
         each: &mut Each<'_>,
     ) -> Result<Result<(), Fault>, Fault> {
-        let data = std::str::from_utf8(event.data).map_err(|_| malformed("an event of the stream is not UTF-8"))?;
-        let mut fields = Fields::read(data, "").ok_or_else(|| malformed("an event of the stream is no JSON object"))?;
+        let mut fields = Fields::of_event(event.data)?;
         // Padding against the guessing of texts from the sizes of packets.
         fields.take("p");
         let index = fields.take("contentBlockIndex").and_then(count).unwrap_or(0);

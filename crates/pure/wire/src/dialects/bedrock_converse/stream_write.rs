@@ -4,7 +4,7 @@ use domain::{Fault, Usage};
 
 use super::answer::{SIGNATURE, stop_word, tier, write_usage};
 use crate::canonical::json::{Object, object};
-use crate::canonical::{Event, Finish, Losses, MAX_KEPT_BYTES, malformed};
+use crate::canonical::{Cover, Event, Finish, Losses, MAX_KEPT_BYTES, malformed};
 use crate::dialects::WriteStream;
 use crate::eventstream::Message;
 
@@ -34,8 +34,8 @@ enum Block {
 
 impl Writer {
     /// A writer of the answer of this id.
-    pub(super) fn new(id: String) -> Writer {
-        Writer { id, ..Writer::default() }
+    pub(super) fn new(cover: Cover) -> Writer {
+        Writer { id: cover.id, ..Writer::default() }
     }
 
     fn start(&mut self, out: &mut Vec<u8>) {

@@ -31,8 +31,7 @@ impl ReadStream for Reader {
         if event.data.trim_ascii() == b"[DONE]" {
             return Ok(Ok(()));
         }
-        let data = std::str::from_utf8(event.data).map_err(|_| malformed("an event of the stream is not UTF-8"))?;
-        let mut fields = Fields::read(data, "").ok_or_else(|| malformed("an event of the stream is no JSON object"))?;
+        let mut fields = Fields::of_event(event.data)?;
         if let Some(fault) = embedded_fault(Dialect::Cohere, event.data) {
             return Ok(Err(fault));
         }

@@ -4,8 +4,8 @@ use domain::Fault;
 use serde_json::value::RawValue;
 
 use super::Cohere;
-use crate::canonical::json::{Fields, is_number, list, object, text};
-use crate::canonical::vectors::{Forms, Input, Overlong, Purpose, VectorAnswer, VectorRequest};
+use crate::canonical::json::{Fields, Object, is_number, list, object, text};
+use crate::canonical::vectors::{Forms, Input, Overlong, Piece, Purpose, VectorAnswer, VectorRequest};
 use crate::canonical::{Cover, Losses, Placed, malformed, refused, untranslatable};
 use crate::dialects::Vectors;
 
@@ -24,6 +24,11 @@ impl Vectors for Cohere {
             Some("search_document") => Some(Purpose::Document),
             Some("classification") => Some(Purpose::Classification),
             Some("clustering") => Some(Purpose::Clustering),
+            // It says what the inputs are, as they do themselves.
+            Some("image") => {
+                fields.take("input_type");
+                None
+            }
             // Left where it stands, and so told as not carried over.
             _ => None,
         };
@@ -54,8 +59,11 @@ impl Vectors for Cohere {
         Ok(request)
     }
 
-    fn write_request(&self, request: &VectorRequest<'_>, model: &str, losses: &mut Losses) -> Vec<u8> {
+    fn write_request(&self, request: &VectorRequest<'_>, model: &str, losses: &mut Losses) -> Result<Vec<u8>, Fault> {
         let at = &*request.purpose.at;
+        let is_picture = |input: &Input<'_>| matches!(input.pieces[..], [Piece::Picture { .. }]);
+        let (texts, pictures): (Option<Vec<&str>>, bool) =
+            (request.inputs.iter().map(Input::as_text).collect(), request.inputs.iter().all(is_picture));
         let purpose = match request.purpose.value {
             Some(Purpose::Query) => "search_query",
             Some(Purpose::Document) => "search_document",
@@ -69,6 +77,7 @@ impl Vectors for Cohere {
                 losses.approximated(at, "put as `clustering`, the nearest that Cohere has");
                 "clustering"
             }
+            None if pictures => "image",
             None => {
                 losses.approximated(at, "Cohere wants to be told what vectors are for; `search_document` was put");
                 "search_document"
@@ -83,13 +92,18 @@ impl Vectors for Cohere {
         object(&mut out, |body| {
             body.put("model", model);
             body.put("input_type", purpose);
-            body.put("texts", &request.inputs.iter().map(|input| &input.text).collect::<Vec<_>>());
+            match texts {
+                Some(texts) => body.put("texts", &texts),
+                None => body.list("inputs", |inputs| {
+                    request.inputs.iter().for_each(|input| inputs.object(|body| write_pieces(body, &input.pieces)));
+                }),
+            }
             body.put("embedding_types", &["float"]);
             body.put_some("output_dimension", request.dimensions.as_ref().map(|dimensions| dimensions.value));
             let word = overlong.and_then(|overlong| OVERLONG.iter().find(|(_, value)| *value == overlong));
             body.put_some("truncate", word.map(|(word, _)| word));
         });
-        out
+        Ok(out)
     }
 
     fn read_answer<'a>(&self, body: &'a str) -> Result<Vec<&'a RawValue>, Fault> {
@@ -115,7 +129,9 @@ impl Vectors for Cohere {
                     by_type.put("base64", &answer.vectors.iter().map(|vector| &vector.packed).collect::<Vec<_>>());
                 }
             });
-            body.put("texts", &request.inputs.iter().map(|input| &input.text).collect::<Vec<_>>());
+            if let Some(texts) = request.inputs.iter().map(Input::as_text).collect::<Option<Vec<_>>>() {
+                body.put("texts", &texts);
+            }
             body.put("response_type", "embeddings_by_type");
             body.object("meta", |meta| {
                 meta.object("api_version", |version| version.put("version", "2"));
@@ -128,56 +144,83 @@ impl Vectors for Cohere {
     }
 }
 
-/// The texts, in either of the two fields that may hold them.
-fn inputs<'a>(fields: &mut Fields<'a>, losses: &mut Losses) -> Result<Vec<Input<'a>>, Fault> {
-    if fields.take("images").and_then(list).is_some_and(|images| !images.is_empty()) {
-        return Err(no_pictures("/images"));
-    }
-    let texts = fields.option("texts", list, "must be a list of texts")?;
-    let mixed = fields.option("inputs", list, "must be a list of inputs")?;
-    let mixed = mixed.filter(|mixed| !mixed.value.is_empty());
-    let inputs = match (texts.filter(|texts| !texts.value.is_empty()), mixed) {
-        (Some(_), Some(_)) => return Err(refused("/inputs", "must not stand beside `texts`")),
-        (None, None) => return Err(refused("/texts", "must hold a text")),
-        (Some(texts), None) => {
-            let numbered = texts.value.into_iter().enumerate();
-            let read =
-                |(index, value)| text(value).ok_or_else(|| refused(&format!("{}/{index}", texts.at), "must be a text"));
-            numbered.map(read).collect::<Result<Vec<_>, _>>()?
+/// One input of several pieces.
+fn write_pieces(body: &mut Object<'_>, pieces: &[Piece<'_>]) {
+    body.list("content", |content| {
+        for piece in pieces {
+            content.object(|part| match piece {
+                Piece::Text(text) => {
+                    part.put("type", "text");
+                    part.put("text", text);
+                }
+                Piece::Picture { media_type, data, .. } => {
+                    part.put("type", "image_url");
+                    part.object("image_url", |image| image.put("url", &format!("data:{media_type};base64,{data}")));
+                }
+            });
         }
-        (None, Some(mixed)) => {
-            let numbered = mixed.value.into_iter().enumerate();
-            let read = |(index, value)| content(value, &format!("{}/{index}", mixed.at), losses);
-            numbered.map(read).collect::<Result<Vec<_>, _>>()?
-        }
-    };
-    Ok(inputs.into_iter().map(|text| Input { text, title: None }).collect())
+    });
 }
 
-/// One input of several parts, of which all must be texts.
-fn content<'a>(value: &'a RawValue, at: &str, losses: &mut Losses) -> Result<std::borrow::Cow<'a, str>, Fault> {
+/// The inputs, in whichever of the three fields that may hold them.
+fn inputs<'a>(fields: &mut Fields<'a>, losses: &mut Losses) -> Result<Vec<Input<'a>>, Fault> {
+    let mut given = Vec::new();
+    for name in ["texts", "images", "inputs"] {
+        let list = fields.option(name, list, "must be a list")?;
+        given.extend(list.filter(|list| !list.value.is_empty()).map(|list| (name, list)));
+    }
+    let (name, items) = match given.pop() {
+        Some((name, _)) if !given.is_empty() => {
+            return Err(refused(&format!("/{name}"), "must not stand beside another field of inputs"));
+        }
+        Some(one) => one,
+        None => return Err(refused("/texts", "must hold a text")),
+    };
+    let mut inputs = Vec::with_capacity(items.value.len());
+    for (index, value) in items.value.into_iter().enumerate() {
+        let at = format!("{}/{index}", items.at);
+        let word = || text(value).ok_or_else(|| refused(&at, "must be a text"));
+        inputs.push(match name {
+            "texts" => Input::text(&at, word()?),
+            "images" => Input { pieces: vec![Piece::picture_at(word()?, &at)?], at, title: None },
+            _ => content(value, &at, losses)?,
+        });
+    }
+    Ok(inputs)
+}
+
+/// One input of several pieces.
+fn content<'a>(value: &'a RawValue, at: &str, losses: &mut Losses) -> Result<Input<'a>, Fault> {
     let mut input = Fields::read(value.get(), at).ok_or_else(|| refused(at, "must be an object"))?;
     let parts = input.option("content", list, "must be a list")?.ok_or_else(|| refused(at, "must have `content`"))?;
-    let mut texts = Vec::new();
+    let mut pieces = Vec::new();
     for (index, part) in parts.value.into_iter().enumerate() {
         let at = format!("{}/{index}", parts.at);
         let mut part = Fields::read(part.get(), &*at).ok_or_else(|| refused(&at, "must be an object"))?;
-        if part.take_text("type").is_some_and(|kind| kind != "text") {
-            return Err(no_pictures(&at));
-        }
-        texts.push(part.take_text("text").ok_or_else(|| refused(&at, "must have `text`"))?);
+        pieces.push(match part.take_text("type").as_deref() {
+            None | Some("text") => Piece::Text(part.take_text("text").ok_or_else(|| refused(&at, "must have `text`"))?),
+            Some("image_url") => {
+                let at = part.at("image_url");
+                let must = || refused(&at, "must have `url`");
+                let mut image =
+                    part.take("image_url").and_then(|image| Fields::read(image.get(), &*at)).ok_or_else(must)?;
+                let url = image.take_text("url").ok_or_else(must)?;
+                image.finish(losses, &[("detail", "how finely a picture is looked at is the provider's elsewhere")]);
+                Piece::picture_at(url, &at)?
+            }
+            Some(_) => {
+                return Err(untranslatable(format!(
+                    "`{at}`: only texts and pictures are told to providers of another dialect; name a cohere model"
+                )));
+            }
+        });
         part.finish(losses, &[]);
     }
     input.finish(losses, &[]);
-    if texts.len() > 1 {
-        losses.approximated(&*parts.at, "several texts of one input were joined by line ends");
-        return Ok(texts.join("\n").into());
+    if pieces.is_empty() {
+        return Err(refused(&parts.at, "must hold a text or a picture"));
     }
-    texts.pop().ok_or_else(|| refused(&parts.at, "must hold a text"))
-}
-
-fn no_pictures(at: &str) -> Fault {
-    untranslatable(format!("`{at}`: vectors of pictures are not translated between dialects; name a cohere model"))
+    Ok(Input { at: parts.at, pieces, title: None })
 }
 
 /// The types of number that are wanted.

@@ -39,6 +39,11 @@ impl<'a> Either<'a> {
         Fields::read(json, &*at).map(|fields| Either { fields, at })
     }
 
+    /// The members of a whole body.
+    pub(super) fn over(fields: Fields<'a>) -> Either<'a> {
+        Either { fields, at: String::new() }
+    }
+
     /// The same for a value; a fault when it is no object.
     pub(super) fn must(value: &'a RawValue, at: &str) -> Result<Either<'a>, Fault> {
         Either::read(value.get(), at).ok_or_else(|| refused(at, "must be an object"))

@@ -120,7 +120,7 @@ pub(super) fn read<'a>(
 }
 
 /// Bytes in the body: a picture, or anything else as a document.
-fn inline<'a>(mut blob: Either<'a>, losses: &mut Losses) -> Result<Content<'a>, Fault> {
+pub(super) fn inline<'a>(mut blob: Either<'a>, losses: &mut Losses) -> Result<Content<'a>, Fault> {
     let (type_at, data_at) = (blob.at("mimeType"), blob.at("data"));
     let media_type = blob.take_text("mimeType").ok_or_else(|| refused(&type_at, "must be a text"))?;
     if !is_media_type(&media_type) {

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::answer::{self, WITHOUT_COUNTERPART};
 use super::fields::Either;
 use super::parts::{self, Calls};
+use crate::canonical::json::Fields;
 use crate::canonical::{Content, Event, Losses, malformed};
 use crate::dialect::Dialect;
 use crate::dialects::{Each, MAX_CALLS, ReadStream};
@@ -29,11 +30,10 @@ impl ReadStream for Reader {
         losses: &mut Losses,
         each: &mut Each<'_>,
     ) -> Result<Result<(), Fault>, Fault> {
-        let data = std::str::from_utf8(event.data).map_err(|_| malformed("an event of the stream is not UTF-8"))?;
         if let Some(fault) = embedded_fault(Dialect::Gemini, event.data) {
             return Ok(Err(fault));
         }
-        let mut fields = Either::read(data, "").ok_or_else(|| malformed("an event of the stream is no JSON object"))?;
+        let mut fields = Either::over(Fields::of_event(event.data)?);
         let id = answer::id(&mut fields);
         if !std::mem::replace(&mut self.started, true) {
             each(Event::Start { id, created_unix_s: None }, losses)?;

@@ -7,9 +7,10 @@ use serde_json::value::RawValue;
 
 use super::Gemini;
 use super::fields::Either;
+use super::parts::inline;
 use crate::canonical::json::{Fields, Object, is_number, list, object, says_nothing, text};
-use crate::canonical::vectors::{Input, Purpose, VectorAnswer, VectorRequest};
-use crate::canonical::{Cover, Losses, Placed, malformed, refused, untranslatable};
+use crate::canonical::vectors::{Input, Piece, Purpose, VectorAnswer, VectorRequest};
+use crate::canonical::{Content, Cover, Losses, Placed, Source, malformed, refused, untranslatable};
 use crate::dialects::Vectors;
 
 /// Google's words for what vectors are for (`TaskType`).
@@ -55,13 +56,15 @@ impl Vectors for Gemini {
         whole.ok_or_else(|| refused(&requests.at, "must hold a request"))
     }
 
-    fn write_request(&self, request: &VectorRequest<'_>, model: &str, losses: &mut Losses) -> Vec<u8> {
+    fn write_request(&self, request: &VectorRequest<'_>, model: &str, losses: &mut Losses) -> Result<Vec<u8>, Fault> {
         if let Some(overlong) = &request.overlong {
             losses.dropped(&*overlong.at, "Google has no choice of what happens to longer texts");
         }
         let write = |body: &mut Object<'_>, input: &Input<'_>| {
             body.object("content", |content| {
-                content.list("parts", |parts| parts.object(|part| part.put("text", &input.text)));
+                content.list("parts", |parts| {
+                    input.pieces.iter().for_each(|piece| parts.object(|part| write_piece(part, piece)))
+                });
             });
             let word = PURPOSES.iter().find(|(_, purpose)| Some(*purpose) == request.purpose.value);
             body.put_some("taskType", word.map(|(word, _)| word));
@@ -80,7 +83,7 @@ impl Vectors for Gemini {
                 }
             }),
         });
-        out
+        Ok(out)
     }
 
     fn read_answer<'a>(&self, body: &'a str) -> Result<Vec<&'a RawValue>, Fault> {
@@ -125,7 +128,7 @@ fn one<'a>(mut fields: Either<'a>, losses: &mut Losses) -> Result<VectorRequest<
     let mut request = VectorRequest::new(&fields.at("taskType"));
     fields.take("model");
     let content = fields.take("content").ok_or_else(|| refused(&fields.at("content"), "is missing"))?;
-    let text = words(Either::must(content.value, &content.at)?, losses)?;
+    let mut input = pieces(Either::must(content.value, &content.at)?, losses)?;
     let mut title = None;
     // Newer models have the settings in an object of their own.
     let inner = fields.object("embedContentConfig")?;
@@ -142,31 +145,52 @@ fn one<'a>(mut fields: Either<'a>, losses: &mut Losses) -> Result<VectorRequest<
         request.dimensions = length.or(request.dimensions);
         fields.finish(losses, &[("autoTruncate", "what happens to longer texts cannot be said to the provider")]);
     }
-    request.inputs.push(Input { text, title });
+    input.title = title;
+    request.inputs.push(input);
     Ok(request)
 }
 
-/// The text of a content, of which nothing else can be told to another dialect.
-fn words<'a>(mut content: Either<'a>, losses: &mut Losses) -> Result<Cow<'a, str>, Fault> {
+/// A text or a picture, as a part.
+fn write_piece(part: &mut Object<'_>, piece: &Piece<'_>) {
+    match piece {
+        Piece::Text(text) => part.put("text", text),
+        Piece::Picture { media_type, data, .. } => part.object("inlineData", |blob| {
+            blob.put("mimeType", media_type);
+            blob.put("data", data);
+        }),
+    }
+}
+
+/// The texts and pictures of a content, of which nothing else can be told to another dialect.
+fn pieces<'a>(mut content: Either<'a>, losses: &mut Losses) -> Result<Input<'a>, Fault> {
     content.take("role");
-    let at = content.at("parts");
-    let mut texts = Vec::new();
+    let parts_at = content.at("parts");
+    let mut pieces = Vec::new();
     for (at, part) in content.list("parts") {
         let mut part = Either::must(part, &at)?;
-        let text = part.take_text("text");
-        if part.members().any(|(_, value)| !says_nothing(value)) {
-            return Err(untranslatable(format!(
-                "`{at}`: only vectors of texts are translated between dialects; name a gemini model"
-            )));
+        let other = || {
+            untranslatable(format!(
+                "`{at}`: only vectors of texts and pictures are translated between dialects; name a gemini model"
+            ))
+        };
+        pieces.extend(part.take_text("text").map(Piece::Text));
+        if let Some(blob) = part.object("inlineData")? {
+            match inline(blob, losses)? {
+                Content::Image(Source::Base64 { media_type, data }) => {
+                    pieces.push(Piece::Picture { at: at.clone(), media_type, data });
+                }
+                _ => return Err(other()),
+            }
         }
-        texts.extend(text);
+        if part.members().any(|(_, value)| !says_nothing(value)) {
+            return Err(other());
+        }
     }
     content.finish(losses, &[]);
-    if texts.len() > 1 {
-        losses.approximated(at, "several texts of one content were joined by line ends");
-        return Ok(texts.join("\n").into());
+    if pieces.is_empty() {
+        return Err(refused(&parts_at, "must hold a text or a picture"));
     }
-    texts.pop().ok_or_else(|| refused(&at, "must hold a text"))
+    Ok(Input { at: parts_at, pieces, title: None })
 }
 
 fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {

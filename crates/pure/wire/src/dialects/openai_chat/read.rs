@@ -6,8 +6,8 @@ use domain::Fault;
 use serde_json::value::RawValue;
 
 use super::content;
-use crate::canonical::common::openai_tier;
 use crate::canonical::json::{Fields, count, flag, is_number, is_object, list, short, text};
+use crate::canonical::openai;
 use crate::canonical::{
     Effort, Format, Losses, Placed, PlacedRaw, Reasoning, Request, Tool, ToolChoice, refused, untranslatable,
 };
@@ -60,7 +60,7 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
         }
     }
     if let Some(tier) = fields.take_text("service_tier") {
-        request.service_tier = openai_tier(&tier, losses);
+        request.service_tier = openai::tier(&tier, losses);
     }
     fields.finish(losses, WITHOUT_COUNTERPART);
     Ok(request)

@@ -41,8 +41,7 @@ impl ReadStream for Reader {
         if event.data.trim_ascii() == b"[DONE]" {
             return each(Event::End, losses).map(Ok);
         }
-        let data = std::str::from_utf8(event.data).map_err(|_| malformed("an event of the stream is not UTF-8"))?;
-        let mut fields = Fields::read(data, "").ok_or_else(|| malformed("an event of the stream is no JSON object"))?;
+        let mut fields = Fields::of_event(event.data)?;
         let is_error = fields.take("error").is_some_and(|error| error.get().starts_with(['{', '"']))
             || fields.take_text("object").is_some_and(|object| object == "error");
         if is_error {

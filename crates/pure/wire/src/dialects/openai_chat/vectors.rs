@@ -46,7 +46,7 @@ impl Vectors for OpenAiChat {
         Ok(request)
     }
 
-    fn write_request(&self, request: &VectorRequest<'_>, model: &str, losses: &mut Losses) -> Vec<u8> {
+    fn write_request(&self, request: &VectorRequest<'_>, model: &str, losses: &mut Losses) -> Result<Vec<u8>, Fault> {
         if request.purpose.value.is_some() {
             losses.dropped(&*request.purpose.at, "OpenAI's dialect does not say what vectors are for");
         }
@@ -56,13 +56,15 @@ impl Vectors for OpenAiChat {
         for title in request.inputs.iter().filter_map(|input| input.title.as_ref()) {
             losses.dropped(&*title.at, "OpenAI's dialect has no titles of texts");
         }
+        let words = request.inputs.iter().map(|input| input.words("a provider of OpenAI's dialect", losses));
+        let texts = words.collect::<Result<Vec<_>, _>>()?;
         let mut out = Vec::new();
         object(&mut out, |body| {
             body.put("model", model);
-            body.put("input", &request.inputs.iter().map(|input| &input.text).collect::<Vec<_>>());
+            body.put("input", &texts);
             body.put_some("dimensions", request.dimensions.as_ref().map(|dimensions| dimensions.value));
         });
-        out
+        Ok(out)
     }
 
     fn read_answer<'a>(&self, body: &'a str) -> Result<Vec<&'a RawValue>, Fault> {
@@ -113,9 +115,8 @@ impl Vectors for OpenAiChat {
 
 /// A text, or a list of texts.
 fn texts<'a>(value: &'a RawValue, at: &str) -> Result<Vec<Input<'a>>, Fault> {
-    let input = |text| Input { text, title: None };
     if let Some(text) = text(value) {
-        return Ok(vec![input(text)]);
+        return Ok(vec![Input::text(at, text)]);
     }
     let items = list(value).ok_or_else(|| refused(at, "must be a text or a list of texts"))?;
     if items.is_empty() {
@@ -124,7 +125,7 @@ fn texts<'a>(value: &'a RawValue, at: &str) -> Result<Vec<Input<'a>>, Fault> {
     let numbered = items.into_iter().enumerate();
     numbered
         .map(|(index, item)| match text(item) {
-            Some(text) => Ok(input(text)),
+            Some(text) => Ok(Input::text(format!("{at}/{index}"), text)),
             None if is_number(item) || item.get().starts_with('[') => Err(untranslatable(format!(
                 "`{at}` holds tokens of one provider's tokenizer, which mean nothing to another; send texts"
             ))),

@@ -4,10 +4,10 @@ use domain::Fault;
 
 use super::messages;
 use crate::canonical::json::{Object, object, short};
+use crate::canonical::openai;
 use crate::canonical::schema::can_be_strict;
 use crate::canonical::{
-    Content, Effort, Format, Losses, Placed, PlacedRaw, Reasoning, Request, ServiceTier, Source, Target, Tool,
-    ToolChoice, untranslatable,
+    Content, Format, Losses, Placed, PlacedRaw, Reasoning, Request, Source, Target, Tool, ToolChoice, untranslatable,
 };
 use crate::quirks::StreamUsage;
 
@@ -27,14 +27,7 @@ pub(super) fn request(request: &Request<'_>, to: &Target<'_>, losses: &mut Losse
         if let Some(reasoning) = &request.reasoning {
             write_reasoning(body, reasoning, to, losses);
         }
-        match &request.user {
-            Some(user) if to.quirks.user => body.put("user", &user.value),
-            Some(user) => losses.dropped(&user.at, server_does_not_know("user", to)),
-            None => {}
-        }
-        if let Some(tier) = &request.service_tier {
-            write_tier(body, tier, to, losses);
-        }
+        openai::write_user_and_tier(body, request, to, losses);
         if request.stream {
             body.put("stream", &true);
             if to.quirks.stream_usage != StreamUsage::None {
@@ -48,10 +41,6 @@ pub(super) fn request(request: &Request<'_>, to: &Target<'_>, losses: &mut Losse
         }
     });
     Ok(out)
-}
-
-fn server_does_not_know(field: &str, to: &Target<'_>) -> String {
-    format!("servers of the kind {} do not know `{field}`", to.quirks.name)
 }
 
 /// What would change the question if it were left out.
@@ -128,7 +117,7 @@ fn tools(body: &mut Object<'_>, request: &Request<'_>, to: &Target<'_>, losses: 
         if to.quirks.parallel_tool_calls {
             body.put("parallel_tool_calls", &parallel.value);
         } else if !parallel.value {
-            losses.dropped(&parallel.at, server_does_not_know("parallel_tool_calls", to));
+            losses.dropped(&parallel.at, openai::server_does_not_know("parallel_tool_calls", to));
         }
     }
 }
@@ -137,7 +126,7 @@ fn sampling(body: &mut Object<'_>, request: &Request<'_>, to: &Target<'_>, losse
     let quirks = to.quirks;
     let mut number = |name: &str, value: &Option<PlacedRaw<'_>>, known: bool| match value {
         Some(number) if known => body.put(name, number.value),
-        Some(number) => losses.dropped(&number.at, server_does_not_know(name, to)),
+        Some(number) => losses.dropped(&number.at, openai::server_does_not_know(name, to)),
         None => {}
     };
     number("temperature", &request.temperature, true);
@@ -191,42 +180,6 @@ fn write_format(body: &mut Object<'_>, format: &Placed<Format<'_>>, to: &Target<
 }
 
 fn write_reasoning(body: &mut Object<'_>, reasoning: &Placed<Reasoning>, to: &Target<'_>, losses: &mut Losses) {
-    if !to.quirks.reasoning_effort {
-        if reasoning.value != Reasoning::Off {
-            losses.dropped(&reasoning.at, server_does_not_know("reasoning_effort", to));
-        }
-        return;
-    }
-    let effort = match reasoning.value {
-        Reasoning::Effort(effort @ (Effort::Minimal | Effort::Low | Effort::Medium | Effort::High)) => effort,
-        Reasoning::Effort(_) => {
-            losses.approximated(&reasoning.at, "sent as `high`: few models know a higher reasoning_effort");
-            Effort::High
-        }
-        Reasoning::Budget(tokens) => {
-            losses.approximated(&reasoning.at, "a budget of tokens is sent as a reasoning_effort near it");
-            Effort::near(tokens)
-        }
-        Reasoning::Adaptive | Reasoning::Off => {
-            // `none` and `adaptive` are words few servers know; a model that cannot think would refuse any.
-            losses.approximated(&reasoning.at, "the model's own default applies");
-            return;
-        }
-    };
+    let Some(effort) = openai::effort(reasoning, ("reasoning_effort", "reasoning_effort"), to, losses) else { return };
     body.put("reasoning_effort", effort.as_str());
-}
-
-fn write_tier(body: &mut Object<'_>, tier: &Placed<ServiceTier>, to: &Target<'_>, losses: &mut Losses) {
-    let word = match tier.value {
-        ServiceTier::Auto => "auto",
-        ServiceTier::Standard => "default",
-        ServiceTier::Priority => "priority",
-        ServiceTier::Flex => "flex",
-    };
-    match (to.quirks.service_tier, tier.value) {
-        (true, _) => body.put("service_tier", word),
-        // Where there is one tier, asking for the usual one loses nothing.
-        (false, ServiceTier::Auto | ServiceTier::Standard) => {}
-        (false, _) => losses.dropped(&tier.at, server_does_not_know("service_tier", to)),
-    }
 }

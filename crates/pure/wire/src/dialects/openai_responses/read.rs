@@ -6,8 +6,8 @@ use domain::Fault;
 use serde_json::value::RawValue;
 
 use super::input;
-use crate::canonical::common::openai_tier;
 use crate::canonical::json::{Fields, count, flag, is_number, is_object, list, says_nothing, short, text};
+use crate::canonical::openai;
 use crate::canonical::{
     Effort, Format, Losses, Placed, PlacedRaw, Reasoning, Request, Tool, ToolChoice, refused, untranslatable,
 };
@@ -86,7 +86,7 @@ pub(super) fn request<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<
         }
     }
     if let Some(tier) = fields.take_text("service_tier") {
-        request.service_tier = openai_tier(&tier, losses);
+        request.service_tier = openai::tier(&tier, losses);
     }
     // Not keeping an answer is what happens anyway, and refusing a prompt that is too long as well.
     for (name, usual) in [("store", "false"), ("truncation", "\"disabled\""), ("top_logprobs", "0")] {

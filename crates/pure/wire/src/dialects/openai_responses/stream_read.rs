@@ -33,8 +33,7 @@ impl ReadStream for Reader {
         if event.data.trim_ascii() == b"[DONE]" {
             return Ok(Ok(()));
         }
-        let data = std::str::from_utf8(event.data).map_err(|_| malformed("an event of the stream is not UTF-8"))?;
-        let mut fields = Fields::read(data, "").ok_or_else(|| malformed("an event of the stream is no JSON object"))?;
+        let mut fields = Fields::of_event(event.data)?;
         let kind = fields.take_text("type").unwrap_or_default();
         fields.take("sequence_number");
         let is_error = fields.peek("error").is_some_and(|error| error.get().starts_with(['{', '"']));

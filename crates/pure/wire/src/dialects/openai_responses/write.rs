@@ -4,10 +4,10 @@ use domain::Fault;
 
 use super::items;
 use crate::canonical::json::{Object, object, short};
+use crate::canonical::openai;
 use crate::canonical::schema::can_be_strict;
 use crate::canonical::{
-    Content, Effort, Format, Losses, Placed, Reasoning, Request, ServiceTier, Source, Target, ToolChoice,
-    untranslatable,
+    Content, Format, Losses, Placed, Reasoning, Request, Source, Target, ToolChoice, untranslatable,
 };
 
 pub(super) fn request(request: &Request<'_>, to: &Target<'_>, losses: &mut Losses) -> Result<Vec<u8>, Fault> {
@@ -26,14 +26,7 @@ pub(super) fn request(request: &Request<'_>, to: &Target<'_>, losses: &mut Losse
         if let Some(reasoning) = &request.reasoning {
             write_reasoning(body, reasoning, to, losses);
         }
-        match &request.user {
-            Some(user) if to.quirks.user => body.put("user", &user.value),
-            Some(user) => losses.dropped(&user.at, server_does_not_know("user", to)),
-            None => {}
-        }
-        if let Some(tier) = &request.service_tier {
-            write_tier(body, tier, to, losses);
-        }
+        openai::write_user_and_tier(body, request, to, losses);
         // Left unsaid, OpenAI keeps the answer for thirty days; nobody who asked in another dialect asked for that.
         body.put("store", &false);
         if request.stream {
@@ -41,10 +34,6 @@ pub(super) fn request(request: &Request<'_>, to: &Target<'_>, losses: &mut Losse
         }
     });
     Ok(out)
-}
-
-fn server_does_not_know(field: &str, to: &Target<'_>) -> String {
-    format!("servers of the kind {} do not know `{field}`", to.quirks.name)
 }
 
 /// What would change the question if it were left out.
@@ -164,42 +153,6 @@ fn write_format(body: &mut Object<'_>, format: &Placed<Format<'_>>, losses: &mut
 }
 
 fn write_reasoning(body: &mut Object<'_>, reasoning: &Placed<Reasoning>, to: &Target<'_>, losses: &mut Losses) {
-    if !to.quirks.reasoning_effort {
-        if reasoning.value != Reasoning::Off {
-            losses.dropped(&reasoning.at, server_does_not_know("reasoning", to));
-        }
-        return;
-    }
-    let effort = match reasoning.value {
-        Reasoning::Effort(effort @ (Effort::Minimal | Effort::Low | Effort::Medium | Effort::High)) => effort,
-        Reasoning::Effort(_) => {
-            losses.approximated(&reasoning.at, "sent as `high`: few models know a higher effort");
-            Effort::High
-        }
-        Reasoning::Budget(tokens) => {
-            losses.approximated(&reasoning.at, "a budget of tokens is sent as an effort near it");
-            Effort::near(tokens)
-        }
-        Reasoning::Adaptive | Reasoning::Off => {
-            // `none` is a word few models know, and `adaptive` none; one that cannot think would refuse either.
-            losses.approximated(&reasoning.at, "the model's own default applies");
-            return;
-        }
-    };
+    let Some(effort) = openai::effort(reasoning, ("reasoning", "effort"), to, losses) else { return };
     body.object("reasoning", |written| written.put("effort", effort.as_str()));
-}
-
-fn write_tier(body: &mut Object<'_>, tier: &Placed<ServiceTier>, to: &Target<'_>, losses: &mut Losses) {
-    let word = match tier.value {
-        ServiceTier::Auto => "auto",
-        ServiceTier::Standard => "default",
-        ServiceTier::Priority => "priority",
-        ServiceTier::Flex => "flex",
-    };
-    match (to.quirks.service_tier, tier.value) {
-        (true, _) => body.put("service_tier", word),
-        // Where there is one tier, asking for the usual one loses nothing.
-        (false, ServiceTier::Auto | ServiceTier::Standard) => {}
-        (false, _) => losses.dropped(&tier.at, server_does_not_know("service_tier", to)),
-    }
 }

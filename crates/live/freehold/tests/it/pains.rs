@@ -1,0 +1,168 @@
+//! What goes wrong for users of gateways, by the numbers of the list of pains that the project keeps: the cases that need
+//! sockets. The others of translation, streaming and usage are in `crates/pure/wire/tests/matrix/pains.rs`. Of 13 what can be
+//! shown is that a client's own labels and each attempt's id reach the provider's bill; Freehold puts no labels of its own there.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc;
+
+use crate::harness::{RawProvider, Site};
+use crate::http::Connection;
+use crate::tokens::{call_of, record};
+
+/// One provider, its model and a workflow `w` of it.
+fn configuration(dialect: &str, base_url: &str, workflow: &str) -> String {
+    format!(
+        "[providers.p]\ndialect = \"{dialect}\"\nbase_url = \"{base_url}\"\napi_key = {{ env = \"SIM_KEY\" }}\n\n\
+         [models.m]\nprovider = \"p\"\nmodel = \"v\"\nprice = {{ input = \"3.00\", output = \"15.00\" }}\n\n\
+         [lanes.l]\nclass = \"B\"\nmodels = [\"m\"]\npick = \"best\"\n\n[criticality.c]\nlanes = [\"l\"]\n\n\
+         [workflows.w]\ncriticality = \"c\"\n{workflow}\n"
+    )
+}
+
+#[test]
+fn pain_9_what_the_provider_says_it_cost_is_kept_beside_what_is_booked() {
+    let answer = r#"{"id":"gen-1","object":"chat.completion","created":1,"model":"v","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":10,"total_tokens":1010,"cost":0.00275}}"#;
+    let provider = RawProvider::answering_body("application/json", answer.as_bytes());
+    let site = Site::new("pain-9", &configuration("openai-chat", &format!("http://{}/v1", provider.address), ""));
+    let freehold = site.start();
+    let record = record(&freehold, &call_of(&freehold.chat("w", "")));
+    // 1,000 at 3 USD and 10 at 15 USD a million; the provider billed less. Both in nano-dollars.
+    assert_eq!(
+        (&record["provider_cost"], &record["cost"]["priced"]["total"]),
+        (&2_750_000.into(), &3_150_000.into()),
+        "{record}"
+    );
+}
+
+#[test]
+fn pain_13_what_a_client_writes_on_the_providers_bill_reaches_it_and_each_attempt_is_named_to_it() {
+    let converse = r#"{"output":{"message":{"role":"assistant","content":[{"text":"hi"}]}},"stopReason":"end_turn","usage":{"inputTokens":1,"outputTokens":1,"totalTokens":2},"metrics":{"latencyMs":1}}"#;
+    let content = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"hi"}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":1,"totalTokenCount":2}}"#;
+    for (dialect, version, answer, path, body, label) in [
+        (
+            "bedrock-converse",
+            "",
+            converse,
+            "/model/w/converse",
+            r#"{"messages":[{"role":"user","content":[{"text":"x"}]}],"requestMetadata":{"team":"claims"}}"#,
+            r#""requestMetadata":{"team":"claims"}"#,
+        ),
+        (
+            "gemini",
+            "/v1beta",
+            content,
+            "/v1beta/models/w:generateContent",
+            r#"{"contents":[{"role":"user","parts":[{"text":"x"}]}],"labels":{"team":"claims"}}"#,
+            r#""labels":{"team":"claims"}"#,
+        ),
+    ] {
+        let provider = RawProvider::answering_body("application/json", answer.as_bytes());
+        let base_url = format!("http://{}{version}", provider.address);
+        let site = Site::new(&format!("pain-13-{dialect}"), &configuration(dialect, &base_url, ""));
+        let freehold = site.start();
+        let answered = freehold.post(path, body);
+        assert_eq!((answered.status, answered.header("freehold-loss")), (200, None), "{dialect}: {}", answered.text());
+        let sent = String::from_utf8(provider.received().pop().unwrap()).unwrap();
+        assert!(sent.contains(label), "{dialect}: {sent}");
+        let call = call_of(&answered);
+        let named = sent.lines().find(|line| line.to_ascii_lowercase().starts_with("x-client-request-id:"));
+        assert!(named.is_some_and(|line| line.contains(&call)), "{dialect}: {named:?} for {call}");
+    }
+}
+
+/// A provider that begins a stream and then waits: what it sends, and when, a test says.
+struct Slow {
+    address: SocketAddr,
+    say: mpsc::Sender<&'static str>,
+}
+
+impl Slow {
+    fn start() -> Slow {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (say, said) = mpsc::channel::<&'static str>();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            read_request(&mut stream);
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+            let _ = stream.write_all(head.as_bytes());
+            for text in said {
+                let _ = stream.write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes());
+                let _ = stream.flush();
+            }
+            let _ = stream.write_all(b"0\r\n\r\n");
+        });
+        Slow { address, say }
+    }
+}
+
+fn read_request(stream: &mut TcpStream) {
+    let (mut got, mut buffer) = (Vec::new(), [0; 4096]);
+    // The body of these requests ends with its only last brace.
+    while !got.ends_with(b"}]}") && !got.ends_with(b"true}") {
+        let read = stream.read(&mut buffer).unwrap();
+        assert!(read > 0, "the request is whole");
+        got.extend_from_slice(&buffer[..read]);
+    }
+}
+
+const STREAMED: &str = r#"{"model":"w","messages":[{"role":"user","content":"x"}],"stream":true}"#;
+
+#[test]
+fn pain_32_a_model_that_does_not_begin_in_time_is_left_for_the_next() {
+    // It takes the request and says nothing, for as long as it is asked.
+    let silent = Slow::start();
+    let chat = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"v\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let ready = RawProvider::answering_body("text/event-stream", chat.as_bytes());
+    let row = |name: &str, address: SocketAddr| {
+        format!(
+            "[providers.{name}]\ndialect = \"openai-chat\"\nbase_url = \"http://{address}/v1\"\n\
+             api_key = {{ env = \"SIM_KEY\" }}\n\n[models.{name}]\nprovider = \"{name}\"\nmodel = \"v\"\n\
+             price = {{ input = \"3.00\", output = \"15.00\" }}\n\n[lanes.{name}]\nclass = \"B\"\nmodels = [\"{name}\"]\n\
+             pick = \"best\"\n\n"
+        )
+    };
+    let workflow = "[criticality.c]\nlanes = [\"silent\", \"ready\"]\n\n[workflows.w]\ncriticality = \"c\"\n\
+                    timeouts = { first_token_ms = 300 }\n";
+    let site = Site::new("pain-32", &(row("silent", silent.address) + &row("ready", ready.address) + workflow));
+    let freehold = site.start();
+    let answer = freehold.post("/v1/chat/completions", STREAMED);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.text().contains("\"content\":\"hi\""), "{}", answer.text());
+    let call = call_of(&answer);
+    assert_eq!(record(&freehold, &call)["model"], "ready");
+    let shown = freehold.admin(&format!("/api/v1/calls/{call}")).to_string();
+    assert!(shown.contains("first_token_timeout"), "{shown}");
+    drop(silent.say);
+}
+
+#[test]
+fn pain_37_each_frame_reaches_the_client_before_the_provider_sends_the_next() {
+    let slow = Slow::start();
+    let site = Site::new("pain-37", &configuration("openai-chat", &format!("http://{}/v1", slow.address), ""));
+    let freehold = site.start();
+    let mut connection = Connection::open(freehold.gateway).unwrap();
+    let authorization = format!("Bearer {}", freehold.key);
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    connection.send("POST", "/v1/chat/completions", &headers, STREAMED.as_bytes()).unwrap();
+    let frames = [
+        "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"v\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"one\"}}]}\n\n",
+        "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"v\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"two\"}}]}\n\n",
+        "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"v\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"three\"},\"finish_reason\":\"stop\"}]}\n\n",
+    ];
+    for (frame, word) in frames.into_iter().zip(["one", "two", "three"]) {
+        slow.say.send(frame).unwrap();
+        if word == "one" {
+            assert_eq!(connection.head().unwrap().status, 200);
+        }
+        // Were it held back, this would wait for a frame that is sent only afterwards.
+        let chunk = connection.chunk().unwrap().unwrap();
+        let text = String::from_utf8(chunk).unwrap();
+        assert!(text.contains(&format!("\"content\":\"{word}\"")), "{text}");
+    }
+    slow.say.send("data: [DONE]\n\n").unwrap();
+    drop(slow.say);
+    let last = connection.chunk().unwrap().unwrap();
+    assert!(String::from_utf8(last).unwrap().contains("[DONE]"));
+}

@@ -1,0 +1,165 @@
+//! Signatures and encrypted thoughts that a client brings back a turn later: to who made them as they were made, to nobody
+//! else.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Freehold, Simulator, Site};
+use crate::http::Answer;
+
+/// Two providers that think, sign their thoughts, and refuse a signature that is not their own.
+const SCENARIO: &str = "[transcript]\nbodies = true\n\n\
+    [providers.one]\noutput_tokens = 10\nreasoning_tokens = 9\ncheck_signatures = true\n\n\
+    [providers.two]\noutput_tokens = 10\nreasoning_tokens = 9\ncheck_signatures = true\n";
+
+/// How one dialect is asked, and how a conversation goes on in it.
+struct Conversation {
+    dialect: &'static str,
+    version: &'static str,
+    /// The route for a model.
+    route: fn(&str) -> String,
+    /// The request, with the model in it where the dialect has it there.
+    first: fn(&str) -> Value,
+    /// The field of the messages, and the model's turn in an answer as one or more of them.
+    messages: &'static str,
+    turn: fn(&Value) -> Vec<Value>,
+    /// The user's next turn.
+    next: fn() -> Value,
+    /// JSON pointer of what is lost elsewhere.
+    lost: &'static str,
+}
+
+const CONVERSATIONS: &[Conversation] = &[
+    Conversation {
+        dialect: "anthropic",
+        version: "/v1",
+        route: |_| "/v1/messages".to_owned(),
+        first: |model| {
+            json!({"model": model, "max_tokens": 2000, "thinking": {"type": "enabled", "budget_tokens": 1024},
+                   "messages": [{"role": "user", "content": "Think"}]})
+        },
+        messages: "messages",
+        turn: |answer| vec![json!({"role": "assistant", "content": answer["content"]})],
+        next: || json!({"role": "user", "content": "Go on"}),
+        lost: "/messages/1/content/0",
+    },
+    Conversation {
+        dialect: "bedrock-converse",
+        version: "",
+        route: |model| format!("/model/{model}/converse"),
+        first: |_| {
+            json!({"messages": [{"role": "user", "content": [{"text": "Think"}]}],
+                   "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 1024}}})
+        },
+        messages: "messages",
+        turn: |answer| vec![answer["output"]["message"].clone()],
+        next: || json!({"role": "user", "content": [{"text": "Go on"}]}),
+        lost: "/messages/1/content/0",
+    },
+    Conversation {
+        dialect: "openai-responses",
+        version: "/v1",
+        route: |_| "/v1/responses".to_owned(),
+        first: |model| {
+            json!({"model": model, "store": false, "include": ["reasoning.encrypted_content"],
+                   "reasoning": {"effort": "low"}, "input": [{"role": "user", "content": "Think"}]})
+        },
+        messages: "input",
+        turn: |answer| answer["output"].as_array().unwrap().clone(),
+        next: || json!({"role": "user", "content": "Go on"}),
+        lost: "/input/1",
+    },
+    Conversation {
+        dialect: "gemini",
+        version: "/v1beta",
+        route: |model| format!("/v1beta/models/{model}:generateContent"),
+        first: |_| {
+            json!({"contents": [{"role": "user", "parts": [{"text": "Think"}]}],
+                   "generationConfig": {"thinkingConfig": {"includeThoughts": true}}})
+        },
+        messages: "contents",
+        turn: |answer| vec![answer["candidates"][0]["content"].clone()],
+        next: || json!({"role": "user", "parts": [{"text": "Go on"}]}),
+        lost: "/contents",
+    },
+];
+
+/// How the tag of a maker begins.
+const TAG: &str = "FHmk";
+
+impl Conversation {
+    fn site(&self, simulator: &Simulator) -> Site {
+        let (dialect, version) = (self.dialect, self.version);
+        let row = |name: &str| {
+            format!(
+                "[providers.{name}]\ndialect = \"{dialect}\"\nbase_url = \"http://{}/{name}{version}\"\n\
+                 api_key = {{ env = \"SIM_KEY\" }}\n\n[models.{name}]\nprovider = \"{name}\"\nmodel = \"v\"\n\
+                 price = {{ input = \"1\", output = \"5\" }}\n\n",
+                simulator.address
+            )
+        };
+        Site::new(&format!("signatures-{dialect}"), &(row("one") + &row("two")))
+    }
+
+    fn ask(&self, freehold: &Freehold, model: &str, body: &Value) -> Answer {
+        let mut body = body.clone();
+        if body.get("model").is_some() {
+            body["model"] = json!(model);
+        }
+        // A colon of ours in the path is encoded, as SDKs encode it.
+        freehold.post(&(self.route)(&model.replace(':', "%3A")), &body.to_string())
+    }
+}
+
+fn last_body(simulator: &Simulator) -> Value {
+    serde_json::from_str(simulator.transcript().last().unwrap()["body"].as_str().unwrap()).unwrap()
+}
+
+#[test]
+fn what_a_provider_signed_comes_back_to_it_as_made_and_goes_to_no_other() {
+    for conversation in CONVERSATIONS {
+        let dialect = conversation.dialect;
+        let scratch = testkit::scratch_dir(&format!("signatures-simulator-{dialect}"));
+        let simulator = Simulator::start(scratch.path(), SCENARIO);
+        let site = conversation.site(&simulator);
+        let freehold = site.start();
+
+        let first = (conversation.first)("model:one");
+        let answer = conversation.ask(&freehold, "model:one", &first);
+        assert_eq!(answer.status, 200, "{dialect}: {}", answer.text());
+        assert!(answer.text().contains(TAG), "{dialect}: {}", answer.text());
+
+        let mut second = first.clone();
+        let messages = second[conversation.messages].as_array_mut().unwrap();
+        messages.extend((conversation.turn)(&answer.json()));
+        messages.push((conversation.next)());
+
+        // The maker gets what it made: it would refuse anything else.
+        let again = conversation.ask(&freehold, "model:one", &second);
+        assert_eq!((again.status, again.header("freehold-loss")), (200, None), "{dialect}: {}", again.text());
+        let sent = last_body(&simulator).to_string();
+        assert!(!sent.contains(TAG), "{dialect}: {sent}");
+        assert!(again.text().contains(TAG), "{dialect}");
+
+        // The other one is asked without.
+        let elsewhere = conversation.ask(&freehold, "model:two", &second);
+        assert_eq!(elsewhere.status, 200, "{dialect}: {}", elsewhere.text());
+        let loss = elsewhere.header("freehold-loss").unwrap_or_default();
+        assert!(loss.contains(conversation.lost), "{dialect}: {loss:?}");
+        let given = last_body(&simulator).to_string();
+        assert!(!given.contains(TAG) && given.len() < sent.len(), "{dialect}: {given}");
+        for signed in signatures(&sent) {
+            assert!(!given.contains(&signed), "{dialect}: {given}");
+        }
+    }
+}
+
+/// What is signed or encrypted in a request.
+fn signatures(request: &str) -> Vec<String> {
+    let found: Vec<String> = ["\"signature\":\"", "\"encrypted_content\":\"", "\"thoughtSignature\":\""]
+        .iter()
+        .flat_map(|field| request.split(field).skip(1))
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect();
+    assert!(!found.is_empty(), "{request}");
+    found
+}
