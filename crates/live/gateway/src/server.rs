@@ -338,13 +338,12 @@ async fn run(
     let (waiting, answer) = reply::pair(gateway.cut.subscribe());
     let waiting = waiting.upgrading(upgrading);
     let errors = call.framing.errors_of(dialect);
-    let life = async move {
+    // Boxed here: on its way into a task a future is moved several times, and this one is ten kilobytes.
+    let task = tokio::spawn(Box::pin(async move {
         let untold = edge::run(gateway, call, dialect, operation, waiting).await;
         drop(counted);
         untold
-    };
-    // On its way into a task a future is moved several times, and this one is ten kilobytes: it is made where it stays.
-    let task = tokio::spawn(Box::into_pin(Box::write(Box::new_uninit(), life)));
+    }));
     match answer.await {
         Ok(response) => Some(response),
         // The client is told when the call is booked, not before.
