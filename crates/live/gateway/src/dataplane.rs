@@ -13,6 +13,9 @@ use crate::budgets::Budgets;
 use crate::chance::Chance;
 use crate::clock;
 use crate::deployed::Deployed;
+use crate::kept::deferred::Deferred;
+use crate::kept::owners::Owners;
+use crate::kept::seal::Seals;
 use crate::keys::KeyTable;
 use crate::makers::Makers;
 use crate::mcp::Mcp;
@@ -41,6 +44,12 @@ pub struct Gateway {
     pub makers: Makers,
     /// What is known of servers of tools.
     pub mcp: Mcp,
+    /// What seals the ids of what providers keep.
+    pub seals: Arc<Seals>,
+    /// What providers do later, booked at the most it can cost.
+    pub deferred: Deferred,
+    /// Whose files and batches are, for lists.
+    pub owners: Owners,
     /// Identifiers and seeds.
     pub chance: Chance,
     /// Why the configuration on disk is not the one that runs.
@@ -66,6 +75,9 @@ impl Gateway {
             tokens: TokenCounter::default(),
             makers: Makers::default(),
             mcp: Mcp::default(),
+            seals: Arc::new(Seals::new(&pepper)),
+            deferred: Deferred::default(),
+            owners: Owners::default(),
             chance: Chance::new(),
             rejected: Mutex::default(),
             draining: AtomicBool::new(false),
@@ -127,7 +139,13 @@ impl Gateway {
 
     /// The books attempts are settled in.
     pub fn books(&self) -> Books<'_> {
-        Books { budgets: &self.budgets, metrics: &self.metrics, tokens: &self.tokens, cut: &self.cut }
+        Books {
+            budgets: &self.budgets,
+            metrics: &self.metrics,
+            tokens: &self.tokens,
+            deferred: &self.deferred,
+            cut: &self.cut,
+        }
     }
 
     /// Whether new calls are turned away.

@@ -192,6 +192,7 @@ fn plan(client: Dialect, upstream: Dialect, quirks: &str) -> ReplyPlan {
         framing: client.framing(),
         raw: false,
         request: bytes::Bytes::new(),
+        ids: crate::Ids::default(),
     }
 }
 

@@ -10,6 +10,7 @@ mod harness;
 mod hostile;
 mod http;
 mod identities;
+mod kept;
 mod keys;
 mod kill;
 mod losses;
