@@ -113,10 +113,6 @@ pub fn responses(body: &Value) -> Result<Ask, Wrong> {
         Value::Null => return Err(("input", "Missing required parameter: 'input'.".to_owned())),
         _ => return Err(("input", "'input' must be a text or a list of items.".to_owned())),
     };
-    if !body["previous_response_id"].is_null() {
-        let id = body["previous_response_id"].as_str().unwrap_or_default();
-        return Err(("previous_response_id", format!("Previous response with id '{id}' not found.")));
-    }
     let mut ask = common(body, std::slice::from_ref(&body["input"]))?;
     ask.prompt_chars += text_chars(&body["instructions"], &mut |_| ());
     ask.max_output = body["max_output_tokens"].as_u64();

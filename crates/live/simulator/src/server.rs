@@ -163,8 +163,8 @@ fn respond(
         let entry = hall.book.receive(received, now());
         let kept = dialect == Dialect::OpenAiResponses && operation == Operation::Chat;
         let unknown = parsed.as_ref().ok().filter(|asked| kept && !provider.kept.knows(asked));
-        if let Some(previous) = unknown.map(|asked| asked["previous_response_id"].to_string()) {
-            parsed = Err(format!("Previous response with id {previous} not found."));
+        if let Some(previous) = unknown.and_then(|asked| asked["previous_response_id"].as_str()).map(str::to_owned) {
+            parsed = Err(format!("Previous response with id '{previous}' not found."));
         }
         let mut plan = match &parsed {
             Ok(body) => running.answer(dialect, operation, &head.headers, Ok(body)),

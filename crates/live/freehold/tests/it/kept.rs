@@ -423,3 +423,97 @@ fn a_batch_of_anthropics_is_held_sent_and_settled_by_its_results_once() {
     assert_eq!(stage.booked(4).len(), 4);
     assert_eq!(freehold.ask("DELETE", &path).json()["id"], *batch);
 }
+
+/// What is booked of requests about kept things, for docs/metering.md: every cell was such a request, under a hard budget.
+pub fn metered() -> String {
+    let openai = stage("metered-openai", OPENAI, BUDGET, TIER);
+    let bare = stage("metered-bare", OPENAI, BUDGET, "");
+    let anthropic = stage("metered-anthropic", "\"anthropic\"", BUDGET, TIER);
+    let bare_anthropic = stage("metered-bare-anthropic", "\"anthropic\"", BUDGET, "");
+    let messages = r#"{"requests":[{"custom_id":"r","params":{"model":"w","max_tokens":20,"messages":[{"role":"user","content":"Hello"}]}}]}"#;
+    let batch_of = |stage: &Stage| {
+        let file = id(&upload(&stage.freehold, &stage.freehold.key, &[], Some("batch"), &lines("w")));
+        let ask =
+            format!(r#"{{"input_file_id":"{file}","endpoint":"/v1/chat/completions","completion_window":"24h"}}"#);
+        stage.freehold.post("/v1/batches", &ask)
+    };
+    let mut rows: Vec<[String; 4]> = Vec::new();
+    let mut row = |request: &str, how: &str, openai: &str, anthropic: &str| {
+        rows.push([request, how, openai, anthropic].map(str::to_owned));
+    };
+    const NONE: &str = "–";
+    let (free, most, settled) = ("free", "at most", "settled");
+
+    let made = openai.freehold.post("/v1/responses", r#"{"model":"w","input":"Hello","background":true}"#);
+    assert_eq!(openai.word(&made), most);
+    row("POST /v1/responses", "in the background", most, NONE);
+    let path = format!("/v1/responses/{}", id(&made));
+    assert_eq!(openai.word(&openai.freehold.ask("GET", &path)), free);
+    row("GET /v1/responses/{id}", "under way", free, NONE);
+    assert_eq!(openai.word(&openai.freehold.ask("GET", &path)), settled);
+    row("GET /v1/responses/{id}", "finished", settled, NONE);
+    let items = openai.freehold.ask("GET", &format!("{path}/input_items"));
+    let deleted = openai.freehold.ask("DELETE", &path);
+    assert_eq!([openai.word(&items), openai.word(&deleted)], [free, free]);
+    row("GET /v1/responses/{id}/input_items", "", free, NONE);
+    row("DELETE /v1/responses/{id}", "", free, NONE);
+
+    let workflow = [("freehold-workflow", "w")];
+    let version = [workflow[0], ("anthropic-version", "2023-06-01")];
+    let kept = upload(&openai.freehold, &openai.freehold.key, &workflow, Some("user_data"), "x");
+    let other = upload(&anthropic.freehold, &anthropic.freehold.key, &version, None, "x");
+    assert_eq!([openai.word(&kept), anthropic.word(&other)], [free, free]);
+    row("POST /v1/files", "", free, free);
+
+    let made = batch_of(&openai);
+    let other = anthropic.freehold.post("/v1/messages/batches", messages);
+    assert_eq!([openai.word(&made), anthropic.word(&other)], [most, most]);
+    row("POST /v1/batches", "", most, NONE);
+    row("POST /v1/messages/batches", "", NONE, most);
+    let refused = [batch_of(&bare), bare_anthropic.freehold.post("/v1/messages/batches", messages)];
+    let unpriced = "refused: `model_unpriced`";
+    assert_eq!([bare.word(&refused[0]), bare_anthropic.word(&refused[1])], [unpriced, unpriced]);
+    row("POST /v1/batches", "no price of batches", unpriced, NONE);
+    row("POST /v1/messages/batches", "no price of batches", NONE, unpriced);
+    let path = format!("/v1/batches/{}", id(&made));
+    let first = openai.freehold.ask("GET", &path);
+    let done = openai.freehold.ask("GET", &path).json();
+    let output = format!("/v1/files/{}/content", done["output_file_id"].as_str().unwrap());
+    assert_eq!([openai.word(&first), openai.word(&openai.freehold.ask("GET", &output))], [free, settled]);
+    row("GET /v1/batches/{id}", "", free, NONE);
+    row("GET /v1/files/{id}/content", "results of a batch", settled, NONE);
+    let path = format!("/v1/messages/batches/{}/results", id(&other));
+    assert_eq!(anthropic.word(&anthropic.freehold.ask("GET", &path)), settled);
+    row("GET /v1/messages/batches/{id}/results", "", NONE, settled);
+
+    let rows: String =
+        rows.iter().map(|[request, how, one, two]| format!("| `{request}` | {how} | {one} | {two} |\n")).collect();
+    format!("\n| request | how | openai-chat, openai-responses | anthropic |\n|---|---|---|---|\n{rows}")
+}
+
+impl Stage {
+    /// What was booked by a request, in a word.
+    fn word(&self, answer: &Answer) -> String {
+        if let Some(code) = answer.header("freehold-error") {
+            return format!("refused: `{code}`");
+        }
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let call = answer.header("freehold-call-id").unwrap();
+        let view = eventually("the call reaches the store", || {
+            let authorization = format!("Bearer {}", self.freehold.admin_token);
+            let (address, path) = (self.freehold.console, format!("/api/v1/calls/{call}"));
+            let answer = request(address, "GET", &path, &[("authorization", &authorization)], b"");
+            (answer.status == 200).then(|| answer.json()).filter(|view| !view["end"].is_null())
+        });
+        let record = view["entries"].as_array().unwrap().iter().rfind(|entry| entry["kind"] == "record").cloned();
+        let settles = view["end"]["stages"].to_string().contains("settles call_");
+        match (settles, record) {
+            (true, _) => "settled".into(),
+            (false, Some(record)) if !record["cost"]["at_most"].is_null() => "at most".into(),
+            (false, Some(record)) if record["cost"]["priced"]["total"] != 0 => {
+                panic!("neither free nor at most: {record}")
+            }
+            (false, _) => "free".into(),
+        }
+    }
+}

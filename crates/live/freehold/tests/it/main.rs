@@ -17,6 +17,7 @@ mod losses;
 mod mcp;
 mod media;
 mod metering;
+mod passed;
 mod responses;
 mod sdk;
 mod tokens;

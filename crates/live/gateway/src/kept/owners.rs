@@ -66,6 +66,9 @@ impl Owners {
     /// Remembers what a record tells.
     pub fn recall(&self, record: &Record) {
         let intent = &record.intent;
+        if intent.attempt == intent.attempt.settlement() {
+            return;
+        }
         let kind = match intent.cause {
             Cause::Keep => Kind::File,
             Cause::Batch => Kind::Batch,
