@@ -6,11 +6,11 @@ use bytes::Bytes;
 use config::{Lane, Model, Resolved, Snapshot, Workflow};
 use domain::{ProviderName, UnixMs};
 use ledger::TooFast;
-use wire::kept::{Kind, references, with_names};
+use wire::kept::Kind;
 use wire::{Dialect, Head, Operation};
 
 use crate::call::Call;
-use crate::kept::allow::{Holder, family};
+use crate::kept::allow::{OpenedBody, opened_body};
 use crate::kept::seal::Seals;
 use crate::keys::{Key, KeyRefusal, KeyTable};
 use crate::refusal::Refusal;
@@ -122,8 +122,11 @@ fn check(
     let mut head = read(&call.body)?;
     let opened = match &call.form {
         Some(_) => None,
-        None => opened(call, dialect, snapshot, seals)?,
+        None => opened_body(snapshot, seals, key, &call.body, dialect).map_err(not_kept)?,
     };
+    let opened = opened.map(|OpenedBody { holder, kind, body, .. }| {
+        (BoundTo { provider: holder.model().provider.name.clone(), what: kind }, body)
+    });
     if let Some(previous) = head.bound.previous.as_ref().filter(|id| !id.contains(wire::kept::MARK)) {
         // Whose that answer is nobody can tell: it may be another tenant's.
         return Err(not_kept(Refusal::NotKept { kind: Kind::Answer, id: short(previous) }));
@@ -157,31 +160,6 @@ fn not_kept(refusal: Refusal) -> Refusal {
         }
         _ => refusal,
     }
-}
-
-/// Opens the ids in a body. All that a request names must be one provider's.
-fn opened(
-    call: &Call,
-    dialect: Dialect,
-    snapshot: &Snapshot,
-    seals: &Seals,
-) -> Result<Option<(BoundTo, Bytes)>, Refusal> {
-    let found = references(&call.body);
-    let mut bound: Option<BoundTo> = None;
-    let mut names = Vec::with_capacity(found.len());
-    for reference in &found {
-        let what = reference.kind;
-        let spoken = if what == Kind::Answer { &[Dialect::OpenAiResponses][..] } else { family(dialect) };
-        let found = Holder::of_id(snapshot, seals, &call.key, (what, &reference.id), spoken);
-        let (holder, opened) = found.map_err(not_kept)?;
-        let provider = holder.model().provider.name.clone();
-        if bound.as_ref().is_some_and(|bound| bound.provider != provider) {
-            return Err(Refusal::Scattered);
-        }
-        bound.get_or_insert(BoundTo { provider, what });
-        names.push(opened.id);
-    }
-    Ok(bound.map(|bound| (bound, with_names(&call.body, &found, &names).into())))
 }
 
 /// The workflow of a request that names no model: its header says, or the key may use only one.

@@ -157,7 +157,11 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
             };
         }
         Err(NoRoute::Path) => {
-            let refusal = Refusal::NoRoute { method: head.method.to_string(), path: short(path) };
+            let (method, path) = (head.method.to_string(), short(path));
+            let refusal = match path.starts_with("/v1/") {
+                true => Refusal::NoPassthrough { method, path },
+                false => Refusal::NoRoute { method, path },
+            };
             return refuse(guessed, &refusal);
         }
         Err(NoRoute::Method(takes)) => {

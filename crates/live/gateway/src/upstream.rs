@@ -107,30 +107,26 @@ impl Upstreams {
 
     /// Sends one attempt of a protected call and waits for the head of the answer.
     pub async fn send(&self, _call: &Protected, sending: Sending<'_>) -> Result<Response<Incoming>, Fault> {
-        let pool = self.pools.get(sending.provider.name.as_str());
-        let pool = pool.ok_or_else(|| Fault::new(FaultClass::Internal, "the provider is not in this snapshot"))?;
-        let provider = sending.provider;
-        let Some(keeper) = self.keepers.get(provider.name.as_str()) else {
-            return pool.send(request(sending, None)?).await;
-        };
-        let token = keeper.token().await?;
-        let answer = pool.send(request(sending, Some(&token))?).await?;
-        if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            keeper.refused(&token);
-        }
-        Ok(answer)
+        self.sent(sending.provider, |token| request(sending, token)).await
     }
 
     /// Sends a request about something a provider keeps, and waits for the head of the answer.
     pub(crate) async fn send_kept(&self, reach: &Reach) -> Result<Response<Incoming>, Fault> {
-        let provider = reach.provider();
+        self.sent(reach.provider(), |token| about(reach, token)).await
+    }
+
+    async fn sent(
+        &self,
+        provider: &Provider,
+        make: impl FnOnce(Option<&Token>) -> Result<Request<Full<Bytes>>, Fault>,
+    ) -> Result<Response<Incoming>, Fault> {
         let pool = self.pools.get(provider.name.as_str());
         let pool = pool.ok_or_else(|| Fault::new(FaultClass::Internal, "the provider is not in this snapshot"))?;
         let Some(keeper) = self.keepers.get(provider.name.as_str()) else {
-            return pool.send(about(reach, None)?).await;
+            return pool.send(make(None)?).await;
         };
         let token = keeper.token().await?;
-        let answer = pool.send(about(reach, Some(&token))?).await?;
+        let answer = pool.send(make(Some(&token))?).await?;
         if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             keeper.refused(&token);
         }

@@ -186,7 +186,7 @@ impl Kept {
                 state.files.insert(id, File { told: told.clone(), content });
                 told
             }
-            (&Method::GET, []) => paged(state.files.iter().map(|(id, file)| (id, &file.told)), query),
+            (&Method::GET, []) => paged(state.files.iter().map(|(id, file)| (id, &file.told)), query, anthropic),
             (&Method::GET, [id]) => state.files.get(*id)?.told.clone(),
             (&Method::GET, [id, "content"]) => {
                 let file = state.files.get(*id)?;
@@ -219,7 +219,7 @@ impl Kept {
                 let asked: Value = serde_json::from_slice(body).ok()?;
                 state.begin(dialect, running, &head.headers, &asked)?
             }
-            (&Method::GET, []) => paged(state.batches.iter().map(|(id, batch)| (id, &batch.told)), query),
+            (&Method::GET, []) => paged(state.batches.iter().map(|(id, batch)| (id, &batch.told)), query, false),
             (&Method::GET, [id]) => {
                 state.advance(dialect, id)?;
                 state.batches.get(*id)?.told.clone()
@@ -367,19 +367,23 @@ fn list(items: &[Value], more: bool) -> Value {
     json!({"object": "list", "data": items, "first_id": id(items.first()), "last_id": id(items.last()), "has_more": more})
 }
 
-/// A page of a list, newest first.
-fn paged<'a>(all: impl DoubleEndedIterator<Item = (&'a String, &'a Value)>, query: &str) -> Value {
+/// A page of a list, newest first; by tokens, as Anthropic's files are, or by ids.
+fn paged<'a>(all: impl DoubleEndedIterator<Item = (&'a String, &'a Value)>, query: &str, by_token: bool) -> Value {
     let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     let limit = value("limit").and_then(|limit| limit.parse().ok()).unwrap_or(20);
-    let after = value("after").or(value("after_id"));
-    let mut rest: Vec<Value> = all
-        .rev()
-        .filter(|(id, _)| after.is_none_or(|after| id.as_str() < after))
-        .map(|(_, told)| told.clone())
-        .collect();
+    let after = match by_token {
+        true => value("page").and_then(|token| token.strip_prefix("page_")),
+        false => value("after").or(value("after_id")),
+    };
+    let is_wanted = |id: &String| after.is_none_or(|after| id.as_str() < after);
+    let mut rest: Vec<Value> = all.rev().filter(|(id, _)| is_wanted(id)).map(|(_, told)| told.clone()).collect();
     let more = rest.len() > limit;
     rest.truncate(limit);
-    list(&rest, more)
+    if !by_token {
+        return list(&rest, more);
+    }
+    let last = rest.last().and_then(|last| last["id"].as_str()).filter(|_| more);
+    json!({"data": rest, "next_page": last.map(|last| format!("page_{last}"))})
 }
 
 fn whole(content_type: &str, body: impl Into<Vec<u8>>) -> Plan {

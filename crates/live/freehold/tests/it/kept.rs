@@ -153,11 +153,7 @@ fn an_answer_is_gone_on_from_where_it_was_made_and_nowhere_else() {
     assert!(told["previous_response_id"].as_str().unwrap().starts_with("resp_fh1_"), "{told}");
     assert!(stage.last_body().contains("\"previous_response_id\" : \"resp_"), "{}", stage.last_body());
     assert!(!stage.last_body().contains("fh1_"), "{}", stage.last_body());
-    let call = next.header("freehold-call-id").unwrap();
-    let view = eventually("the call is in the store", || {
-        let view = freehold.admin(&format!("/api/v1/calls/{call}"));
-        (!view["end"].is_null()).then_some(view)
-    });
+    let view = stage.view(&next);
     assert!(view.to_string().contains("provider two alone has the answer it names"), "{view}");
 
     let direct = format!(r#"{{"model":"model:one","input":"y","previous_response_id":"{made}"}}"#);
@@ -492,19 +488,24 @@ pub fn metered() -> String {
 }
 
 impl Stage {
+    /// Everything known of the call that was answered so.
+    fn view(&self, answer: &Answer) -> Value {
+        let call = answer.header("freehold-call-id").unwrap();
+        eventually("the call reaches the store", || {
+            let authorization = format!("Bearer {}", self.freehold.admin_token);
+            let (address, path) = (self.freehold.console, format!("/api/v1/calls/{call}"));
+            let answer = request(address, "GET", &path, &[("authorization", &authorization)], b"");
+            (answer.status == 200).then(|| answer.json()).filter(|view| !view["end"].is_null())
+        })
+    }
+
     /// What was booked by a request, in a word.
     fn word(&self, answer: &Answer) -> String {
         if let Some(code) = answer.header("freehold-error") {
             return format!("refused: `{code}`");
         }
         assert_eq!(answer.status, 200, "{}", answer.text());
-        let call = answer.header("freehold-call-id").unwrap();
-        let view = eventually("the call reaches the store", || {
-            let authorization = format!("Bearer {}", self.freehold.admin_token);
-            let (address, path) = (self.freehold.console, format!("/api/v1/calls/{call}"));
-            let answer = request(address, "GET", &path, &[("authorization", &authorization)], b"");
-            (answer.status == 200).then(|| answer.json()).filter(|view| !view["end"].is_null())
-        });
+        let view = self.view(answer);
         let record = view["entries"].as_array().unwrap().iter().rfind(|entry| entry["kind"] == "record").cloned();
         let settles = view["end"]["stages"].to_string().contains("settles call_");
         match (settles, record) {

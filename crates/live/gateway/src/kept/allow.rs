@@ -10,7 +10,7 @@ use domain::LaneName;
 use http::Method;
 use http::header::{HeaderName, HeaderValue};
 use wire::Dialect;
-use wire::kept::{Ids, Kind};
+use wire::kept::{Ids, Kind, Reference, references, with_names};
 
 use super::owners::Owner;
 use super::seal::{Note, Opened, Seals};
@@ -237,6 +237,49 @@ impl Reach {
     pub fn carried(&self) -> &[(HeaderName, HeaderValue)] {
         &self.carried
     }
+}
+
+/// A body with the provider's own ids in it.
+pub struct OpenedBody {
+    /// Who holds the first of them.
+    pub holder: Holder,
+    /// What kind that one is.
+    pub kind: Kind,
+    /// What it stands for.
+    pub opened: Opened,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Opens every id of ours in a body, and puts the provider's own in their place; nothing where there is none. All must lie at one
+/// provider.
+pub fn opened_body(
+    snapshot: &Snapshot,
+    seals: &Seals,
+    key: &Arc<Key>,
+    body: &Bytes,
+    dialect: Dialect,
+) -> Result<Option<OpenedBody>, Refusal> {
+    let found = references(body);
+    let mut first: Option<(Holder, Kind, Opened)> = None;
+    let mut names = Vec::with_capacity(found.len());
+    for Reference { kind, id, .. } in &found {
+        let spoken = if *kind == Kind::Answer { &[Dialect::OpenAiResponses][..] } else { family(dialect) };
+        let (holder, opened) = Holder::of_id(snapshot, seals, key, (*kind, id), spoken)?;
+        names.push(opened.id.clone());
+        match &first {
+            Some((known, ..)) if known.model.provider.name != holder.model.provider.name => {
+                return Err(Refusal::Scattered);
+            }
+            Some(_) => {}
+            None => first = Some((holder, *kind, opened)),
+        }
+    }
+    let with_names = |(holder, kind, opened)| {
+        let body = with_names(body, &found, &names).into();
+        OpenedBody { holder, kind, opened, body }
+    };
+    Ok(first.map(with_names))
 }
 
 /// Dialects in which the same files and batches are meant: to OpenAI's two they are one.

@@ -7,12 +7,12 @@ use http::Method;
 use wire::Dialect;
 use wire::kept::{Kind, renamed, result_line, strings};
 
-use super::allow::{Holder, Reach};
+use super::allow::{Holder, OpenedBody, Reach};
 use super::booking::{Booking, Outcome};
 use super::exchange::{Lines, Pump, Through, fault, raw_headers, read, send};
 use super::rewrite::{self, Rewritten};
 use super::seal::Note;
-use super::serve::{Asking, Books, Done, OpenedBody, Piped};
+use super::serve::{Asking, Books, Done, Piped};
 use crate::refusal::Refusal;
 use crate::reply::Waiting;
 use crate::trail::Trail;
@@ -40,7 +40,7 @@ fn by_file(asking: &Asking<'_>, trail: &mut Trail) -> Result<(Holder, Bytes, Opt
     let body = &asking.arrival.body;
     let [named] = strings(body, ["input_file_id"]).map_err(|found| wrong(found.message))?;
     let named = named.ok_or_else(|| wrong("`input_file_id` is missing; upload a file with `purpose` batch".into()))?;
-    let Some(OpenedBody { holder, opened, body }) = asking.opened_body(body)? else {
+    let Some(OpenedBody { holder, opened, body, .. }) = asking.opened_body(body)? else {
         return Err(Refusal::NotKept { kind: Kind::File, id: crate::admit::short(&named) });
     };
     asking.admitted(&holder, trail);

@@ -2,12 +2,11 @@
 //! pages are read until the client's is full.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use http::Method;
 use wire::Dialect;
-use wire::dialect::path_segment;
-use wire::kept::{Kind, items, renamed};
+use wire::dialect::{from_path_segment, path_segment};
+use wire::kept::{Kind, items, renamed, strings};
 
 use super::batches;
 use super::exchange::{fault, read, send};
@@ -21,6 +20,8 @@ use crate::trail::Trail;
 const USUAL: usize = 20;
 /// Most items of a page, and what a provider is asked for at once.
 const MOST: usize = 100;
+/// How a token of ours begins that a page of Anthropic's files is asked for by; the id of the last one told follows.
+pub const PAGE: &str = "page_";
 /// Most pages of a provider's that are read for one of ours.
 const PAGES: usize = 20;
 
@@ -32,23 +33,33 @@ pub async fn list(asking: &Asking<'_>, kind: Kind, client: &mut Waiting, trail: 
         (Kind::Batch, spoken) => (batches::root(spoken), after(spoken)),
         (_, spoken) => ("/files", after(spoken)),
     };
+    // Anthropic's files are paged by tokens of its own, which say nothing of where one of ours would begin.
+    let by_token = kind == Kind::File && holder.spoken() == Dialect::Anthropic;
     let query = asking.query(kind)?;
-    let Query { limit, mut cursor, others } = Query::read(&query, after)?;
+    let Query { limit, cursor, others } = Query::read(&query, after)?;
+    let mut skip_to = cursor.as_deref().filter(|_| by_token).and_then(from_path_segment);
+    let mut next = cursor.as_deref().filter(|_| !by_token).map(|cursor| format!("{after}={cursor}"));
     let mut found: Vec<Vec<u8>> = Vec::new();
     let mut ends: Option<(String, String)> = None;
     let mut more = false;
     for _ in 0..PAGES {
         let mut path = format!("{root}?limit={MOST}");
-        path.extend(others.iter().flat_map(|other| ["&", other]));
-        if let Some(cursor) = &cursor {
-            let _ = write!(path, "&{after}={cursor}");
-        }
+        path.extend(others.iter().copied().chain(next.as_deref()).flat_map(|pair| ["&", pair]));
         let reach = asking.carrying(holder.asks(Method::GET, path));
         let heard = send(asking.deployed, &reach, kind.as_str(), client).await?;
         let body = read(&reach, heard, client).await?;
         let (page, has_more) = items(&body).map_err(|found| fault(&reach, found))?;
-        more = has_more;
+        let [token] = strings(&body, ["next_page"]).map_err(|found| fault(&reach, found))?;
+        let last = page.last().filter(|_| has_more).map(|item| format!("{after}={}", path_segment(&item.id)));
+        next = token.map(|token| format!("page={}", path_segment(&token))).or(last);
+        more = next.is_some();
         for item in &page {
+            if let Some(last_told) = &skip_to {
+                if *last_told == item.id {
+                    skip_to = None;
+                }
+                continue;
+            }
             let owner = asking.gateway.owners.of(kind, provider, &item.id);
             let Some(owner) = owner.filter(|owner| owner.key == asking.arrival.key.grant.id) else { continue };
             let Some(holder) = holder.of_owner(&asking.deployed.snapshot, &owner) else { continue };
@@ -66,8 +77,7 @@ pub async fn list(asking: &Asking<'_>, kind: Kind, client: &mut Waiting, trail: 
             found.push(told.map_err(|found| fault(&reach, found))?);
             ends = Some((ends.map_or_else(|| name.clone(), |(first, _)| first), name));
         }
-        cursor = page.last().map(|item| path_segment(&item.id).into_owned());
-        if found.len() == limit || !has_more || cursor.is_none() {
+        if found.len() == limit || next.is_none() {
             break;
         }
     }
@@ -97,6 +107,10 @@ impl<'q> Query<'q> {
                     read.limit = limit.map(|limit: usize| limit.min(MOST)).ok_or_else(wrong)?;
                 }
                 Some((name, id)) if name == after => read.cursor = Some(id.to_owned()),
+                Some((name @ ("ids" | "ids[]" | "ids%5B%5D"), _)) => {
+                    let message = format!("`{name}` is not taken; ask for each by its id");
+                    return Err(Refusal::Body { message, param: Some(name.to_owned()) });
+                }
                 Some((name @ ("before" | "before_id"), _)) => {
                     let message = format!("`{name}` is not taken: lists are read forwards; use `{after}`");
                     return Err(Refusal::Body { message, param: Some(name.to_owned()) });
@@ -114,7 +128,11 @@ fn page(spoken: Dialect, found: &[Vec<u8>], ends: Option<&(String, String)>, mor
         None => Cow::Borrowed("null"),
     };
     let object = if spoken == Dialect::Anthropic { "" } else { "\"object\":\"list\"," };
+    let token = match ends.filter(|_| more && spoken == Dialect::Anthropic) {
+        Some((_, last)) => format!(",\"next_page\":\"{PAGE}{last}\""),
+        None => String::new(),
+    };
     let (first, last) = (text(ends.map(|(first, _)| first)), text(ends.map(|(_, last)| last)));
-    let tail = format!("],\"first_id\":{first},\"last_id\":{last},\"has_more\":{more}}}");
+    let tail = format!("],\"first_id\":{first},\"last_id\":{last},\"has_more\":{more}{token}}}");
     [format!("{{{object}\"data\":[").into_bytes(), found.join(&b","[..]), tail.into_bytes()].concat()
 }

@@ -10,10 +10,10 @@ use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use wire::errors::error_frame;
-use wire::kept::{Kind, Reference, references, with_names};
+use wire::kept::Kind;
 use wire::{Dialect, Framing};
 
-use super::allow::{Holder, Reach, family};
+use super::allow::{Holder, OpenedBody, Reach, family, opened_body};
 use super::booking::Booking;
 use super::exchange::{Ended, Pump, Through};
 use super::other::{Passed, outcome};
@@ -234,8 +234,14 @@ impl Asking<'_> {
 
     fn pair(&self, kind: Kind, pair: &str) -> Result<String, Refusal> {
         match pair.split_once('=') {
-            Some((name @ ("after" | "after_id" | "before" | "before_id"), id)) if id.contains(wire::kept::MARK) => {
+            Some((name @ ("after" | "after_id" | "before" | "before_id" | "page"), id))
+                if id.contains(wire::kept::MARK) =>
+            {
                 let id = wire::dialect::from_path_segment(id).unwrap_or_default();
+                let (name, id) = match id.strip_prefix(lists::PAGE).filter(|_| name == "page") {
+                    Some(last) => ("after_id", last.to_owned()),
+                    None => (name, id.into_owned()),
+                };
                 let snapshot = &self.deployed.snapshot;
                 let key = &self.arrival.key;
                 let spoken = family(self.arrival.dialect);
@@ -348,34 +354,9 @@ impl Asking<'_> {
         vec![Entry::Record(Box::new(record))]
     }
 
-    /// Opens every id of ours in the body, and puts the provider's own in their place. All must be the same provider's, which is
-    /// returned as whoever holds the first.
+    /// Opens every id of ours in a body.
     pub fn opened_body(&self, body: &Bytes) -> Result<Option<OpenedBody>, Refusal> {
-        let found: Vec<Reference> = references(body);
-        let mut first: Option<(Holder, super::seal::Opened)> = None;
-        let mut names = Vec::with_capacity(found.len());
-        for Reference { kind, id, .. } in &found {
-            let (key, snapshot) = (&self.arrival.key, &self.deployed.snapshot);
-            let spoken = family(self.arrival.dialect);
-            let (holder, opened) = Holder::of_id(snapshot, &self.gateway.seals, key, (*kind, id), spoken)?;
-            names.push(opened.id.clone());
-            if first.as_ref().is_none_or(|(known, _)| known.model().provider.name == holder.model().provider.name) {
-                first.get_or_insert((holder, opened));
-            } else {
-                return Err(Refusal::Scattered);
-            }
-        }
-        let Some((holder, opened)) = first else { return Ok(None) };
-        Ok(Some(OpenedBody { holder, opened, body: with_names(body, &found, &names).into() }))
+        let Arrival { key, dialect, .. } = self.arrival;
+        opened_body(&self.deployed.snapshot, &self.gateway.seals, key, body, *dialect)
     }
-}
-
-/// A body with the provider's own ids in it.
-pub struct OpenedBody {
-    /// Who holds the first of them.
-    pub holder: Holder,
-    /// What that one stands for.
-    pub opened: super::seal::Opened,
-    /// The body.
-    pub body: Bytes,
 }
