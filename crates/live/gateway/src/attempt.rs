@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use config::{AtLimit, Model, OnLoss, Timeouts, Workflow};
-use domain::{AttemptId, Cause, Entry, Fault, FaultClass, Intent, LaneName, NanoUsd};
+use domain::{AttemptId, Cause, Entry, Fault, FaultClass, Intent, LaneName, NanoUsd, ProviderName};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body_util::BodyExt;
@@ -103,7 +103,7 @@ pub async fn attempt(
         Route::new(candidates(deployed, call, workflow.as_deref()), policy, seed, admitted.call.at + total_ms);
     let mut last: Option<Fault> = None;
     // Who is taken for the maker of what the request carries that only its maker can read.
-    let mut maker = gateway.makers.of(admitted.head.bound.previous.as_deref());
+    let mut maker: Option<ProviderName> = None;
     let mut skipped = Skipped::default();
     let refuses_losses = workflow.as_ref().is_some_and(|workflow| workflow.on_loss == OnLoss::Refuse);
     loop {

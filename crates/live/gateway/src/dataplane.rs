@@ -17,7 +17,6 @@ use crate::kept::deferred::Deferred;
 use crate::kept::owners::Owners;
 use crate::kept::seal::Seals;
 use crate::keys::KeyTable;
-use crate::makers::Makers;
 use crate::mcp::Mcp;
 use crate::metrics::{Metrics, RevisionLabels};
 use crate::ports::{Keys, Policy};
@@ -40,8 +39,6 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// What counts tokens that were not reported.
     pub tokens: TokenCounter,
-    /// Who made the answers that clients may go on from.
-    pub makers: Makers,
     /// What is known of servers of tools.
     pub mcp: Mcp,
     /// What seals the ids of what providers keep.
@@ -73,7 +70,6 @@ impl Gateway {
             spool,
             metrics: Metrics::new(),
             tokens: TokenCounter::default(),
-            makers: Makers::default(),
             mcp: Mcp::default(),
             seals: Arc::new(Seals::new(&pepper)),
             deferred: Deferred::default(),

@@ -35,7 +35,6 @@ pub mod budgets;
 pub mod mcp;
 pub mod kept;
 pub mod deployed;
-pub mod makers;
 pub mod spool;
 pub mod metrics;
 pub mod chance;

@@ -101,9 +101,6 @@ pub async fn live(
         RelayEnd::Failed(fault, _) => Ending::Failed { fault, seen: Some(&seen), after_content: true },
         RelayEnd::Gone => Ending::Cancelled(Some(&seen)),
     };
-    if let Some(answer) = seen.provider_request_id.as_deref().filter(|_| dialect.answers_are_gone_on_from()) {
-        gateway.makers.remember(answer, &relayed.attempt.intent.provider);
-    }
     let record = settle(&gateway.books(), &protected, relayed.attempt, trail, &ending).await;
     trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
     correct_limits(protected.call(), trail.tokens_used, clock::now());
