@@ -78,7 +78,6 @@ impl Kept {
             true => events(&text).last().map(|event| event["response"].clone()),
         };
         let Some(mut done) = done.filter(|done| plan.status == 200 && done["id"].is_string()) else { return };
-        done["previous_response_id"] = asked["previous_response_id"].clone();
         let background = asked["background"] == true;
         let id = done["id"].as_str().unwrap_or_default().to_owned();
         if background {
