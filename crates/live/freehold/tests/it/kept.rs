@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use crate::harness::{Freehold, Simulator, Site, eventually};
-use crate::http::{Answer, request};
+use crate::http::{Answer, Connection, request};
 
 const SCENARIO: &str = "[transcript]\nbodies = true\n\n[providers.one]\n\n[providers.two]\n";
 
@@ -40,8 +40,12 @@ struct Stage {
 }
 
 fn stage(name: &str, dialects: &str, budget: &str, tier: &str) -> Stage {
+    stage_of(name, SCENARIO, dialects, budget, tier)
+}
+
+fn stage_of(name: &str, scenario: &str, dialects: &str, budget: &str, tier: &str) -> Stage {
     let site = Site::new(name, "");
-    let simulator = Simulator::start(site.scratch.path(), SCENARIO);
+    let simulator = Simulator::start(site.scratch.path(), scenario);
     site.configure(&configuration(simulator.address, dialects, budget, tier));
     let freehold = site.start();
     Stage { simulator, site, freehold }
@@ -213,6 +217,26 @@ fn a_cancelled_background_answer_stays_booked_at_the_most_it_can_have_cost() {
         (Some("cancelled"), Some(&*made))
     );
     assert_eq!(stage.booked(1)[0][2], "upper_bound");
+}
+
+#[test]
+fn a_background_stream_that_its_client_leaves_is_settled_when_the_answer_is_fetched() {
+    let slow = "[providers.one]\noutput_tokens = 400\ntokens_per_second = 40\n\n[providers.two]\n";
+    let stage = stage_of("kept-left", slow, OPENAI, BUDGET, "");
+    let authorization = format!("Bearer {}", stage.freehold.key);
+    let headers = [("authorization", &*authorization), ("content-type", "application/json")];
+    let mut connection = Connection::open(stage.freehold.gateway).unwrap();
+    let body = br#"{"model":"w","input":"Hello","background":true,"stream":true}"#;
+    connection.send("POST", "/v1/responses", &headers, body).unwrap();
+    assert_eq!(connection.head().unwrap().status, 200);
+    let first = String::from_utf8(connection.chunk().unwrap().unwrap()).unwrap();
+    let own = first.split('"').find(|text| text.starts_with("resp_fh1_")).unwrap().to_owned();
+    drop(connection);
+    assert_eq!(stage.booked(1)[0][2], "upper_bound", "the provider goes on by itself");
+    let done = stage.freehold.ask("GET", &format!("/v1/responses/{own}")).json();
+    let usage = |name: &str| done["usage"][name].as_i64().unwrap();
+    let cost = usage("input_tokens") * 1_000 + usage("output_tokens") * 2_000;
+    assert_eq!(stage.total(4), (cost, cost), "{done}");
 }
 
 #[test]
