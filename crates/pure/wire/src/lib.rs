@@ -9,7 +9,8 @@
 //! makes the outgoing body, with what the provider signed itself ([`maker`]), [`sse`] and [`eventstream`] cut a stream into frames,
 //! [`reply`] relays an answer, [`usage`] reads what it cost,
 //! [`form`] and [`audio`] read what is no JSON, [`errors`] reads providers' errors and writes ours, [`models`] lists models,
-//! [`mcp`] reads the messages of tool servers, [`realtime`] the events of a conversation over a WebSocket. [`splice`] and `cursor` are the tools
+//! [`kept`] finds the ids of what providers keep, [`mcp`] reads the messages of tool servers, [`realtime`] the events of a
+//! conversation over a WebSocket. [`splice`] and `cursor` are the tools
 //! underneath; [`canonical`], [`dialects`] and [`translate`] cross from one dialect to the other; [`fuzz`] holds the
 //! invariants of every parser.
 
@@ -26,6 +27,7 @@ pub mod fuzz;
 pub mod hosting;
 pub mod invoke;
 mod items;
+pub mod kept;
 pub mod maker;
 pub mod mcp;
 pub mod models;
@@ -43,6 +45,7 @@ pub mod usage;
 pub use dialect::{Address, Dialect, Framing, Operation};
 pub use errors::{ClientError, Retry, error_body, error_frame, loss_header, upstream_fault};
 pub use hosting::Hosting;
+pub use kept::Ids;
 pub use maker::Maker;
 pub use models::{ListedModel, models_body};
 pub use quirks::Quirks;

@@ -92,6 +92,7 @@ impl Case {
             framing: self.client.framing(),
             raw: false,
             request: bytes::Bytes::new(),
+            ids: wire::Ids::default(),
         }
     }
 

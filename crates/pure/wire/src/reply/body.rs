@@ -27,7 +27,7 @@ pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Faul
     let read = match plan.upstream {
         Dialect::OpenAiChat if plan.operation.is_media() => media::body(plan.operation, body, &mut seen),
         Dialect::OpenAiChat => openai::body(body, &mut seen),
-        Dialect::OpenAiResponses => responses::body(body, &mut seen),
+        Dialect::OpenAiResponses => responses::body(body, plan, &mut seen),
         Dialect::Anthropic => anthropic::body(body, &mut seen),
         Dialect::Gemini => gemini::body(body, &mut seen),
         Dialect::BedrockConverse => bedrock::body(body, &mut seen),
@@ -59,7 +59,7 @@ pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Faul
     }
     seen.ended = true;
     let mut out = Vec::with_capacity(body.len() + plan.asked_model.len());
-    let changes = Changes { model: read.model, tags: read.tags, ..Changes::default() };
+    let changes = Changes { model: read.model, tags: read.tags, ids: read.ids, ..Changes::default() };
     changes.write(body, &Ours::of(plan), |position| position, &mut out);
     Ok((out, seen))
 }
@@ -87,6 +87,7 @@ mod tests {
             maker: Maker::of("provider"),
             raw: false,
             request: bytes::Bytes::new(),
+            ids: crate::kept::Ids::default(),
         }
     }
 

@@ -15,6 +15,8 @@ pub(super) struct Body {
     pub model: Option<Range<usize>>,
     /// Where the maker's tag goes.
     pub tags: Tags,
+    /// Ids that the client knows by another name, each with that name as JSON.
+    pub ids: Vec<(Range<usize>, Vec<u8>)>,
     pub error: bool,
 }
 
@@ -87,6 +89,8 @@ pub(super) struct Changes {
     pub insert: Vec<(usize, String)>,
     /// Where the maker's tag goes.
     pub tags: Tags,
+    /// Ids that the client knows by another name, each with that name as JSON.
+    pub ids: Vec<(Range<usize>, Vec<u8>)>,
 }
 
 /// What is ours in an answer.
@@ -112,7 +116,9 @@ impl Changes {
         let cut = self.cut.map(|span| (span, &b""[..]));
         let inserted = self.insert.iter().map(|(at, text)| (*at..*at, text.as_bytes()));
         let tags = self.tags.iter().map(|at| (*at..*at, ours.maker.tag()));
-        let mut spans: SmallVec<[(Range<usize>, &[u8]); 4]> = inserted.chain(tags).chain(model).chain(cut).collect();
+        let ids = self.ids.iter().map(|(span, id)| (span.clone(), &id[..]));
+        let mut spans: SmallVec<[(Range<usize>, &[u8]); 4]> =
+            inserted.chain(tags).chain(model).chain(cut).chain(ids).collect();
         spans.sort_by_key(|(span, _)| span.start);
         let mut from = 0;
         for (span, with) in spans {

@@ -35,7 +35,7 @@ pub(super) fn body(data: &[u8], seen: &mut Seen) -> Result<Body, Bad> {
     if !answer.error {
         answer.tell(data, seen);
     }
-    Ok(Body { model: answer.model, tags: answer.tags, error: answer.error })
+    Ok(Body { model: answer.model, tags: answer.tags, error: answer.error, ..Body::default() })
 }
 
 /// The spans and figures of an answer, whole or partial.

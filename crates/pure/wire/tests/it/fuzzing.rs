@@ -64,3 +64,19 @@ fn mutated_bodies_beside_conversations_keep_the_invariants() {
     }
     run(19, 1_000, &small(files("streams", ".sse")), fuzz::mcp_frames);
 }
+
+#[test]
+fn mutated_things_that_providers_keep_keep_the_invariants() {
+    let id = |body: &str| body.replacen("\"model\"", "\"file_id\":\"file-fh1_a\",\"model\"", 1);
+    let mut corpus = small(files("captures", ".json"));
+    let batches: Vec<_> =
+        corpus.iter().map(|(name, body)| (name.clone(), String::from_utf8_lossy(body).into_owned())).collect();
+    for (name, body) in batches {
+        let line = format!("{{\"url\":\"/v1/responses\",\"body\":{body}}}").replace('\n', " ");
+        let requests = format!("{{\"requests\":[{{\"custom_id\":\"a\",\"params\":{body}}}],\"data\":[{body}]}}");
+        let results =
+            format!("{{\"response\":{{\"body\":{body}}},\"result\":{{\"message\":{body}}}}}").replace('\n', " ");
+        corpus.extend([line, requests, results, id(&body)].map(|text| (name.clone(), text.into_bytes())));
+    }
+    run(10, 6_000, &corpus, fuzz::kept);
+}
