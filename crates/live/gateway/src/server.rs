@@ -25,7 +25,7 @@ use wire::invoke::Invocation;
 use wire::models::ListedModel;
 use wire::{Address, Dialect, Framing, Operation};
 
-use crate::admit::{authenticate, names, short};
+use crate::admit::authenticate;
 use crate::call::{Call, credential};
 use crate::clock;
 use crate::dataplane::Gateway;
@@ -40,6 +40,7 @@ use crate::realtime::door;
 use crate::refusal::Refusal;
 use crate::reply::{self, ReplyBody, Upgrading};
 use crate::sigv4::Claim;
+use crate::target::{names, short};
 
 /// Where Anthropic's own API is told of beta features.
 const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
@@ -334,7 +335,7 @@ async fn kept_thing(
     let Known { key, counted, form, body } = known(&gateway, &route, route.endpoint.takes, &head, body, at).await?;
     let workflow = workflow_named(&head);
     let (endpoint, name) = (route.endpoint, route.model.unwrap_or_default());
-    let arrival = kept::serve::Arrival { id, at, arrived, endpoint, dialect, key, name, workflow, head, form, body };
+    let arrival = kept::asking::Arrival { id, at, arrived, endpoint, dialect, key, name, workflow, head, form, body };
     Ok(kept::serve::handle(gateway, ask, arrival, counted).await)
 }
 
