@@ -642,11 +642,16 @@ pub(crate) async fn whole(
                 if let Some(first) = first.take() {
                     all.extend_from_slice(&first);
                 }
-                all.extend_from_slice(&data);
-                if all.len() > WHOLE_ANSWER_BYTES {
+                let needed = all.len() + data.len();
+                if needed > WHOLE_ANSWER_BYTES {
                     let fault = Fault::new(FaultClass::Malformed, "the answer is longer than 64 MiB");
                     return Err(Failure::Fault(fault, Some(Box::default())));
                 }
+                if needed > all.capacity() {
+                    // Doubled as usual, but no room is made for more than is taken.
+                    all.reserve_exact((needed * 2).min(WHOLE_ANSWER_BYTES) - all.len());
+                }
+                all.extend_from_slice(&data);
             }
             Ok(None) => return Ok(first.unwrap_or_else(|| all.into())),
         }

@@ -181,7 +181,7 @@ pub const SECTION: Section = Section {
         },
         Key {
             name: "quirks",
-            takes: "`openai`, `vllm`, `sglang`, `llama-cpp`, `ollama`, `groq`, `together`, `mistral`, `deepseek`, `openrouter`, `cohere-compatibility`, `tgi`, `azure-deployments`, `vertex-anthropic` or `generic`",
+            takes: "`openai`, `vllm`, `sglang`, `llama-cpp`, `ollama`, `groq`, `together`, `mistral`, `deepseek`, `openrouter`, `cohere-compatibility`, `tgi`, `azure-deployments`, `vertex-anthropic`, `bedrock-invoke` or `generic`",
             default: "from the catalog, else `generic`",
             meaning: "How the server departs from its dialect.",
             example: "\"vllm\"",
