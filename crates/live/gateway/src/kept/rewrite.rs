@@ -108,7 +108,7 @@ fn rewritten(asking: &Asking<'_>, text: &Bytes, asked: &[Asked], trail: &mut Tra
                 .or(model.max_output_tokens.map(|most| most.min(OUTPUT_CAP_WHERE_ONE_IS_DEMANDED)))
                 .unwrap_or(OUTPUT_CAP_WHERE_ONE_IS_DEMANDED),
             foreign: false,
-            maker: wire::Maker::of(&model.provider.name),
+            maker: wire::Maker::of(model.provider.name.as_str()),
         };
         let outgoing = wire::outgoing(*dialect, *operation, body, head, *dialect, &ask).map_err(|fault| {
             Refusal::Body { message: format!("request {}: {}", number + 1, fault.message), param: None }

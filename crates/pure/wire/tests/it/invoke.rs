@@ -22,6 +22,7 @@ fn anthropics_bodies_are_opened_and_hosted_again_and_others_pass() {
             insert_max_output: None,
             default_max_output: 9,
             foreign: false,
+            maker: wire::Maker::of("bedrock"),
         };
         let original = Bytes::from(body);
         match open(&address, &original).unwrap() {
