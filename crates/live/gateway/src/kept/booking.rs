@@ -43,7 +43,7 @@ impl Booking {
     /// Holds the most it can cost and writes down that it is about to be sent. `unpriced` is what is told under a budget where nobody
     /// knows the most.
     pub async fn open(
-        (gateway, call): (&Gateway, CallId),
+        (gateway, call): (&Arc<Gateway>, CallId),
         holder: &Holder,
         (cause, bound): (Cause, Option<NanoUsd>),
         unpriced: impl FnOnce(ModelName, String) -> Refusal,
