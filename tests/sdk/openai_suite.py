@@ -416,14 +416,14 @@ def what_only_its_provider_keeps_or_reads_is_refused_or_named(workflow):
 
 
 @for_each_workflow("sim-responses")
-def what_the_provider_says_of_an_earlier_answer_reaches_the_caller(workflow):
+def an_earlier_answer_that_was_not_made_here_is_refused(workflow):
     client = connect()
     error = raises(openai.BadRequestError, client.responses.create, model=workflow, input="And?", previous_response_id="resp_1")
     assert "resp_1" in error.message, error.message
 
 
-@for_each_workflow()
-def an_answer_to_be_fetched_later_is_refused(workflow):
+@for_each_workflow("sim-openai", "sim-anthropic", "sim-gemini", "sim-bedrock", "sim-cohere", "llama")
+def an_answer_to_be_fetched_later_is_refused_where_nobody_keeps_it(workflow):
     client = connect()
     error = raises(openai.BadRequestError, client.responses.create, model=workflow, input=HELLO, background=True)
     assert "background" in error.message, error.message

@@ -111,6 +111,8 @@ impl Instance {
         let keys_now = Keys { grants, limits: Vec::new() };
         let gateway = Arc::new(Gateway::new(policy, keys_now, pepper.bytes(), spool)?);
 
+        remember(&gateway, &store).await?;
+
         let listener = bind(server.listen, "listen").await?;
         let console_listener = background.done(bind(server.console_listen, "console_listen")).await??;
         let gateway_address = listener.local_addr()?;
@@ -176,6 +178,19 @@ async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener>
             "[server] {setting} = \"{address}\" cannot be listened on; is another process there? choose another port"
         )
     })
+}
+
+/// How far back it is looked for what providers keep or have not told the cost of: longer than any of them keeps results.
+const KEPT_DAYS: u64 = 40;
+/// How much of it the gateway remembers.
+const KEPT_MOST: u32 = 65_536;
+
+/// Tells a gateway what the ones before it left with providers.
+async fn remember(gateway: &Gateway, store: &Store) -> anyhow::Result<()> {
+    let since = clock::now() - KEPT_DAYS * 86_400_000;
+    store.owed(since, KEPT_MOST).await?.iter().for_each(|record| gateway.deferred.wait_for(record));
+    store.kept(since, KEPT_MOST).await?.iter().for_each(|record| gateway.owners.recall(record));
+    Ok(())
 }
 
 /// Every budget of this configuration and these keys. What is booked already is read for accounts `known` has not.

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use config::{Lane, Model, Resolved, Snapshot, Workflow};
-use domain::UnixMs;
+use domain::{ProviderName, UnixMs};
 use ledger::TooFast;
+use wire::kept::Kind;
 use wire::{Dialect, Head, Operation};
 
 use crate::call::Call;
+use crate::kept::allow::{OpenedBody, opened_body};
+use crate::kept::seal::Seals;
 use crate::keys::{Key, KeyRefusal, KeyTable};
 use crate::refusal::Refusal;
 
@@ -28,8 +32,19 @@ pub struct Admitted {
     pub asked: String,
     /// What that means.
     pub target: Target,
+    /// The provider that keeps something the request names; no other may be sent it.
+    pub bound_to: Option<BoundTo>,
     /// Tokens reserved on the key's limit; corrected when the call is settled.
     pub tokens_reserved: u64,
+}
+
+/// The provider that keeps something a request names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BoundTo {
+    /// Which.
+    pub provider: ProviderName,
+    /// What it keeps.
+    pub what: Kind,
 }
 
 /// What `model` means.
@@ -65,30 +80,63 @@ pub fn admit(
     dialect: Dialect,
     operation: Operation,
     snapshot: &Snapshot,
+    seals: &Seals,
 ) -> Result<Admitted, Box<(Call, Refusal)>> {
-    match check(&call, dialect, operation, &call.key, snapshot) {
-        Ok((head, asked, target, tokens_reserved)) => {
-            Ok(Admitted { call, dialect, operation, head, asked, target, tokens_reserved })
+    match check(&call, dialect, operation, snapshot, seals) {
+        Ok(Checked { head, asked, target, tokens_reserved, opened }) => {
+            let (bound_to, call) = match opened {
+                None => (None, call),
+                Some((bound_to, body)) => (Some(bound_to), Call { body, ..call }),
+            };
+            Ok(Admitted { call, dialect, operation, head, asked, target, bound_to, tokens_reserved })
         }
         Err(refusal) => Err(Box::new((call, refusal))),
     }
+}
+
+/// What is found out of a call.
+struct Checked {
+    head: Head,
+    asked: String,
+    target: Target,
+    tokens_reserved: u64,
+    /// Who keeps what it names, and its body with that provider's own ids.
+    opened: Option<(BoundTo, Bytes)>,
 }
 
 fn check(
     call: &Call,
     dialect: Dialect,
     operation: Operation,
-    key: &Key,
     snapshot: &Snapshot,
-) -> Result<(Head, String, Target, u64), Refusal> {
-    let read = match &call.form {
-        Some(boundary) => wire::scan_form(operation, boundary, &call.body),
-        None => wire::scan(dialect, operation, call.address.as_ref(), &call.body),
+    seals: &Seals,
+) -> Result<Checked, Refusal> {
+    let key = &call.key;
+    let read = |body: &Bytes| {
+        let read = match &call.form {
+            Some(boundary) => wire::scan_form(operation, boundary, body),
+            None => wire::scan(dialect, operation, call.address.as_ref(), body),
+        };
+        read.map_err(|bad| Refusal::Body { message: bad.to_string(), param: bad.param.map(str::to_owned) })
     };
-    let head = read.map_err(|bad| Refusal::Body { message: bad.to_string(), param: bad.param.map(str::to_owned) })?;
+    let mut head = read(&call.body)?;
+    let opened = match &call.form {
+        Some(_) => None,
+        None => opened_body(snapshot, seals, key, &call.body, dialect).map_err(not_kept)?,
+    };
+    let opened = opened.map(|OpenedBody { holder, kind, body, .. }| {
+        (BoundTo { provider: holder.model().provider.name.clone(), what: kind }, body)
+    });
+    if let Some(previous) = head.bound.previous.as_ref().filter(|id| !id.contains(wire::kept::MARK)) {
+        // Whose that answer is nobody can tell: it may be another tenant's.
+        return Err(not_kept(Refusal::NotKept { kind: Kind::Answer, id: short(previous) }));
+    }
+    if let Some((_, body)) = &opened {
+        head = read(body)?;
+    }
     let asked = match &head.model {
         Some(model) => model.clone(),
-        None => unnamed(call, key, snapshot)?,
+        None => unnamed(call.workflow.as_deref(), key, snapshot)?,
     };
     let target = match snapshot.resolve(&asked) {
         Some(Resolved::Workflow(workflow)) => Target::Workflow(workflow),
@@ -99,14 +147,25 @@ fn check(
     if !may_use(key, &target) {
         return Err(Refusal::NotAllowed { key: key.grant.id.to_string(), asked: short(&asked) });
     }
-    let tokens = take_limits(key, &head, call.at)?;
-    Ok((head, asked, target, tokens))
+    let tokens_reserved = take_limits(key, &head, call.at)?;
+    Ok(Checked { head, asked, target, tokens_reserved, opened })
+}
+
+/// What a body names and this key does not have is a fault of the body.
+fn not_kept(refusal: Refusal) -> Refusal {
+    match &refusal {
+        Refusal::NotKept { kind, .. } => {
+            let param = if *kind == Kind::Answer { "previous_response_id" } else { "file_id" };
+            Refusal::Body { message: format!("`{param}`: {refusal}"), param: Some(param.to_owned()) }
+        }
+        _ => refusal,
+    }
 }
 
 /// The workflow of a request that names no model: its header says, or the key may use only one.
-fn unnamed(call: &Call, key: &Key, snapshot: &Snapshot) -> Result<String, Refusal> {
-    if let Some(name) = &call.workflow {
-        return Ok(name.clone());
+pub fn unnamed(header: Option<&str>, key: &Key, snapshot: &Snapshot) -> Result<String, Refusal> {
+    if let Some(name) = header {
+        return Ok(name.to_owned());
     }
     let allowed = |name: &&domain::WorkflowName| key.grant.workflows.as_ref().is_none_or(|list| list.contains(*name));
     let mut workflows = snapshot.workflows.keys().filter(allowed);
@@ -121,7 +180,8 @@ pub fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(120).collect()
 }
 
-fn may_use(key: &Key, target: &Target) -> bool {
+/// Whether a key may use what was named.
+pub fn may_use(key: &Key, target: &Target) -> bool {
     match target {
         Target::Workflow(workflow) => {
             key.grant.workflows.as_ref().is_none_or(|allowed| allowed.contains(&workflow.name))
@@ -143,13 +203,24 @@ pub fn names(key: &Key, snapshot: &Snapshot) -> Vec<String> {
     names
 }
 
-fn hint(key: &Key, snapshot: &Snapshot) -> String {
+/// What a key may name, as a refusal says it.
+pub fn hint(key: &Key, snapshot: &Snapshot) -> String {
     let names = names(key, snapshot);
     if names.is_empty() {
         return "this key may not name anything; give it a workflow".to_owned();
     }
     let more = if names.len() > NAMES_IN_HINT { ", …" } else { "" };
     format!("this key may name {}{more}", names[..names.len().min(NAMES_IN_HINT)].join(", "))
+}
+
+/// Takes one request from a key's limits.
+pub fn take_request(key: &Key, now: UnixMs) -> Result<(), Refusal> {
+    let mut meters = key.meters.lock();
+    let Some(requests) = &mut meters.requests else { return Ok(()) };
+    requests.take(1, now).map_err(|fast| {
+        let (key, wait_ms) = (key.grant.id.to_string(), fast.wait_ms.unwrap_or(60_000));
+        Refusal::Limit { key, limit: fast.per_minute, unit: "requests", wait_ms }
+    })
 }
 
 /// Takes one request and the tokens this call may use from the key's limits; all or nothing.

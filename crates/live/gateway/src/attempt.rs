@@ -5,20 +5,22 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use config::{AtLimit, Model, OnLoss, Timeouts, Workflow};
-use domain::{AttemptId, Cause, Entry, Fault, FaultClass, Intent, LaneName, NanoUsd};
+use domain::{AttemptId, Cause, Entry, Fault, FaultClass, Intent, LaneName, NanoUsd, ProviderName};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use routing::{Candidate, Next, Route};
 use tokio::time::timeout_at;
-use wire::{Ask, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
+use wire::{Ask, Ids, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
 
+use crate::admit::Admitted;
 use crate::bound::{Bound, scopes};
 use crate::budgets::{Held, Scope, Spent};
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::deployed::{Deployed, Size};
+use crate::kept::seal::{Note, Opened};
 use crate::open::Open;
 use crate::pool::sentence;
 use crate::protect::Protected;
@@ -75,7 +77,7 @@ pub enum Answer {
 }
 
 /// Why one attempt came to nothing.
-enum Failure {
+pub(crate) enum Failure {
     /// A fault; what had been seen, where an answer had begun.
     Fault(Fault, Option<Box<Seen>>),
     /// The client went away.
@@ -101,7 +103,7 @@ pub async fn attempt(
         Route::new(candidates(deployed, call, workflow.as_deref()), policy, seed, admitted.call.at + total_ms);
     let mut last: Option<Fault> = None;
     // Who is taken for the maker of what the request carries that only its maker can read.
-    let mut maker = gateway.makers.of(admitted.head.bound.previous.as_deref());
+    let mut maker: Option<ProviderName> = None;
     let mut skipped = Skipped::default();
     let refuses_losses = workflow.as_ref().is_some_and(|workflow| workflow.on_loss == OnLoss::Refuse);
     loop {
@@ -114,6 +116,10 @@ pub async fn attempt(
                 trail.note("attempt", &*why);
                 return Err(skipped.give_up(last, why, retry_after_ms, all_open, trail.cost > NanoUsd::ZERO));
             }
+        };
+        let decision = match &admitted.bound_to {
+            None => decision,
+            Some(bound) => format!("{decision}; provider {} alone has the {} it names", bound.provider, bound.what),
         };
         let slot = &deployed.slots[candidate.model];
         if wait_ms > 0 {
@@ -216,7 +222,7 @@ pub async fn attempt(
             slot: slot.clone(),
         };
         let timeouts = timeouts(&model, workflow.as_deref());
-        match exchange(deployed, call, &model, outgoing, &timeouts, deadline, client, &mut attempt).await {
+        match exchange(gateway, deployed, call, &model, outgoing, &timeouts, deadline, client, &mut attempt).await {
             Ok((answer, content_type)) => {
                 // Between two pictures a model may be silent for as long as it takes to make one.
                 let patient = admitted.operation.makes_pictures();
@@ -341,6 +347,7 @@ fn translate(call: &Protected, model: &Model, bound: &Bound, foreign: bool) -> R
 /// Sends one attempt and waits until its answer is whole, or its first content has come.
 #[expect(clippy::too_many_arguments, reason = "each is a different thing, and all are needed once")]
 async fn exchange(
+    gateway: &Gateway,
     deployed: &Deployed,
     call: &Protected,
     model: &Model,
@@ -412,6 +419,7 @@ async fn exchange(
             (false, Operation::Embeddings | Operation::Rerank) => admitted.call.body.clone(),
             _ => Bytes::new(),
         },
+        ids: ids(gateway, admitted, model),
     };
     let mut incoming = response.into_body();
     if !stream {
@@ -457,6 +465,20 @@ async fn exchange(
     }
 }
 
+/// What the client calls an answer that this model's provider keeps: no other provider and no other key can do anything with it.
+fn ids(gateway: &Gateway, admitted: &Admitted, model: &Model) -> Ids {
+    let kept = admitted.dialect.answers_are_gone_on_from() && model.provider.dialects.contains(&admitted.dialect);
+    if !kept {
+        return Ids::default();
+    }
+    let (seals, key) = (gateway.seals.clone(), admitted.call.key.clone());
+    let (provider, name, asked) = (model.provider.name.clone(), model.name.to_string(), admitted.asked.clone());
+    Ids::named(move |kind, id| {
+        let what = Opened { id: id.to_owned(), model: name.clone(), asked: asked.clone(), note: Note::None };
+        seals.seal(kind, &key.grant.id, &provider, &what)
+    })
+}
+
 /// Whether an answer is neither JSON nor events, and so has nothing that we read.
 fn is_raw(content_type: &HeaderValue) -> bool {
     let text = content_type.to_str().unwrap_or_default();
@@ -465,19 +487,22 @@ fn is_raw(content_type: &HeaderValue) -> bool {
 }
 
 /// How long an attempt may be waited for, and what it means when it is not done by then.
-struct Patience {
-    until: tokio::time::Instant,
-    late: FaultClass,
+pub(crate) struct Patience {
+    /// Until when.
+    pub until: tokio::time::Instant,
+    /// What it means then.
+    pub late: FaultClass,
 }
 
 /// A wait that ended without what was waited for.
-enum Interrupted {
+pub(crate) enum Interrupted {
     Late(FaultClass),
     Gone,
 }
 
 impl Patience {
-    async fn wait<T>(&self, client: &mut Waiting, what: impl Future<Output = T>) -> Result<T, Interrupted> {
+    /// Waits for something.
+    pub async fn wait<T>(&self, client: &mut Waiting, what: impl Future<Output = T>) -> Result<T, Interrupted> {
         tokio::select! {
             biased;
             done = timeout_at(self.until, what) => done.map_err(|_| Interrupted::Late(self.late)),
@@ -487,7 +512,8 @@ impl Patience {
 }
 
 impl Interrupted {
-    fn failure(self, seen: Option<Seen>) -> Failure {
+    /// The failure of an attempt of which this much was seen.
+    pub fn failure(self, seen: Option<Seen>) -> Failure {
         match self {
             Interrupted::Late(class) => {
                 Failure::Fault(Fault::new(class, "the provider took too long"), seen.map(Box::new))
@@ -498,7 +524,11 @@ impl Interrupted {
 }
 
 /// An answer that is an error: its body says which.
-async fn refused(spoken: wire::Dialect, response: http::Response<Incoming>, client: &mut Waiting) -> Failure {
+pub(crate) async fn refused(
+    spoken: wire::Dialect,
+    response: http::Response<Incoming>,
+    client: &mut Waiting,
+) -> Failure {
     let status = response.status();
     let (head, mut body) = response.into_parts();
     let patience = Patience {
@@ -530,7 +560,11 @@ async fn refused(spoken: wire::Dialect, response: http::Response<Incoming>, clie
 }
 
 /// Reads a whole answer within its bound.
-async fn whole(incoming: &mut Incoming, client: &mut Waiting, patience: &Patience) -> Result<Bytes, Failure> {
+pub(crate) async fn whole(
+    incoming: &mut Incoming,
+    client: &mut Waiting,
+    patience: &Patience,
+) -> Result<Bytes, Failure> {
     let mut first: Option<Bytes> = None;
     let mut all: Vec<u8> = Vec::new();
     loop {

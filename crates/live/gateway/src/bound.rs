@@ -2,7 +2,7 @@
 
 use config::{Model, Workflow};
 use domain::NanoUsd;
-use wire::Operation;
+use wire::{Head, Operation};
 
 use crate::budgets::Scope;
 use crate::dataplane::Gateway;
@@ -32,29 +32,7 @@ impl Bound {
         let admitted = call.call();
         let scopes = scopes(call);
         let budgeted = scopes.iter().flatten().any(|scope| gateway.budgets.limits(scope));
-        let answers = admitted.operation.is_capped();
-        let configured = workflow.and_then(|workflow| workflow.max_output_tokens);
-        // The client's own cap goes through as it is; where it has none, the workflow's cap is put in, and under a
-        // budget at least some cap, because what has no end has no price.
-        let insert_max_output = match (admitted.head.max_output, configured) {
-            (Some(_), _) => None,
-            (None, Some(cap)) => Some(cap),
-            (None, None) if budgeted && model.max_output_tokens.is_none() => Some(match admitted.operation {
-                Operation::Completions => OUTPUT_CAP_OF_COMPLETIONS,
-                _ => OUTPUT_CAP_WHERE_NONE_IS_KNOWN,
-            }),
-            (None, None) => None,
-        }
-        .filter(|_| answers);
-        let output_cap = match answers {
-            true => admitted
-                .head
-                .max_output
-                .or(insert_max_output)
-                .or(model.max_output_tokens)
-                .unwrap_or(OUTPUT_CAP_WHERE_NONE_IS_KNOWN),
-            false => 0,
-        };
+        let (insert_max_output, output_cap) = caps(admitted.operation, &admitted.head, workflow, model, budgeted);
         let row = model.prices.as_ref().and_then(|book| book.row(admitted.call.at));
         // Of a prompt that the provider keeps we see nothing; no prompt is longer than the model's context.
         let context = model.context_tokens.filter(|_| admitted.head.bound.hidden_prompt).unwrap_or(u64::MAX);
@@ -81,6 +59,34 @@ impl Bound {
         };
         Bound { cost, insert_max_output, budgeted }
     }
+}
+
+/// A cap on the output to send along, where the client named none, and the cap that holds then.
+///
+/// The client's own goes through as it is; where it has none, the workflow's is put in, and under a budget at least some cap,
+/// because what has no end has no price.
+pub fn caps(
+    operation: Operation,
+    head: &Head,
+    workflow: Option<&Workflow>,
+    model: &Model,
+    budgeted: bool,
+) -> (Option<u64>, u64) {
+    if !operation.is_capped() {
+        return (None, 0);
+    }
+    let configured = workflow.and_then(|workflow| workflow.max_output_tokens);
+    let insert = match (head.max_output, configured) {
+        (Some(_), _) => None,
+        (None, Some(cap)) => Some(cap),
+        (None, None) if budgeted && model.max_output_tokens.is_none() => Some(match operation {
+            Operation::Completions => OUTPUT_CAP_OF_COMPLETIONS,
+            _ => OUTPUT_CAP_WHERE_NONE_IS_KNOWN,
+        }),
+        (None, None) => None,
+    };
+    let known = head.max_output.or(insert).or(model.max_output_tokens);
+    (insert, known.unwrap_or(OUTPUT_CAP_WHERE_NONE_IS_KNOWN))
 }
 
 /// The budgets that may apply to a call.

@@ -207,6 +207,17 @@ impl Budgets {
         self.settle(held, NanoUsd::ZERO);
     }
 
+    /// Replaces the upper bound that an attempt of these scopes was booked with at `at` by what it cost.
+    pub fn correct(&self, scopes: [Option<Scope>; 2], bound: NanoUsd, actual: NanoUsd, at: UnixMs) {
+        let now = clock::now();
+        let accounts = self.accounts.read();
+        for entry in scopes.iter().flatten().filter_map(|scope| accounts.get(scope)) {
+            entry.account.lock().correct(bound, actual, at, now);
+        }
+        drop(accounts);
+        self.freed.notify_waiters();
+    }
+
     /// Every account as it stands.
     pub fn view(&self) -> Vec<(Scope, Window, AccountView)> {
         let now = clock::now();

@@ -13,8 +13,10 @@ use crate::budgets::Budgets;
 use crate::chance::Chance;
 use crate::clock;
 use crate::deployed::Deployed;
+use crate::kept::deferred::Deferred;
+use crate::kept::owners::Owners;
+use crate::kept::seal::Seals;
 use crate::keys::KeyTable;
-use crate::makers::Makers;
 use crate::mcp::Mcp;
 use crate::metrics::{Metrics, RevisionLabels};
 use crate::ports::{Keys, Policy};
@@ -37,10 +39,14 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// What counts tokens that were not reported.
     pub tokens: TokenCounter,
-    /// Who made the answers that clients may go on from.
-    pub makers: Makers,
     /// What is known of servers of tools.
     pub mcp: Mcp,
+    /// What seals the ids of what providers keep.
+    pub seals: Arc<Seals>,
+    /// What providers do later, booked at the most it can cost.
+    pub deferred: Deferred,
+    /// Whose files and batches are, for lists.
+    pub owners: Owners,
     /// Identifiers and seeds.
     pub chance: Chance,
     /// Why the configuration on disk is not the one that runs.
@@ -64,8 +70,10 @@ impl Gateway {
             spool,
             metrics: Metrics::new(),
             tokens: TokenCounter::default(),
-            makers: Makers::default(),
             mcp: Mcp::default(),
+            seals: Arc::new(Seals::new(&pepper)),
+            deferred: Deferred::default(),
+            owners: Owners::default(),
             chance: Chance::new(),
             rejected: Mutex::default(),
             draining: AtomicBool::new(false),
@@ -127,7 +135,13 @@ impl Gateway {
 
     /// The books attempts are settled in.
     pub fn books(&self) -> Books<'_> {
-        Books { budgets: &self.budgets, metrics: &self.metrics, tokens: &self.tokens, cut: &self.cut }
+        Books {
+            budgets: &self.budgets,
+            metrics: &self.metrics,
+            tokens: &self.tokens,
+            deferred: &self.deferred,
+            cut: &self.cut,
+        }
     }
 
     /// Whether new calls are turned away.

@@ -54,9 +54,9 @@ pub async fn run_other(
     deployed: Arc<Deployed>,
     trail: Trail,
     id: CallId,
+    (dialect, framing): (Dialect, Framing),
     life: impl for<'t> FnOnce(&'t mut Trail) -> Life<'t>,
 ) -> Option<ClientError> {
-    let (dialect, framing) = (Dialect::OpenAiChat, Framing::ServerSentEvents);
     let mut edge = Edge { gateway, deployed, trail, id, dialect, framing };
     let lived = lived(life(&mut edge.trail).as_mut()).await;
     if lived { None } else { edge.panicked().await }

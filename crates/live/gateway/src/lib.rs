@@ -2,7 +2,7 @@
 //! [`edge`] sees to the end of whatever becomes of its task, with
 //! what [`dataplane`] puts together: [`admit`], [`protect`], [`attempt`], [`relay`], [`settle`], which has what no provider
 //! reported counted by [`tokens`]. [`upstream`] sends over the connections of `pool`, with what [`identity`] keeps of tokens.
-//! Servers of tools have a folder of their own, [`mcp`]. What the gateway needs from outside is in [`ports`]; the facts it
+//! Servers of tools have a folder of their own, [`mcp`], and so has what providers keep for clients, [`kept`]. What the gateway needs from outside is in [`ports`]; the facts it
 //! makes leave by [`spool`].
 
 pub mod ports;
@@ -33,8 +33,8 @@ pub mod keys;
 pub mod sigv4;
 pub mod budgets;
 pub mod mcp;
+pub mod kept;
 pub mod deployed;
-pub mod makers;
 pub mod spool;
 pub mod metrics;
 pub mod chance;

@@ -39,7 +39,7 @@ pub async fn live(
     let id = call.id;
 
     trail.key = Some(call.key.grant.id.clone());
-    let admitted = match admit(call, dialect, operation, &deployed.snapshot) {
+    let admitted = match admit(call, dialect, operation, &deployed.snapshot, &gateway.seals) {
         Ok(admitted) => admitted,
         Err(refused) => {
             let (call, refusal) = *refused;
@@ -101,9 +101,6 @@ pub async fn live(
         RelayEnd::Failed(fault, _) => Ending::Failed { fault, seen: Some(&seen), after_content: true },
         RelayEnd::Gone => Ending::Cancelled(Some(&seen)),
     };
-    if let Some(answer) = seen.provider_request_id.as_deref().filter(|_| dialect.answers_are_gone_on_from()) {
-        gateway.makers.remember(answer, &relayed.attempt.intent.provider);
-    }
     let record = settle(&gateway.books(), &protected, relayed.attempt, trail, &ending).await;
     trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
     correct_limits(protected.call(), trail.tokens_used, clock::now());
@@ -120,7 +117,13 @@ pub async fn live(
 }
 
 /// Writes the end of a call down, together with what else became true.
-async fn finish(gateway: &Gateway, trail: &mut Trail, facts: Vec<Entry>, status: u16, failure: Option<ClientError>) {
+pub async fn finish(
+    gateway: &Gateway,
+    trail: &mut Trail,
+    facts: Vec<Entry>,
+    status: u16,
+    failure: Option<ClientError>,
+) {
     let failure = failure.map(|error| CallFailure { code: error.code, blame: error.blame, message: error.message });
     let kept = write_end(gateway, trail, facts, status, failure);
     gateway.spool.confirm(kept).await;
@@ -152,7 +155,14 @@ pub fn write_end(
 }
 
 /// Refuses a call of a known key: written down, then told.
-async fn refuse(gateway: &Gateway, trail: &mut Trail, client: Waiting, id: CallId, dialect: Dialect, refusal: Refusal) {
+pub async fn refuse(
+    gateway: &Gateway,
+    trail: &mut Trail,
+    client: Waiting,
+    id: CallId,
+    dialect: Dialect,
+    refusal: Refusal,
+) {
     let error = refusal.client_error(&id.to_string(), dialect);
     let response = error_response(dialect, &error);
     if let ReplyBody::Whole(Some(body)) = response.body() {
@@ -189,12 +199,14 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// Where AWS SDKs look for the identifier.
 const X_AMZN_REQUESTID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-const FREEHOLD_MODEL: HeaderName = HeaderName::from_static("freehold-model");
+/// What answered.
+pub const FREEHOLD_MODEL: HeaderName = HeaderName::from_static("freehold-model");
 const FREEHOLD_LANE: HeaderName = HeaderName::from_static("freehold-lane");
 /// Headers an answer has at most, with what hyper adds.
 const HEADERS: usize = 13;
 
-fn head(call: &str, status: StatusCode, content_type: &'static str) -> http::response::Builder {
+/// The head of an answer, with what every one has.
+pub fn head(call: &str, status: StatusCode, content_type: &'static str) -> http::response::Builder {
     let mut head = Response::builder().status(status);
     if let Some(headers) = head.headers_mut() {
         headers.reserve(HEADERS);

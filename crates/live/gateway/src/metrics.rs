@@ -182,7 +182,14 @@ impl Metrics {
         for (meter, count) in record.usage.counts() {
             self.tokens.get_or_create(&MeterLabels { model: model(), meter: meter.as_str() }).inc_by(count);
         }
-        let booked = u64::try_from(record.cost.booked().0).unwrap_or(0);
+        let booked = match &record.cost {
+            // What is told later is counted then: a counter cannot take back.
+            Cost::AtMost(_) if record.end != AttemptEnd::Indeterminate => 0,
+            Cost::Priced { lines, .. } | Cost::Unpriced { lines, .. } => {
+                lines.iter().map(|line| u64::try_from(line.amount.0).unwrap_or(0)).sum()
+            }
+            Cost::AtMost(bound) => bound.map_or(0, |bound| u64::try_from(bound.0).unwrap_or(0)),
+        };
         if booked > 0 {
             self.cost_nano_usd.get_or_create(&ModelLabels { model: model() }).inc_by(booked);
         }

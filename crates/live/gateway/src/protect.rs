@@ -7,7 +7,7 @@ use config::{Model, Snapshot};
 use domain::Region;
 use routing::{LaneIndex, ModelIndex};
 
-use crate::admit::{Admitted, Target};
+use crate::admit::{Admitted, Target, short};
 use crate::refusal::Refusal;
 
 /// A call that may be sent to the models it lists, and to no other. Its fields are private: nothing else makes one.
@@ -43,6 +43,7 @@ impl Protected {
 /// Leaves only models inside the workflow's residency. A model whose region nobody declared is outside.
 pub fn protect(admitted: Admitted, snapshot: Arc<Snapshot>) -> Result<Protected, (Box<Admitted>, Refusal)> {
     let residency: &[Region] = admitted.target.workflow().map_or(&[], |workflow| &workflow.residency);
+    let is_bound = |model: &Model| admitted.bound_to.as_ref().is_none_or(|bound| bound.provider == model.provider.name);
     let allowed = |model: &Model| within(model.region.as_ref(), residency);
     let mut excluded = Vec::new();
     let mut keep = |models: &[ModelIndex]| -> Vec<ModelIndex> {
@@ -55,7 +56,12 @@ pub fn protect(admitted: Admitted, snapshot: Arc<Snapshot>) -> Result<Protected,
         Target::Lane(lane) => vec![(Some(lane.index), keep(&lane.models))],
         Target::Model(model) => vec![(None, keep(&[model.index]))],
     };
+    lanes.iter_mut().for_each(|(_, models)| models.retain(|index| is_bound(&snapshot.models[*index])));
     lanes.retain(|(_, models)| !models.is_empty());
+    if let Some(bound) = admitted.bound_to.clone().filter(|_| lanes.is_empty()) {
+        let (provider, kind, asked) = (bound.provider.to_string(), bound.what, short(&admitted.asked));
+        return Err((Box::new(admitted), Refusal::KeptElsewhere { kind, provider, asked }));
+    }
     if lanes.is_empty() {
         let regions = residency.iter().map(Region::as_str).collect::<Vec<_>>().join(", ");
         let why = format!("residency allows {regions} only, and no model of its lanes is there");

@@ -5,6 +5,7 @@ use domain::{Blame, Fault, Loss, LossKind, ModelName};
 use thiserror::Error;
 use wire::Dialect;
 use wire::errors::{ClientError, Retry};
+use wire::kept::Kind;
 
 use crate::budgets::Spent;
 use crate::keys::KeyRefusal;
@@ -125,6 +126,85 @@ pub enum Refusal {
     /// Every model would be told less than the client said, and the workflow refuses this.
     #[error("{}", lossy_sentence(.0))]
     Lossy(Box<Lossy>),
+    /// An id that names nothing this key may have.
+    #[error(
+        "`{id}` is no {kind} that this key can use: it was made by another key, through a model or provider that is no longer \
+         configured, or not here, or it is kept nowhere (as answers that were translated are); an earlier answer can also be sent \
+         as items of `input`"
+    )]
+    NotKept {
+        /// What was meant.
+        kind: Kind,
+        /// As it was written.
+        id: String,
+    },
+    /// The provider has it no more.
+    #[error("provider `{provider}` has no such {what} (any more): {said}")]
+    Gone {
+        /// What was meant.
+        what: &'static str,
+        /// Whose it was.
+        provider: String,
+        /// What the provider says.
+        said: String,
+    },
+    /// A call names something of a provider that its workflow does not use.
+    #[error(
+        "the {kind} it names lies at provider `{provider}`, which no model of `{asked}` inside its residency uses; ask for what it \
+         was made with, or make it anew for `{asked}`"
+    )]
+    KeptElsewhere {
+        /// What it names.
+        kind: Kind,
+        /// Where that lies.
+        provider: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// A request names things of several providers.
+    #[error(
+        "the request names things that lie at different providers, and no one provider has them all; upload them to one"
+    )]
+    Scattered,
+    /// A hard budget applies, and the model has no price of batches.
+    #[error(
+        "model `{model}` has no price of batches and {scope} has a budget; give `price` with a `tier` batch under [models.{model}], or \
+         run without budget"
+    )]
+    UnpricedBatch {
+        /// The model.
+        model: ModelName,
+        /// Whose budget.
+        scope: String,
+    },
+    /// A hard budget applies, and the model has no price of requests.
+    #[error(
+        "model `{model}` has no price of requests and {scope} has a budget; give `price` with `requests` under [models.{model}], or run \
+         without budget"
+    )]
+    UnpricedRequest {
+        /// The model.
+        model: ModelName,
+        /// Whose budget.
+        scope: String,
+    },
+    /// A path that Freehold has no route for, and that might be read in two ways.
+    #[error(
+        "there is no route {0}, and it cannot be passed on: send a path of plain segments, without `%`, `//`, `.`, `..` or a slash at \
+         the end"
+    )]
+    PathUnclear(String),
+    /// A path that Freehold has no route for, and no provider is passed such requests.
+    #[error(
+        "there is no route {method} {path}; see docs/endpoints.md for what this gateway speaks. Where `passthrough = true` stands under \
+         the [providers.NAME] of a workflow's model, requests of other routes below /v1/ are passed on to it"
+    )]
+    NoPassthrough {
+        /// The method asked.
+        method: String,
+        /// The path asked.
+        path: String,
+    },
     /// No model may take it.
     #[error("no model may take this call: {why}")]
     NoCandidate {
@@ -300,6 +380,15 @@ impl Refusal {
                 plain(429, "budget_reserved", Blame::Client, Retry::After(1_000))
             }
             Refusal::Budget(_) => plain(429, "budget_spent", Blame::Client, Retry::No),
+            Refusal::NotKept { .. } => plain(404, "not_kept", Blame::Client, Retry::No),
+            Refusal::Gone { .. } => plain(404, "gone", Blame::Client, Retry::No),
+            Refusal::KeptElsewhere { .. } => plain(400, "kept_elsewhere", Blame::Client, Retry::No),
+            Refusal::Scattered => plain(400, "kept_elsewhere", Blame::Client, Retry::No),
+            Refusal::PathUnclear(_) => plain(404, "no_such_route", Blame::Client, Retry::No),
+            Refusal::NoPassthrough { .. } => plain(404, "no_such_route", Blame::Client, Retry::No),
+            Refusal::UnpricedBatch { .. } | Refusal::UnpricedRequest { .. } => {
+                plain(503, "model_unpriced", Blame::Us, Retry::No)
+            }
             Refusal::Unpriced { .. } => plain(503, "model_unpriced", Blame::Us, Retry::No),
             Refusal::Lossy(lossy) => Meaning {
                 param: lossy.losses.first().map(|loss| loss.pointer.clone()),

@@ -28,6 +28,7 @@ use crate::clock;
 use crate::dataplane::Gateway;
 use crate::edge;
 use crate::endpoints::{self, NoRoute, Query, Route, Serves, Takes};
+use crate::kept;
 use crate::keys::Key;
 use crate::life::error_response;
 use crate::mcp::serve::{Arrival, refused};
@@ -146,8 +147,21 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
     }
     let route = match endpoints::find(&head.method, path) {
         Ok(route) => route,
+        Err(NoRoute::Path) if path.starts_with("/v1/") && passes_on(&gateway) => {
+            static OTHER: endpoints::Endpoint = endpoints::openai::OTHER;
+            let route = Route { endpoint: &OTHER, model: None };
+            let times = (id, at, arrived);
+            return match kept_thing(gateway, kept::Ask::Other, route, guessed, head, body, times).await {
+                Ok(response) => response,
+                Err(refusal) => refuse(guessed, &refusal),
+            };
+        }
         Err(NoRoute::Path) => {
-            let refusal = Refusal::NoRoute { method: head.method.to_string(), path: short(path) };
+            let (method, path) = (head.method.to_string(), short(path));
+            let refusal = match path.starts_with("/v1/") {
+                true => Refusal::NoPassthrough { method, path },
+                false => Refusal::NoRoute { method, path },
+            };
             return refuse(guessed, &refusal);
         }
         Err(NoRoute::Method(takes)) => {
@@ -167,6 +181,10 @@ async fn handle(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<R
         Serves::ToolServer => tool_server(gateway, route, head, body, (id, at, arrived))
             .await
             .unwrap_or_else(|refusal| refused(id, refusal)),
+        Serves::Kept(ask) => match kept_thing(gateway, ask, route, dialect, head, body, (id, at, arrived)).await {
+            Ok(response) => response,
+            Err(refusal) => refuse(dialect, &refusal),
+        },
         Serves::Call(operation) => {
             let limits = gateway.deployed.load().snapshot.server.clone();
             if gateway.is_draining() {
@@ -223,14 +241,23 @@ fn head_bytes(head: &http::request::Parts) -> usize {
     first + fields.sum::<usize>() + "\r\n".len()
 }
 
-/// Hands a request for a server of tools over, once it is known whose it is.
-async fn tool_server(
-    gateway: Arc<Gateway>,
-    route: Route,
-    head: http::request::Parts,
+/// A request whose key is known and whose body is here.
+struct Known {
+    key: Arc<Key>,
+    counted: Counted,
+    form: Option<String>,
+    body: Bytes,
+}
+
+/// Finds out whose a request is, and reads its body.
+async fn known(
+    gateway: &Arc<Gateway>,
+    route: &Route,
+    takes: Takes,
+    head: &http::request::Parts,
     body: Incoming,
-    (id, at, arrived): (domain::CallId, domain::UnixMs, Instant),
-) -> Result<Response<ReplyBody>, Refusal> {
+    at: domain::UnixMs,
+) -> Result<Known, Refusal> {
     let limits = gateway.deployed.load().snapshot.server.clone();
     if gateway.is_draining() {
         return Err(Refusal::Draining);
@@ -248,10 +275,54 @@ async fn tool_server(
     };
     let most = limits.max_calls_in_flight;
     let counted = Counted::new(gateway.clone(), most).ok_or(Refusal::Busy { limit: most })?;
-    let body = match head.method {
-        http::Method::POST => read_body(&head, body, limits.max_body_bytes, Takes::Json).await?.1,
-        _ => Bytes::new(),
+    let (form, body) = match takes {
+        Takes::Anything => (None, read_any(head, body, limits.max_body_bytes).await?),
+        Takes::Nothing => {
+            discard(body).await;
+            (None, Bytes::new())
+        }
+        takes => read_body(head, body, limits.max_body_bytes, takes).await?,
     };
+    Ok(Known { key, counted, form, body })
+}
+
+/// Hands a request about something a provider keeps over, once it is known whose it is.
+async fn kept_thing(
+    gateway: Arc<Gateway>,
+    ask: kept::Ask,
+    route: Route,
+    dialect: Dialect,
+    head: http::request::Parts,
+    body: Incoming,
+    (id, at, arrived): (domain::CallId, domain::UnixMs, Instant),
+) -> Result<Response<ReplyBody>, Refusal> {
+    let Known { key, counted, form, body } = known(&gateway, &route, route.endpoint.takes, &head, body, at).await?;
+    let workflow = workflow_named(&head);
+    let (endpoint, name) = (route.endpoint, route.model.unwrap_or_default());
+    let arrival = kept::serve::Arrival { id, at, arrived, endpoint, dialect, key, name, workflow, head, form, body };
+    Ok(kept::serve::handle(gateway, ask, arrival, counted).await)
+}
+
+/// Whether any provider is passed requests of routes that Freehold does not know.
+fn passes_on(gateway: &Gateway) -> bool {
+    gateway.deployed.load().snapshot.providers.iter().any(|provider| provider.passthrough)
+}
+
+/// The workflow that a header names.
+fn workflow_named(head: &http::request::Parts) -> Option<String> {
+    head.headers.get(WORKFLOW).and_then(|name| name.to_str().ok()).map(str::to_owned)
+}
+
+/// Hands a request for a server of tools over, once it is known whose it is.
+async fn tool_server(
+    gateway: Arc<Gateway>,
+    route: Route,
+    head: http::request::Parts,
+    body: Incoming,
+    (id, at, arrived): (domain::CallId, domain::UnixMs, Instant),
+) -> Result<Response<ReplyBody>, Refusal> {
+    let takes = if head.method == http::Method::POST { Takes::Json } else { Takes::Nothing };
+    let Known { key, counted, body, .. } = known(&gateway, &route, takes, &head, body, at).await?;
     let (endpoint, server) = (route.endpoint.name, route.model.unwrap_or_default());
     let arrival = Arrival { id, at, arrived, endpoint, server, key, head, body };
     Ok(crate::mcp::serve::handle(gateway, arrival, counted).await)
@@ -359,7 +430,7 @@ fn call(
     let query = head.uri.query().filter(|_| endpoint.query == Query::Carried);
     let query = query.map_or_else(String::new, |query| format!("?{query}"));
     let framing = endpoints::framing(endpoint, head.uri.query());
-    let workflow = head.headers.get(WORKFLOW).and_then(|name| name.to_str().ok()).map(str::to_owned);
+    let workflow = workflow_named(head);
     Call { id, endpoint, address, at, arrived, key, carried, form, workflow, framing, query, body }
 }
 
@@ -375,18 +446,26 @@ async fn read_body(
     limit: usize,
     takes: Takes,
 ) -> Result<(Option<String>, Bytes), Refusal> {
-    if let Some(encoding) = head.headers.get(CONTENT_ENCODING).filter(|value| *value != "identity") {
-        return Err(Refusal::BodyEncoded(short(encoding.to_str().unwrap_or("?"))));
-    }
     let kind = head.headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or("?"));
     let essence = kind.map(|text| text.split(';').next().unwrap_or("").trim().to_ascii_lowercase());
     let is_json = essence.as_ref().is_none_or(|kind| kind == "application/json" || kind.ends_with("+json"));
-    let form = kind.filter(|_| takes != Takes::Json).and_then(wire::form::boundary).map(str::to_owned);
+    let form = kind
+        .filter(|_| matches!(takes, Takes::Form | Takes::JsonOrForm))
+        .and_then(wire::form::boundary)
+        .map(str::to_owned);
     match takes {
         Takes::Form if form.is_none() => return Err(Refusal::NoForm(short(kind.unwrap_or("none")))),
         Takes::JsonOrForm if form.is_none() && !is_json => return Err(Refusal::NoForm(short(kind.unwrap_or("none")))),
         Takes::Json if !is_json => return Err(Refusal::BodyType(short(kind.unwrap_or("?")))),
-        Takes::Json | Takes::Form | Takes::JsonOrForm => {}
+        Takes::Json | Takes::Form | Takes::JsonOrForm | Takes::Nothing | Takes::Anything => {}
+    }
+    Ok((form, read_any(head, body, limit).await?))
+}
+
+/// Reads a body of any kind, within its bounds of size and time.
+async fn read_any(head: &http::request::Parts, body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
+    if let Some(encoding) = head.headers.get(CONTENT_ENCODING).filter(|value| *value != "identity") {
+        return Err(Refusal::BodyEncoded(short(encoding.to_str().unwrap_or("?"))));
     }
     let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > limit) {
@@ -394,8 +473,7 @@ async fn read_body(
     }
     let all = collect(body, announced, limit);
     let in_time = tokio::time::timeout(Duration::from_millis(BODY_MS), all).await;
-    let read = in_time.map_err(|_| Refusal::BodyLost(format!("it took longer than {BODY_MS} ms")))??;
-    Ok((form, read))
+    in_time.map_err(|_| Refusal::BodyLost(format!("it took longer than {BODY_MS} ms")))?
 }
 
 async fn collect(mut body: Incoming, announced: Option<usize>, limit: usize) -> Result<Bytes, Refusal> {

@@ -13,6 +13,7 @@ use wire::{Operation, Seen};
 use crate::budgets::Budgets;
 use crate::clock;
 use crate::deployed::Slot;
+use crate::kept::deferred::Deferred;
 use crate::metrics::Metrics;
 use crate::protect::Protected;
 use crate::tokens::{Counted, Texts, TokenCounter};
@@ -66,6 +67,8 @@ pub struct Books<'a> {
     pub metrics: &'a Metrics,
     /// What counts tokens that were not reported.
     pub tokens: &'a TokenCounter,
+    /// What providers do later.
+    pub deferred: &'a Deferred,
     /// True when calls must end now.
     pub cut: &'a watch::Sender<bool>,
 }
@@ -84,8 +87,11 @@ pub async fn settle(
     let model = &call.snapshot().models[attempt.candidate.model];
     let seen = ending.seen();
 
-    let counted = counted(books, call, &attempt, ending).await;
+    let later = ending.is_answered_later(admitted.head.bound.background);
+    let counted = counted(books, call, &attempt, ending).await.filter(|_| !later);
     let (usage, usage_origin) = match admitted.operation {
+        // What it costs is told when it is fetched.
+        _ if later => (Usage::ZERO, UsageOrigin::None),
         // Counting is free at every provider that offers it.
         Operation::CountTokens => (Usage::ZERO, UsageOrigin::None),
         Operation::Chat | Operation::Embeddings | Operation::Rerank | Operation::Completions => {
@@ -117,7 +123,11 @@ pub async fn settle(
         // No provider of today's dialects is asked for a region that it bills apart.
         region: None,
     };
-    let cost = if usage == Usage::ZERO { Cost::NOTHING } else { ledger::price::price(&usage, row, &served) };
+    let cost = match usage == Usage::ZERO {
+        _ if later => Cost::AtMost(attempt.intent.hold),
+        true => Cost::NOTHING,
+        false => ledger::price::price(&usage, row, &served),
+    };
     let overrun = trail.settle(books.budgets, cost.booked());
     if overrun > NanoUsd::ZERO {
         tracing::warn!(attempt = %attempt.intent.attempt, usd = %overrun, "a provider billed above its own cap; booked as overrun");
@@ -150,6 +160,9 @@ pub async fn settle(
         intent: attempt.intent,
     };
     books.metrics.attempt(&record);
+    if later {
+        books.deferred.wait_for(&record);
+    }
     record
 }
 
@@ -170,6 +183,14 @@ impl Ending<'_> {
                 seen.is_some() || matches!(fault.class, FaultClass::FirstTokenTimeout | FaultClass::TotalTimeout)
             }
         }
+    }
+
+    /// Whether the provider goes on by itself, and tells later what it cost: a background answer that was only taken down, or
+    /// whose stream did not reach its end.
+    fn is_answered_later(&self, background: bool) -> bool {
+        let Some(seen) = self.seen().filter(|_| background) else { return false };
+        let is_over = seen.ended && !seen.deferred;
+        seen.provider_request_id.is_some() && !is_over && seen.fault.is_none()
     }
 
     fn as_end(&self) -> AttemptEnd {

@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 
 use crate::clock;
 use crate::identity::{Credential, Keeper, Token};
+use crate::kept::allow::Reach;
 pub use crate::pool::UpstreamError;
 use crate::pool::{Pool, Way};
 use crate::protect::Protected;
@@ -106,14 +107,26 @@ impl Upstreams {
 
     /// Sends one attempt of a protected call and waits for the head of the answer.
     pub async fn send(&self, _call: &Protected, sending: Sending<'_>) -> Result<Response<Incoming>, Fault> {
-        let pool = self.pools.get(sending.provider.name.as_str());
+        self.sent(sending.provider, |token| request(sending, token)).await
+    }
+
+    /// Sends a request about something a provider keeps, and waits for the head of the answer.
+    pub(crate) async fn send_kept(&self, reach: &Reach) -> Result<Response<Incoming>, Fault> {
+        self.sent(reach.provider(), |token| about(reach, token)).await
+    }
+
+    async fn sent(
+        &self,
+        provider: &Provider,
+        make: impl FnOnce(Option<&Token>) -> Result<Request<Full<Bytes>>, Fault>,
+    ) -> Result<Response<Incoming>, Fault> {
+        let pool = self.pools.get(provider.name.as_str());
         let pool = pool.ok_or_else(|| Fault::new(FaultClass::Internal, "the provider is not in this snapshot"))?;
-        let provider = sending.provider;
         let Some(keeper) = self.keepers.get(provider.name.as_str()) else {
-            return pool.send(request(sending, None)?).await;
+            return pool.send(make(None)?).await;
         };
         let token = keeper.token().await?;
-        let answer = pool.send(request(sending, Some(&token))?).await?;
+        let answer = pool.send(make(Some(&token))?).await?;
         if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             keeper.refused(&token);
         }
@@ -145,10 +158,41 @@ fn request(sending: Sending<'_>, token: Option<&Token>) -> Result<Request<Full<B
         }
     };
     headers.insert(CONTENT_TYPE, content_type);
-    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("freehold/", env!("CARGO_PKG_VERSION"))));
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
     let attempt = HeaderValue::try_from(attempt.to_string()).map_err(|_| ours("the attempt id"))?;
     headers.insert(X_CLIENT_REQUEST_ID, attempt);
+    signed(request, &body, provider, carried, token)
+}
+
+/// A request about something a provider keeps.
+fn about(reach: &Reach, token: Option<&Token>) -> Result<Request<Full<Bytes>>, Fault> {
+    let provider = reach.provider();
+    let ours =
+        |what: &str| Fault::new(FaultClass::Internal, format!("{what} of provider `{}` is invalid", provider.name));
+    let uri: Uri = address(provider, reach.path()).parse().map_err(|_| ours("the URL"))?;
+    let request = Request::builder().method(reach.method().clone()).uri(uri);
+    let mut request = request.body(Full::new(reach.body().clone())).map_err(|_| ours("the request"))?;
+    let headers = request.headers_mut();
+    headers.reserve(HEADERS);
+    if let Some(content_type) = reach.content_type() {
+        headers.insert(CONTENT_TYPE, content_type.clone());
+    }
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    signed(request, reach.body(), provider, reach.carried(), token)
+}
+
+/// The request with the client's headers, the provider's, and the credential.
+fn signed(
+    mut request: Request<Full<Bytes>>,
+    body: &Bytes,
+    provider: &Provider,
+    carried: &[(HeaderName, HeaderValue)],
+    token: Option<&Token>,
+) -> Result<Request<Full<Bytes>>, Fault> {
+    let ours =
+        |what: &str| Fault::new(FaultClass::Internal, format!("{what} of provider `{}` is invalid", provider.name));
+    let headers = request.headers_mut();
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("freehold/", env!("CARGO_PKG_VERSION"))));
     for (name, value) in carried {
         headers.append(name.clone(), value.clone());
     }
@@ -163,7 +207,7 @@ fn request(sending: Sending<'_>, token: Option<&Token>) -> Result<Request<Full<B
         }
         (Some(Credential::Aws(keys)), Some(Identity::Aws(aws))) => {
             let scope = sigv4::Scope { region: &aws.region, service: &aws.service, at: clock::now() };
-            sigv4::sign_request(&mut request, &body, keys, &scope).ok_or_else(|| ours("what is to be signed"))?;
+            sigv4::sign_request(&mut request, body, keys, &scope).ok_or_else(|| ours("what is to be signed"))?;
         }
         (Some(Credential::Aws(_)), _) => return Err(ours("the identity")),
     }

@@ -15,6 +15,8 @@ pub struct Ask {
     pub include_usage: bool,
     /// Whether every chunk is to carry usage (servers such as vLLM).
     pub continuous_usage: bool,
+    /// The stored answer it goes on from (OpenAI responses).
+    pub previous: Option<String>,
     /// Its cap on the answer, tokens.
     pub max_output: Option<u64>,
     /// How many answers (OpenAI).
@@ -113,13 +115,10 @@ pub fn responses(body: &Value) -> Result<Ask, Wrong> {
         Value::Null => return Err(("input", "Missing required parameter: 'input'.".to_owned())),
         _ => return Err(("input", "'input' must be a text or a list of items.".to_owned())),
     };
-    if !body["previous_response_id"].is_null() {
-        let id = body["previous_response_id"].as_str().unwrap_or_default();
-        return Err(("previous_response_id", format!("Previous response with id '{id}' not found.")));
-    }
     let mut ask = common(body, std::slice::from_ref(&body["input"]))?;
     ask.prompt_chars += text_chars(&body["instructions"], &mut |_| ());
     ask.max_output = body["max_output_tokens"].as_u64();
+    ask.previous = body["previous_response_id"].as_str().map(str::to_owned);
     for tool in array(&body["tools"]).iter().filter(|tool| tool["type"] == "function") {
         let name = tool["name"].as_str().ok_or(("tools", "Missing required parameter: 'tools[0].name'.".to_owned()))?;
         ask.tools.push(Tool { name: name.to_owned(), schema: tool["parameters"].clone() });
@@ -288,6 +287,7 @@ pub fn blank(model: &str, stream: bool) -> Ask {
         stream,
         include_usage: false,
         continuous_usage: false,
+        previous: None,
         max_output: None,
         choices: 1,
         stop: Vec::new(),

@@ -4,7 +4,7 @@
 //! Reading order: [`scenario`] is what a script can say; `server` takes requests, `hall` finds their provider, `admin`
 //! answers the routes that begin with an underscore; `provider` plays the script: `ask` reads a request, `faults` says no,
 //! `content` makes an answer up, `openai`, `media`, `anthropic`, `gemini`, `bedrock` and `cohere` write it down, `pace` sends
-//! it in time; [`transcript`] remembers.
+//! it in time; `kept` is what providers keep; [`transcript`] remembers.
 
 mod admin;
 mod answering;
@@ -20,6 +20,7 @@ mod form;
 mod frames;
 mod gemini;
 mod hall;
+mod kept;
 mod media;
 mod openai;
 mod pace;

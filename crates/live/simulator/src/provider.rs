@@ -15,6 +15,7 @@ use crate::clock::now;
 use crate::content::{self, Content, Usage};
 use crate::faults::{self, Left, Refusal};
 use crate::frames::Frames;
+use crate::kept::Kept;
 use crate::media::Made;
 use crate::pace::Pace;
 use crate::scenario::{Dialect, Fault, Kind, Quota, Script};
@@ -28,6 +29,8 @@ pub struct Provider {
     name: String,
     seed: u64,
     running: RwLock<Arc<Running>>,
+    /// What it keeps, whatever script runs.
+    pub kept: Kept,
 }
 
 /// A script, and what has happened since it began.
@@ -97,7 +100,12 @@ impl Provider {
     /// A provider at the beginning of its script.
     pub fn new(name: &str, seed: u64, script: Script) -> Provider {
         let seed = Chance::new(&[seed, fingerprint(name.as_bytes())]).draw();
-        Provider { name: name.to_owned(), seed, running: RwLock::new(Arc::new(Running::new(seed, script))) }
+        Provider {
+            name: name.to_owned(),
+            seed,
+            running: RwLock::new(Arc::new(Running::new(seed, script))),
+            kept: Kept::default(),
+        }
     }
 
     /// Begins another script; its calls count from 1 again.
@@ -250,7 +258,8 @@ impl Running {
         Ok((told, usage))
     }
 
-    fn admits(&self, headers: &HeaderMap) -> bool {
+    /// Whether a request comes with one of its keys.
+    pub fn admits(&self, headers: &HeaderMap) -> bool {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let bearer = text("authorization").and_then(|value| value.strip_prefix("Bearer "));
         let given = [bearer, text("x-api-key"), text("api-key"), text("x-goog-api-key")];
@@ -393,6 +402,25 @@ impl Running {
             faults::limit_headers(&mut headers, dialect, limits, &left);
         }
         headers
+    }
+}
+
+impl Plan {
+    /// A body that is sent at once.
+    pub fn plain(status: u16, headers: HeaderMap, body: Vec<u8>) -> Plan {
+        let frames = Frames::whole(body);
+        Plan {
+            status,
+            headers,
+            length: frames.bytes.len(),
+            frames,
+            stream: false,
+            pace: Pace::default(),
+            hold: None,
+            violence: None,
+            fault: None,
+            usage: None,
+        }
     }
 }
 

@@ -169,7 +169,7 @@ fn response(call: &Answering<'_>, ask: &Ask, status: &str) -> Value {
         "id": format!("resp_{}", call.id), "object": "response", "created_at": call.created_unix_s, "status": status,
         "background": false, "error": null, "incomplete_details": null, "instructions": null,
         "max_output_tokens": ask.max_output, "metadata": {}, "model": ask.model, "output": [],
-        "parallel_tool_calls": ask.parallel_tools, "previous_response_id": null,
+        "parallel_tool_calls": ask.parallel_tools, "previous_response_id": ask.previous,
         "reasoning": {"effort": null, "summary": null}, "service_tier": "auto", "store": true, "temperature": 1.0,
         "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_p": 1.0, "truncation": "disabled",
         "usage": null, "user": null

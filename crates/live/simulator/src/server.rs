@@ -25,7 +25,7 @@ use crate::pace::{End, Paced, Reset};
 use crate::provider::{Operation, Plan, Running, Violence};
 use crate::scenario::{Dialect, Scenario, Script};
 use crate::transcript::{Entry, Exchange, Received, State, Stats};
-use crate::{admin, anthropic, bedrock, cohere, form, gemini, openai};
+use crate::{admin, anthropic, bedrock, cohere, form, gemini, kept, openai};
 
 /// Longest request body taken, bytes.
 const BODY_BYTES: usize = 64 << 20;
@@ -128,6 +128,14 @@ fn respond(
             return Ok(not_found(Dialect::OpenAiChat, &head.method, path));
         };
         let running = provider.running();
+        if let Some(about) = kept::about(&head.method, route, &head.headers) {
+            let Ok(body) = collect(body).await else {
+                return Ok(with_status(StatusCode::PAYLOAD_TOO_LARGE, b"the body is too long".to_vec()));
+            };
+            let entry = hall.book.receive(received(provider.name(), &head, &body, None, false), now());
+            let plan = provider.kept.respond(&about, &running, &head, &body);
+            return carry_out(plan, entry, &reset).await;
+        }
         let Some((dialect, operation)) = operation(&head.method, route, &head.headers, &running.script) else {
             let dialect = running.script.dialect.unwrap_or(Dialect::OpenAiChat);
             return Ok(not_found(dialect, &head.method, path));
@@ -148,23 +156,37 @@ fn respond(
             fields.insert("model".into(), model.into());
             fields.insert("stream".into(), stream.into());
         }
-        let received = Received {
-            provider: provider.name().to_owned(),
-            method: head.method.to_string(),
-            path: head.uri.path_and_query().map_or_else(|| path.to_owned(), ToString::to_string),
-            model: parsed.as_ref().ok().and_then(|body| body["model"].as_str()).map(str::to_owned),
-            stream: parsed.as_ref().is_ok_and(|body| body["stream"] == true),
-            body,
-            headers: head.headers.clone(),
-        };
+        let model = parsed.as_ref().ok().and_then(|body| body["model"].as_str());
+        let stream = parsed.as_ref().is_ok_and(|body| body["stream"] == true);
+        let received = received(provider.name(), &head, &body, model, stream);
         // Written down before anything is answered.
         let entry = hall.book.receive(received, now());
-        let plan = match &parsed {
+        let kept = dialect == Dialect::OpenAiResponses && operation == Operation::Chat;
+        let unknown = parsed.as_ref().ok().filter(|asked| kept && !provider.kept.knows(asked));
+        if let Some(previous) = unknown.and_then(|asked| asked["previous_response_id"].as_str()).map(str::to_owned) {
+            parsed = Err(format!("Previous response with id '{previous}' not found."));
+        }
+        let mut plan = match &parsed {
             Ok(body) => running.answer(dialect, operation, &head.headers, Ok(body)),
             Err(error) => running.answer(dialect, operation, &head.headers, Err(error)),
         };
+        if let Some(asked) = parsed.as_ref().ok().filter(|_| kept) {
+            provider.kept.answer(asked, &mut plan);
+        }
         carry_out(plan, entry, &reset).await
     })
+}
+
+fn received(provider: &str, head: &http::request::Parts, body: &Bytes, model: Option<&str>, stream: bool) -> Received {
+    Received {
+        provider: provider.to_owned(),
+        method: head.method.to_string(),
+        path: head.uri.path_and_query().map_or_else(|| head.uri.path().to_owned(), ToString::to_string),
+        model: model.map(str::to_owned),
+        stream,
+        body: body.clone(),
+        headers: head.headers.clone(),
+    }
 }
 
 /// Sends what is planned, in its time and in its manner.

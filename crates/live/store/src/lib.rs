@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`open`] is the database and what can go wrong with it; [`ingest`] takes over what the spool holds,
 //! once, `rows` puts it into tables; [`rollup`] says what is summed; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
-//! tokens and sessions; [`history`] configurations and the audit lines; [`prune`] forgets what is old.
+//! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe; [`prune`] forgets what is old.
 //!
 //! Every value reaches SQL as a bound parameter and every statement is made of literals; there is no `LIKE`.
 
@@ -10,6 +10,7 @@ pub mod access;
 pub mod calls;
 pub mod history;
 pub mod ingest;
+pub mod kept;
 pub mod open;
 pub mod prune;
 pub mod rollup;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{Region, UnixMs};
-use ledger::price::{BEGINNING, PriceBook, PriceRow, RegionPrices, TierPrices, multiplier_millionths};
+use ledger::price::{BEGINNING, PriceBook, PriceRow, RegionPrices, multiplier_millionths};
 use wire::{Dialect, Quirks};
 
 use crate::auth::AuthScheme;
@@ -204,8 +204,6 @@ const PRICE: Section = Section {
     meters: true,
 };
 
-const TIER: Section = Section { path: "tier", about: "", keys: &[key("tier"), key("band")], meters: true };
-
 const REGION: Section = Section { path: "region", about: "", keys: &[key("region"), key("multiplier")], meters: false };
 
 fn read_providers(catalog: &mut Catalog, root: &Table) {
@@ -297,18 +295,13 @@ fn price_row(table: &Table, id: &str, provider: &str, model: &str) -> PriceRow {
         from: table.day("from").map_or(BEGINNING, |day| day.value),
         to: table.day("to").map(|day| day.value),
         bands: prices::bands(table),
-        tiers: table.list("tier", &TIER).iter().filter_map(tier).collect(),
+        tiers: prices::tiers(table),
         regions: table.list("region", &REGION).iter().filter_map(region).collect(),
         source: sources(table),
         as_of: text("as_of").unwrap_or_default(),
         disputed: text("disputed"),
         ..PriceRow::new(id, provider, model, prices::read(table))
     }
-}
-
-fn tier(table: &Table) -> Option<TierPrices> {
-    let tier = required(table, "tier")?.to_owned();
-    Some(TierPrices { tier, prices: prices::read(table), bands: prices::bands(table) })
 }
 
 fn region(table: &Table) -> Option<RegionPrices> {

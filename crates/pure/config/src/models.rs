@@ -139,6 +139,13 @@ pub const PRICE: Section = Section {
             meaning: "Other prices for long requests; goes with meters.",
             example: "[{ above_input_tokens = 200_000, input = \"6.00\" }]",
         },
+        Key {
+            name: "tier",
+            takes: "list of tables",
+            default: "none",
+            meaning: "Other prices in a provider's service tiers; goes with meters. Under a budget, batches need the tier `batch`.",
+            example: "[{ tier = \"batch\", input = \"1.50\", output = \"7.50\" }]",
+        },
     ],
     meters: true,
 };
@@ -244,7 +251,7 @@ fn price(named: &Named) -> Option<PriceBook> {
     let table = named.table.table("price", &PRICE)?;
     let problems = table.problems();
     let by_meter = prices::read(&table);
-    let has_meter = table.has("band") || Meter::ALL.iter().any(|meter| table.has(meter.as_str()));
+    let has_meter = table.has("band") || table.has("tier") || Meter::ALL.iter().any(|meter| table.has(meter.as_str()));
     let has_gpu = table.has("gpu_hour_usd") || table.has("tokens_per_second");
     let prices = match (has_gpu, has_meter) {
         (true, true) => {
@@ -275,6 +282,7 @@ fn price(named: &Named) -> Option<PriceBook> {
     };
     let mut row = PriceRow::new(format!("freehold.toml/{}", named.name), "freehold.toml", named.name, prices);
     row.bands = prices::bands(&table);
+    row.tiers = prices::tiers(&table);
     row.source = problems.file_and_line(&table.place);
     PriceBook::new(vec![row]).map_err(|error| problems.error(&table.place, error.to_string(), "mend the price")).ok()
 }

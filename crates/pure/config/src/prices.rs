@@ -2,7 +2,7 @@
 
 use domain::Meter;
 use ledger::Prices;
-use ledger::price::Band;
+use ledger::price::{Band, TierPrices};
 
 use crate::key::{Key, Section};
 use crate::raw::Table;
@@ -18,6 +18,29 @@ pub const BAND: Section = Section {
         meaning: "The band applies above this much input.",
         example: "200_000",
     }],
+    meters: true,
+};
+
+/// Keys of a service tier.
+pub const TIER: Section = Section {
+    path: "models.NAME.price.tier",
+    about: "Prices of what a provider says it served in a tier of its own; a meter not named keeps its price.",
+    keys: &[
+        Key {
+            name: "tier",
+            takes: "text",
+            default: "required",
+            meaning: "The tier's name in the provider's answer, such as `flex` or `priority`; `batch` for batches, whose cost is not known without it.",
+            example: "\"batch\"",
+        },
+        Key {
+            name: "band",
+            takes: "list of tables",
+            default: "none",
+            meaning: "Other prices for long requests.",
+            example: "[{ above_input_tokens = 200_000, input = \"3.00\" }]",
+        },
+    ],
     meters: true,
 };
 
@@ -42,4 +65,19 @@ pub(crate) fn bands(table: &Table) -> Vec<Band> {
         }
     }
     bands
+}
+
+/// The service tiers of a table.
+pub(crate) fn tiers(table: &Table) -> Vec<TierPrices> {
+    let mut tiers = Vec::new();
+    for tier in table.list("tier", &TIER) {
+        match tier.text("tier") {
+            Some(name) => {
+                tiers.push(TierPrices { tier: name.value.to_owned(), prices: read(&tier), bands: bands(&tier) })
+            }
+            None if tier.has("tier") => {}
+            None => tier.missing("tier", "name the tier as the provider's answers do, such as batch"),
+        }
+    }
+    tiers
 }

@@ -54,6 +54,8 @@ pub struct Provider {
     pub terms: Option<Terms>,
     /// Sent with every attempt.
     pub headers: Vec<(String, String)>,
+    /// Whether requests of routes that Freehold does not know are passed on to it.
+    pub passthrough: bool,
 }
 
 /// What a provider promised about the data it is sent, and until when.
@@ -199,6 +201,13 @@ pub const SECTION: Section = Section {
             meaning: "Sent with every attempt. No credentials: those belong into `api_key`.",
             example: "{ x-team = \"claims\" }",
         },
+        Key {
+            name: "passthrough",
+            takes: "`true` or `false`",
+            default: "`false`",
+            meaning: "Whether requests below `/v1/` that Freehold has no route for are passed on to it as they are, for the workflow that the header `freehold-workflow` names. Each is booked as one request, at the model's price of `requests`.",
+            example: "true",
+        },
     ],
     meters: false,
 };
@@ -278,6 +287,7 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
     let identity = identity::read(table, vault, around);
     let headers = headers(table);
     let terms = terms(table, now);
+    let passthrough = table.flag("passthrough").unwrap_or(false);
     let region = table.region("region");
     let timeouts = defaults::timeouts(table).over(defaults);
 
@@ -318,6 +328,7 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
         timeouts,
         terms,
         headers,
+        passthrough,
     })
 }
 

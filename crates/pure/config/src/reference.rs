@@ -21,6 +21,7 @@ pub const SECTIONS: &[&Section] = &[
     &models::SECTION,
     &models::PRICE,
     &prices::BAND,
+    &prices::TIER,
     &lanes::SECTION,
     &lanes::SLO,
     &criticality::SECTION,

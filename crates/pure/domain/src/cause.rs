@@ -28,6 +28,12 @@ pub enum Cause {
     Guard,
     /// A tool call.
     Tool,
+    /// A file put where a provider keeps it.
+    Keep,
+    /// Many requests handed over at once, to be answered later.
+    Batch,
+    /// A request of a kind that Freehold does not read, passed on.
+    Pass,
     /// A scripted shock.
     Drill,
 }
@@ -46,6 +52,9 @@ impl Cause {
             Cause::Embed => "embed",
             Cause::Guard => "guard",
             Cause::Tool => "tool",
+            Cause::Keep => "keep",
+            Cause::Batch => "batch",
+            Cause::Pass => "pass",
             Cause::Drill => "drill",
         }
     }

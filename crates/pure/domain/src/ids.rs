@@ -44,6 +44,17 @@ pub struct AttemptId {
     pub ordinal: u16,
 }
 
+impl AttemptId {
+    /// Set in the ordinal of what settles an attempt that was answered later than its call. No call has as many attempts.
+    const SETTLES: u16 = 0x8000;
+
+    /// What settles this attempt, where its provider told later what it cost. There is one of this name, so that whoever
+    /// books it twice books it once.
+    pub fn settlement(self) -> AttemptId {
+        AttemptId { ordinal: self.ordinal | AttemptId::SETTLES, ..self }
+    }
+}
+
 /// The public half of a key: `<id>` in `fh_<id>_<secret>`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -128,8 +128,22 @@ pub enum Cost {
         /// The meters that could not.
         missing: Vec<Meter>,
     },
-    /// In flight when we were killed or failed; at most this much, absent where no price is known.
+    /// In flight when we were killed or failed, or answered later than its call; at most this much, absent where no price is
+    /// known.
     AtMost(Option<NanoUsd>),
+}
+
+impl CostLine {
+    /// Takes back what an attempt was booked with at most.
+    pub fn taking_back(bound: NanoUsd, attempt: AttemptId) -> CostLine {
+        CostLine {
+            meter: Meter::Requests,
+            units: 1,
+            price: PicoUsd(bound.0.saturating_mul(-1_000)),
+            amount: NanoUsd(bound.0.saturating_neg()),
+            price_row: format!("upper bound of {attempt}, taken back"),
+        }
+    }
 }
 
 impl Cost {
@@ -146,7 +160,8 @@ impl Cost {
     }
 }
 
-/// One meter of one attempt, priced.
+/// One meter of one attempt, priced; or, with an amount below zero, an upper bound booked before that is taken back now that the
+/// cost is known. No price is below zero, so the two cannot be confused.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct CostLine {
     /// What was counted.

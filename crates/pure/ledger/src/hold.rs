@@ -149,6 +149,15 @@ impl Account {
         }
     }
 
+    /// Replaces the upper bound that a call was booked with by what it cost, once that is known.
+    pub fn correct(&mut self, bound: NanoUsd, actual: NanoUsd, admitted_at: UnixMs, now: UnixMs) {
+        self.turn(now);
+        if admitted_at >= self.window_start {
+            let left = NanoUsd(self.settled.0.saturating_sub(bound.0)).max(NanoUsd::ZERO);
+            self.settled = left.saturating_add(actual.max(NanoUsd::ZERO));
+        }
+    }
+
     /// The window it counts over.
     pub fn window(&self) -> Window {
         self.window
@@ -272,6 +281,19 @@ mod tests {
         assert!(account.settle(NanoUsd(6), NanoUsd(5), NOON, tomorrow).late);
         let view = account.view(tomorrow);
         assert_eq!((view.settled, view.held), (NanoUsd::ZERO, NanoUsd::ZERO));
+    }
+
+    #[test]
+    fn an_upper_bound_is_replaced_in_the_window_it_was_booked_in_only() {
+        let mut account = account(100);
+        account.hold(NanoUsd(60), NOON).unwrap();
+        account.settle(NanoUsd(60), NanoUsd(60), NOON, NOON);
+        account.correct(NanoUsd(60), NanoUsd(7), NOON, NOON + 1);
+        assert_eq!(account.view(NOON + 1).settled, NanoUsd(7));
+        let tomorrow = NOON + DAY_MS;
+        account.book(NanoUsd(3), tomorrow, tomorrow);
+        account.correct(NanoUsd(60), NanoUsd(7), NOON, tomorrow);
+        assert_eq!(account.view(tomorrow).settled, NanoUsd(3));
     }
 
     #[test]

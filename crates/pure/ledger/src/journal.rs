@@ -16,12 +16,15 @@ pub struct JournalEntry {
 ///
 /// A priced attempt moves its cost from `payable/PROVIDER` to `spend/WORKFLOW/CAUSE`. One that was in flight when an
 /// instance was killed uses `indeterminate/…` and `payable-at-most/…`, so that bounds never mix with costs; so does the
-/// priced part of one with a missing price, under `unpriced/…`. Nothing consumed, nothing booked.
+/// priced part of one with a missing price, under `unpriced/…`. An upper bound that is taken back leaves the accounts it was
+/// booked in. Nothing consumed, nothing booked.
 pub fn entries(record: &Record) -> Vec<JournalEntry> {
-    let amount = record.cost.booked();
-    if amount == NanoUsd::ZERO {
-        return Vec::new();
-    }
+    let lines = match &record.cost {
+        Cost::Priced { lines, .. } | Cost::Unpriced { lines, .. } => &lines[..],
+        Cost::AtMost(_) => &[],
+    };
+    let taken_back: NanoUsd = lines.iter().map(|line| line.amount).filter(|amount| *amount < NanoUsd::ZERO).sum();
+    let amount = record.cost.booked() - taken_back;
     let (spend, payable) = match (&record.cost, &record.end) {
         (Cost::AtMost(_), _) | (_, AttemptEnd::Indeterminate) => ("indeterminate", "payable-at-most"),
         (Cost::Unpriced { .. }, _) => ("unpriced", "payable"),
@@ -30,10 +33,18 @@ pub fn entries(record: &Record) -> Vec<JournalEntry> {
     let intent = &record.intent;
     // A slash cannot stand in a checked name, so a direct call never passes for a workflow called `direct`.
     let workflow = intent.workflow.as_ref().map_or("(direct)", |workflow| workflow.as_str());
-    vec![
-        JournalEntry { account: format!("{spend}/{workflow}/{}", intent.cause), amount },
-        JournalEntry { account: format!("{payable}/{}", intent.provider), amount: NanoUsd(amount.0.saturating_neg()) },
-    ]
+    let pairs = [(spend, payable, amount), ("indeterminate", "payable-at-most", taken_back)];
+    let pairs = pairs.into_iter().filter(|(_, _, amount)| *amount != NanoUsd::ZERO);
+    let both = pairs.map(|(spend, payable, amount)| {
+        [
+            JournalEntry { account: format!("{spend}/{workflow}/{}", intent.cause), amount },
+            JournalEntry {
+                account: format!("{payable}/{}", intent.provider),
+                amount: NanoUsd(amount.0.saturating_neg()),
+            },
+        ]
+    });
+    both.flatten().collect()
 }
 
 #[cfg(test)]
@@ -53,6 +64,22 @@ mod tests {
                 JournalEntry { account: "payable/anthropic".into(), amount: NanoUsd(-4_500_000) },
             ]
         );
+    }
+
+    #[test]
+    fn an_upper_bound_is_taken_back_from_where_it_was_booked() {
+        let mut record = examples::record();
+        let booked = entries(&record);
+        let Cost::Priced { total, lines } = &mut record.cost else { unreachable!("the example is priced") };
+        lines.push(domain::CostLine::taking_back(NanoUsd(9_000_000), record.intent.attempt));
+        *total = NanoUsd(-4_500_000);
+        record.intent.attempt = record.intent.attempt.settlement();
+        let settled = entries(&record);
+        assert_eq!(settled[..2], booked);
+        let back = |account: &str, amount| JournalEntry { account: account.into(), amount: NanoUsd(amount) };
+        let expected =
+            [back("indeterminate/claims-triage/serve", -9_000_000), back("payable-at-most/anthropic", 9_000_000)];
+        assert_eq!(settled[2..], expected);
     }
 
     #[test]

@@ -189,6 +189,44 @@ pub fn price(usage: &Usage, row: Option<&PriceRow>, served: &Served) -> Cost {
     }
 }
 
+/// Prices the requests of a batch: each by its own size, as bands want it, and lines of the same price put together and rounded
+/// once.
+pub fn price_each(usages: &[Usage], row: Option<&PriceRow>, served: &Served) -> Cost {
+    let mut lines: Vec<CostLine> = Vec::new();
+    let mut missing = Vec::new();
+    for usage in usages {
+        let (found, unpriced) = match price(usage, row, served) {
+            Cost::Priced { lines, .. } => (lines, Vec::new()),
+            Cost::Unpriced { lines, missing } => (lines, missing),
+            Cost::AtMost(_) => (Vec::new(), Vec::new()),
+        };
+        missing.extend(unpriced);
+        for line in found {
+            let is_same = |known: &CostLine| {
+                known.meter == line.meter && known.price == line.price && known.price_row == line.price_row
+            };
+            match lines.iter_mut().find(|known| is_same(known)) {
+                Some(known) => known.units = known.units.saturating_add(line.units),
+                None => lines.push(line),
+            }
+        }
+    }
+    lines.iter_mut().for_each(|line| line.amount = line.price.times(line.units));
+    missing.sort();
+    missing.dedup();
+    match missing.is_empty() {
+        true => Cost::Priced { total: lines.iter().map(|line| line.amount).sum(), lines },
+        false => Cost::Unpriced { lines, missing },
+    }
+}
+
+/// What all of them consumed.
+pub fn total_usage(usages: &[Usage]) -> Usage {
+    let mut total = Usage::ZERO;
+    usages.iter().flat_map(Usage::counts).for_each(|(meter, count)| total.add(meter, count));
+    total
+}
+
 /// The rows of one model over time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PriceBook {

@@ -191,3 +191,18 @@ proptest! {
         prop_assert_eq!(cost.booked(), lines.iter().map(|line| line.amount).sum());
     }
 }
+
+#[test]
+fn requests_of_a_batch_are_priced_each_by_its_own_size_and_rounded_together() {
+    let mut row = PriceRow::new("r", "p", "m", Prices::NONE.with(Meter::Input, PicoUsd(1_500)));
+    row.bands = vec![Band { above_input_tokens: 10, prices: Prices::NONE.with(Meter::Input, PicoUsd(4_000)) }];
+    let used = |tokens| Usage::ZERO.with(Meter::Input, tokens);
+    let cost = price_each(&[used(1), used(1), used(1), used(11)], Some(&row), &Served::standard(UnixMs(0)));
+    let Cost::Priced { total, lines } = cost else { panic!("every meter has a price") };
+    let told: Vec<_> = lines.iter().map(|line| (line.units, line.amount)).collect();
+    // Three times 1.5 is 4.5, which is rounded once, to the even 4.
+    assert_eq!((told, total), (vec![(3, NanoUsd(4)), (11, NanoUsd(44))], NanoUsd(48)));
+    assert_eq!(price_each(&[], Some(&row), &Served::standard(UnixMs(0))), Cost::NOTHING);
+    assert!(matches!(price_each(&[used(1)], None, &Served::standard(UnixMs(0))), Cost::Unpriced { .. }));
+    assert_eq!(total_usage(&[used(1), used(2)]), used(3));
+}

@@ -46,6 +46,43 @@ pub fn scan(data: &[u8]) {
     }
 }
 
+/// What is read of kept things is refused, or what it is made into is as much JSON as it was.
+pub fn kept(data: &[u8]) {
+    use crate::kept::{
+        Ids, batch_line, batch_requests, items, purpose, references, renamed, result_line, stored_answer, with_names,
+    };
+    let is_json = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+    let found = references(data);
+    let names: Vec<String> = found.iter().map(|reference| format!("\"{}", reference.id.len())).collect();
+    let named = with_names(data, &found, &names);
+    assert!(is_json(&named) || !is_json(data), "other ids leave it JSON");
+    if let Ok(told) = renamed(data, |_, text| Some(format!("{text}\\"))) {
+        assert!(is_json(&told), "other ids leave it JSON");
+    }
+    if let Ok((items, _)) = items(data) {
+        assert!(items.iter().all(|item| is_json(&data[item.span.clone()])), "an item of a list is JSON");
+    }
+    if let Ok((told, _)) = stored_answer(&Ids::named(|_, id| Some(format!("{id}!"))), "claims-triage", data) {
+        assert!(is_json(&told), "a stored answer stays JSON");
+    }
+    for line in data.split(|byte| *byte == b'\n') {
+        if let Ok(asked) = batch_line(line) {
+            assert!(is_json(&line[asked.body]), "a request of a batch is JSON");
+        }
+        for dialect in [Dialect::OpenAiChat, Dialect::Anthropic] {
+            if let Ok(read) = result_line(dialect, line) {
+                assert!(read.model.is_none_or(|model| line[model].starts_with(b"\"")), "a model is a text");
+            }
+        }
+    }
+    if let Ok(asked) = batch_requests(data) {
+        assert!(asked.into_iter().all(|asked| is_json(&data[asked.body])), "a request of a batch is JSON");
+    }
+    if let Ok((_, file)) = purpose("b", data) {
+        assert!(file.end <= data.len());
+    }
+}
+
 /// A message of a client is refused, or names the tool that a plain parser finds too; what is left of a list of tools is JSON,
 /// has no tool but the wanted ones, and loses nothing more when it is looked at again.
 pub fn mcp(data: &[u8]) {
@@ -192,6 +229,7 @@ fn plan(client: Dialect, upstream: Dialect, quirks: &str) -> ReplyPlan {
         framing: client.framing(),
         raw: false,
         request: bytes::Bytes::new(),
+        ids: crate::Ids::default(),
     }
 }
 

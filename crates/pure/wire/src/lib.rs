@@ -8,7 +8,7 @@
 //! models differs, [`scan`] reads a request's head in one pass, [`request`]
 //! makes the outgoing body, [`sse`] and [`eventstream`] cut a stream into frames, [`reply`] relays an answer, [`usage`] reads what it cost,
 //! [`form`] and [`audio`] read what is no JSON, [`errors`] reads providers' errors and writes ours, [`models`] lists models,
-//! [`mcp`] reads the messages of tool servers. [`splice`] and `cursor` are the tools
+//! [`kept`] finds the ids of what providers keep, [`mcp`] reads the messages of tool servers. [`splice`] and `cursor` are the tools
 //! underneath; [`canonical`], [`dialects`] and [`translate`] cross from one dialect to the other; [`fuzz`] holds the
 //! invariants of every parser.
 
@@ -24,6 +24,7 @@ pub mod form;
 pub mod fuzz;
 pub mod hosting;
 mod items;
+pub mod kept;
 pub mod mcp;
 pub mod models;
 pub mod quirks;
@@ -38,6 +39,7 @@ pub mod usage;
 pub use dialect::{Address, Dialect, Framing, Operation};
 pub use errors::{ClientError, Retry, error_body, error_frame, loss_header, upstream_fault};
 pub use hosting::Hosting;
+pub use kept::Ids;
 pub use models::{ListedModel, models_body};
 pub use quirks::Quirks;
 pub use reply::{Kept, ReplyPlan, Seen, StreamRelay, reply_body};

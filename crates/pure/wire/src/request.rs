@@ -49,12 +49,6 @@ pub fn outgoing(
             .ok_or_else(|| Fault::new(FaultClass::Untranslatable, format!("{upstream} has no {operation}")))?;
         Ok::<_, Fault>(ask.quirks.hosting.path(upstream, operation, ask.upstream_model, stream, own))
     };
-    if head.bound.background && !head.stream {
-        // Nobody could fetch the answer here, and what it cost would never be told.
-        let why =
-            "`background` answers are fetched later, which has no route here; add `stream`, or leave `background` out";
-        return Err(Fault::new(FaultClass::Untranslatable, why));
-    }
     // A provider that did not make what only its maker can read is asked anew, without it.
     let anew = head.bound.translated_thoughts || (ask.foreign && head.bound.is_tied());
     if client == upstream && !anew {
@@ -440,9 +434,7 @@ mod tests {
         let ours = r#"{"model":"up","input":[{"type":"reasoning","id":"rs_fh_msg_1_0","summary":[]},{"role":"user","content":"x"}]}"#;
         assert!(!String::from_utf8_lossy(&ask(ours, false).unwrap().body).contains("rs_fh"));
 
-        let later = ask(r#"{"model":"up","input":"x","background":true}"#, false).unwrap_err();
-        assert!(later.message.contains("`background`"), "{}", later.message);
-        assert!(ask(r#"{"model":"up","input":"x","background":true,"stream":true}"#, false).is_ok());
+        assert!(ask(r#"{"model":"up","input":"x","background":true}"#, false).is_ok(), "it is fetched later");
     }
 
     #[test]

@@ -82,6 +82,12 @@ fn prove_fuzz_mcp() {
 
 #[test]
 #[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_kept() {
+    prove("kept", &[("captures", ".json")], fuzz::kept);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
 fn prove_fuzz_translate_request() {
     prove(
         "translate_request",

@@ -89,6 +89,7 @@ impl Case {
             framing: self.client.framing(),
             raw: false,
             request: bytes::Bytes::new(),
+            ids: wire::Ids::default(),
         }
     }
 

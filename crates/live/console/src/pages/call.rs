@@ -249,8 +249,13 @@ fn cost_note(entries: &[Entry]) -> Option<&'static str> {
     if costs().any(|record| matches!(record.cost, Cost::Unpriced { .. })) {
         return Some("not all of it has a price");
     }
-    if costs().any(|record| matches!(record.cost, Cost::AtMost(_))) {
+    let settled = |record: &Record| costs().any(|other| other.intent.attempt == record.intent.attempt.settlement());
+    let at_most = || costs().filter(|record| matches!(record.cost, Cost::AtMost(_)) && !settled(record));
+    if at_most().any(|record| record.end == AttemptEnd::Indeterminate) {
         return Some("at most; an attempt is indeterminate");
+    }
+    if at_most().next().is_some() {
+        return Some("at most; what it cost is told when it is fetched");
     }
     costs().any(|record| matches!(record.usage_origin, UsageOrigin::Estimated { .. })).then_some("from estimated usage")
 }

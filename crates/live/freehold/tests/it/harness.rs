@@ -102,6 +102,16 @@ impl Freehold {
         request(self.gateway, "POST", path, &headers, body.as_bytes())
     }
 
+    /// A request without a body.
+    pub fn ask(&self, method: &str, path: &str) -> Answer {
+        self.ask_as(&self.key, method, path)
+    }
+
+    pub fn ask_as(&self, key: &str, method: &str, path: &str) -> Answer {
+        let authorization = format!("Bearer {key}");
+        request(self.gateway, method, path, &[("authorization", authorization.as_str())], b"")
+    }
+
     /// A chat call without streaming.
     pub fn chat(&self, model: &str, more: &str) -> Answer {
         let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"Hello"}}]{more}}}"#);

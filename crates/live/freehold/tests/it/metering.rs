@@ -257,6 +257,7 @@ fn every_endpoint_is_metered_at_every_provider_or_refused_under_a_hard_budget() 
             line(row.path, "no price", &|dialect| told(&freehold, &budgeted, whole, &format!("bare-sim-{dialect}")));
         assert!(cells.iter().all(|cell| !cell.starts_with("priced")), "{} unpriced: {cells:?}", row.path);
     }
+    page.push_str(&crate::kept::metered());
     page.push_str(NOTES);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/metering.md");
     if std::env::var("UPDATE_DOCS").is_ok() {
@@ -286,7 +287,9 @@ const NOTES: &str = "
 - **priced**: by the usage that the provider reported.
 - **priced by an estimate**: the provider told no usage, or the client left before it had; what came, or what was asked for where
   that is billed, is counted, and marked so.
-- **free**: a count of tokens, which no provider bills.
+- **free**: a count of tokens, or a request about something that is kept, which no provider bills.
+- **at most**: what it will cost is told later; until then the most it can cost is booked. **settled**: what it cost has taken that
+  one's place.
 - **refused**: nothing was sent. `untranslatable`: the dialects do not share the operation. `model_unpriced`: the model has no
   price, and a budget applies.
 - **cancelled**: the client left after the first bytes of a stream.

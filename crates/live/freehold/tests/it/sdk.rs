@@ -234,6 +234,12 @@ fn the_official_openai_sdk_makes_pictures_and_sound_through_freehold() {
 }
 
 #[test]
+#[ignore = "needs the official SDKs; `cargo xtask test` runs it"]
+fn the_official_sdks_have_providers_keep_answers_files_and_batches_through_freehold() {
+    suite("kept_suite.py", SIMULATED);
+}
+
+#[test]
 #[ignore = "needs the official SDKs and llama.cpp; `cargo xtask test` runs it"]
 fn the_official_anthropic_sdk_works_through_freehold() {
     suite("anthropic_suite.py", WITH_LLAMA);

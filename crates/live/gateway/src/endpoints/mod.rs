@@ -11,6 +11,8 @@ use http::Method;
 use wire::dialect::from_path_segment;
 use wire::{Dialect, Framing, Operation};
 
+use crate::kept;
+
 /// One route a client may call.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -18,8 +20,9 @@ pub struct Endpoint {
     pub name: &'static str,
     /// The method.
     pub method: Method,
-    /// The path, without a dialect's root. `{model}` stands for the name of a workflow and may span several segments, `{server}` for that of a server of tools, any
-    /// other word in braces for one segment that says nothing to us.
+    /// The path, without a dialect's root. `{model}` stands for the name of a workflow and may span several segments, `{server}`
+    /// for that of a server of tools, `{id}` for that of a kept thing, any other word in braces for one segment that says nothing
+    /// to us.
     pub path: &'static str,
     /// How the client speaks; absent where it is told by a header, as for the list of models.
     pub dialect: Option<Dialect>,
@@ -101,6 +104,10 @@ pub enum Takes {
     Form,
     /// As either.
     JsonOrForm,
+    /// As anything.
+    Anything,
+    /// There is none; one that comes all the same is not looked at.
+    Nothing,
 }
 
 /// A route, and what the path said on the way to it.
@@ -108,7 +115,7 @@ pub enum Takes {
 pub struct Route {
     /// The row.
     pub endpoint: &'static Endpoint,
-    /// What stood in the place of `{model}` or `{server}`, percent-decoded.
+    /// What stood in the place of `{model}`, `{server}` or `{id}`, percent-decoded.
     pub model: Option<String>,
 }
 
@@ -119,6 +126,8 @@ pub enum Serves {
     Call(Operation),
     /// What is said to a server of tools.
     ToolServer,
+    /// What is asked of a provider about something it keeps.
+    Kept(kept::Ask),
     /// The names this key may use.
     Models,
     /// "I am here", for clients that look before they speak.
@@ -177,6 +186,10 @@ fn matched<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
         // The rest is literal. A workflow's name may hold colons and slashes, so the end is looked for at the end.
         let model = path.strip_suffix(after).filter(|model| !model.is_empty())?;
         return Some(Some(model));
+    }
+    if name == "id" {
+        let id = path.strip_suffix(after).filter(|id| !id.is_empty() && !id.contains('/'))?;
+        return Some(Some(id));
     }
     let end = path.find('/').filter(|end| *end > 0)?;
     matched(after, &path[end..])
@@ -260,6 +273,10 @@ mod tests {
             ("/p/{project}/m/{model}:count", "/p/x/m/y:count", Some(Some("y"))),
             ("/p/{project}/m/{model}:count", "/p//m/y:count", None),
             ("/p/{project}/m/{model}:count", "/p/x/n/y:count", None),
+            ("/r/{id}", "/r/a_1", Some(Some("a_1"))),
+            ("/r/{id}", "/r/a_1/items", None),
+            ("/r/{id}/items", "/r/a_1/items", Some(Some("a_1"))),
+            ("/r/{id}/items", "/r//items", None),
             ("/p", "/p", Some(None)),
         ] {
             assert_eq!(matched(pattern, path), expected, "{pattern} {path}");

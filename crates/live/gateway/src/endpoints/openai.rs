@@ -3,6 +3,31 @@
 use wire::{Dialect, Operation};
 
 use super::{Endpoint, Serves, Takes, endpoint};
+use crate::kept::Ask;
+
+/// A row about something a provider keeps; nothing is sent with it.
+macro_rules! kept {
+    ($method:ident $path:literal, $ask:expr) => {
+        endpoint!($method $path, Serves::Kept($ask), Dialect::OpenAiChat).carrying(&["openai-beta"]).taking(Takes::Nothing)
+    };
+}
+
+/// The same of stored answers, whose errors are told in their own dialect.
+macro_rules! answer {
+    ($method:ident $path:literal, $ask:expr) => {
+        endpoint!($method $path, Serves::Kept($ask), Dialect::OpenAiResponses)
+            .carrying(&["openai-beta"])
+            .taking(Takes::Nothing)
+    };
+}
+
+/// Whatever else is asked for below `/v1/`, with any method.
+pub const OTHER: Endpoint = Endpoint {
+    name: "ANY /v1/{other}",
+    carries: &["openai-beta", "anthropic-version", "anthropic-beta"],
+    takes: Takes::Anything,
+    ..endpoint!(POST "/v1/{other}", Serves::Kept(Ask::Other))
+};
 
 /// One row a route.
 pub const ENDPOINTS: &[Endpoint] = &[
@@ -21,6 +46,14 @@ pub const ENDPOINTS: &[Endpoint] = &[
         .taking(Takes::Form),
     // The shape of Jina's, vLLM's and Cohere's first version, which OpenAI has no route for.
     endpoint!(POST "/v1/rerank", Serves::Call(Operation::Rerank), Dialect::OpenAiChat),
+    answer!(GET "/v1/responses/{id}", Ask::Answer),
+    answer!(DELETE "/v1/responses/{id}", Ask::AnswerDeleted),
+    answer!(POST "/v1/responses/{id}/cancel", Ask::AnswerCancelled),
+    answer!(GET "/v1/responses/{id}/input_items", Ask::AnswerInput),
+    endpoint!(POST "/v1/batches", Serves::Kept(Ask::BatchCreated), Dialect::OpenAiChat).carrying(&["openai-beta"]),
+    kept!(GET "/v1/batches", Ask::Batches),
+    kept!(GET "/v1/batches/{id}", Ask::Batch),
+    kept!(POST "/v1/batches/{id}/cancel", Ask::BatchCancelled),
     endpoint!(GET "/v1/models", Serves::Models),
     endpoint!(GET "/v1/models/{model}", Serves::Models),
 ];

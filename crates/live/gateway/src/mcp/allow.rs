@@ -13,7 +13,7 @@ use wire::mcp::{Id, Kind, Message};
 
 use super::refusal::Refusal;
 use super::session;
-use crate::admit::short;
+use crate::admit::{short, take_request};
 use crate::budgets::Scope;
 use crate::keys::Key;
 use crate::protect::within;
@@ -130,12 +130,7 @@ impl Caller {
 
     /// Takes one request from the key's limits.
     pub fn take_request(&self, now: UnixMs) -> Result<(), Refusal> {
-        let mut meters = self.key.meters.lock();
-        let Some(requests) = &mut meters.requests else { return Ok(()) };
-        requests.take(1, now).map_err(|fast| {
-            let (key, wait_ms) = (self.key.grant.id.to_string(), fast.wait_ms.unwrap_or(60_000));
-            CallRefusal::Limit { key, limit: fast.per_minute, unit: "requests", wait_ms }.into()
-        })
+        Ok(take_request(&self.key, now)?)
     }
 
     /// Lets a message pass: a call of a tool only where every list that applies has it.

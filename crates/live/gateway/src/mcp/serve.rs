@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{Method, Response};
 use wire::errors::ClientError;
 use wire::mcp::{Id, Kind, Message, read};
+use wire::{Dialect, Framing};
 
 use super::allow::{Caller, Passed, accepts};
 use super::call::{ToolCall, live};
@@ -22,6 +23,9 @@ use crate::keys::Key;
 use crate::refusal::Refusal as CallRefusal;
 use crate::reply::{self, ReplyBody, Waiting};
 use crate::trail::Trail;
+
+/// How an error is framed that no task of a request is left to tell in JSON-RPC.
+const SPOKEN: (Dialect, Framing) = (Dialect::OpenAiChat, Framing::ServerSentEvents);
 
 /// A request of a known key.
 pub struct Arrival {
@@ -110,7 +114,7 @@ async fn post(
             let call = ToolCall { id, caller, body, message, rpc, tool, headers };
             tokio::spawn(async move {
                 let (lived_in, under) = (gateway.clone(), deployed.clone());
-                let untold = edge::run_other(gateway, deployed, trail, id, move |trail| {
+                let untold = edge::run_other(gateway, deployed, trail, id, SPOKEN, move |trail| {
                     Box::pin(live(lived_in, under, call, waiting, trail))
                 });
                 let untold = untold.await;

@@ -39,9 +39,15 @@ fn every_key_arrives_in_the_snapshot() {
     assert_eq!(small.price_at(NOW).unwrap().id, "openai/gpt-small@2026-11-12");
     assert_eq!(small.context_tokens, Some(128_000));
     let row = own.price_at(NOW).unwrap();
-    assert_eq!((row.id.as_str(), row.source.as_str()), ("freehold.toml/own-price", "freehold.toml:76"));
+    assert_eq!((row.id.as_str(), row.source.as_str()), ("freehold.toml/own-price", "freehold.toml:77"));
     assert_eq!(Meter::ALL.iter().filter(|meter| row.prices.get(**meter).is_some()).count(), Meter::COUNT);
     assert_eq!(row.bands[0].prices.get(Meter::Input), Some(PicoUsd(6_000_000)));
+    assert_eq!(
+        (row.tiers[0].tier.as_str(), row.tiers[0].prices.get(Meter::Output)),
+        ("batch", Some(PicoUsd(7_500_000)))
+    );
+    assert_eq!(row.tiers[0].bands.len(), 1);
+    assert!(mirror.passthrough);
     assert_eq!((own.context_tokens, own.quality_milli), (Some(10_000), Some(700)));
     assert_eq!(gpu.price_at(NOW).unwrap().prices.get(Meter::Output), Some(PicoUsd(112_179)));
 

@@ -70,7 +70,7 @@ pub(super) fn body(data: &[u8], seen: &mut Seen) -> Result<Body, Bad> {
     if !message.error {
         message.tell(data, seen, &mut Tally::default());
     }
-    Ok(Body { model: message.model, error: message.error })
+    Ok(Body { model: message.model, error: message.error, ..Body::default() })
 }
 
 /// The opening event a stream lost, with what is known of it. SDKs fail without one; llama.cpp was seen to leave it out when

@@ -27,7 +27,7 @@ pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Faul
     let read = match plan.upstream {
         Dialect::OpenAiChat if plan.operation.is_media() => media::body(plan.operation, body, &mut seen),
         Dialect::OpenAiChat => openai::body(body, &mut seen),
-        Dialect::OpenAiResponses => responses::body(body, &mut seen),
+        Dialect::OpenAiResponses => responses::body(body, plan, &mut seen),
         Dialect::Anthropic => anthropic::body(body, &mut seen),
         Dialect::Gemini => gemini::body(body, &mut seen),
         Dialect::BedrockConverse => bedrock::body(body, &mut seen),
@@ -60,7 +60,12 @@ pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Faul
     seen.ended = true;
     let mut out = Vec::with_capacity(body.len() + plan.asked_model.len());
     let asked = quoted(&plan.asked_model);
-    Changes { model: read.model, ..Changes::default() }.write(body, &asked, |position| position, &mut out);
+    Changes { model: read.model, ids: read.ids, ..Changes::default() }.write(
+        body,
+        &asked,
+        |position| position,
+        &mut out,
+    );
     Ok((out, seen))
 }
 
@@ -85,6 +90,7 @@ mod tests {
             framing: crate::dialect::Framing::ServerSentEvents,
             raw: false,
             request: bytes::Bytes::new(),
+            ids: crate::kept::Ids::default(),
         }
     }
 

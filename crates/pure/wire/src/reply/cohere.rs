@@ -28,7 +28,7 @@ pub(super) fn body(data: &[u8], seen: &mut Seen) -> Result<Body, Bad> {
     if !answer.error {
         answer.tell(data, seen);
     }
-    Ok(Body { model: None, error: answer.error })
+    Ok(Body { model: None, error: answer.error, ..Body::default() })
 }
 
 /// The figures of an event or an answer.

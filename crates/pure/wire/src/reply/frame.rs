@@ -12,6 +12,8 @@ use crate::cursor::{Bad, Text};
 #[derive(Default)]
 pub(super) struct Body {
     pub model: Option<Range<usize>>,
+    /// Ids that the client knows by another name, each with that name as JSON.
+    pub ids: Vec<(Range<usize>, Vec<u8>)>,
     pub error: bool,
 }
 
@@ -79,11 +81,16 @@ pub(super) struct Changes {
     pub cut: Option<Range<usize>>,
     /// What a server left out and SDKs need, and where it goes; in order of place, none inside another span.
     pub insert: Vec<(usize, String)>,
+    /// Ids that the client knows by another name, each with that name as JSON.
+    pub ids: Vec<(Range<usize>, Vec<u8>)>,
 }
 
 impl Changes {
     /// Writes `original` with the changes. `place` says where in it a position of the spans stands.
     pub fn write(self, original: &[u8], asked_model: &[u8], place: impl Fn(usize) -> usize, out: &mut Vec<u8>) {
+        if !self.ids.is_empty() {
+            return self.write_in_order(original, asked_model, place, out);
+        }
         let model = self.model.map(|span| (span, asked_model));
         let cut = self.cut.map(|span| (span, &b""[..]));
         let (first, second) = match (&model, &cut) {
@@ -100,6 +107,24 @@ impl Changes {
         });
         let mut from = 0;
         for (span, with) in in_order {
+            let (start, end) = (place(span.start), place(span.end));
+            out.extend_from_slice(&original[from..start]);
+            out.extend_from_slice(with);
+            from = end;
+        }
+        out.extend_from_slice(&original[from..]);
+    }
+
+    /// The same for the few events that name an answer.
+    fn write_in_order(&self, original: &[u8], asked_model: &[u8], place: impl Fn(usize) -> usize, out: &mut Vec<u8>) {
+        let mut spans: Vec<(Range<usize>, &[u8])> = Vec::with_capacity(8);
+        spans.extend(self.insert.iter().map(|(at, text)| (*at..*at, text.as_bytes())));
+        spans.extend(self.model.iter().map(|span| (span.clone(), asked_model)));
+        spans.extend(self.cut.iter().map(|span| (span.clone(), &b""[..])));
+        spans.extend(self.ids.iter().map(|(span, name)| (span.clone(), &name[..])));
+        spans.sort_by_key(|(span, _)| (span.start, span.end));
+        let mut from = 0;
+        for (span, with) in spans {
             let (start, end) = (place(span.start), place(span.end));
             out.extend_from_slice(&original[from..start]);
             out.extend_from_slice(with);

@@ -29,13 +29,13 @@ pub(super) fn body(data: &[u8], seen: &mut Seen) -> Result<Body, Bad> {
         let mut cursor = Cursor::new(data);
         cursor.skip()?;
         cursor.finish()?;
-        return Ok(Body { model: None, error: true });
+        return Ok(Body { model: None, error: true, ..Body::default() });
     }
     let answer = Answer::read(data)?;
     if !answer.error {
         answer.tell(data, seen);
     }
-    Ok(Body { model: answer.model, error: answer.error })
+    Ok(Body { model: answer.model, error: answer.error, ..Body::default() })
 }
 
 /// The spans and figures of an answer, whole or partial.

@@ -18,7 +18,7 @@ pub(super) fn body(operation: Operation, data: &[u8], seen: &mut Seen) -> Result
     if !answer.error {
         answer.tell(operation, data, seen);
     }
-    Ok(Body { model: answer.model, error: answer.error })
+    Ok(Body { model: answer.model, error: answer.error, ..Body::default() })
 }
 
 /// Reads one event of a stream. `finished` turns true with the event that carries the whole.

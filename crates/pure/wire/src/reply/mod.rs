@@ -20,4 +20,5 @@ mod stream;
 pub use body::reply_body;
 pub use kept::Kept;
 pub use plan::{ReplyPlan, Seen};
+pub(crate) use responses::stored as stored_answer;
 pub use stream::StreamRelay;

@@ -43,7 +43,7 @@ pub(super) fn body(data: &[u8], seen: &mut Seen) -> Result<Body, Bad> {
     if !answer.error {
         answer.tell(data, seen);
     }
-    Ok(Body { model: answer.model, error: answer.error })
+    Ok(Body { model: answer.model, error: answer.error, ..Body::default() })
 }
 
 /// The spans and figures of a chunk or an answer.

@@ -5,6 +5,7 @@ use domain::{Fault, Loss, NanoUsd, Usage};
 
 use super::kept::Kept;
 use crate::dialect::{Dialect, Framing, Operation};
+use crate::kept::Ids;
 use crate::quirks::Quirks;
 use crate::usage::Reported;
 
@@ -37,6 +38,8 @@ pub struct ReplyPlan {
     pub raw: bool,
     /// What the client asked, where a translated answer has its shape: vectors and rankings. Empty elsewhere.
     pub request: Bytes,
+    /// What the client calls an answer that the provider keeps.
+    pub ids: Ids,
 }
 
 /// What has been seen of an answer so far.
@@ -50,6 +53,8 @@ pub struct Seen {
     pub content_started: bool,
     /// Whether the dialect's closing event came, or the whole body did.
     pub ended: bool,
+    /// Whether the provider only took the request down, and answers later (`background`).
+    pub deferred: bool,
     /// Why the model stopped, in the provider's word.
     pub finish: Option<String>,
     /// Bytes of text, reasoning and tool arguments received, for estimates.

@@ -3,14 +3,15 @@
 
 use std::ops::Range;
 
-use domain::Meter;
+use domain::{Fault, Meter};
 
-use super::frame::{Body, Changes, Output, Verdict, unexplained};
+use super::frame::{Body, Changes, Output, Verdict, not_json, quoted, unexplained};
 use super::plan::{ReplyPlan, Seen};
 use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
 use crate::errors::embedded_fault;
 use crate::items::Items;
+use crate::kept::{Ids, Kind, StoredAnswer};
 use crate::usage::openai::{openai_usage, web_searches};
 
 /// What is known of a stream from its events so far.
@@ -41,12 +42,13 @@ pub(super) fn event(
     seen.ended |= matches!(kind, b"response.completed" | b"response.incomplete");
     let insert = event.left_out(data, kind, plan, asked_model, stream);
     stream.events += 1;
+    let ids = event.answer.as_ref().map_or_else(Vec::new, |answer| answer.named(data, &plan.ids));
     let model = event.answer.and_then(|answer| answer.model);
-    Ok(Verdict::Pass(Changes { model, cut: None, insert }))
+    Ok(Verdict::Pass(Changes { model, cut: None, insert, ids }))
 }
 
 /// Reads a whole answer.
-pub(super) fn body(data: &[u8], seen: &mut Seen) -> Result<Body, Bad> {
+pub(super) fn body(data: &[u8], plan: &ReplyPlan, seen: &mut Seen) -> Result<Body, Bad> {
     let mut cursor = Cursor::new(data);
     let answer = Answer::read(&mut cursor)?;
     cursor.finish()?;
@@ -54,8 +56,28 @@ pub(super) fn body(data: &[u8], seen: &mut Seen) -> Result<Body, Bad> {
     if !error {
         answer.output.tell(data, seen);
         answer.tell(data, true, seen);
+        seen.deferred = [&b"queued"[..], b"in_progress"].iter().any(|word| answer.says(data, &answer.status, word));
     }
-    Ok(Body { model: answer.model, error })
+    let ids = answer.named(data, &plan.ids);
+    Ok(Body { model: answer.model, ids, error })
+}
+
+/// Relays an answer as it is stored, whatever it came to.
+pub(crate) fn stored(ids: &Ids, asked_model: &str, data: &[u8]) -> Result<(Vec<u8>, StoredAnswer), Fault> {
+    let mut cursor = Cursor::new(data);
+    let answer = Answer::read(&mut cursor).and_then(|answer| cursor.finish().map(|()| answer)).map_err(not_json)?;
+    let mut seen = Seen::default();
+    answer.tell(data, true, &mut seen);
+    let status = answer.status.as_ref().and_then(|status| status.decode(data)).unwrap_or_default().into_owned();
+    let mut out = Vec::with_capacity(data.len() + 128);
+    let ids = answer.named(data, ids);
+    Changes { model: answer.model, ids, ..Changes::default() }.write(
+        data,
+        &quoted(asked_model),
+        |position| position,
+        &mut out,
+    );
+    Ok((out, StoredAnswer { status, usage: seen.usage, service_tier: seen.service_tier }))
 }
 
 /// One event of a stream.
@@ -278,6 +300,8 @@ struct Answer {
     usage: Option<Range<usize>>,
     tool_usage: Option<Range<usize>>,
     id: Option<Text>,
+    /// The answer it goes on from.
+    previous: Option<Text>,
     status: Option<Text>,
     service_tier: Option<Text>,
     /// Why it is incomplete.
@@ -301,6 +325,7 @@ impl Answer {
                 b"usage" => answer.usage = Some(cursor.value()?),
                 b"tool_usage" => answer.tool_usage = Some(cursor.value()?),
                 b"id" => answer.id = cursor.string_or_skip()?,
+                b"previous_response_id" => answer.previous = cursor.string_or_skip()?,
                 b"status" => answer.status = cursor.string_or_skip()?,
                 b"service_tier" => answer.service_tier = cursor.string_or_skip()?,
                 b"incomplete_details" if cursor.peek() == Some(b'{') => {
@@ -369,6 +394,13 @@ impl Answer {
                 seen.service_tier = text(&self.service_tier);
             }
         }
+    }
+
+    /// Its ids, where the client calls them something else.
+    fn named(&self, data: &[u8], ids: &Ids) -> Vec<(Range<usize>, Vec<u8>)> {
+        let texts = [&self.id, &self.previous].into_iter().flatten();
+        let name = |text: &Text| Some((text.quoted(), quoted(&ids.name(Kind::Answer, &text.decode(data)?)?)));
+        texts.filter_map(name).collect()
     }
 
     fn says(&self, data: &[u8], text: &Option<Text>, word: &[u8]) -> bool {

@@ -131,5 +131,6 @@ fn plan(client: Dialect, upstream: Dialect) -> ReplyPlan {
         framing: client.framing(),
         raw: false,
         request: Bytes::new(),
+        ids: crate::Ids::default(),
     }
 }

@@ -41,3 +41,19 @@ fn mutated_answers_keep_the_invariants() {
 fn mutated_messages_of_tool_servers_keep_the_invariants() {
     run(9, 20_000, &files("mcp", ".json"), fuzz::mcp);
 }
+
+#[test]
+fn mutated_things_that_providers_keep_keep_the_invariants() {
+    let id = |body: &str| body.replacen("\"model\"", "\"file_id\":\"file-fh1_a\",\"model\"", 1);
+    let mut corpus = small(files("captures", ".json"));
+    let batches: Vec<_> =
+        corpus.iter().map(|(name, body)| (name.clone(), String::from_utf8_lossy(body).into_owned())).collect();
+    for (name, body) in batches {
+        let line = format!("{{\"url\":\"/v1/responses\",\"body\":{body}}}").replace('\n', " ");
+        let requests = format!("{{\"requests\":[{{\"custom_id\":\"a\",\"params\":{body}}}],\"data\":[{body}]}}");
+        let results =
+            format!("{{\"response\":{{\"body\":{body}}},\"result\":{{\"message\":{body}}}}}").replace('\n', " ");
+        corpus.extend([line, requests, results, id(&body)].map(|text| (name.clone(), text.into_bytes())));
+    }
+    run(10, 6_000, &corpus, fuzz::kept);
+}

@@ -59,6 +59,7 @@ pub fn plan(dialect: Dialect) -> ReplyPlan {
         framing: Framing::ServerSentEvents,
         raw: false,
         request: bytes::Bytes::new(),
+        ids: wire::Ids::default(),
     }
 }
 

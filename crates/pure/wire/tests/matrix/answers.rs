@@ -74,6 +74,7 @@ pub fn plan(client: &Bodies, provider: &Bodies) -> ReplyPlan {
         framing: client.dialect.framing(),
         raw: false,
         request: bytes::Bytes::new(),
+        ids: wire::Ids::default(),
     }
 }
 

@@ -1,0 +1,157 @@
+//! An attempt that a request about kept things, or one of an unknown kind, is booked as: held and written down before it is sent, and
+//! its record made when it is over.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use config::Model;
+use domain::{
+    AttemptEnd, AttemptId, Cause, Cost, Entry, FaultClass, Intent, ModelName, NanoUsd, Record, Usage, UsageOrigin,
+};
+
+use super::allow::Holder;
+use super::serve::Asking;
+use crate::clock;
+use crate::dataplane::Gateway;
+use crate::open::Open;
+use crate::refusal::Refusal;
+use crate::trail::Trail;
+
+/// An attempt that was written down.
+pub struct Booking {
+    intent: Intent,
+    sent: Instant,
+    model: Arc<Model>,
+    decision: String,
+}
+
+/// How one ended.
+pub struct Outcome {
+    /// How.
+    pub end: AttemptEnd,
+    /// Status of the provider; absent where none came.
+    pub status: Option<u16>,
+    /// What was consumed.
+    pub usage: (Usage, UsageOrigin),
+    /// What it cost.
+    pub cost: Cost,
+    /// The provider's id of what was made.
+    pub id: Option<String>,
+}
+
+impl Booking {
+    /// Holds the most it can cost and writes down that it is about to be sent. `unpriced` is what is told under a budget where nobody
+    /// knows the most.
+    pub async fn open(
+        asking: &Asking<'_>,
+        holder: &Holder,
+        (cause, bound): (Cause, Option<NanoUsd>),
+        unpriced: impl FnOnce(ModelName, String) -> Refusal,
+        trail: &mut Trail,
+    ) -> Result<Booking, Refusal> {
+        let (gateway, scopes, model) = (asking.gateway, holder.scopes(), holder.model());
+        let limited = scopes.iter().flatten().find(|scope| gateway.budgets.limits(scope)).map(ToString::to_string);
+        let held = match (limited, bound) {
+            (None, _) => gateway.budgets.note(scopes),
+            (Some(limited), None) => return Err(unpriced(model.name.clone(), limited)),
+            (Some(_), Some(amount)) => gateway.budgets.hold(scopes, amount).await.map_err(|spent| {
+                gateway.metrics.budget_refusals.inc();
+                Refusal::Budget(Box::new(spent))
+            })?,
+        };
+        trail.attempts = 1;
+        let intent = Intent {
+            attempt: AttemptId { call: asking.arrival.id, ordinal: 1 },
+            at: clock::now(),
+            key: holder.key().grant.id.clone(),
+            workflow: holder.target().workflow().map(|workflow| workflow.name.clone()),
+            lane: holder.lane(),
+            model: model.name.clone(),
+            provider: model.provider.name.clone(),
+            cause,
+            hold: bound,
+        };
+        // From here on whatever becomes of this task finds the attempt in the trail.
+        let open = trail.open.insert(Open::new(intent.clone(), held, false));
+        if let Err(error) = gateway.spool.intent(&Entry::Intent(intent.clone())).await {
+            open.settle(&gateway.budgets, NanoUsd::ZERO);
+            trail.open = None;
+            return Err(Refusal::Spool(error.to_string()));
+        }
+        let decision = chosen(holder);
+        Ok(Booking { intent, sent: Instant::now(), model: model.clone(), decision })
+    }
+
+    /// The model it was sent to.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// When it was sent.
+    pub fn at(&self) -> domain::UnixMs {
+        self.intent.at
+    }
+
+    /// Settles it. The record is returned for the spool; everything else is done.
+    pub fn close(self, gateway: &Gateway, outcome: Outcome, trail: &mut Trail) -> Record {
+        let Outcome { end, status, usage: (usage, usage_origin), cost, id } = outcome;
+        let record = Record {
+            ended_at: clock::now(),
+            end,
+            status,
+            upstream_model: self.model.upstream.clone(),
+            region: self.model.region.as_ref().map(ToString::to_string),
+            usage,
+            usage_origin,
+            cost,
+            provider_cost: None,
+            latency_ms: u64::try_from(self.sent.elapsed().as_millis()).unwrap_or(u64::MAX),
+            first_token_ms: None,
+            decision: self.decision,
+            losses: Vec::new(),
+            provider_request_id: id,
+            intent: self.intent,
+        };
+        trail.settle(&gateway.budgets, record.cost.booked());
+        gateway.metrics.attempt(&record);
+        record
+    }
+
+    /// Settles one that was refused or failed, and writes it down: where the provider may have done what was asked without our
+    /// knowing, at `most`.
+    pub async fn fail(self, gateway: &Gateway, refusal: &Refusal, most: Cost, trail: &mut Trail) {
+        let outcome = failed(refusal, most);
+        let record = self.close(gateway, outcome, trail);
+        let kept = gateway.spool.keep(&[Entry::Record(Box::new(record))]);
+        trail.open = None;
+        gateway.spool.confirm(kept).await;
+    }
+}
+
+/// Why it went there.
+pub fn chosen(holder: &Holder) -> String {
+    format!("the first model of `{}` whose provider speaks {}", holder.asked(), holder.spoken())
+}
+
+fn failed(refusal: &Refusal, most: Cost) -> Outcome {
+    let usage = (Usage::ZERO, UsageOrigin::None);
+    let message = |text: &str| text.chars().take(500).collect();
+    let (end, cost, status) = match refusal {
+        Refusal::Upstream { fault, .. } => match fault.class {
+            FaultClass::TotalTimeout | FaultClass::Reset | FaultClass::Cut | FaultClass::Malformed => {
+                (AttemptEnd::Indeterminate, most, fault.status)
+            }
+            class => {
+                let end = AttemptEnd::Failed { class, message: message(&fault.message), after_content: false };
+                (end, Cost::NOTHING, fault.status)
+            }
+        },
+        Refusal::ClientGone => (AttemptEnd::Indeterminate, most, None),
+        other => {
+            let class = FaultClass::BadRequest;
+            let end = AttemptEnd::Failed { class, message: message(&other.to_string()), after_content: false };
+            (end, Cost::NOTHING, Some(404))
+        }
+    };
+    Outcome { end, status, usage, cost, id: None }
+}

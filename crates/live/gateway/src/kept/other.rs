@@ -1,0 +1,145 @@
+//! Requests below `/v1/` that Freehold has no route for, passed on as they are to a provider whose entry allows it: under the same
+//! admission, limits and budgets, and booked as one request each. Which provider, the workflow says; of the path and the headers
+//! goes on only what cannot mean another place.
+
+use domain::{AttemptEnd, Cause, Cost, FaultClass, Meter, Usage, UsageOrigin};
+use http::header::CONTENT_TYPE;
+use ledger::price::{Served, price, upper_bound_of_units};
+use wire::Dialect;
+use wire::kept::{strings, with_top};
+
+use super::allow::Holder;
+use super::booking::{Booking, Outcome};
+use super::exchange::{Pump, Through, raw_headers, send};
+use super::serve::{Asking, Books, Done, Piped};
+use crate::admit::short;
+use crate::refusal::Refusal;
+use crate::reply::Waiting;
+use crate::trail::Trail;
+
+/// Below what such requests are passed on.
+const ROOT: &str = "/v1/";
+/// How far off a count of one is that nobody reported, percent.
+const UNCERTAIN_PERCENT: u16 = 100;
+
+/// Passes it on.
+pub async fn pass(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail) -> Result<Done, Refusal> {
+    let arrival = asking.arrival;
+    let path = arrival.head.uri.path();
+    let below = below(path).ok_or_else(|| Refusal::PathUnclear(short(path)))?;
+    let content_type = arrival.head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_json = content_type.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/json"));
+    let in_body = match is_json && !arrival.body.is_empty() {
+        true => {
+            let read = strings(&arrival.body, ["model"]);
+            let [model] = read.map_err(|fault| Refusal::Body { message: fault.message, param: None })?;
+            model
+        }
+        false => None,
+    };
+    let named = arrival.workflow.as_deref().or(in_body.as_deref());
+    let takes = |provider: &config::Provider| provider.passthrough;
+    let found = Holder::of_name(&asking.deployed.snapshot, &arrival.key, named, Dialect::ALL, takes);
+    let holder = found.map_err(|refusal| match refusal {
+        Refusal::NoCandidate { .. } => {
+            Refusal::NoPassthrough { method: arrival.head.method.to_string(), path: short(path) }
+        }
+        refusal => refusal,
+    })?;
+    asking.admitted(&holder, trail);
+    // What the body calls the model is a name of ours where it says which workflow is meant.
+    let ours = in_body.as_deref().filter(|_| arrival.workflow.is_none());
+    let body = match ours {
+        Some(_) => with_top(&arrival.body, "model", &holder.model().upstream).into(),
+        None => arrival.body.clone(),
+    };
+    let query = arrival.head.uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    let mut reach = holder.asks(arrival.head.method.clone(), format!("/{below}{query}"));
+    if let Some(content_type) = content_type.filter(|_| !body.is_empty()) {
+        reach = reach.with_body(content_type, body);
+    }
+    let reach = asking.carrying(reach);
+
+    let once = Usage::ZERO.with(Meter::Requests, 1);
+    let bound = holder.model().price_at(arrival.at).and_then(|row| upper_bound_of_units(row, &once));
+    let unpriced = |model, scope| Refusal::UnpricedRequest { model, scope };
+    let booking = Booking::open(asking, &holder, (Cause::Pass, bound), unpriced, trail).await?;
+    match send(asking.deployed, &reach, "route or thing", client).await {
+        Err(refusal) => {
+            booking.fail(asking.gateway, &refusal, Cost::AtMost(bound), trail).await;
+            Err(refusal)
+        }
+        Ok(heard) => {
+            let headers = raw_headers(&heard.response);
+            let status = heard.response.status();
+            let pump = Pump::new(heard, Through::Raw);
+            let books = Books::Request(Box::new(booking), status.as_u16());
+            Ok(Done::Piped(Box::new(Piped { pump, status, headers, holder, books })))
+        }
+    }
+}
+
+/// The part of a path below the root, where it is one that every server reads alike: no empty segment, no step up, nothing encoded.
+fn below(path: &str) -> Option<&str> {
+    let below = path.strip_prefix(ROOT)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~:.".contains(&byte);
+    let is_one =
+        |segment: &str| !segment.is_empty() && segment.bytes().all(plain) && !segment.bytes().all(|byte| byte == b'.');
+    below.split('/').all(is_one).then_some(below)
+}
+
+/// How a passed request ended.
+pub enum Passed {
+    /// All of the answer came.
+    Whole,
+    /// The provider broke it off.
+    Broken(domain::Fault),
+    /// The client went away.
+    Gone,
+}
+
+/// What is booked of one: the request, whatever it was for.
+pub fn outcome(booking: &Booking, status: u16, passed: &Passed) -> Outcome {
+    let usage = Usage::ZERO.with(Meter::Requests, 1);
+    let row = booking.model().price_at(booking.at());
+    let cost = price(&usage, row, &Served::standard(booking.at()));
+    let uncertain = UsageOrigin::Estimated { error_percent: UNCERTAIN_PERCENT };
+    let (end, origin) = match passed {
+        Passed::Whole => (AttemptEnd::Served { finish: Some("passed".into()) }, UsageOrigin::Reported),
+        Passed::Gone => (AttemptEnd::Cancelled, uncertain),
+        Passed::Broken(fault) => {
+            let (class, message): (FaultClass, String) = (fault.class, fault.message.chars().take(500).collect());
+            (AttemptEnd::Failed { class, message, after_content: true }, uncertain)
+        }
+    };
+    Outcome { end, status: Some(status), usage: (usage, origin), cost, id: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_could_be_read_in_two_ways_goes_nowhere() {
+        assert_eq!(below("/v1/videos/video_1/content"), Some("videos/video_1/content"));
+        assert_eq!(below("/v1/a:b.c~d-e"), Some("a:b.c~d-e"));
+        for unclear in [
+            "/v1/",
+            "/v1//x",
+            "/v1/x/",
+            "/v1/../x",
+            "/v1/x/..",
+            "/v1/./x",
+            "/v1/%2e%2e/x",
+            "/v1/a%2fb",
+            "/v1/a\\b",
+            "/v1/a;b",
+            "/v1/a@b",
+            "/v1/...",
+            "/v2/x",
+            "v1/x",
+        ] {
+            assert_eq!(below(unclear), None, "{unclear}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Reads a stored answer: what it has come to, and what it cost where it is over.
+
+use domain::{Fault, FaultClass, Usage};
+
+use super::Ids;
+use crate::reply;
+
+/// What a stored answer tells.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct StoredAnswer {
+    /// `queued`, `in_progress`, `completed`, `incomplete`, `failed`, `cancelled`.
+    pub status: String,
+    /// What it consumed, where it says so.
+    pub usage: Option<Usage>,
+    /// The tier that served it.
+    pub service_tier: Option<String>,
+}
+
+impl StoredAnswer {
+    /// What is owed for it, where that is known: a failed answer is not billed, as nothing is that an error took the place of.
+    pub fn owed(&self) -> Option<Usage> {
+        match self.status.as_str() {
+            "completed" | "incomplete" | "cancelled" => self.usage,
+            "failed" => Some(self.usage.unwrap_or(Usage::ZERO)),
+            _ => None,
+        }
+    }
+}
+
+/// Relays an answer of openai-responses as it is stored, failed ones too: its bytes with the client's names, and what it tells.
+pub fn stored_answer(ids: &Ids, asked_model: &str, body: &[u8]) -> Result<(Vec<u8>, StoredAnswer), Fault> {
+    std::str::from_utf8(body).map_err(|_| Fault::new(FaultClass::Malformed, "the answer is not UTF-8"))?;
+    reply::stored_answer(ids, asked_model, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kept::Kind;
+    use domain::Meter;
+
+    #[test]
+    fn a_stored_answer_passes_but_for_its_names_and_tells_what_it_came_to() {
+        let ids = Ids::named(|kind, id| (kind == Kind::Answer).then(|| format!("{id}!")));
+        let body = r#"{ "id":"resp_2","object":"response","status":"completed","error":null,"model" : "v","previous_response_id":"resp_1","output":[{"id":"msg_1","type":"message","content":[]}],"usage":{"input_tokens":3,"output_tokens":4}}"#;
+        let (told, stored) = stored_answer(&ids, "claims", body.as_bytes()).unwrap();
+        let expected = body.replace("resp_2", "resp_2!").replace("resp_1", "resp_1!").replace("\"v\"", "\"claims\"");
+        assert_eq!(String::from_utf8(told).unwrap(), expected);
+        assert_eq!(stored.owed(), Some(Usage::ZERO.with(Meter::Input, 3).with(Meter::Output, 4)));
+
+        let status = |body: &str| stored_answer(&ids, "claims", body.as_bytes()).unwrap().1;
+        let queued = status(r#"{"id":"resp_1","status":"queued","usage":null}"#);
+        assert_eq!((queued.status.as_str(), queued.owed()), ("queued", None));
+        let failed = status(r#"{"id":"resp_1","status":"failed","error":{"message":"x"},"usage":null}"#);
+        assert_eq!(failed.owed(), Some(Usage::ZERO));
+        assert_eq!(status(r#"{"id":"resp_1","status":"cancelled","usage":null}"#).owed(), None, "some of it was made");
+    }
+}
