@@ -12,6 +12,7 @@ pub mod call;
 pub mod dataplane;
 pub mod edge;
 pub mod life;
+pub mod target;
 pub mod admit;
 pub mod protect;
 pub mod attempt;

@@ -254,12 +254,12 @@ fn answer_head(
 
 fn admission(admitted: &crate::admit::Admitted) -> String {
     let what = match &admitted.target {
-        crate::admit::Target::Workflow(workflow) if workflow.name.as_str() != admitted.asked => {
+        crate::target::Target::Workflow(workflow) if workflow.name.as_str() != admitted.asked => {
             format!("`{}` is an alias of workflow `{}`", admitted.asked, workflow.name)
         }
-        crate::admit::Target::Workflow(workflow) => format!("workflow `{}`", workflow.name),
-        crate::admit::Target::Lane(lane) => format!("lane `{}`, named directly", lane.name),
-        crate::admit::Target::Model(model) => format!("model `{}`, named directly", model.name),
+        crate::target::Target::Workflow(workflow) => format!("workflow `{}`", workflow.name),
+        crate::target::Target::Lane(lane) => format!("lane `{}`, named directly", lane.name),
+        crate::target::Target::Model(model) => format!("model `{}`, named directly", model.name),
     };
     format!("{what}, by key `{}`", admitted.call.key.grant.id)
 }

@@ -7,8 +7,9 @@ use config::{Model, Snapshot};
 use domain::Region;
 use routing::{LaneIndex, ModelIndex};
 
-use crate::admit::{Admitted, Target, short};
+use crate::admit::Admitted;
 use crate::refusal::Refusal;
+use crate::target::{Target, short, within};
 
 /// A call that may be sent to the models it lists, and to no other. Its fields are private: nothing else makes one.
 pub struct Protected {
@@ -75,9 +76,4 @@ pub fn protect(admitted: Admitted, snapshot: Arc<Snapshot>) -> Result<Protected,
         }
     });
     Ok(Protected { admitted, snapshot, lanes, note })
-}
-
-/// Whether a region is inside what is allowed; an empty list allows everything.
-pub fn within(region: Option<&Region>, residency: &[Region]) -> bool {
-    residency.is_empty() || region.is_some_and(|region| residency.iter().any(|allowed| region.within(allowed)))
 }

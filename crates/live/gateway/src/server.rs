@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use wire::models::ListedModel;
 use wire::{Address, Dialect, Operation};
 
-use crate::admit::{authenticate, names, short};
+use crate::admit::authenticate;
 use crate::call::{Call, credential};
 use crate::clock;
 use crate::dataplane::Gateway;
@@ -36,6 +36,7 @@ use crate::metrics::CallLabels;
 use crate::refusal::Refusal;
 use crate::reply::{self, ReplyBody};
 use crate::sigv4::Claim;
+use crate::target::{names, short};
 
 /// Names the workflow of a request that may leave the model out.
 const WORKFLOW: &str = "freehold-workflow";
@@ -299,7 +300,7 @@ async fn kept_thing(
     let Known { key, counted, form, body } = known(&gateway, &route, route.endpoint.takes, &head, body, at).await?;
     let workflow = workflow_named(&head);
     let (endpoint, name) = (route.endpoint, route.model.unwrap_or_default());
-    let arrival = kept::serve::Arrival { id, at, arrived, endpoint, dialect, key, name, workflow, head, form, body };
+    let arrival = kept::asking::Arrival { id, at, arrived, endpoint, dialect, key, name, workflow, head, form, body };
     Ok(kept::serve::handle(gateway, ask, arrival, counted).await)
 }
 

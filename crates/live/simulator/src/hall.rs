@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
+use crate::kept::Kept;
 use crate::provider::Provider;
 use crate::scenario::{Scenario, Script};
 use crate::transcript::Book;
@@ -14,6 +15,8 @@ pub(crate) struct Hall {
     pub(crate) book: Arc<Book>,
     seed: u64,
     providers: RwLock<BTreeMap<String, Arc<Provider>>>,
+    /// What each provider keeps, whatever script runs.
+    kept: Mutex<BTreeMap<String, Arc<Kept>>>,
 }
 
 impl Hall {
@@ -26,6 +29,7 @@ impl Hall {
             providers: RwLock::new(providers.collect()),
             book: Arc::new(Book::new(scenario.transcript)),
             seed: scenario.seed,
+            kept: Mutex::default(),
         }
     }
 
@@ -38,6 +42,11 @@ impl Hall {
                 self.providers.write().insert(name.to_owned(), provider);
             }
         }
+    }
+
+    /// What a provider keeps.
+    pub(crate) fn kept(&self, provider: &str) -> Arc<Kept> {
+        self.kept.lock().entry(provider.to_owned()).or_default().clone()
     }
 
     /// The provider a path means, and the rest of the path: `/name/v1/x`, or `/v1/x` for the default one.

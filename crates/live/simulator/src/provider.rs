@@ -15,7 +15,6 @@ use crate::clock::now;
 use crate::content::{self, Content, Usage};
 use crate::faults::{self, Left, Refusal};
 use crate::frames::Frames;
-use crate::kept::Kept;
 use crate::media::Made;
 use crate::pace::Pace;
 use crate::scenario::{Dialect, Fault, Kind, Quota, Script};
@@ -29,8 +28,6 @@ pub struct Provider {
     name: String,
     seed: u64,
     running: RwLock<Arc<Running>>,
-    /// What it keeps, whatever script runs.
-    pub kept: Kept,
 }
 
 /// A script, and what has happened since it began.
@@ -100,12 +97,7 @@ impl Provider {
     /// A provider at the beginning of its script.
     pub fn new(name: &str, seed: u64, script: Script) -> Provider {
         let seed = Chance::new(&[seed, fingerprint(name.as_bytes())]).draw();
-        Provider {
-            name: name.to_owned(),
-            seed,
-            running: RwLock::new(Arc::new(Running::new(seed, script))),
-            kept: Kept::default(),
-        }
+        Provider { name: name.to_owned(), seed, running: RwLock::new(Arc::new(Running::new(seed, script))) }
     }
 
     /// Begins another script; its calls count from 1 again.

@@ -133,7 +133,7 @@ fn respond(
                 return Ok(with_status(StatusCode::PAYLOAD_TOO_LARGE, b"the body is too long".to_vec()));
             };
             let entry = hall.book.receive(received(provider.name(), &head, &body, None, false), now());
-            let plan = provider.kept.respond(&about, &running, &head, &body);
+            let plan = hall.kept(provider.name()).respond(&about, &running, &head, &body);
             return carry_out(plan, entry, &reset).await;
         }
         let Some((dialect, operation)) = operation(&head.method, route, &head.headers, &running.script) else {
@@ -162,7 +162,7 @@ fn respond(
         // Written down before anything is answered.
         let entry = hall.book.receive(received, now());
         let kept = dialect == Dialect::OpenAiResponses && operation == Operation::Chat;
-        let unknown = parsed.as_ref().ok().filter(|asked| kept && !provider.kept.knows(asked));
+        let unknown = parsed.as_ref().ok().filter(|asked| kept && !hall.kept(provider.name()).knows(asked));
         if let Some(previous) = unknown.and_then(|asked| asked["previous_response_id"].as_str()).map(str::to_owned) {
             parsed = Err(format!("Previous response with id '{previous}' not found."));
         }
@@ -171,7 +171,7 @@ fn respond(
             Err(error) => running.answer(dialect, operation, &head.headers, Err(error)),
         };
         if let Some(asked) = parsed.as_ref().ok().filter(|_| kept) {
-            provider.kept.answer(asked, &mut plan);
+            hall.kept(provider.name()).answer(asked, &mut plan);
         }
         carry_out(plan, entry, &reset).await
     })

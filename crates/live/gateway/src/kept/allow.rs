@@ -14,11 +14,10 @@ use wire::kept::{Ids, Kind, Reference, references, with_names};
 
 use super::owners::Owner;
 use super::seal::{Note, Opened, Seals};
-use crate::admit::{Target, hint, may_use, short, unnamed};
 use crate::budgets::Scope;
 use crate::keys::Key;
-use crate::protect::within;
 use crate::refusal::Refusal;
+use crate::target::{Target, hint, may_use, short, unnamed, within};
 
 /// A key with a right to what one model's provider keeps for it.
 #[derive(Clone)]

@@ -7,9 +7,9 @@ use wire::kept::{Kind, renamed, stored_answer};
 use wire::{Dialect, Framing, Operation, ReplyPlan, StreamRelay};
 
 use super::allow::{Holder, Reach};
+use super::asking::{Asking, Books, Done, Piped};
 use super::exchange::{Pump, Through, fault, raw_headers, read, send};
 use super::seal::Note;
-use super::serve::{Asking, Books, Done, Piped};
 use crate::refusal::Refusal;
 use crate::reply::Waiting;
 use crate::trail::Trail;

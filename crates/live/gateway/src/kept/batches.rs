@@ -8,11 +8,11 @@ use wire::Dialect;
 use wire::kept::{Kind, renamed, result_line, strings};
 
 use super::allow::{Holder, OpenedBody, Reach};
+use super::asking::{Asking, Books, Done, Piped};
 use super::booking::{Booking, Outcome};
 use super::exchange::{Lines, Pump, Through, fault, raw_headers, read, send};
 use super::rewrite::{self, Rewritten};
 use super::seal::Note;
-use super::serve::{Asking, Books, Done, Piped};
 use crate::refusal::Refusal;
 use crate::reply::Waiting;
 use crate::trail::Trail;
@@ -41,7 +41,7 @@ fn by_file(asking: &Asking<'_>, trail: &mut Trail) -> Result<(Holder, Bytes, Opt
     let [named] = strings(body, ["input_file_id"]).map_err(|found| wrong(found.message))?;
     let named = named.ok_or_else(|| wrong("`input_file_id` is missing; upload a file with `purpose` batch".into()))?;
     let Some(OpenedBody { holder, opened, body, .. }) = asking.opened_body(body)? else {
-        return Err(Refusal::NotKept { kind: Kind::File, id: crate::admit::short(&named) });
+        return Err(Refusal::NotKept { kind: Kind::File, id: crate::target::short(&named) });
     };
     asking.admitted(&holder, trail);
     match opened.note {
@@ -63,7 +63,8 @@ async fn handed_over(
 ) -> Result<(Bytes, Record), Refusal> {
     let gateway = asking.gateway;
     let unpriced = |model, scope| Refusal::UnpricedBatch { model, scope };
-    let booking = Booking::open(asking, holder, (Cause::Batch, bound), unpriced, trail).await?;
+    let booking =
+        Booking::open((asking.gateway, asking.arrival.id), holder, (Cause::Batch, bound), unpriced, trail).await?;
     let answer = match send(asking.deployed, reach, Kind::Batch.as_str(), client).await {
         Ok(heard) => read(reach, heard, client).await,
         Err(refusal) => Err(refusal),

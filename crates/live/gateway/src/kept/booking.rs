@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use config::Model;
 use domain::{
-    AttemptEnd, AttemptId, Cause, Cost, Entry, FaultClass, Intent, ModelName, NanoUsd, Record, Usage, UsageOrigin,
+    AttemptEnd, AttemptId, CallId, Cause, Cost, Entry, FaultClass, Intent, ModelName, NanoUsd, Record, Usage,
+    UsageOrigin,
 };
 
 use super::allow::Holder;
-use super::serve::Asking;
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::open::Open;
@@ -43,13 +43,13 @@ impl Booking {
     /// Holds the most it can cost and writes down that it is about to be sent. `unpriced` is what is told under a budget where nobody
     /// knows the most.
     pub async fn open(
-        asking: &Asking<'_>,
+        (gateway, call): (&Arc<Gateway>, CallId),
         holder: &Holder,
         (cause, bound): (Cause, Option<NanoUsd>),
         unpriced: impl FnOnce(ModelName, String) -> Refusal,
         trail: &mut Trail,
     ) -> Result<Booking, Refusal> {
-        let (gateway, scopes, model) = (asking.gateway, holder.scopes(), holder.model());
+        let (scopes, model) = (holder.scopes(), holder.model());
         let limited = scopes.iter().flatten().find(|scope| gateway.budgets.limits(scope)).map(ToString::to_string);
         let held = match (limited, bound) {
             (None, _) => gateway.budgets.note(scopes),
@@ -61,7 +61,7 @@ impl Booking {
         };
         trail.attempts = 1;
         let intent = Intent {
-            attempt: AttemptId { call: asking.arrival.id, ordinal: 1 },
+            attempt: AttemptId { call, ordinal: 1 },
             at: clock::now(),
             key: holder.key().grant.id.clone(),
             workflow: holder.target().workflow().map(|workflow| workflow.name.clone()),

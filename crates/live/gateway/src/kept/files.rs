@@ -7,12 +7,12 @@ use wire::Dialect;
 use wire::kept::{Kind, purpose, renamed, strings};
 
 use super::allow::Holder;
+use super::asking::{Asking, Books, Done, Piped};
 use super::batches::Results;
 use super::booking::chosen;
 use super::exchange::{Pump, Through, fault, raw_headers, read, send};
 use super::rewrite::{self, Rewritten};
 use super::seal::Note;
-use super::serve::{Asking, Books, Done, Piped};
 use crate::clock;
 use crate::refusal::Refusal;
 use crate::reply::Waiting;

@@ -8,10 +8,10 @@ use wire::Dialect;
 use wire::dialect::{from_path_segment, path_segment};
 use wire::kept::{Kind, items, renamed, strings};
 
+use super::asking::{Asking, Done, PAGE};
 use super::batches;
 use super::exchange::{fault, read, send};
 use super::seal::Note;
-use super::serve::{Asking, Done};
 use crate::refusal::Refusal;
 use crate::reply::Waiting;
 use crate::trail::Trail;
@@ -20,8 +20,6 @@ use crate::trail::Trail;
 const USUAL: usize = 20;
 /// Most items of a page, and what a provider is asked for at once.
 const MOST: usize = 100;
-/// How a token of ours begins that a page of Anthropic's files is asked for by; the id of the last one told follows.
-pub const PAGE: &str = "page_";
 /// Most pages of a provider's that are read for one of ours.
 const PAGES: usize = 20;
 

@@ -1,13 +1,14 @@
 //! What providers keep for a client: stored answers, files and batches. Each is one provider's: a request about it is passed to
 //! that provider alone, with no translation and no failover, and costs nothing by itself.
 //!
-//! [`serve`] takes a request and lives it to its end; [`allow`] decides whether and where it may go, by the ids that [`seal`] seals;
+//! [`serve`] takes a request and lives it to its end, as [`asking`] while it is answered; [`allow`] decides whether and where it may go, by the ids that [`seal`] seals;
 //! [`exchange`] moves it and its answer; [`answers`], [`files`] and [`batches`] are what can be asked, [`lists`] what is shared by
 //! them. [`rewrite`] names the provider's model in what a batch asks for, and bounds what it can cost; [`deferred`] settles what
 //! providers do later, and [`owners`] knows whose what is, for lists. [`booking`] books what costs something; [`other`] passes on what
 //! Freehold has no route for.
 
 pub mod serve;
+pub mod asking;
 pub mod allow;
 pub mod seal;
 pub mod exchange;

@@ -9,12 +9,12 @@ use wire::Dialect;
 use wire::kept::{strings, with_top};
 
 use super::allow::Holder;
+use super::asking::{Asking, Books, Done, Piped};
 use super::booking::{Booking, Outcome};
 use super::exchange::{Pump, Through, raw_headers, send};
-use super::serve::{Asking, Books, Done, Piped};
-use crate::admit::short;
 use crate::refusal::Refusal;
 use crate::reply::Waiting;
+use crate::target::short;
 use crate::trail::Trail;
 
 /// Below what such requests are passed on.
@@ -63,7 +63,8 @@ pub async fn pass(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail) 
     let once = Usage::ZERO.with(Meter::Requests, 1);
     let bound = holder.model().price_at(arrival.at).and_then(|row| upper_bound_of_units(row, &once));
     let unpriced = |model, scope| Refusal::UnpricedRequest { model, scope };
-    let booking = Booking::open(asking, &holder, (Cause::Pass, bound), unpriced, trail).await?;
+    let booking =
+        Booking::open((asking.gateway, asking.arrival.id), &holder, (Cause::Pass, bound), unpriced, trail).await?;
     match send(asking.deployed, &reach, "route or thing", client).await {
         Err(refusal) => {
             booking.fail(asking.gateway, &refusal, Cost::AtMost(bound), trail).await;

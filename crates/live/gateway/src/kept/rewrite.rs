@@ -8,7 +8,7 @@ use wire::kept::{Asked, batch_line, batch_requests, with_bodies};
 use wire::{Ask, BadBody, Head, Operation};
 
 use super::allow::Holder;
-use super::serve::Asking;
+use super::asking::Asking;
 use crate::attempt::OUTPUT_CAP_WHERE_ONE_IS_DEMANDED;
 use crate::bound::caps;
 use crate::refusal::Refusal;

@@ -13,11 +13,11 @@ use wire::mcp::{Id, Kind, Message};
 
 use super::refusal::Refusal;
 use super::session;
-use crate::admit::{short, take_request};
+use crate::admit::take_request;
 use crate::budgets::Scope;
 use crate::keys::Key;
-use crate::protect::within;
 use crate::refusal::Refusal as CallRefusal;
+use crate::target::{short, within};
 
 /// Names listed in a refusal.
 const NAMES_IN_HINT: usize = 12;

@@ -14,7 +14,6 @@ use super::allow::{Caller, Passed};
 use super::booking;
 use super::exchange::{End, Exchanged, Parting, Request, exchange};
 use super::refusal::Refusal;
-use crate::admit::short;
 use crate::budgets::Held;
 use crate::clock;
 use crate::dataplane::Gateway;
@@ -23,6 +22,7 @@ use crate::life::write_end;
 use crate::open::Open;
 use crate::refusal::Refusal as CallRefusal;
 use crate::reply::{ReplyBody, Waiting};
+use crate::target::short;
 use crate::trail::Trail;
 
 /// A tool call as it came in.
