@@ -40,7 +40,7 @@ fn every_key_arrives_in_the_snapshot() {
     assert_eq!(small.price_at(NOW).unwrap().id, "openai/gpt-small@2026-11-12");
     assert_eq!(small.context_tokens, Some(128_000));
     let row = own.price_at(NOW).unwrap();
-    assert_eq!((row.id.as_str(), row.source.as_str()), ("freehold.toml/own-price", "freehold.toml:78"));
+    assert_eq!((row.id.as_str(), row.source.as_str()), ("freehold.toml/own-price", "freehold.toml:79"));
     assert_eq!(Meter::ALL.iter().filter(|meter| row.prices.get(**meter).is_some()).count(), Meter::COUNT);
     assert_eq!(row.bands[0].prices.get(Meter::Input), Some(PicoUsd(6_000_000)));
     assert_eq!(
