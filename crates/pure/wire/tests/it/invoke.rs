@@ -76,6 +76,8 @@ fn a_stream_in_chunks_is_told_as_the_same_stream_without_them_wherever_it_is_cut
             continue;
         }
         let chunks = in_chunks(&stream);
+        // What is put into chunks here has been tagged on the way, as what a client gets is.
+        let plain = relay(&plan(Dialect::Anthropic), [plain.out.as_bytes()]);
         let mut hosted = plan(Dialect::Anthropic);
         hosted.quirks = Quirks::named("bedrock-invoke").unwrap();
         for cut in [1, 9, 1000] {
