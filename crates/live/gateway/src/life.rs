@@ -98,7 +98,8 @@ pub async fn live(
     let head = answer_head(&call, &answered, errors, protected.call(), framing);
 
     if let Some(socket) = answered.socket.take() {
-        let over = converse(&gateway, &protected, answered.attempt, socket, client, head, &call, trail).await;
+        // Boxed: a call's future is as large as the largest thing it may wait for, and few calls are conversations.
+        let over = Box::pin(converse(&gateway, &protected, answered.attempt, socket, client, head, &call, trail)).await;
         // Tokens were taken from the key's limit response by response.
         correct_limits(protected.call(), 0, clock::now());
         let error = over.failure.as_ref().map(|refusal| refusal.client_error(&call, errors));

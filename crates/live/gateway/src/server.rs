@@ -197,20 +197,23 @@ async fn handle(gateway: Arc<Gateway>, mut request: Request<Incoming>) -> Respon
             Ok(response) => response,
             Err(refusal) => refuse(dialect, &refusal),
         },
-        Serves::ToolServer => tool_server(gateway, route, head, body, (id, at, arrived))
+        // Boxed, like the other seldom ones: every connection has room for the largest thing its requests may wait for.
+        Serves::ToolServer => Box::pin(tool_server(gateway, route, head, body, (id, at, arrived)))
             .await
             .unwrap_or_else(|refusal| refused(id, refusal)),
         Serves::EphemeralKey => {
             discard(body).await;
             refuse(dialect, &Refusal::EphemeralKey)
         }
-        Serves::Conversation => conversation(gateway, route, head, upgrade, (id, at, arrived))
+        Serves::Conversation => Box::pin(conversation(gateway, route, head, upgrade, (id, at, arrived)))
             .await
             .unwrap_or_else(|refusal| refuse(dialect, &refusal)),
-        Serves::Kept(ask) => match kept_thing(gateway, ask, route, dialect, head, body, (id, at, arrived)).await {
-            Ok(response) => response,
-            Err(refusal) => refuse(dialect, &refusal),
-        },
+        Serves::Kept(ask) => {
+            match Box::pin(kept_thing(gateway, ask, route, dialect, head, body, (id, at, arrived))).await {
+                Ok(response) => response,
+                Err(refusal) => refuse(dialect, &refusal),
+            }
+        }
         Serves::Call(_) | Serves::Invocation => {
             let limits = gateway.deployed.load().snapshot.server.clone();
             if gateway.is_draining() {
