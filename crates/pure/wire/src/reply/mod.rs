@@ -18,7 +18,8 @@ mod responses;
 mod stream;
 
 pub use body::reply_body;
+pub(crate) use body::result_body;
 pub use kept::Kept;
 pub use plan::{ReplyPlan, Seen};
-pub(crate) use responses::stored as stored_answer;
+pub(crate) use responses::{stored as stored_answer, stored_input};
 pub use stream::StreamRelay;
