@@ -2,33 +2,12 @@
 
 use std::ops::Range;
 
-use domain::{Fault, FaultClass, Usage};
+use domain::{Fault, FaultClass};
 
-use super::{Ids, strings};
+use super::strings;
 use crate::cursor::{Bad, Cursor};
 use crate::dialect::Dialect;
-use crate::maker::Maker;
-use crate::reply::result_body;
-
-/// What the client calls what stands in results.
-#[derive(Clone, Debug)]
-pub struct Names {
-    /// The model, as it was asked for.
-    pub asked_model: String,
-    /// Whose tag stands before what the provider signed or encrypted.
-    pub maker: Maker,
-    /// Answers that the provider keeps.
-    pub ids: Ids,
-}
-
-/// What a line tells.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ResultLine {
-    /// Whether there is an answer in it: a request that came to nothing is billed by nobody.
-    pub answered: bool,
-    /// What was consumed.
-    pub usage: Option<Usage>,
-}
+use crate::reply::{Names, ResultLine, result_body};
 
 /// Relays a line into `out`: OpenAI's answer stands in `response.body`, Anthropic's in `result.message`.
 pub fn result_line(dialect: Dialect, names: &Names, line: &[u8], out: &mut Vec<u8>) -> Result<ResultLine, Fault> {
@@ -41,29 +20,19 @@ pub fn result_line(dialect: Dialect, names: &Names, line: &[u8], out: &mut Vec<u
     let mut cursor = Cursor::new(line);
     let read = inside(&mut cursor, &path, &mut found).and_then(|()| cursor.finish());
     read.map_err(|bad| Fault::new(FaultClass::Malformed, format!("a line of results is no JSON: {}", bad.what)))?;
-    let relayed = match &found {
-        None => None,
-        Some(place) => {
-            let body = &line[place.clone()];
-            let spoken = match dialect {
-                Dialect::Anthropic => dialect,
-                _ => spoken_by_openai(body)?,
-            };
-            result_body(spoken, &names.ids, &names.asked_model, names.maker, body)?.map(|told| (place, told))
-        }
+    let Some(place) = found else {
+        out.extend_from_slice(line);
+        return Ok(ResultLine::default());
     };
-    match relayed {
-        None => {
-            out.extend_from_slice(line);
-            Ok(ResultLine::default())
-        }
-        Some((place, (told, usage))) => {
-            out.extend_from_slice(&line[..place.start]);
-            out.extend_from_slice(&told);
-            out.extend_from_slice(&line[place.end..]);
-            Ok(ResultLine { answered: true, usage })
-        }
-    }
+    let body = &line[place.clone()];
+    let spoken = match dialect {
+        Dialect::Anthropic => dialect,
+        _ => spoken_by_openai(body)?,
+    };
+    out.extend_from_slice(&line[..place.start]);
+    let read = result_body(spoken, names, body, out)?;
+    out.extend_from_slice(&line[place.end..]);
+    Ok(read)
 }
 
 /// Which of OpenAI's dialects an answer is in: it says what it is.
@@ -91,8 +60,9 @@ fn inside(cursor: &mut Cursor<'_>, path: &[&[u8]], found: &mut Option<Range<usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kept::Kind;
-    use domain::Meter;
+    use crate::kept::{Ids, Kind};
+    use crate::maker::Maker;
+    use domain::{Meter, Usage};
 
     fn relayed(dialect: Dialect, line: &str) -> (String, ResultLine) {
         let ids = Ids::named(|kind, id| (kind == Kind::Answer).then(|| format!("{id}!")));

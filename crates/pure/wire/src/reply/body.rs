@@ -2,13 +2,11 @@
 
 use domain::{Fault, Usage};
 
-use super::frame::{Changes, Ours, malformed, not_json, quoted, unexplained};
+use super::frame::{Changes, Ours, malformed, not_json, unexplained};
 use super::plan::{ReplyPlan, Seen};
 use super::{anthropic, bedrock, cohere, gemini, media, openai, responses};
 use crate::dialect::{Dialect, Operation};
 use crate::errors::embedded_fault;
-use crate::kept::Ids;
-use crate::maker::Maker;
 use crate::translate;
 use crate::usage::rerank_usage;
 
@@ -66,36 +64,10 @@ pub fn reply_body(plan: &ReplyPlan, body: &[u8]) -> Result<(Vec<u8>, Seen), Faul
     Ok((out, seen))
 }
 
-/// Relays what a request of a batch was answered, and returns what that consumed; nothing of an error, which passes as it is.
-pub(crate) fn result_body(
-    dialect: Dialect,
-    ids: &Ids,
-    asked_model: &str,
-    maker: Maker,
-    body: &[u8],
-) -> Result<Option<(Vec<u8>, Option<Usage>)>, Fault> {
-    if dialect == Dialect::OpenAiResponses {
-        let (told, stored) = responses::stored(ids, asked_model, maker, body)?;
-        return Ok(Some((told, stored.owed())));
-    }
-    let mut seen = Seen::default();
-    let read = match dialect {
-        Dialect::Anthropic => anthropic::body(body, &mut seen),
-        _ => openai::body(body, &mut seen),
-    };
-    let read = read.map_err(not_json)?;
-    if read.error {
-        return Ok(None);
-    }
-    let mut out = Vec::with_capacity(body.len() + asked_model.len() + 64);
-    let changes = Changes { model: read.model, tags: read.tags, ..Changes::default() };
-    changes.write(body, &Ours { asked_model: quoted(asked_model), maker }, |position| position, &mut out);
-    Ok(Some((out, seen.usage)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::maker::Maker;
     use crate::quirks::Quirks;
     use domain::{FaultClass, Meter};
 
