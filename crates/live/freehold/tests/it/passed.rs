@@ -137,6 +137,9 @@ fn what_gives_out_keys_or_runs_the_account_is_passed_to_nobody() {
         assert_eq!((answer.status, answer.header("freehold-error")), (403, Some("never_passed")), "{method}");
     }
     assert!(provider.received().is_empty());
+    let two = ask(&freehold, "GET", "/v1/videos?key=theirs", &[W], "");
+    assert_eq!((two.status, two.header("freehold-error")), (400, Some("credentials_conflict")));
+    assert!(provider.received().is_empty());
     // An address of another host in the request line chooses none.
     let answer = ask(&freehold, "GET", "http://evil.example/v1/videos", &[W], "");
     assert_eq!((answer.status, answer.text(), provider.received().len()), (200, ANSWER, 1));
@@ -160,7 +163,7 @@ fn a_file_of_this_key_is_named_to_its_provider_in_what_is_passed_on() {
 }
 
 #[test]
-fn what_a_kill_cuts_off_is_booked_at_the_most_it_can_have_cost_and_nothing_stays_held() {
+fn what_a_kill_or_a_leaving_client_cuts_off_is_booked_at_the_most_it_can_have_cost_and_nothing_stays_held() {
     // Connections are taken by the system, and nobody answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
@@ -187,6 +190,14 @@ fn what_a_kill_cuts_off_is_booked_at_the_most_it_can_have_cost_and_nothing_stays
         let rows = eventually("it is booked", || Some(freehold.ledger()).filter(|rows| !rows.is_empty()));
         assert_eq!((rows.len(), rows[0]["basis"].as_str()), (1, Some("upper_bound")), "{dialect}: {rows:?}");
         assert_eq!((gauge(&freehold, "held"), gauge(&freehold, "settled")), (0, held), "{dialect}");
+
+        // So is what a client leaves before there is an answer.
+        let mut connection = Connection::open(freehold.gateway).unwrap();
+        connection.send("POST", path, &headers, body.as_bytes()).unwrap();
+        eventually("it is held again", || (gauge(&freehold, "held") == held).then_some(()));
+        drop(connection);
+        let settled = || ["held", "settled"].map(|what| gauge(&freehold, what));
+        eventually("it is booked again", || (settled() == [0, 2 * held]).then_some(()));
     }
 }
 

@@ -8,6 +8,7 @@ use http::Method;
 use http::header::CONTENT_TYPE;
 use ledger::price::{Served, price, upper_bound_of_units};
 use wire::Dialect;
+use wire::dialect::from_path_segment;
 use wire::kept::{strings, with_top};
 
 use super::allow::Holder;
@@ -82,6 +83,9 @@ pub async fn pass(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail) 
         Some(_) => with_top(&body, "model", &holder.model().upstream).into(),
         None => body,
     };
+    if arrival.head.uri.query().is_some_and(holds_credential) {
+        return Err(Refusal::CredentialsConflict);
+    }
     let query = arrival.head.uri.query().map_or_else(String::new, |query| format!("?{query}"));
     let mut reach = holder.asks(arrival.head.method.clone(), format!("/{below}{query}"));
     if let Some(content_type) = content_type.filter(|_| !body.is_empty()) {
@@ -138,6 +142,15 @@ fn below(path: &str) -> Option<&str> {
 fn is_never_passed(below: &str) -> bool {
     let plain = |segment: &str| segment.to_ascii_lowercase().replace('-', "_");
     below.split('/').any(|segment| NEVER.contains(&&*plain(segment)))
+}
+
+/// Whether a query names a credential: of ours it is not the provider's to read, and one of the provider's would be another account.
+fn holds_credential(query: &str) -> bool {
+    query.split('&').any(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        let name = from_path_segment(name).unwrap_or_default().to_ascii_lowercase().replace('-', "_");
+        matches!(&*name, "key" | "api_key" | "apikey" | "access_token")
+    })
 }
 
 /// How a passed request ended.
@@ -215,5 +228,13 @@ mod tests {
         for passed in ["videos", "containers/c/files", "vector_stores", "fine_tuning/jobs", "keyspace", "realtimes"] {
             assert!(!is_never_passed(passed), "{passed}");
         }
+    }
+
+    #[test]
+    fn a_query_may_name_no_credential() {
+        for held in ["key=fh_a_b", "x=1&%6bey=1", "API-Key=1", "access_token"] {
+            assert!(holds_credential(held), "{held}");
+        }
+        assert!(!holds_credential("after=x&keys=1&page_token=2"));
     }
 }
