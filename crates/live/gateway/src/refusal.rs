@@ -205,6 +205,17 @@ pub enum Refusal {
         /// The path asked.
         path: String,
     },
+    /// A path or method that is passed to no provider, whatever its entry says.
+    #[error(
+        "{method} {path} is passed to no provider: what gives out keys or runs the provider's account would lead past Freehold; ask the \
+         provider itself, with a key of yours"
+    )]
+    NeverPassed {
+        /// The method asked.
+        method: String,
+        /// The path asked.
+        path: String,
+    },
     /// No model may take it.
     #[error("no model may take this call: {why}")]
     NoCandidate {
@@ -418,6 +429,7 @@ impl Refusal {
             Refusal::Scattered => plain(400, "kept_elsewhere", Blame::Client, Retry::No),
             Refusal::PathUnclear(_) => plain(404, "no_such_route", Blame::Client, Retry::No),
             Refusal::NoPassthrough { .. } => plain(404, "no_such_route", Blame::Client, Retry::No),
+            Refusal::NeverPassed { .. } => plain(403, "never_passed", Blame::Client, Retry::No),
             Refusal::UnpricedBatch { .. } | Refusal::UnpricedRequest { .. } => {
                 plain(503, "model_unpriced", Blame::Us, Retry::No)
             }

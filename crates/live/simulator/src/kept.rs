@@ -152,12 +152,16 @@ impl Kept {
                 pending(&answer.done, "cancelled")
             }
             (&Method::GET, ["input_items"]) => {
-                let content = match &answer.input {
-                    Value::String(text) => json!([{"type": "input_text", "text": text}]),
-                    parts => parts[0]["content"].clone(),
+                let items = match &answer.input {
+                    Value::String(text) => {
+                        let content = json!([{"type": "input_text", "text": text}]);
+                        vec![
+                            json!({"id": "msg_in", "type": "message", "role": "user", "status": "completed", "content": content}),
+                        ]
+                    }
+                    items => items.as_array().cloned().unwrap_or_default(),
                 };
-                let item = json!({"id": "msg_in", "type": "message", "role": "user", "status": "completed", "content": content});
-                list(&[item], false)
+                list(&items, false)
             }
             _ => return None,
         };

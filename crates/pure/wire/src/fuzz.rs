@@ -70,7 +70,8 @@ pub fn invoke(data: &[u8]) {
 /// What is read of kept things is refused, or what it is made into is as much JSON as it was.
 pub fn kept(data: &[u8]) {
     use crate::kept::{
-        Ids, batch_line, batch_requests, items, purpose, references, renamed, result_line, stored_answer, with_names,
+        Ids, Names, batch_line, batch_requests, items, purpose, references, renamed, result_line, stored_answer,
+        stored_input, with_names,
     };
     let is_json = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
     let found = references(data);
@@ -83,18 +84,22 @@ pub fn kept(data: &[u8]) {
     if let Ok((items, _)) = items(data) {
         assert!(items.iter().all(|item| is_json(&data[item.span.clone()])), "an item of a list is JSON");
     }
-    if let Ok((told, _)) =
-        stored_answer(&Ids::named(|_, id| Some(format!("{id}!"))), "claims-triage", Maker::of("p"), data)
-    {
+    let ids = Ids::named(|_, id| Some(format!("{id}!")));
+    if let Ok((told, _)) = stored_answer(&ids, "claims-triage", Maker::of("p"), data) {
         assert!(is_json(&told), "a stored answer stays JSON");
     }
+    if let Ok(told) = stored_input(Maker::of("p"), data) {
+        assert!(is_json(&told), "what an answer was asked with stays JSON");
+    }
+    let theirs = Names { asked_model: "claims-triage".into(), maker: Maker::of("p"), ids };
     for line in data.split(|byte| *byte == b'\n') {
         if let Ok(asked) = batch_line(line) {
             assert!(is_json(&line[asked.body]), "a request of a batch is JSON");
         }
         for dialect in [Dialect::OpenAiChat, Dialect::Anthropic] {
-            if let Ok(read) = result_line(dialect, line) {
-                assert!(read.model.is_none_or(|model| line[model].starts_with(b"\"")), "a model is a text");
+            let mut told = Vec::new();
+            if result_line(dialect, &theirs, line, &mut told).is_ok() {
+                assert!(is_json(&told) || !is_json(line), "a line of results stays JSON");
             }
         }
     }

@@ -100,7 +100,13 @@ fn code(answer: &Answer) -> (u16, Option<&str>) {
     (answer.status, answer.header("freehold-error"))
 }
 
-fn upload(freehold: &Freehold, key: &str, headers: &[(&str, &str)], purpose: Option<&str>, content: &str) -> Answer {
+pub fn upload(
+    freehold: &Freehold,
+    key: &str,
+    headers: &[(&str, &str)],
+    purpose: Option<&str>,
+    content: &str,
+) -> Answer {
     let part = |head: &str, value: &str| format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n");
     let purpose = purpose.map_or_else(String::new, |purpose| part("name=\"purpose\"", purpose));
     let body = format!("{purpose}{}--b--\r\n", part("name=\"file\"; filename=\"a.txt\"", content));

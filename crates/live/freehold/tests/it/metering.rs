@@ -338,6 +338,7 @@ fn every_endpoint_is_metered_at_every_provider_or_refused_under_a_hard_budget() 
     assert_eq!(cells[0], "priced by an estimate");
     line(&session, "no price", &|dialect| conversed(&freehold, &budgeted, &format!("bare-sim-{dialect}"), false));
     page.push_str(&crate::kept::metered());
+    page.push_str(&crate::passed::metered());
     page.push_str(NOTES);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/metering.md");
     if std::env::var("UPDATE_DOCS").is_ok() {

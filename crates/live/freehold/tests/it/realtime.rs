@@ -350,6 +350,9 @@ fn what_is_no_event_passes_as_it_is_and_so_do_the_codes_of_a_goodbye() {
         session.0.send(said.clone()).unwrap();
         assert_eq!(session.0.read().unwrap(), said);
     }
+    // An event is read whatever frame it comes in.
+    session.0.send(Message::binary(br#" {"type":"x"}"#.to_vec())).unwrap();
+    assert_eq!(session.0.read().unwrap(), Message::text(r#" {"type":"x"}"#));
     session.0.send(Message::Ping(vec![7].into())).unwrap();
     assert_eq!(session.0.read().unwrap(), Message::Pong(vec![7].into()));
     session.0.send(Message::text("goodbye")).unwrap();

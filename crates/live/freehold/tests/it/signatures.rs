@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Freehold, Simulator, Site};
 use crate::http::Answer;
+use crate::kept::upload;
 
 /// Two providers that think, sign their thoughts, and refuse a signature that is not their own.
 const SCENARIO: &str = "[transcript]\nbodies = true\n\n\
@@ -151,6 +152,82 @@ fn what_a_provider_signed_comes_back_to_it_as_made_and_goes_to_no_other() {
             assert!(!given.contains(&signed), "{dialect}: {given}");
         }
     }
+}
+
+/// What each dialect's batch of one request came to, after it was handed over and asked about twice.
+fn batched(freehold: &Freehold, dialect: &str, request: &Value) -> Value {
+    let line = if dialect == "anthropic" {
+        let asked = json!({"requests": [{"custom_id": "a", "params": request}]});
+        let made = freehold.post("/v1/messages/batches", &asked.to_string());
+        let path = format!("/v1/messages/batches/{}", made.json()["id"].as_str().unwrap());
+        (0..2).for_each(|_| assert_eq!(freehold.ask("GET", &path).status, 200));
+        freehold.ask("GET", &format!("{path}/results"))
+    } else {
+        let asked = json!({"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": request}).to_string();
+        let file = upload(freehold, &freehold.key, &[], Some("batch"), &asked).json();
+        let asked = json!({"input_file_id": file["id"], "endpoint": "/v1/responses", "completion_window": "24h"});
+        let made = freehold.post("/v1/batches", &asked.to_string());
+        let path = format!("/v1/batches/{}", made.json()["id"].as_str().unwrap());
+        freehold.ask("GET", &path);
+        let done = freehold.ask("GET", &path).json();
+        freehold.ask("GET", &format!("/v1/files/{}/content", done["output_file_id"].as_str().unwrap()))
+    };
+    let line: Value = serde_json::from_str(line.text().trim_end()).unwrap();
+    let answer = if dialect == "anthropic" { &line["result"]["message"] } else { &line["response"]["body"] };
+    answer.clone()
+}
+
+#[test]
+fn what_came_of_a_batch_is_tagged_and_goes_back_to_its_maker_alone() {
+    for conversation in CONVERSATIONS.iter().filter(|one| ["anthropic", "openai-responses"].contains(&one.dialect)) {
+        let dialect = conversation.dialect;
+        let scratch = testkit::scratch_dir(&format!("signatures-batch-simulator-{dialect}"));
+        let simulator = Simulator::start(scratch.path(), SCENARIO);
+        let site = conversation.site(&simulator);
+        let freehold = site.start();
+        let mut next = (conversation.first)("model:one");
+        let answer = batched(&freehold, dialect, &next);
+        assert!(answer.to_string().contains(TAG), "{dialect}: {answer}");
+        let messages = next[conversation.messages].as_array_mut().unwrap();
+        messages.extend((conversation.turn)(&answer));
+        messages.push((conversation.next)());
+
+        // A batch that goes on from it, and a call: the maker takes both for its own.
+        let again = batched(&freehold, dialect, &next);
+        assert!(again.to_string().contains(TAG), "{dialect}: {again}");
+        let live = conversation.ask(&freehold, "model:one", &next);
+        assert_eq!((live.status, live.header("freehold-loss")), (200, None), "{dialect}: {}", live.text());
+        assert!(!last_body(&simulator).to_string().contains(TAG), "{dialect}");
+        let elsewhere = conversation.ask(&freehold, "model:two", &next);
+        let loss = elsewhere.header("freehold-loss").unwrap_or_default();
+        assert!(elsewhere.status == 200 && loss.contains(conversation.lost), "{dialect}: {loss:?}");
+        assert!(freehold.metrics().contains("freehold_panics_total 0"));
+    }
+}
+
+#[test]
+fn what_is_stored_is_tagged_when_it_is_fetched_and_so_is_what_it_was_asked_with() {
+    let conversation = CONVERSATIONS.iter().find(|one| one.dialect == "openai-responses").unwrap();
+    let scratch = testkit::scratch_dir("signatures-stored-simulator");
+    let simulator = Simulator::start(scratch.path(), SCENARIO);
+    let site = conversation.site(&simulator);
+    let freehold = site.start();
+    let mut asked = (conversation.first)("model:one");
+    asked["store"] = json!(true);
+    let first = conversation.ask(&freehold, "model:one", &asked).json();
+    let path = |answer: &Value| format!("/v1/responses/{}", answer["id"].as_str().unwrap());
+    assert_eq!(freehold.ask("GET", &path(&first)).json()["output"], first["output"], "as it was told at first");
+    let messages = asked["input"].as_array_mut().unwrap();
+    messages.extend((conversation.turn)(&first));
+    messages.push((conversation.next)());
+    let second = conversation.ask(&freehold, "model:one", &asked).json();
+    let items = freehold.ask("GET", &format!("{}/input_items", path(&second))).json();
+    assert!(first["output"][0].to_string().contains(TAG), "{first}");
+    assert_eq!(items["data"][1], first["output"][0], "the thought is told as the client knows it");
+    let thought = first["output"][0]["id"].as_str().unwrap();
+    freehold.ask("GET", &format!("{}/input_items?after={thought}", path(&second)));
+    let page = simulator.transcript().last().unwrap()["path"].as_str().unwrap().to_owned();
+    assert!(page.contains("input_items") && !page.contains(TAG), "{page}");
 }
 
 /// What is signed or encrypted in a request.

@@ -3,7 +3,7 @@
 
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use wire::kept::{Kind, renamed, stored_answer};
+use wire::kept::{Kind, renamed, stored_answer, stored_input};
 use wire::{Dialect, Framing, Maker, Operation, ReplyPlan, StreamRelay};
 
 use super::allow::{Holder, Reach};
@@ -54,7 +54,9 @@ pub async fn delete(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail
 /// What an answer was asked with.
 pub async fn input(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail) -> Result<Done, Refusal> {
     let (holder, opened) = asking.own(Kind::Answer, trail)?;
-    let query = asking.query(Kind::Answer)?;
+    let maker = maker(&holder);
+    // A page may be asked for by the id of a thought, as it was told.
+    let query = untagged(asking.query(Kind::Answer)?, maker);
     let reach = asking.carrying(holder.asks(Method::GET, format!("{}/input_items{query}", path(&opened.id))));
     let heard = send(asking.deployed, &reach, Kind::Answer.as_str(), client).await?;
     let body = read(&reach, heard, client).await?;
@@ -63,8 +65,17 @@ pub async fn input(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail)
         "file_id" => holder.name(seals, Kind::File, text, Note::None),
         _ => None,
     };
-    let told = renamed(&body, file).map_err(|found| fault(&reach, found))?;
+    let told =
+        stored_input(maker, &body).and_then(|told| renamed(&told, file)).map_err(|found| fault(&reach, found))?;
     Ok(Done::Whole(told.into(), Vec::new()))
+}
+
+/// A query without the maker's tags.
+fn untagged(query: String, maker: Maker) -> String {
+    match std::str::from_utf8(maker.tag()) {
+        Ok(tag) if query.contains(tag) => query.replace(tag, ""),
+        _ => query,
+    }
 }
 
 fn path(id: &str) -> String {

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use domain::{AttemptEnd, Cause, Cost, Entry, Fault, FaultClass, NanoUsd, Record, Usage, UsageOrigin};
 use http::Method;
-use wire::Dialect;
-use wire::kept::{Kind, renamed, result_line, strings};
+use wire::kept::{Kind, Names, renamed, result_line, strings};
+use wire::{Dialect, Maker};
 
 use super::allow::{Holder, OpenedBody, Reach};
 use super::asking::{Asking, Books, Done, Piped};
@@ -144,15 +144,15 @@ pub async fn results(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trai
     let reach = asking.carrying(holder.asks(Method::GET, format!("{}/results", path(holder.spoken(), &opened.id))));
     let heard = send(asking.deployed, &reach, Kind::Batch.as_str(), client).await?;
     let (status, headers) = (heard.response.status(), raw_headers(&heard.response));
-    let lines = Results::new(holder.spoken(), holder.asked());
+    let lines = Results::new(asking, &holder);
     let pump = Pump::new(heard, Through::Lines(Box::new(lines)));
     Ok(Done::Piped(Box::new(Piped { pump, status, headers, holder, books: Books::Settles(opened.id) })))
 }
 
-/// Reads results line by line: the model is called as it was asked for, and what each answer consumed is noted.
+/// Reads results line by line: each answer is told as a live one is, and what it consumed is noted.
 pub struct Results {
     dialect: Dialect,
-    asked: Vec<u8>,
+    names: Names,
     usages: Vec<Usage>,
     /// Whether an answer did not tell what it consumed.
     untold: bool,
@@ -160,9 +160,10 @@ pub struct Results {
 
 impl Results {
     /// None read yet.
-    pub fn new(dialect: Dialect, asked: &str) -> Results {
-        let asked = serde_json::to_vec(asked).expect("a string has a JSON form");
-        Results { dialect, asked, usages: Vec::new(), untold: false }
+    pub fn new(asking: &Asking<'_>, holder: &Holder) -> Results {
+        let maker = Maker::of(holder.model().provider.name.as_str());
+        let names = Names { asked_model: holder.asked().to_owned(), maker, ids: holder.ids(&asking.gateway.seals) };
+        Results { dialect: holder.spoken(), names, usages: Vec::new(), untold: false }
     }
 }
 
@@ -172,17 +173,9 @@ impl Lines for Results {
             out.extend_from_slice(line);
             return Ok(());
         }
-        let read = result_line(self.dialect, line)?;
-        self.untold |= read.model.is_some() && read.usage.is_none();
+        let read = result_line(self.dialect, &self.names, line, out)?;
+        self.untold |= read.answered && read.usage.is_none();
         self.usages.extend(read.usage);
-        match read.model {
-            None => out.extend_from_slice(line),
-            Some(model) => {
-                out.extend_from_slice(&line[..model.start]);
-                out.extend_from_slice(&self.asked);
-                out.extend_from_slice(&line[model.end..]);
-            }
-        }
         Ok(())
     }
 

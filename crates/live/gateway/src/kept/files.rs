@@ -118,9 +118,7 @@ pub async fn content(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trai
     let heard = send(asking.deployed, &reach, Kind::File.as_str(), client).await?;
     let (status, headers) = (heard.response.status(), raw_headers(&heard.response));
     let (through, books) = match opened.note {
-        Note::Output(batch) => {
-            (Through::Lines(Box::new(Results::new(Dialect::OpenAiChat, holder.asked()))), Books::Settles(batch))
-        }
+        Note::Output(batch) => (Through::Lines(Box::new(Results::new(asking, &holder))), Books::Settles(batch)),
         Note::None | Note::Input(_) => (Through::Raw, Books::Nothing),
     };
     let pump = Pump::new(heard, through);

@@ -2,10 +2,13 @@
 //! admission, limits and budgets, and booked as one request each. Which provider, the workflow says; of the path and the headers
 //! goes on only what cannot mean another place.
 
+use bytes::Bytes;
 use domain::{AttemptEnd, Cause, Cost, FaultClass, Meter, Usage, UsageOrigin};
+use http::Method;
 use http::header::CONTENT_TYPE;
 use ledger::price::{Served, price, upper_bound_of_units};
 use wire::Dialect;
+use wire::dialect::from_path_segment;
 use wire::kept::{strings, with_top};
 
 use super::allow::Holder;
@@ -19,6 +22,29 @@ use crate::trail::Trail;
 
 /// Below what such requests are passed on.
 const ROOT: &str = "/v1/";
+/// What a provider's account is run with, and what gives out keys of its own, which would lead past every budget, limit and record:
+/// no path with such a segment is passed on, in whatever case and with `-` for `_`.
+const NEVER: &[&str] = &[
+    // OpenAI's and xAI's Realtime: ephemeral keys, calls by WebRTC and SIP. The conversation has a route of its own.
+    "realtime",
+    // ChatKit's sessions tell a `client_secret` (OpenAI's API reference).
+    "chatkit",
+    "client_secrets",
+    // Administration: OpenAI's, Anthropic's, and OpenRouter's `keys` (their API references).
+    "organization",
+    "organizations",
+    "admin",
+    "admin_api_keys",
+    "api_keys",
+    "keys",
+    "service_accounts",
+    // Short-lived tokens of speech providers (Deepgram, ElevenLabs, Cartesia).
+    "auth",
+    "access_token",
+    "single_use_token",
+];
+/// What asks for something; a TRACE would be told the provider's key (RFC 9110, 9.3.8).
+const METHODS: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 /// How far off a count of one is that nobody reported, percent.
 const UNCERTAIN_PERCENT: u16 = 100;
 
@@ -27,6 +53,9 @@ pub async fn pass(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail) 
     let arrival = asking.arrival;
     let path = arrival.head.uri.path();
     let below = below(path).ok_or_else(|| Refusal::PathUnclear(short(path)))?;
+    if is_never_passed(below) || !METHODS.contains(&arrival.head.method) {
+        return Err(Refusal::NeverPassed { method: arrival.head.method.to_string(), path: short(path) });
+    }
     let content_type = arrival.head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_json = content_type.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/json"));
     let in_body = match is_json && !arrival.body.is_empty() {
@@ -49,10 +78,14 @@ pub async fn pass(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail) 
     asking.admitted(&holder, trail);
     // What the body calls the model is a name of ours where it says which workflow is meant.
     let ours = in_body.as_deref().filter(|_| arrival.workflow.is_none());
+    let body = with_its_own_ids(asking, &holder, is_json)?;
     let body = match ours {
-        Some(_) => with_top(&arrival.body, "model", &holder.model().upstream).into(),
-        None => arrival.body.clone(),
+        Some(_) => with_top(&body, "model", &holder.model().upstream).into(),
+        None => body,
     };
+    if arrival.head.uri.query().is_some_and(holds_credential) {
+        return Err(Refusal::CredentialsConflict);
+    }
     let query = arrival.head.uri.query().map_or_else(String::new, |query| format!("?{query}"));
     let mut reach = holder.asks(arrival.head.method.clone(), format!("/{below}{query}"));
     if let Some(content_type) = content_type.filter(|_| !body.is_empty()) {
@@ -80,6 +113,22 @@ pub async fn pass(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail) 
     }
 }
 
+/// The body with the ids that its provider knows, where it names what that provider keeps: files for a vector store, say.
+fn with_its_own_ids(asking: &Asking<'_>, holder: &Holder, is_json: bool) -> Result<Bytes, Refusal> {
+    let body = &asking.arrival.body;
+    let Some(opened) = is_json.then(|| asking.opened_body(body)).transpose()?.flatten() else {
+        return Ok(body.clone());
+    };
+    let (lies_at, goes_to) = (&opened.holder.model().provider.name, &holder.model().provider.name);
+    match lies_at == goes_to {
+        true => Ok(opened.body),
+        false => {
+            let (provider, asked) = (lies_at.to_string(), holder.asked().to_owned());
+            Err(Refusal::KeptElsewhere { kind: opened.kind, provider, asked })
+        }
+    }
+}
+
 /// The part of a path below the root, where it is one that every server reads alike: no empty segment, no step up, nothing encoded.
 fn below(path: &str) -> Option<&str> {
     let below = path.strip_prefix(ROOT)?;
@@ -87,6 +136,21 @@ fn below(path: &str) -> Option<&str> {
     let is_one =
         |segment: &str| !segment.is_empty() && segment.bytes().all(plain) && !segment.bytes().all(|byte| byte == b'.');
     below.split('/').all(is_one).then_some(below)
+}
+
+/// Whether a path leads to what is for the provider's own customer alone.
+fn is_never_passed(below: &str) -> bool {
+    let plain = |segment: &str| segment.to_ascii_lowercase().replace('-', "_");
+    below.split('/').any(|segment| NEVER.contains(&&*plain(segment)))
+}
+
+/// Whether a query names a credential: of ours it is not the provider's to read, and one of the provider's would be another account.
+fn holds_credential(query: &str) -> bool {
+    query.split('&').any(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        let name = from_path_segment(name).unwrap_or_default().to_ascii_lowercase().replace('-', "_");
+        matches!(&*name, "key" | "api_key" | "apikey" | "access_token")
+    })
 }
 
 /// How a passed request ended.
@@ -142,5 +206,35 @@ mod tests {
         ] {
             assert_eq!(below(unclear), None, "{unclear}");
         }
+    }
+
+    #[test]
+    fn what_gives_out_keys_is_never_passed_however_it_is_written() {
+        for never in [
+            "realtime/client_secrets",
+            "Realtime/calls/rtc_1/hangup",
+            "realtime/translations",
+            "chatkit/sessions",
+            "organization/admin_api_keys",
+            "organizations/api_keys",
+            "ORGANIZATION/projects/p/service_accounts",
+            "keys",
+            "auth/keys",
+            "x/api-keys",
+            "single-use-token/realtime_scribe",
+        ] {
+            assert!(is_never_passed(never), "{never}");
+        }
+        for passed in ["videos", "containers/c/files", "vector_stores", "fine_tuning/jobs", "keyspace", "realtimes"] {
+            assert!(!is_never_passed(passed), "{passed}");
+        }
+    }
+
+    #[test]
+    fn a_query_may_name_no_credential() {
+        for held in ["key=fh_a_b", "x=1&%6bey=1", "API-Key=1", "access_token"] {
+            assert!(holds_credential(held), "{held}");
+        }
+        assert!(!holds_credential("after=x&keys=1&page_token=2"));
     }
 }

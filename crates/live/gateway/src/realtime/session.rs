@@ -254,7 +254,7 @@ impl Ears<'_> {
                 }
                 Some(Err(Error::Utf8(error))) => return End::Ours(Refusal::SessionEvent { why: error.to_string() }),
                 Some(Err(_)) => return End::ClientGone,
-                Some(Ok(message)) => message,
+                Some(Ok(message)) => as_event(message),
             };
             self.shared.hear();
             let passed = match message {
@@ -284,6 +284,16 @@ impl Ears<'_> {
     }
 }
 
+/// An event that came as bytes is one all the same: nobody gets past what events are read for by the kind of frame.
+fn as_event(message: Message) -> Message {
+    match message {
+        Message::Binary(bytes) if bytes.trim_ascii_start().starts_with(b"{") => {
+            Utf8Bytes::try_from(bytes.clone()).map_or(Message::Binary(bytes), Message::Text)
+        }
+        other => other,
+    }
+}
+
 /// Passes on one event of the provider's, or one of ours, and says what it tells.
 async fn tell(
     from_provider: &mut SplitStream<Socket>,
@@ -297,7 +307,7 @@ async fn tell(
             to_client.send(Message::text(event)).await.map_err(|_| End::ClientGone)?;
             return Ok(None);
         }
-        message = from_provider.next() => message,
+        message = from_provider.next() => message.map(|said| said.map(as_event)),
     };
     let (passed, told) = match message {
         None => return Err(End::ProviderGone("its connection ended without a goodbye".into())),

@@ -40,6 +40,12 @@ pub fn stored_answer(
     reply::stored_answer(ids, asked_model, maker, body)
 }
 
+/// Relays the list of what an answer was asked with: its bytes, with the tags of its maker.
+pub fn stored_input(maker: Maker, body: &[u8]) -> Result<Vec<u8>, Fault> {
+    std::str::from_utf8(body).map_err(|_| Fault::new(FaultClass::Malformed, "the answer is not UTF-8"))?;
+    reply::stored_input(maker, body)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +67,19 @@ mod tests {
         let failed = status(r#"{"id":"resp_1","status":"failed","error":{"message":"x"},"usage":null}"#);
         assert_eq!(failed.owed(), Some(Usage::ZERO));
         assert_eq!(status(r#"{"id":"resp_1","status":"cancelled","usage":null}"#).owed(), None, "some of it was made");
+    }
+
+    #[test]
+    fn what_an_answer_was_asked_with_has_the_tags_of_its_maker() {
+        let maker = Maker::of("p");
+        let body = r#"{"object":"list","data":[{"type":"message","id":"msg_1","content":[]},{"id":"rs_1", "type":"reasoning","encrypted_content":"gAAA","summary":[]}],"last_id":"rs_1"}"#;
+        let tag = String::from_utf8(maker.tag().to_vec()).unwrap();
+        let expected =
+            body.replace("\"id\":\"rs_1", &format!("\"id\":\"{tag}rs_1")).replace("gAAA", &format!("{tag}gAAA"));
+        assert_eq!(
+            String::from_utf8(stored_input(maker, body.as_bytes()).unwrap()).unwrap(),
+            expected.replace(&format!("last_id\":\"{tag}"), "last_id\":\"")
+        );
+        assert_eq!(stored_input(maker, b"[").unwrap_err().class, FaultClass::Malformed);
     }
 }

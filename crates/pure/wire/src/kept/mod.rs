@@ -13,11 +13,12 @@ pub mod results;
 use std::fmt;
 use std::sync::Arc;
 
-pub use answers::{StoredAnswer, stored_answer};
+pub use crate::reply::{Names, ResultLine};
+pub use answers::{StoredAnswer, stored_answer, stored_input};
 pub use objects::{Item, items, renamed, strings, with_top};
 pub use references::{Reference, references, with_names};
 pub use requests::{Asked, batch_line, batch_requests, purpose, with_bodies};
-pub use results::{ResultLine, result_line};
+pub use results::result_line;
 
 /// What kind of thing an id names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -44,6 +44,8 @@ fn kind_under(field: &[u8]) -> Option<Kind> {
     match field {
         b"previous_response_id" => Some(Kind::Answer),
         b"file_id" | b"file_ids" | b"input_file_id" => Some(Kind::File),
+        // What a model is made from, in jobs of fine-tuning that are passed on.
+        b"training_file" | b"validation_file" => Some(Kind::File),
         _ => None,
     }
 }

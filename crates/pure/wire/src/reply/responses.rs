@@ -90,6 +90,29 @@ pub(crate) fn stored(
     Ok((out, StoredAnswer { status, usage: seen.usage, service_tier: seen.service_tier }))
 }
 
+/// Relays what an answer was asked with: its items, with the maker's tags before what only the maker can read.
+pub(crate) fn stored_input(maker: Maker, data: &[u8]) -> Result<Vec<u8>, Fault> {
+    let mut changes = Changes::default();
+    let mut cursor = Cursor::new(data);
+    let read = cursor.object(|cursor, member| {
+        if &*member.key.name(data) != b"data" || cursor.peek() != Some(b'[') {
+            return cursor.skip();
+        }
+        cursor.array(|cursor| {
+            if cursor.peek() != Some(b'{') {
+                return cursor.skip();
+            }
+            changes.tags.extend(Item::read(cursor)?.tags);
+            Ok(())
+        })?;
+        Ok(())
+    });
+    read.and_then(|_| cursor.finish()).map_err(not_json)?;
+    let mut out = Vec::with_capacity(data.len() + 128);
+    changes.write(data, &Ours { asked_model: Vec::new(), maker }, |position| position, &mut out);
+    Ok(out)
+}
+
 /// One event of a stream.
 #[derive(Default)]
 struct Event {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use wire::hosting::with_betas;
 use wire::invoke::{Invocation, open};
-use wire::{Address, Ask, Dialect, Framing, Operation, Quirks, StreamRelay, outgoing, scan};
+use wire::{Address, Ask, Dialect, Framing, Operation, Quirks, ReplyPlan, StreamRelay, outgoing, scan};
 
 use crate::mutate::Chance;
 use crate::support::{files, plan, relay};
@@ -75,6 +75,9 @@ fn a_stream_in_chunks_is_told_as_the_same_stream_without_them_wherever_it_is_cut
         if plain.end.is_err() || path.contains("no-message-start") {
             continue;
         }
+        // What is put into chunks here has our tag before what is signed; the stream it is held against has it too.
+        let told = relay(&ReplyPlan { asked_model: "up-model".into(), ..plan(Dialect::Anthropic) }, [&stream[..]]).out;
+        let plain = relay(&plan(Dialect::Anthropic), [told.as_bytes()]);
         let chunks = in_chunks(&stream);
         // What is put into chunks here has been tagged on the way, as what a client gets is.
         let plain = relay(&plan(Dialect::Anthropic), [plain.out.as_bytes()]);
