@@ -102,6 +102,33 @@ fn a_region_billed_apart_multiplies_the_price() {
 }
 
 #[test]
+fn a_contract_takes_its_share_off_every_price_and_the_line_names_it() {
+    let mut row = row();
+    row.contract_millionths = Some(850_000);
+    let usage = Usage::ZERO.with(Meter::Input, 100).with(Meter::Output, 10);
+    let told = |served| {
+        let Cost::Priced { lines, .. } = price(&usage, Some(&row), &served) else { panic!("priced") };
+        lines.into_iter().map(|line| (line.amount.0, line.price_row)).collect::<Vec<_>>()
+    };
+    // 100 × 2500 × 0.85 and 10 × 15000 × 0.85
+    let name = "openai/m@2026-11-12#contract-0.85".to_owned();
+    assert_eq!(told(Served::standard(AT)), [(212_500, name.clone()), (127_500, name)]);
+    // 100 × 1250 × 1.1 × 0.85, in one step: 116 875
+    let flex = Served { region: Some("eu"), ..tier("flex") };
+    assert_eq!(told(flex)[0], (116_875, "openai/m@2026-11-12#tier-flex#region-eu#contract-0.85".to_owned()));
+    assert_eq!(expected(&row, 100, 10, AT), NanoUsd(340_000));
+}
+
+#[test]
+fn traffic_of_vertex_is_priced_as_the_tier_it_stands_for() {
+    let usage = Usage::ZERO.with(Meter::Input, 100);
+    assert_eq!(lines(usage, tier("ON_DEMAND"))[0].2, "openai/m@2026-11-12");
+    assert_eq!(lines(usage, tier("ON_DEMAND_FLEX"))[0].2, "openai/m@2026-11-12#tier-flex");
+    let provisioned = price(&usage, Some(&row()), &tier("PROVISIONED_THROUGHPUT"));
+    assert!(matches!(provisioned, Cost::Unpriced { .. }), "what was paid for by the unit is not priced by the token");
+}
+
+#[test]
 fn meters_without_a_price_fall_back_or_stay_unpriced() {
     let usage = Usage::ZERO.with(Meter::Reasoning, 10).with(Meter::CacheWrite1h, 10).with(Meter::InputImage, 10);
     let amounts: Vec<_> = lines(usage, Served::standard(AT)).into_iter().map(|line| line.1).collect();
