@@ -10,7 +10,7 @@ use ledger::PriceRow;
 use ledger::price::Served;
 use routing::Candidate;
 use tokio::sync::watch;
-use wire::usage::{Beside, Geography};
+use wire::usage::Beside;
 use wire::{Operation, Seen};
 
 use crate::budgets::Budgets;
@@ -128,13 +128,14 @@ pub async fn settle(
     let served = Served {
         at: attempt.intent.at,
         tier: seen.and_then(|seen| seen.service_tier.as_deref()),
-        region: seen.and_then(|seen| seen.geography.as_ref()).map(Geography::as_str),
+        region: seen.and_then(|seen| seen.geography.as_deref()),
     };
     let beside = seen.map_or(&[][..], |seen| &seen.beside);
-    let cost = match usage == Usage::ZERO {
+    let cost = match beside.is_empty() {
         _ if later => Cost::AtMost(attempt.intent.hold),
-        true if beside.is_empty() => Cost::NOTHING,
-        _ => {
+        true if usage == Usage::ZERO => Cost::NOTHING,
+        true => ledger::price::price(&usage, row, &served),
+        false => {
             let own = ledger::price::price(&usage, row, &served);
             let beside = beside.iter().map(|one| priced_beside(one, call, model, row, &served));
             ledger::price::together(std::iter::once(own).chain(beside))

@@ -233,3 +233,31 @@ fn requests_of_a_batch_are_priced_each_by_its_own_size_and_rounded_together() {
     assert!(matches!(price_each(&[used(1)], None, &Served::standard(UnixMs(0))), Cost::Unpriced { .. }));
     assert_eq!(total_usage(&[used(1), used(2)]), used(3));
 }
+
+#[test]
+fn parts_of_an_answer_are_each_priced_by_their_own_row_and_size() {
+    let dear = PriceRow::new("p/dear@1", "p", "dear", Prices::NONE.with(Meter::Input, PicoUsd(10_000_000)));
+    let used = |tokens| Usage::ZERO.with(Meter::Input, tokens);
+    let served = Served::standard(AT);
+    let parts = [
+        price(&used(600), Some(&row()), &served),
+        price(&used(600), Some(&row()), &served),
+        price(&used(5), Some(&dear), &served),
+    ];
+    let Cost::Priced { total, lines } = together(parts) else { panic!("priced") };
+    let told: Vec<_> = lines.iter().map(|line| (line.units, line.amount.0, line.price_row.as_str())).collect();
+    // Twice 600 tokens are two requests below the band of 1,000: 1200 × 2500. The other is 5 × 10000.
+    assert_eq!(told, [(1200, 3_000_000, "openai/m@2026-11-12"), (5, 50_000, "p/dear@1")]);
+    assert_eq!(total, NanoUsd(3_050_000));
+}
+
+#[test]
+fn a_row_that_stands_in_charges_the_nearest_figure_and_rings_the_alarm() {
+    let usage = Usage::ZERO.with(Meter::Input, 100).with(Meter::Output, 10);
+    let cost = price_standing_in(&usage, Some(&row()), &Served::standard(AT));
+    // 100 × 2500 + 10 × 15000
+    assert_eq!(cost.booked(), NanoUsd(400_000));
+    assert!(matches!(&cost, Cost::Unpriced { missing, .. } if *missing == [Meter::Input, Meter::Output]), "{cost:?}");
+    let own = price(&usage, Some(&row()), &Served::standard(AT));
+    assert!(matches!(together([own, cost]), Cost::Unpriced { lines, .. } if lines.len() == 2));
+}

@@ -1,6 +1,6 @@
 //! `freehold price`: what differs between two price lists.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -55,7 +55,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// The rows of a list; nothing where it has problems, which have been printed.
-fn rows(list: &PathBuf) -> anyhow::Result<Option<Vec<PriceRow>>> {
+fn rows(list: &Path) -> anyhow::Result<Option<Vec<PriceRow>>> {
     let (name, text) = match list.to_str() {
         Some(BUILT_IN) => (BUILT_IN.to_owned(), policy::PRICES.to_owned()),
         _ => (list.display().to_string(), policy::read_short(list)?),

@@ -2,7 +2,7 @@
 
 use domain::{Meter, Usage};
 
-use super::{Beside, Geography, Reported};
+use super::{Beside, Reported};
 use crate::cursor::{Bad, Cursor};
 
 /// Splits one whole Anthropic `usage` object (its JSON text). `None` when it is no object or
@@ -27,7 +27,7 @@ pub struct Tally {
     thinking: u64,
     web_searches: u64,
     /// Where it was processed, as `inference_geo` says.
-    geography: Option<Geography>,
+    geography: Option<String>,
     /// What calls of models within the answer consumed; the totals above leave them out.
     beside: Vec<Beside>,
     /// Whether the tokens sent were ever named.
@@ -70,7 +70,7 @@ impl Tally {
         // Without any split there is nothing to be left over: five minutes is then the only lifetime.
         let explained = short > 0 || long > 0;
         let residue = if explained { residue } else { 0 };
-        Reported { residue, geography: self.geography, beside: self.beside.clone(), ..Reported::of(usage) }
+        Reported { residue, geography: self.geography.clone(), beside: self.beside.clone(), ..Reported::of(usage) }
     }
 
     fn read(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Bad> {
@@ -88,7 +88,7 @@ impl Tally {
                 b"output_tokens" => &mut self.output,
                 b"inference_geo" => {
                     if let Some(word) = cursor.string_or_skip()? {
-                        self.geography = word.decode(cursor.bytes()).map(|word| Geography::new(&word));
+                        self.geography = word.decode(cursor.bytes()).map(|word| word.into_owned());
                     }
                     return Ok(());
                 }

@@ -117,7 +117,7 @@ fn litellm_16377_40002_above_the_band_the_cache_has_the_bands_prices_too() {
 }
 
 #[test]
-fn litellm_14457_30630_33736_a_stream_cut_off_after_its_opening_has_cost_the_input() {
+fn litellm_36008_37558_39893_a_stream_cut_off_after_its_opening_has_cost_the_input() {
     let start = r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"c","content":[],"usage":{"input_tokens":2000,"cache_read_input_tokens":500,"output_tokens":3}}}"#;
     let seen = streamed(Anthropic, &[start]);
     // 2000 × 3000 + 500 × 300 + 3 × 15000 = 6 000 000 + 150 000 + 45 000; what came after is counted by the gateway.

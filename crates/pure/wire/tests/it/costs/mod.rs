@@ -12,7 +12,6 @@ mod partition;
 
 use domain::{Cost, Meter, PicoUsd, UnixMs, Usage};
 use ledger::price::{PriceRow, Prices, Served, price};
-use wire::usage::Geography;
 use wire::{Dialect, Seen, reply_body};
 
 use crate::support::{plan, relay};
@@ -50,8 +49,7 @@ fn usage(seen: &Seen) -> Usage {
 /// What the answer costs by this row, as the gateway prices it: nano-dollars.
 #[track_caller]
 fn nano_usd(seen: &Seen, row: &PriceRow) -> i64 {
-    let region = seen.geography.as_ref().map(Geography::as_str);
-    let served = Served { at: AT, tier: seen.service_tier.as_deref(), region };
+    let served = Served { at: AT, tier: seen.service_tier.as_deref(), region: seen.geography.as_deref() };
     match price(&usage(seen), Some(row), &served) {
         Cost::Priced { total, lines } => {
             assert_eq!(total, lines.iter().map(|line| line.amount).sum());

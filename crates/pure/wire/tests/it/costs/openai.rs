@@ -98,7 +98,7 @@ fn litellm_37992_a_zero_that_is_told_stays_zero() {
 }
 
 #[test]
-fn litellm_36008_37558_39893_a_cancelled_stream_with_running_usage_costs_what_was_told_last() {
+fn litellm_14457_30630_33736_a_cancelled_stream_with_running_usage_costs_what_was_told_last() {
     let running = |tokens: u32| {
         format!(
             r#"{{"id":"c","object":"chat.completion.chunk","model":"v","choices":[{{"index":0,"delta":{{"content":"a"}}}}],"usage":{{"prompt_tokens":50,"completion_tokens":{tokens},"total_tokens":{}}}}}"#,
@@ -111,7 +111,7 @@ fn litellm_36008_37558_39893_a_cancelled_stream_with_running_usage_costs_what_wa
 }
 
 #[test]
-fn litellm_40002_pain_8_above_272k_tokens_the_dearer_price_holds_for_the_whole_request() {
+fn litellm_40002_bifrost_4917_pain_8_above_272k_tokens_the_dearer_price_holds_for_the_whole_request() {
     let mut pro = row("openai", "pro", &[(Input, "2.5"), (CacheRead, "0.25"), (Output, "15")]);
     let long = prices(&[(Input, "5"), (CacheRead, "0.5"), (Output, "22.5")]);
     pro.bands.push(Band { above_input_tokens: 272_000, prices: long });
