@@ -93,6 +93,7 @@ impl Sample {
             usage: Usage::ZERO.with(Meter::Input, 700),
             usage_origin: UsageOrigin::Reported,
             cost: Cost::Priced { total: amount, lines: vec![line] },
+            usage_residue: 0,
             provider_cost: None,
             latency_ms: 100,
             first_token_ms: Some(40),

@@ -111,6 +111,7 @@ fn indeterminate(intent: Intent) -> Record {
         usage: Usage::ZERO,
         usage_origin: UsageOrigin::None,
         cost: Cost::AtMost(intent.hold),
+        usage_residue: 0,
         provider_cost: None,
         latency_ms: 0,
         first_token_ms: None,

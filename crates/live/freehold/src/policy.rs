@@ -15,9 +15,12 @@ pub fn catalog() -> Result<Catalog, Vec<Problem>> {
     Catalog::parse(
         include_str!("../../../../catalog/providers.toml"),
         include_str!("../../../../catalog/models.toml"),
-        include_str!("../../../../catalog/prices.toml"),
+        PRICES,
     )
 }
+
+/// The price list this binary was built with.
+pub const PRICES: &str = include_str!("../../../../catalog/prices.toml");
 
 /// The database of a data directory that is there already, for commands that look at one.
 pub fn ensure_data(directory: &Path) -> anyhow::Result<PathBuf> {

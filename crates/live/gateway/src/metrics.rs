@@ -78,6 +78,8 @@ pub struct Metrics {
     pub cost_nano_usd: Family<ModelLabels, Counter>,
     /// Attempts with a meter that has no price.
     pub unpriced: Family<ModelLabels, Counter>,
+    /// Tokens of a usage that its own details do not explain, by model.
+    pub usage_residue: Family<ModelLabels, Counter>,
     /// Attempts whose usage had to be estimated.
     pub estimated: Family<ModelLabels, Counter>,
     /// Nano-dollars billed above what had been held.
@@ -117,6 +119,7 @@ impl Metrics {
             tokens: Family::default(),
             cost_nano_usd: Family::default(),
             unpriced: Family::default(),
+            usage_residue: Family::default(),
             estimated: Family::default(),
             overrun_nano_usd: Counter::default(),
             budget_refusals: Counter::default(),
@@ -140,6 +143,11 @@ impl Metrics {
         registry.register("tokens", "Tokens and pieces by meter", metrics.tokens.clone());
         registry.register("cost_nano_usd", "Nano-dollars booked", metrics.cost_nano_usd.clone());
         registry.register("unpriced_attempts", "Attempts with an unpriced meter: an alarm", metrics.unpriced.clone());
+        registry.register(
+            "usage_residue_tokens",
+            "Tokens booked on the base meter because the provider's details did not explain them",
+            metrics.usage_residue.clone(),
+        );
         registry.register("estimated_attempts", "Attempts whose usage was estimated", metrics.estimated.clone());
         registry.register("overrun_nano_usd", "Nano-dollars billed above the hold", metrics.overrun_nano_usd.clone());
         registry.register("budget_refusals", "Calls refused by a spent budget", metrics.budget_refusals.clone());
@@ -181,6 +189,9 @@ impl Metrics {
         self.attempts.get_or_create(&labels).inc();
         for (meter, count) in record.usage.counts() {
             self.tokens.get_or_create(&MeterLabels { model: model(), meter: meter.as_str() }).inc_by(count);
+        }
+        if record.usage_residue > 0 {
+            self.usage_residue.get_or_create(&ModelLabels { model: model() }).inc_by(record.usage_residue);
         }
         let booked = match &record.cost {
             // What is told later is counted then: a counter cannot take back.

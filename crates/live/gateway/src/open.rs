@@ -57,6 +57,7 @@ impl Open {
             usage: Usage::ZERO,
             usage_origin: UsageOrigin::None,
             cost: Cost::AtMost(self.booked.or(intent.hold)),
+            usage_residue: 0,
             provider_cost: None,
             latency_ms: now.since(intent.at),
             first_token_ms: None,

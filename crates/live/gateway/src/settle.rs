@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use config::Model;
 use domain::{AttemptEnd, Cost, Fault, FaultClass, Intent, Loss, Meter, NanoUsd, Record, Usage, UsageOrigin};
+use ledger::PriceRow;
 use ledger::price::Served;
 use routing::Candidate;
 use tokio::sync::watch;
+use wire::usage::Beside;
 use wire::{Operation, Seen};
 
 use crate::budgets::Budgets;
@@ -125,13 +128,18 @@ pub async fn settle(
     let served = Served {
         at: attempt.intent.at,
         tier: seen.and_then(|seen| seen.service_tier.as_deref()),
-        // No provider of today's dialects is asked for a region that it bills apart.
-        region: None,
+        region: seen.and_then(|seen| seen.geography.as_deref()),
     };
-    let cost = match usage == Usage::ZERO {
+    let beside = seen.map_or(&[][..], |seen| &seen.beside);
+    let cost = match beside.is_empty() {
         _ if later => Cost::AtMost(attempt.intent.hold),
-        true => Cost::NOTHING,
-        false => ledger::price::price(&usage, row, &served),
+        true if usage == Usage::ZERO => Cost::NOTHING,
+        true => ledger::price::price(&usage, row, &served),
+        false => {
+            let own = ledger::price::price(&usage, row, &served);
+            let beside = beside.iter().map(|one| priced_beside(one, call, model, row, &served));
+            ledger::price::together(std::iter::once(own).chain(beside))
+        }
     };
     let overrun = trail.settle(books.budgets, cost.booked());
     if overrun > NanoUsd::ZERO {
@@ -153,9 +161,10 @@ pub async fn settle(
         status: attempt.status,
         upstream_model: model.upstream.clone(),
         region: model.region.as_ref().map(ToString::to_string),
-        usage,
+        usage: with_beside(usage, beside),
         usage_origin,
         cost,
+        usage_residue: seen.map_or(0, |seen| seen.usage_residue),
         provider_cost: seen.and_then(|seen| seen.provider_cost),
         latency_ms,
         first_token_ms: attempt.first_token_ms,
@@ -169,6 +178,23 @@ pub async fn settle(
         books.deferred.wait_for(&record);
     }
     record
+}
+
+/// What a call of a model within the answer cost: by the price of the configured model of this provider that has its id. Without one
+/// the model that was asked stands in, and the alarm rings.
+fn priced_beside(one: &Beside, call: &Protected, asked: &Model, row: Option<&PriceRow>, served: &Served) -> Cost {
+    let Some(id) = &one.model else { return ledger::price::price(&one.usage, row, served) };
+    let here = |model: &&Arc<Model>| model.provider.name == asked.provider.name && model.upstream == *id;
+    let own = call.snapshot().models.iter().find(here).and_then(|model| model.price_at(served.at));
+    match own {
+        Some(own) => ledger::price::price(&one.usage, Some(own), served),
+        None => ledger::price::price_standing_in(&one.usage, row, served),
+    }
+}
+
+fn with_beside(mut usage: Usage, beside: &[Beside]) -> Usage {
+    beside.iter().flat_map(|one| one.usage.counts()).for_each(|(meter, count)| usage.add(meter, count));
+    usage
 }
 
 impl Ending<'_> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{Region, UnixMs};
-use ledger::price::{BEGINNING, PriceBook, PriceRow, RegionPrices, multiplier_millionths};
+use ledger::price::{BEGINNING, PriceBook, PriceRow};
 use wire::{Dialect, Quirks};
 
 use crate::auth::AuthScheme;
@@ -244,8 +244,6 @@ const PRICE: Section = Section {
     meters: true,
 };
 
-const REGION: Section = Section { path: "region", about: "", keys: &[key("region"), key("multiplier")], meters: false };
-
 fn read_providers(catalog: &mut Catalog, root: &Table) {
     for table in root.list("provider", &PROVIDER) {
         let Some(name) = required(&table, "name") else { continue };
@@ -307,9 +305,7 @@ fn read_prices(catalog: &mut Catalog, root: &Table) {
     let mut rows: BTreeMap<(&str, &str), (Place, Vec<PriceRow>)> = BTreeMap::new();
     let mut ids = std::collections::BTreeSet::new();
     for table in root.list("price", &PRICE) {
-        let named = (required(&table, "id"), required(&table, "provider"), required(&table, "model"));
-        let (Some(id), Some(provider), Some(model)) = named else { continue };
-        provenance(&table);
+        let Some([id, provider, model]) = named(&table) else { continue };
         known_provider(catalog, &table, provider);
         if !ids.insert(id) {
             twice(&table, &format!("price row `{id}`"));
@@ -329,6 +325,28 @@ fn read_prices(catalog: &mut Catalog, root: &Table) {
     }
 }
 
+/// The rows of a prices.toml by itself, for looking at: whether their providers are known and their times fit together is not
+/// asked. Every problem at once.
+pub fn price_rows(file_name: &str, text: &str) -> Result<Vec<PriceRow>, Vec<Problem>> {
+    let problems = Problems::new(file_name, text);
+    let mut rows = Vec::new();
+    if let Some(root) = raw::parse(text, &problems) {
+        for table in Table::root(&root, &ROOT, &problems).list("price", &PRICE) {
+            rows.extend(named(&table).map(|[id, provider, model]| price_row(&table, id, provider, model)));
+        }
+    }
+    let problems = problems.into_sorted();
+    if problems.is_empty() { Ok(rows) } else { Err(problems) }
+}
+
+/// A row's id, provider and model.
+fn named<'d>(table: &Table<'d>) -> Option<[&'d str; 3]> {
+    let [id, provider, model] = ["id", "provider", "model"].map(|name| required(table, name));
+    let named = [id?, provider?, model?];
+    provenance(table);
+    Some(named)
+}
+
 fn price_row(table: &Table, id: &str, provider: &str, model: &str) -> PriceRow {
     let text = |name| table.text(name).map(|text| text.value.to_owned());
     PriceRow {
@@ -336,23 +354,11 @@ fn price_row(table: &Table, id: &str, provider: &str, model: &str) -> PriceRow {
         to: table.day("to").map(|day| day.value),
         bands: prices::bands(table),
         tiers: prices::tiers(table),
-        regions: table.list("region", &REGION).iter().filter_map(region).collect(),
+        regions: prices::regions(table),
         source: sources(table),
         as_of: text("as_of").unwrap_or_default(),
         disputed: text("disputed"),
         ..PriceRow::new(id, provider, model, prices::read(table))
-    }
-}
-
-fn region(table: &Table) -> Option<RegionPrices> {
-    let region = table.region("region")?.as_str().to_owned();
-    let multiplier = table.decimal_text("multiplier", "\"1.1\"")?;
-    match multiplier_millionths(multiplier.value) {
-        Ok(multiplier_millionths) => Some(RegionPrices { region, multiplier_millionths }),
-        Err(error) => {
-            table.problems().error(&multiplier.place, error.to_string(), "write a decimal such as \"1.1\"");
-            None
-        }
     }
 }
 
@@ -433,6 +439,14 @@ mod tests {
         assert_eq!(first.regions[0].multiplier_millionths, 1_100_000);
         assert_eq!((first.source.as_str(), first.disputed.as_deref()), ("list 1, list 2", Some("input: 3, 4")));
         assert!(catalog.model("p", "n").is_none() && catalog.model("q", "m").is_none());
+    }
+
+    #[test]
+    fn a_price_list_is_read_by_itself_and_its_mistakes_are_told() {
+        let rows = price_rows("new.toml", &PRICES.replace("provider = \"p\"", "provider = \"unknown\"")).unwrap();
+        assert_eq!(rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["p/m@1", "p/m@2"]);
+        let problems = price_rows("new.toml", &PRICES.replace("input = \"3\"", "input = 3.0")).unwrap_err();
+        assert!(problems[0].to_string().starts_with("new.toml:"), "{}", problems[0]);
     }
 
     #[test]

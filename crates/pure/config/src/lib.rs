@@ -41,7 +41,7 @@ pub mod url;
 pub mod workflows;
 
 pub use auth::AuthScheme;
-pub use catalog::{Catalog, Mode};
+pub use catalog::{Catalog, Mode, price_rows};
 pub use check::{Input, check, check_elsewhere};
 pub use defaults::{Defaults, TimeoutOverrides, Timeouts};
 pub use diff::{diff, waits_for_start};

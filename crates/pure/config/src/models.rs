@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{Meter, ModelName, Region, UnixMs};
-use ledger::price::{PriceBook, PriceRow, Prices, gpu_price};
+use ledger::price::{PriceBook, PriceRow, Prices, gpu_price, multiplier_millionths};
 use routing::ModelIndex;
 
 use crate::catalog::{Catalog, CatalogModel};
@@ -73,6 +73,13 @@ pub const SECTION: Section = Section {
             default: "from the catalog, else unpriced",
             meaning: "What it costs; replaces the catalog's price as a whole. Without a price, calls are booked as unpriced and raise an alarm, and a workflow with a budget cannot use it.",
             example: "{ input = \"3.00\", output = \"15.00\" }",
+        },
+        Key {
+            name: "discount_percent",
+            takes: "decimal text, above 0 and below 100, four decimals at most",
+            default: "none",
+            meaning: "What your contract takes off the catalog's prices of this model, every meter, tier and region. Cost lines name it beside the price row, as `#contract-0.85`. Goes not with `price`, which is yours already.",
+            example: "\"15\"",
         },
         Key {
             name: "quality",
@@ -146,6 +153,13 @@ pub const PRICE: Section = Section {
             meaning: "Other prices in a provider's service tiers; goes with meters. Under a budget, batches need the tier `batch`.",
             example: "[{ tier = \"batch\", input = \"1.50\", output = \"7.50\" }]",
         },
+        Key {
+            name: "region",
+            takes: "list of tables",
+            default: "none",
+            meaning: "What prices are multiplied by where the provider bills a region apart; goes with meters.",
+            example: "[{ region = \"us\", multiplier = \"1.1\" }]",
+        },
     ],
     meters: true,
 };
@@ -199,8 +213,14 @@ fn one(
     let listed = known.cloned().unwrap_or_default();
     let prices = match own_price {
         // A price that could not be read has been reported; that the model then has none is no further problem.
-        Some(own) => Some(own?),
-        None => listed.prices,
+        Some(own) => {
+            if table.has("discount_percent") {
+                let reason = "takes something off a price that is yours already";
+                table.problems().error(&table.place_of("discount_percent"), reason, "write the price as you pay it");
+            }
+            Some(own?)
+        }
+        None => discounted(table, listed.prices),
     };
     Some(Model {
         name: ModelName::from(named.name),
@@ -251,7 +271,10 @@ fn price(named: &Named) -> Option<PriceBook> {
     let table = named.table.table("price", &PRICE)?;
     let problems = table.problems();
     let by_meter = prices::read(&table);
-    let has_meter = table.has("band") || table.has("tier") || Meter::ALL.iter().any(|meter| table.has(meter.as_str()));
+    let has_meter = table.has("band")
+        || table.has("tier")
+        || table.has("region")
+        || Meter::ALL.iter().any(|meter| table.has(meter.as_str()));
     let has_gpu = table.has("gpu_hour_usd") || table.has("tokens_per_second");
     let prices = match (has_gpu, has_meter) {
         (true, true) => {
@@ -283,8 +306,30 @@ fn price(named: &Named) -> Option<PriceBook> {
     let mut row = PriceRow::new(format!("freehold.toml/{}", named.name), "freehold.toml", named.name, prices);
     row.bands = prices::bands(&table);
     row.tiers = prices::tiers(&table);
+    row.regions = prices::regions(&table);
     row.source = problems.file_and_line(&table.place);
     PriceBook::new(vec![row]).map_err(|error| problems.error(&table.place, error.to_string(), "mend the price")).ok()
+}
+
+/// The catalog's rows with what a contract leaves of their prices.
+fn discounted(table: &Table, listed: Option<PriceBook>) -> Option<PriceBook> {
+    const REMEDY: &str = "write what the contract takes off, such as \"15\" or \"12.5\"";
+    let Some(percent) = table.decimal_text("discount_percent", "\"15\"") else { return listed };
+    let problems = table.problems();
+    let Some(listed) = listed else {
+        let reason = "there is no price in the catalog to take it off";
+        problems.error(&percent.place, reason, "give the model a `price`, as you pay it");
+        return None;
+    };
+    // Millionths of a percent, of which a hundred are a millionth of the whole.
+    let taken = multiplier_millionths(percent.value).ok().filter(|taken| taken % 100 == 0).map(|taken| taken / 100);
+    let left = taken.and_then(|taken| 1_000_000_u32.checked_sub(taken));
+    let Some(left) = left.filter(|left| (1..1_000_000).contains(left)) else {
+        problems.error(&percent.place, "is no discount above 0 and below 100 percent", REMEDY);
+        return Some(listed);
+    };
+    let rows = listed.rows().iter().cloned().map(|row| PriceRow { contract_millionths: Some(left), ..row });
+    PriceBook::new(rows.collect()).map_err(|error| problems.error(&percent.place, error.to_string(), REMEDY)).ok()
 }
 
 /// The price of a token on own GPUs, sent or received.

@@ -2,7 +2,7 @@
 
 use domain::Meter;
 use ledger::Prices;
-use ledger::price::{Band, TierPrices};
+use ledger::price::{Band, RegionPrices, TierPrices, multiplier_millionths};
 
 use crate::key::{Key, Section};
 use crate::raw::Table;
@@ -44,6 +44,29 @@ pub const TIER: Section = Section {
     meters: true,
 };
 
+/// Keys of a region billed apart.
+pub const REGION: Section = Section {
+    path: "models.NAME.price.region",
+    about: "Where the provider bills processing in a region apart, as it says where it processed. The narrowest region counts.",
+    keys: &[
+        Key {
+            name: "region",
+            takes: "text, such as `eu` or `eu-de`",
+            default: "required",
+            meaning: "The region in the provider's answer.",
+            example: "\"us\"",
+        },
+        Key {
+            name: "multiplier",
+            takes: "decimal text, above 0",
+            default: "required",
+            meaning: "What every price is multiplied by there.",
+            example: "\"1.1\"",
+        },
+    ],
+    meters: false,
+};
+
 /// The meters a table prices.
 pub(crate) fn read(table: &Table) -> Prices {
     let mut prices = Prices::NONE;
@@ -80,4 +103,26 @@ pub(crate) fn tiers(table: &Table) -> Vec<TierPrices> {
         }
     }
     tiers
+}
+
+/// The regions of a table that are billed apart.
+pub(crate) fn regions(table: &Table) -> Vec<RegionPrices> {
+    table.list("region", &REGION).iter().filter_map(region).collect()
+}
+
+fn region(table: &Table) -> Option<RegionPrices> {
+    for name in ["region", "multiplier"] {
+        if !table.has(name) {
+            table.missing(name, "write it as { region = \"us\", multiplier = \"1.1\" }");
+        }
+    }
+    let region = table.region("region")?.as_str().to_owned();
+    let multiplier = table.decimal_text("multiplier", "\"1.1\"")?;
+    match multiplier_millionths(multiplier.value) {
+        Ok(multiplier_millionths) => Some(RegionPrices { region, multiplier_millionths }),
+        Err(error) => {
+            table.problems().error(&multiplier.place, error.to_string(), "write a decimal such as \"1.1\"");
+            None
+        }
+    }
 }

@@ -22,6 +22,7 @@ pub const SECTIONS: &[&Section] = &[
     &models::PRICE,
     &prices::BAND,
     &prices::TIER,
+    &prices::REGION,
     &lanes::SECTION,
     &lanes::SLO,
     &criticality::SECTION,

@@ -68,6 +68,9 @@ pub struct Record {
     pub region: Option<String>,
     /// Counts by meter.
     pub usage: Usage,
+    /// Tokens in `usage` that the provider's own details did not explain. They stand on the base meter of their direction, and
+    /// are priced there.
+    pub usage_residue: u64,
     /// Whether the provider reported them.
     pub usage_origin: UsageOrigin,
     /// What it cost.

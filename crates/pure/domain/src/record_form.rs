@@ -36,6 +36,8 @@ struct Form<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     region: Option<Cow<'a, str>>,
     usage: Usage,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    usage_residue: u64,
     usage_origin: UsageOrigin,
     cost: Cow<'a, Cost>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,6 +71,7 @@ impl Serialize for Record {
             upstream_model: Cow::Borrowed(&self.upstream_model),
             region: self.region.as_deref().map(Cow::Borrowed),
             usage: self.usage,
+            usage_residue: self.usage_residue,
             usage_origin: self.usage_origin,
             cost: Cow::Borrowed(&self.cost),
             provider_cost: self.provider_cost,
@@ -103,6 +106,7 @@ impl<'de> Deserialize<'de> for Record {
             upstream_model: form.upstream_model.into_owned(),
             region: form.region.map(Cow::into_owned),
             usage: form.usage,
+            usage_residue: form.usage_residue,
             usage_origin: form.usage_origin,
             cost: form.cost.into_owned(),
             provider_cost: form.provider_cost,
@@ -113,4 +117,9 @@ impl<'de> Deserialize<'de> for Record {
             provider_request_id: form.provider_request_id.map(Cow::into_owned),
         })
     }
+}
+
+/// Most usages add up, and say nothing of a residue.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

@@ -35,7 +35,7 @@ pub fn upper_bound_for(
 /// The most a ranking of documents can cost: by the search unit, or by the token sent, whichever is dearer, since the answer
 /// says which of the two counts. `None` where the row prices neither: that is not free.
 pub fn upper_bound_of_ranking(row: &PriceRow, input_upper_tokens: u64, search_units_upper: u64) -> Option<NanoUsd> {
-    let units = row.prices.get(Meter::SearchUnits).map(|price| price.times_rounded_up(search_units_upper));
+    let units = upper_bound_of_units(row, &Usage::ZERO.with(Meter::SearchUnits, search_units_upper));
     let tokens = row.prices.get(Meter::Input).map(|_| upper_bound(row, input_upper_tokens, 0, 1, UnixMs(0)));
     units.max(tokens)
 }
@@ -56,7 +56,7 @@ pub fn upper_bound_of_units(row: &PriceRow, upper: &Usage) -> Option<NanoUsd> {
         .filter(|(meter, _)| meter.direction() == Direction::Apiece)
         .filter_map(|(meter, units)| {
             let price = tiers(meter).chain(row.prices.get(meter)).max()?;
-            Some(terms.in_region(price).times_rounded_up(units))
+            Some(terms.billed(price).times_rounded_up(units))
         })
         .reduce(NanoUsd::saturating_add)
 }
@@ -64,14 +64,15 @@ pub fn upper_bound_of_units(row: &PriceRow, upper: &Usage) -> Option<NanoUsd> {
 /// What these counts cost by the unit in the standard tier, for choosing among models; nothing where none is priced.
 pub fn expected_of_units(row: &PriceRow, units: &Usage) -> NanoUsd {
     let apiece = units.counts().filter(|(meter, _)| meter.direction() == Direction::Apiece);
-    let priced = apiece.filter_map(|(meter, units)| Some(row.prices.get(meter)?.times(units)));
+    let terms = Terms::with(row, None, None);
+    let priced = apiece.filter_map(|(meter, units)| Some(terms.billed(row.prices.get(meter)?).times(units)));
     priced.fold(NanoUsd::ZERO, NanoUsd::saturating_add)
 }
 
 fn bound(terms: &Terms, row: &PriceRow, input_upper_tokens: u64, output_cap_tokens: u64, n: u32) -> NanoUsd {
     let output_tokens = output_cap_tokens.saturating_mul(u64::from(n));
     let request =
-        terms.price(Meter::Requests, input_upper_tokens).map_or(PicoUsd(0), |found| terms.in_region(found.price));
+        terms.price(Meter::Requests, input_upper_tokens).map_or(PicoUsd(0), |found| terms.billed(found.price));
     side(terms, row, Direction::Input, input_upper_tokens, input_upper_tokens)
         .saturating_add(side(terms, row, Direction::Output, output_tokens, input_upper_tokens))
         .saturating_add(request.times_rounded_up(1))
@@ -86,7 +87,7 @@ fn side(terms: &Terms, row: &PriceRow, direction: Direction, units: u64, input_u
         let mut fine = false;
         for input_tokens in levels(row, input_upper_tokens) {
             if let Some(found) = terms.price(meter, input_tokens) {
-                let price = terms.in_region(found.price);
+                let price = terms.billed(found.price);
                 dearest = dearest.max(price);
                 fine |= price.0 % 1000 != 0;
             }
@@ -109,7 +110,7 @@ pub fn expected(row: &PriceRow, input_tokens: u64, output_tokens: u64, at: UnixM
     let terms = Terms::of(row, &Served::standard(at));
     [(Meter::Input, input_tokens), (Meter::Output, output_tokens), (Meter::Requests, 1)]
         .into_iter()
-        .filter_map(|(meter, units)| Some(terms.price(meter, input_tokens)?.price.times(units)))
+        .filter_map(|(meter, units)| Some(terms.billed(terms.price(meter, input_tokens)?.price).times(units)))
         .fold(NanoUsd::ZERO, NanoUsd::saturating_add)
 }
 
@@ -214,12 +215,14 @@ mod tests {
             prices in any_prices(), band in any_prices(), tier in any_prices(), tier_band in any_prices(),
             above in 0u64..3000, counts in proptest::collection::vec(0u64..1000, Meter::COUNT),
             tiered in any::<bool>(), regional in any::<bool>(), n in 1u32..4,
+            contract in proptest::option::of(1u32..1_000_000),
         ) {
             let mut row = PriceRow::new("p/m@1", "p", "m", prices);
             row.bands.push(Band { above_input_tokens: above, prices: band });
             let bands = vec![Band { above_input_tokens: above * 2, prices: tier_band }];
             row.tiers.push(TierPrices { tier: "flex".into(), prices: tier, bands });
             row.regions.push(RegionPrices { region: "eu".into(), multiplier_millionths: 1_100_001 });
+            row.contract_millionths = contract;
             let mut usage = Usage::ZERO;
             for (meter, count) in Meter::ALL.iter().zip(counts) {
                 let priced = meter.direction() != Direction::Apiece

@@ -1,6 +1,6 @@
 //! Exact money: what an attempt costs, what may be spent, and the books of both. Integers only, no float, no clock.
 //!
-//! Reading order: [`price`] turns counts into cost and [`bound`] says the most a call can cost; [`window`] and [`hold`]
+//! Reading order: [`price`] turns counts into cost and [`bound`] says the most a call can cost, [`price_diff`] compares price lists; [`window`] and [`hold`]
 //! keep a budget, [`limits`] a rate; [`learn`] estimates where a provider reports nothing; [`journal`] is the double
 //! entry, and [`segment`] the form in which facts lie in the spool.
 
@@ -10,6 +10,7 @@ pub mod journal;
 pub mod learn;
 pub mod limits;
 pub mod price;
+pub mod price_diff;
 pub mod segment;
 pub mod window;
 

@@ -1,8 +1,10 @@
 //! What does this usage cost? Counts by meter times prices by meter, each line rounded once, each naming its price row.
 //!
 //! A price has more dimensions than its meter. Filled here: meter and modality, effective dates, context bands (by the
-//! whole request), the service tier served, and the region billed. Graduated bands, off-peak hours, provisioned capacity,
-//! contracts and per-iteration usage are further fields of [`PriceRow`] when their issue comes; [`PriceRow::new`] keeps callers whole.
+//! whole request), the service tier served, the region billed, a contract's discount, and calls of other models within an
+//! answer, each by its own row ([`together`]). Graduated bands, off-peak hours,
+//! provisioned capacity and volume steps are further fields of [`PriceRow`] when their issue comes;
+//! [`PriceRow::new`] keeps callers whole.
 
 use domain::money::BadMoney;
 use domain::{Cost, CostLine, Meter, NanoUsd, PicoUsd, UnixMs, Usage};
@@ -19,6 +21,18 @@ pub const BEGINNING: UnixMs = UnixMs(i64::MIN);
 /// Names providers use for the tier that is none: OpenAI says `default` (and takes `auto`), Anthropic `standard` (and
 /// takes `standard_only`), Groq `on_demand`. A row may still price any of them under that name.
 const STANDARD_TIERS: &[&str] = &["", "standard", "default", "auto", "standard_only", "on_demand"];
+
+/// What Vertex calls the type of traffic, and the tier it is priced as. Provisioned throughput has been paid for by the unit; until
+/// such units are priced, it is a tier of its own name.
+const TRAFFIC_TYPES: &[(&str, &str)] = &[
+    ("TRAFFIC_TYPE_UNSPECIFIED", "standard"),
+    ("ON_DEMAND", "standard"),
+    ("ON_DEMAND_FLEX", "flex"),
+    ("ON_DEMAND_PRIORITY", "priority"),
+];
+
+/// One, in millionths.
+const WHOLE: u32 = 1_000_000;
 
 /// Prices by meter. A meter without one is not free: it falls back to a near meter, or stays unpriced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -103,6 +117,8 @@ pub struct PriceRow {
     pub tiers: Vec<TierPrices>,
     /// Regions billed apart.
     pub regions: Vec<RegionPrices>,
+    /// What a contract leaves of every price, millionths: 850 000 is 15 % off; `None` without a contract.
+    pub contract_millionths: Option<u32>,
     /// Who says so: package and version, or the configuration's line.
     pub source: String,
     /// The day the source is of.
@@ -129,6 +145,7 @@ impl PriceRow {
             bands: Vec::new(),
             tiers: Vec::new(),
             regions: Vec::new(),
+            contract_millionths: None,
             source: String::new(),
             as_of: String::new(),
             disputed: None,
@@ -177,7 +194,7 @@ pub fn price(usage: &Usage, row: Option<&PriceRow>, served: &Served) -> Cost {
             missing.push(meter);
         }
         if let (Some(found), Some(terms)) = (found, &terms) {
-            let price = terms.in_region(found.price);
+            let price = terms.billed(found.price);
             lines.push(CostLine { meter, units, price, amount: price.times(units), price_row: terms.name(&found) });
         }
     }
@@ -192,10 +209,16 @@ pub fn price(usage: &Usage, row: Option<&PriceRow>, served: &Served) -> Cost {
 /// Prices the requests of a batch: each by its own size, as bands want it, and lines of the same price put together and rounded
 /// once.
 pub fn price_each(usages: &[Usage], row: Option<&PriceRow>, served: &Served) -> Cost {
+    together(usages.iter().map(|usage| price(usage, row, served)))
+}
+
+/// One cost of several parts, each priced by itself: an answer for which several calls of models were made. Lines of the same
+/// price and row are put together and rounded once.
+pub fn together(parts: impl IntoIterator<Item = Cost>) -> Cost {
     let mut lines: Vec<CostLine> = Vec::new();
     let mut missing = Vec::new();
-    for usage in usages {
-        let (found, unpriced) = match price(usage, row, served) {
+    for part in parts {
+        let (found, unpriced) = match part {
             Cost::Priced { lines, .. } => (lines, Vec::new()),
             Cost::Unpriced { lines, missing } => (lines, missing),
             Cost::AtMost(_) => (Vec::new(), Vec::new()),
@@ -218,6 +241,16 @@ pub fn price_each(usages: &[Usage], row: Option<&PriceRow>, served: &Served) -> 
         true => Cost::Priced { total: lines.iter().map(|line| line.amount).sum(), lines },
         false => Cost::Unpriced { lines, missing },
     }
+}
+
+/// A usage of a model without a row of its own, at the prices of one that stands in: its lines charge a budget with the nearest
+/// known figure, while the alarm rings for every meter.
+pub fn price_standing_in(usage: &Usage, row: Option<&PriceRow>, served: &Served) -> Cost {
+    let lines = match price(usage, row, served) {
+        Cost::Priced { lines, .. } | Cost::Unpriced { lines, .. } => lines,
+        Cost::AtMost(_) => Vec::new(),
+    };
+    Cost::Unpriced { lines, missing: usage.counts().map(|(meter, _)| meter).collect() }
 }
 
 /// What all of them consumed.
@@ -326,8 +359,12 @@ pub(crate) struct Found<'a> {
 
 impl<'a> Terms<'a> {
     pub(crate) fn of(row: &'a PriceRow, served: &Served) -> Terms<'a> {
-        let tier = served.tier.and_then(|name| row.tiers.iter().find(|tier| tier.tier == name));
-        let tier_known = tier.is_some() || served.tier.is_none_or(|name| STANDARD_TIERS.contains(&name));
+        let named = |name: &str| row.tiers.iter().find(|tier| tier.tier == name);
+        // A row may price a word as the provider says it; else the tier that the word stands for.
+        let meant =
+            served.tier.map(|word| TRAFFIC_TYPES.iter().find(|(traffic, _)| *traffic == word).map_or(word, |it| it.1));
+        let tier = served.tier.and_then(named).or_else(|| meant.and_then(named));
+        let tier_known = tier.is_some() || meant.is_none_or(|name| STANDARD_TIERS.contains(&name));
         let covering = row.regions.iter().filter(|region| served.region.is_some_and(|at| within(at, &region.region)));
         Terms { row, tier, region: covering.max_by_key(|region| region.region.len()), tier_known }
     }
@@ -364,13 +401,16 @@ impl<'a> Terms<'a> {
         }
     }
 
-    /// The price with the region's multiplier.
-    pub(crate) fn in_region(&self, price: PicoUsd) -> PicoUsd {
-        match self.region {
-            None => price,
-            Some(region) => {
-                let parts = i128::from(price.0) * i128::from(region.multiplier_millionths);
-                PicoUsd(half_even(parts, 1_000_000))
+    /// The price as it is billed: times the region's multiplier and what the contract leaves of it, rounded once to a
+    /// pico-dollar, half to even.
+    pub(crate) fn billed(&self, price: PicoUsd) -> PicoUsd {
+        let region = self.region.map_or(WHOLE, |region| region.multiplier_millionths);
+        let contract = self.row.contract_millionths.unwrap_or(WHOLE);
+        match (region, contract) {
+            (WHOLE, WHOLE) => price,
+            _ => {
+                let parts = i128::from(price.0) * i128::from(region) * i128::from(contract);
+                PicoUsd(half_even(parts, i128::from(WHOLE) * i128::from(WHOLE)))
             }
         }
     }
@@ -385,6 +425,10 @@ impl<'a> Terms<'a> {
         }
         if let Some(region) = self.region {
             name.push_str(&format!("#region-{}", region.region));
+        }
+        if let Some(left) = self.row.contract_millionths {
+            // Millionths print as a pico-dollar price does: with six decimals at most.
+            name.push_str(&format!("#contract-{}", PicoUsd(i64::from(left)).as_usd_per_million()));
         }
         name
     }

@@ -102,6 +102,33 @@ fn a_region_billed_apart_multiplies_the_price() {
 }
 
 #[test]
+fn a_contract_takes_its_share_off_every_price_and_the_line_names_it() {
+    let mut row = row();
+    row.contract_millionths = Some(850_000);
+    let usage = Usage::ZERO.with(Meter::Input, 100).with(Meter::Output, 10);
+    let told = |served| {
+        let Cost::Priced { lines, .. } = price(&usage, Some(&row), &served) else { panic!("priced") };
+        lines.into_iter().map(|line| (line.amount.0, line.price_row)).collect::<Vec<_>>()
+    };
+    // 100 × 2500 × 0.85 and 10 × 15000 × 0.85
+    let name = "openai/m@2026-11-12#contract-0.85".to_owned();
+    assert_eq!(told(Served::standard(AT)), [(212_500, name.clone()), (127_500, name)]);
+    // 100 × 1250 × 1.1 × 0.85, in one step: 116 875
+    let flex = Served { region: Some("eu"), ..tier("flex") };
+    assert_eq!(told(flex)[0], (116_875, "openai/m@2026-11-12#tier-flex#region-eu#contract-0.85".to_owned()));
+    assert_eq!(expected(&row, 100, 10, AT), NanoUsd(340_000));
+}
+
+#[test]
+fn traffic_of_vertex_is_priced_as_the_tier_it_stands_for() {
+    let usage = Usage::ZERO.with(Meter::Input, 100);
+    assert_eq!(lines(usage, tier("ON_DEMAND"))[0].2, "openai/m@2026-11-12");
+    assert_eq!(lines(usage, tier("ON_DEMAND_FLEX"))[0].2, "openai/m@2026-11-12#tier-flex");
+    let provisioned = price(&usage, Some(&row()), &tier("PROVISIONED_THROUGHPUT"));
+    assert!(matches!(provisioned, Cost::Unpriced { .. }), "what was paid for by the unit is not priced by the token");
+}
+
+#[test]
 fn meters_without_a_price_fall_back_or_stay_unpriced() {
     let usage = Usage::ZERO.with(Meter::Reasoning, 10).with(Meter::CacheWrite1h, 10).with(Meter::InputImage, 10);
     let amounts: Vec<_> = lines(usage, Served::standard(AT)).into_iter().map(|line| line.1).collect();
@@ -205,4 +232,32 @@ fn requests_of_a_batch_are_priced_each_by_its_own_size_and_rounded_together() {
     assert_eq!(price_each(&[], Some(&row), &Served::standard(UnixMs(0))), Cost::NOTHING);
     assert!(matches!(price_each(&[used(1)], None, &Served::standard(UnixMs(0))), Cost::Unpriced { .. }));
     assert_eq!(total_usage(&[used(1), used(2)]), used(3));
+}
+
+#[test]
+fn parts_of_an_answer_are_each_priced_by_their_own_row_and_size() {
+    let dear = PriceRow::new("p/dear@1", "p", "dear", Prices::NONE.with(Meter::Input, PicoUsd(10_000_000)));
+    let used = |tokens| Usage::ZERO.with(Meter::Input, tokens);
+    let served = Served::standard(AT);
+    let parts = [
+        price(&used(600), Some(&row()), &served),
+        price(&used(600), Some(&row()), &served),
+        price(&used(5), Some(&dear), &served),
+    ];
+    let Cost::Priced { total, lines } = together(parts) else { panic!("priced") };
+    let told: Vec<_> = lines.iter().map(|line| (line.units, line.amount.0, line.price_row.as_str())).collect();
+    // Twice 600 tokens are two requests below the band of 1,000: 1200 × 2500. The other is 5 × 10000.
+    assert_eq!(told, [(1200, 3_000_000, "openai/m@2026-11-12"), (5, 50_000, "p/dear@1")]);
+    assert_eq!(total, NanoUsd(3_050_000));
+}
+
+#[test]
+fn a_row_that_stands_in_charges_the_nearest_figure_and_rings_the_alarm() {
+    let usage = Usage::ZERO.with(Meter::Input, 100).with(Meter::Output, 10);
+    let cost = price_standing_in(&usage, Some(&row()), &Served::standard(AT));
+    // 100 × 2500 + 10 × 15000
+    assert_eq!(cost.booked(), NanoUsd(400_000));
+    assert!(matches!(&cost, Cost::Unpriced { missing, .. } if *missing == [Meter::Input, Meter::Output]), "{cost:?}");
+    let own = price(&usage, Some(&row()), &Served::standard(AT));
+    assert!(matches!(together([own, cost]), Cost::Unpriced { lines, .. } if lines.len() == 2));
 }

@@ -399,6 +399,10 @@ fn usage(record: &Record) -> String {
         format!("{} in, {} out", show::counted(sent, "token"), show::count(received))
     };
     match record.usage_origin {
+        UsageOrigin::Reported if record.usage_residue > 0 => {
+            let residue = show::counted(record.usage_residue, "token");
+            format!("{}; reported by the provider, whose details leave {residue} unexplained", tokens())
+        }
         UsageOrigin::Reported => format!("{}; reported by the provider", tokens()),
         UsageOrigin::Estimated { error_percent } => format!("{}; estimated, ± {error_percent} %", tokens()),
         UsageOrigin::None => "nothing was consumed".to_owned(),

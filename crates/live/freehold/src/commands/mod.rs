@@ -6,6 +6,7 @@ pub mod demo;
 pub mod init;
 pub mod key;
 pub mod ledger;
+pub mod price;
 pub mod provider;
 pub mod restore;
 pub mod serve;

@@ -22,6 +22,7 @@ mod metering;
 mod operating;
 mod pains;
 mod passed;
+mod prices;
 mod realtime;
 mod responses;
 mod sdk;

@@ -36,6 +36,24 @@ fn pain_9_what_the_provider_says_it_cost_is_kept_beside_what_is_booked() {
 }
 
 #[test]
+fn dimension_9_an_advisor_within_an_answer_is_booked_at_its_own_models_price() {
+    let answer = r#"{"id":"m","type":"message","role":"assistant","model":"v","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","usage":{"input_tokens":10,"output_tokens":20,"inference_geo":"us","iterations":[{"type":"message","input_tokens":10,"output_tokens":20},{"type":"advisor_message","model":"ADVISOR","input_tokens":800,"output_tokens":500}]}}"#;
+    let priced = "[models.advisor]\nprovider = \"p\"\nmodel = \"big\"\nprice = { input = \"5\", output = \"25\", region = [{ region = \"us\", multiplier = \"1.1\" }] }\n";
+    // 10 × 3000 + 20 × 15000, and 800 × 5000 + 500 × 25000 a tenth dearer in the US; one that is not configured stands at the
+    // price of the model asked, which has no region of its own: 810 × 3000 + 520 × 15000.
+    for (advisor, kind, nano_usd) in [("big", "priced", 330_000 + 18_150_000), ("other", "unpriced", 10_230_000)] {
+        let provider = RawProvider::answering_body("application/json", answer.replace("ADVISOR", advisor).as_bytes());
+        let base = format!("http://{}/v1", provider.address);
+        let site = Site::new("dimension-9", &configuration("anthropic", &base, priced));
+        let freehold = site.start();
+        let record = record(&freehold, &call_of(&freehold.chat("w", "")));
+        let lines = record["cost"][kind]["lines"].as_array().unwrap_or_else(|| panic!("{record}"));
+        let booked: i64 = lines.iter().map(|line| line["amount"].as_i64().unwrap()).sum();
+        assert_eq!((booked, &record["usage"]["output"]), (nano_usd, &520.into()), "{record}");
+    }
+}
+
+#[test]
 fn pain_13_what_a_client_writes_on_the_providers_bill_reaches_it_and_each_attempt_is_named_to_it() {
     let converse = r#"{"output":{"message":{"role":"assistant","content":[{"text":"hi"}]}},"stopReason":"end_turn","usage":{"inputTokens":1,"outputTokens":1,"totalTokens":2},"metrics":{"latencyMs":1}}"#;
     let content = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"hi"}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":1,"totalTokenCount":2}}"#;

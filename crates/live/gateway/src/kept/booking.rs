@@ -104,6 +104,7 @@ impl Booking {
             usage,
             usage_origin,
             cost,
+            usage_residue: 0,
             provider_cost: None,
             latency_ms: u64::try_from(self.sent.elapsed().as_millis()).unwrap_or(u64::MAX),
             first_token_ms: None,

@@ -105,6 +105,7 @@ fn record(intent: Intent, told: &Told<'_>) -> Record {
         usage: ledger::price::total_usage(told.usages),
         usage_origin: UsageOrigin::Reported,
         cost,
+        usage_residue: 0,
         provider_cost: None,
         latency_ms: now.since(intent.at),
         first_token_ms: None,

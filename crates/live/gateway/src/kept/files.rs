@@ -79,6 +79,7 @@ fn record(asking: &Asking<'_>, holder: &Holder, id: &str, note: &Note, sent: dom
         usage: Usage::ZERO,
         usage_origin: UsageOrigin::None,
         cost: Cost::NOTHING,
+        usage_residue: 0,
         provider_cost: None,
         latency_ms: now.since(sent),
         first_token_ms: None,

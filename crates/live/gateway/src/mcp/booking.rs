@@ -44,6 +44,7 @@ pub fn record(
         usage,
         usage_origin,
         cost,
+        usage_residue: 0,
         provider_cost: None,
         latency_ms,
         first_token_ms: exchanged.first_ms,

@@ -258,6 +258,7 @@ impl<'a> Booking<'a> {
             usage,
             usage_origin,
             cost,
+            usage_residue: 0,
             provider_cost: None,
             latency_ms: 0,
             first_token_ms: None,

@@ -72,6 +72,35 @@ fn a_downgrade_with_nothing_cheaper_is_warned_about() {
 }
 
 #[test]
+fn a_discount_is_a_share_of_a_price_of_the_catalog() {
+    let with = |percent: &str, more: &str| {
+        let text = "[providers.openai]\napi_key = { env = \"OPENAI_API_KEY\" }\n[models.m]\nprovider = \"openai\"\n";
+        check(&format!("{text}model = \"gpt-small\"\ndiscount_percent = \"{percent}\"\n{more}"))
+    };
+    let says = |found: Result<_, Vec<_>>| crate::printed(&found.expect_err("the discount is a mistake"));
+    assert_eq!(with("15", "").unwrap().models[0].price_at(crate::NOW).unwrap().contract_millionths, Some(850_000));
+    for percent in ["0", "100", "120", "-5", "0.00001", "much"] {
+        assert!(says(with(percent, "").map(drop)).contains("write what the contract takes off"), "{percent}");
+    }
+    let own = with("15", "price = { input = \"1\", output = \"2\" }\n");
+    assert!(says(own.map(drop)).contains("write the price as you pay it"));
+    let unknown = says(with("15", "").map(drop).and_then(|()| {
+        check("[providers.openai]\napi_key = { env = \"OPENAI_API_KEY\" }\n[models.m]\nprovider = \"openai\"\nmodel = \"none\"\ndiscount_percent = \"15\"\n").map(drop)
+    }));
+    assert!(unknown.contains("there is no price in the catalog to take it off"), "{unknown}");
+}
+
+#[test]
+fn a_region_without_its_multiplier_is_no_price() {
+    let text = design().replace(
+        "price = { gpu_hour_usd = \"2.10\", tokens_per_second = 5200 }",
+        "price = { input = \"1\", output = \"2\", region = [{ region = \"us\" }] }",
+    );
+    let printed = crate::printed(&check(&text).unwrap_err());
+    assert!(printed.contains("write it as { region = \"us\", multiplier = \"1.1\" }"), "{printed}");
+}
+
+#[test]
 fn what_has_ended_is_warned_about() {
     let text = design().replace("2027-03-01", "2026-03-01").replace("claude-sonnet-4-5", "claude-old");
     let warnings = crate::printed(&check(&text).unwrap().warnings);

@@ -40,7 +40,9 @@ fn intent(intent: &Intent, out: &mut Vec<u8>) {
 
 fn record(record: &Record, out: &mut Vec<u8>) {
     let Record { intent: sent, ended_at, end, status, upstream_model, region, usage, usage_origin, cost, .. } = record;
-    let Record { provider_cost, latency_ms, first_token_ms, decision, losses, provider_request_id, .. } = record;
+    let Record {
+        usage_residue, provider_cost, latency_ms, first_token_ms, decision, losses, provider_request_id, ..
+    } = record;
     intent(sent, out);
     whole(r#","ended_at":"#, ended_at.0, out);
     other(r#","end":"#, end, out);
@@ -54,6 +56,7 @@ fn record(record: &Record, out: &mut Vec<u8>) {
         before = ",";
     }
     out.extend_from_slice(if before == "," { b"}" } else { br#","usage":{}"# });
+    maybe_whole(r#","usage_residue":"#, (*usage_residue > 0).then_some(*usage_residue), out);
     other(r#","usage_origin":"#, usage_origin, out);
     out.extend_from_slice(br#","cost":"#);
     costs(cost, out);

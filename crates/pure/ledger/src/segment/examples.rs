@@ -37,6 +37,7 @@ pub(crate) fn record() -> Record {
         usage: Usage::ZERO.with(Meter::Input, 1500),
         usage_origin: UsageOrigin::Reported,
         cost: Cost::Priced { total: NanoUsd(4_500_000), lines: vec![line] },
+        usage_residue: 0,
         provider_cost: None,
         latency_ms: 990,
         first_token_ms: Some(120),
@@ -88,6 +89,7 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
             record.end = end;
             record.status = status;
             record.usage = usage;
+            record.usage_residue = latency_ms % 3;
             record.usage_origin =
                 if estimated { UsageOrigin::Estimated { error_percent: ordinal } } else { UsageOrigin::Reported };
             record.cost = cost;

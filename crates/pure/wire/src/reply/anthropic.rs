@@ -263,15 +263,17 @@ fn container(cursor: &mut Cursor<'_>) -> Result<Option<usize>, Bad> {
 
 /// The tier named in a usage.
 fn service_tier(usage: &[u8]) -> Option<String> {
-    let (mut cursor, mut tier) = (Cursor::new(usage), None);
+    let (mut cursor, mut tier, mut fast) = (Cursor::new(usage), None, None);
     cursor
         .object(|cursor, member| {
-            if &*member.key.name(usage) == b"service_tier" {
-                tier = cursor.string_or_skip()?;
-                return Ok(());
+            match &*member.key.name(usage) {
+                b"service_tier" => tier = cursor.string_or_skip()?,
+                b"speed" => fast = cursor.string_or_skip()?.filter(|speed| &usage[speed.span.clone()] == b"fast"),
+                _ => cursor.skip()?,
             }
-            cursor.skip()
+            Ok(())
         })
         .ok()?;
-    tier?.decode(usage).map(|tier| tier.into_owned())
+    // The fast mode has prices of its own, whatever the tier it was served in.
+    fast.or(tier)?.decode(usage).map(|tier| tier.into_owned())
 }

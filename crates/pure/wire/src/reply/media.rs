@@ -86,7 +86,7 @@ impl Answer {
             Operation::Speech => usage.and_then(speech_usage),
             Operation::Transcription | Operation::AudioTranslation => usage.and_then(audio_usage).or_else(|| {
                 let ms = duration_ms(&data[self.duration.clone()?])?;
-                Some(Reported { usage: Usage::ZERO.with(Meter::InputAudioMs, ms), residue: 0, cost: None })
+                Some(Reported::of(Usage::ZERO.with(Meter::InputAudioMs, ms)))
             }),
             _ => usage.and_then(image_usage),
         };

@@ -8,7 +8,7 @@ use crate::dialect::{Dialect, Framing, Operation};
 use crate::kept::Ids;
 use crate::maker::Maker;
 use crate::quirks::Quirks;
-use crate::usage::Reported;
+use crate::usage::{Beside, Reported};
 
 /// What the answer is to look like, settled before the first byte of it comes.
 #[derive(Clone, Debug)]
@@ -70,6 +70,10 @@ pub struct Seen {
     pub provider_cost: Option<NanoUsd>,
     /// The service tier that served, in the provider's word.
     pub service_tier: Option<String>,
+    /// Where the provider says it was processed, as far as its bill depends on it.
+    pub geography: Option<String>,
+    /// What calls of models within the answer consumed beside `usage`, as last reported.
+    pub beside: Vec<Beside>,
     /// Pictures in the answer.
     pub pictures: u32,
     /// The provider's id of the answer.
@@ -89,5 +93,7 @@ impl Seen {
         self.usage = Some(reported.usage);
         self.usage_residue = reported.residue;
         self.provider_cost = reported.cost.or(self.provider_cost);
+        self.beside = reported.beside;
+        self.geography = reported.geography.or(self.geography.take());
     }
 }

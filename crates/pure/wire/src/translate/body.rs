@@ -49,8 +49,8 @@ fn note(answer: &Answer<'_>, seen: &mut Seen) {
         seen.output_bytes += bytes as u64;
         seen.content_started |= bytes > 0;
     }
-    if let Some(reported) = answer.usage {
-        seen.report(reported);
+    if let Some(reported) = &answer.usage {
+        seen.report(reported.clone());
     }
     seen.finish = answer.finish.as_ref().map(|finish| finish.word.to_string());
     seen.service_tier = answer.service_tier.as_ref().map(|tier| tier.to_string());

@@ -105,7 +105,7 @@ fn note(event: &Event<'_>, seen: &mut Seen) {
         }
         Event::Start { id, .. } => seen.provider_request_id = id.as_ref().map(|id| id.to_string()),
         Event::Finish(finish) => seen.finish = Some(finish.word.to_string()),
-        Event::Usage(reported) => seen.report(*reported),
+        Event::Usage(reported) => seen.report(reported.clone()),
         Event::ServiceTier(tier) => seen.service_tier = Some(tier.to_string()),
         Event::End => seen.ended = true,
         Event::Signature(_) | Event::BlockEnd | Event::Ping => {}

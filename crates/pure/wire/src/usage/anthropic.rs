@@ -2,7 +2,7 @@
 
 use domain::{Meter, Usage};
 
-use super::Reported;
+use super::{Beside, Reported};
 use crate::cursor::{Bad, Cursor};
 
 /// Splits one whole Anthropic `usage` object (its JSON text). `None` when it is no object or
@@ -13,7 +13,7 @@ pub fn anthropic_usage(json: &[u8]) -> Option<Reported> {
 }
 
 /// The counts of one answer, as the events of its stream replace them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
     /// Sent, neither served by the cache nor stored in it.
     input: u64,
@@ -26,6 +26,10 @@ pub struct Tally {
     output: u64,
     thinking: u64,
     web_searches: u64,
+    /// Where it was processed, as `inference_geo` says.
+    geography: Option<String>,
+    /// What calls of models within the answer consumed; the totals above leave them out.
+    beside: Vec<Beside>,
     /// Whether the tokens sent were ever named.
     knows_input: bool,
 }
@@ -34,7 +38,7 @@ impl Tally {
     /// Takes a `usage` object (its JSON text): what it names replaces what was known, for the figures are cumulative. False
     /// when it is no object or counts nothing we know.
     pub fn merge(&mut self, json: &[u8]) -> bool {
-        let mut next = *self;
+        let mut next = self.clone();
         let named = next.read(&mut Cursor::new(json));
         if named == Ok(true) {
             *self = next;
@@ -65,7 +69,8 @@ impl Tally {
             .with(Meter::WebSearches, self.web_searches);
         // Without any split there is nothing to be left over: five minutes is then the only lifetime.
         let explained = short > 0 || long > 0;
-        Reported { usage, residue: if explained { residue } else { 0 }, cost: None }
+        let residue = if explained { residue } else { 0 };
+        Reported { residue, geography: self.geography.clone(), beside: self.beside.clone(), ..Reported::of(usage) }
     }
 
     fn read(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Bad> {
@@ -81,6 +86,22 @@ impl Tally {
                 b"cache_read_input_tokens" => &mut self.cache_read,
                 b"cache_creation_input_tokens" => &mut self.cache_write,
                 b"output_tokens" => &mut self.output,
+                b"inference_geo" => {
+                    if let Some(word) = cursor.string_or_skip()? {
+                        self.geography = word.decode(cursor.bytes()).map(|word| word.into_owned());
+                    }
+                    return Ok(());
+                }
+                b"iterations" if cursor.peek() == Some(b'[') => {
+                    let mut beside = Vec::new();
+                    cursor.array(|cursor| {
+                        let span = cursor.value()?;
+                        beside.extend(iteration(&cursor.bytes()[span]));
+                        Ok(())
+                    })?;
+                    self.beside = beside;
+                    return Ok(());
+                }
                 b"cache_creation" => {
                     return self.inner(cursor, |tally, key| match key {
                         b"ephemeral_5m_input_tokens" => Some(&mut tally.cache_write_5m),
@@ -126,6 +147,28 @@ impl Tally {
         })?;
         Ok(())
     }
+}
+
+/// An iteration (its JSON text) that the totals leave out: a compaction, as Anthropic's SDK documents, and an advisor, which is billed
+/// at its own model's rates. Iterations of other types are parts of the totals already.
+fn iteration(json: &[u8]) -> Option<Beside> {
+    let (mut cursor, mut kind, mut model) = (Cursor::new(json), None, None);
+    cursor
+        .object(|cursor, member| {
+            match &*member.key.name(json) {
+                b"type" => kind = cursor.string_or_skip()?,
+                b"model" => model = cursor.string_or_skip()?,
+                _ => cursor.skip()?,
+            }
+            Ok(())
+        })
+        .ok()?;
+    let model = match &json[kind?.span] {
+        b"compaction" => None,
+        b"advisor_message" => Some(model?.decode(json)?.into_owned()),
+        _ => return None,
+    };
+    Some(Beside { model, usage: anthropic_usage(json)?.usage })
 }
 
 #[cfg(test)]

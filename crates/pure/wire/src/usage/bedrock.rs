@@ -20,7 +20,7 @@ pub fn bedrock_usage(json: &[u8]) -> Option<Reported> {
         .with(Meter::CacheWrite5m, if only_long { 0 } else { counts.short.saturating_add(residue) })
         .with(Meter::CacheWrite1h, if only_long { counts.long.saturating_add(residue) } else { counts.long })
         .with(Meter::Output, counts.output);
-    Some(Reported { usage, residue: if split > 0 { residue } else { 0 }, cost: None })
+    Some(Reported { residue: if split > 0 { residue } else { 0 }, ..Reported::of(usage) })
 }
 
 #[derive(Default)]

@@ -22,7 +22,7 @@ pub fn cohere_usage(json: &[u8]) -> Option<Reported> {
         })
         .ok()?;
     let counts = if billed.says_something() { billed } else { counted };
-    counts.says_something().then(|| Reported { usage: counts.usage(), residue: 0, cost: None })
+    counts.says_something().then(|| Reported::of(counts.usage()))
 }
 
 /// The figures of one of the two objects.

@@ -82,7 +82,7 @@ impl Counts {
         usage.set(Meter::Output, output.saturating_add(unnamed));
         usage.set(Meter::Reasoning, self.thoughts);
         usage.set(Meter::ToolPrompt, self.tool_prompt);
-        Reported { usage, residue: unnamed, cost: None }
+        Reported { residue: unnamed, ..Reported::of(usage) }
     }
 }
 

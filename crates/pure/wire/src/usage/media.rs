@@ -36,7 +36,7 @@ pub fn audio_usage(json: &[u8]) -> Option<Reported> {
         })
         .ok()?;
     if let Some(ms) = seconds.and_then(|value| duration_ms(&json[value])) {
-        return Some(Reported { usage: Usage::ZERO.with(Meter::InputAudioMs, ms), residue: 0, cost: None });
+        return Some(Reported::of(Usage::ZERO.with(Meter::InputAudioMs, ms)));
     }
     let mut reported = openai_usage(json)?;
     if reported.usage.get(Meter::InputAudio) == 0 {

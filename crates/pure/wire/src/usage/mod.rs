@@ -23,7 +23,7 @@ pub use rerank::rerank_usage;
 use domain::{NanoUsd, Usage};
 
 /// A usage as a provider reported it, split.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reported {
     /// A complete partition of the tokens.
     pub usage: Usage,
@@ -31,4 +31,24 @@ pub struct Reported {
     pub residue: u64,
     /// What the provider says it cost, where it says so.
     pub cost: Option<NanoUsd>,
+    /// Where the provider says it was processed, as far as its bill depends on it.
+    pub geography: Option<String>,
+    /// What calls of models within the answer consumed beside `usage`.
+    pub beside: Vec<Beside>,
+}
+
+/// A call of a model that the provider made for an answer by itself, and bills beside the answer's totals.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Beside {
+    /// The vendor's id of the model; absent where it was the one asked.
+    pub model: Option<String>,
+    /// What it consumed.
+    pub usage: Usage,
+}
+
+impl Reported {
+    /// A usage whose details add up, and which says nothing of money or places.
+    pub fn of(usage: Usage) -> Reported {
+        Reported { usage, residue: 0, cost: None, geography: None, beside: Vec::new() }
+    }
 }

@@ -165,7 +165,7 @@ impl Counts {
             .unexplained(self.output_text, inside + self.output_audio + self.output_image + self.rejected_prediction);
         let unnamed = if reasoning_beside { beside - self.reasoning } else { beside };
         usage.set(Meter::Output, output.left.saturating_add(unnamed));
-        Reported { usage, residue: residue.saturating_add(unnamed), cost: self.cost }
+        Reported { residue: residue.saturating_add(unnamed), cost: self.cost, ..Reported::of(usage) }
     }
 }
 

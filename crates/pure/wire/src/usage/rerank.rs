@@ -25,6 +25,6 @@ pub fn rerank_usage(body: &[u8]) -> Option<Reported> {
         // Some servers give nothing but a total, which says no direction; nothing is written here, so all of it was sent.
         let Reported { usage, .. } = openai_usage(&body[usage?])?;
         let sent = usage.input_tokens().saturating_add(usage.output_tokens());
-        Some(Reported { usage: Usage::ZERO.with(Meter::Input, sent), residue: 0, cost: None })
+        Some(Reported::of(Usage::ZERO.with(Meter::Input, sent)))
     })
 }

@@ -1,6 +1,7 @@
 //! The same-dialect path over whole fixtures: what SDKs send, what servers answer, and what must not change of either.
 
 mod beside;
+mod costs;
 mod fuzzing;
 mod invoke;
 mod messages;

@@ -124,6 +124,7 @@ impl Canned {
             usage: Usage::ZERO,
             usage_origin: UsageOrigin::None,
             cost: Cost::NOTHING,
+            usage_residue: 0,
             provider_cost: None,
             latency_ms: took,
             first_token_ms: None,

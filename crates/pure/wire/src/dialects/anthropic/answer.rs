@@ -36,9 +36,11 @@ pub(super) fn read<'a>(body: &'a str, losses: &mut Losses) -> Result<Answer<'a>,
     Ok(answer)
 }
 
-/// The tier named in a usage.
+/// The tier named in a usage, or the fast mode, which has prices of its own whatever the tier.
 pub(super) fn service_tier<'a>(usage: &'a RawValue) -> Option<Cow<'a, str>> {
-    Fields::read(usage.get(), "")?.take_text("service_tier")
+    let mut usage = Fields::read(usage.get(), "")?;
+    let tier = usage.take_text("service_tier");
+    usage.take_text("speed").filter(|speed| speed == "fast").or(tier)
 }
 
 /// What the end comes down to.
@@ -103,7 +105,7 @@ pub(super) fn write(answer: &Answer<'_>, cover: &Cover, losses: &mut Losses) -> 
         if answer.usage.is_none() {
             losses.approximated("/usage", "the provider reported no usage; SDKs require one, so it says zero");
         }
-        let usage = answer.usage.map_or(Usage::ZERO, |reported| reported.usage);
+        let usage = answer.usage.as_ref().map_or(Usage::ZERO, |reported| reported.usage);
         body.object("usage", |written| {
             write_usage(written, &usage, answer.service_tier.as_deref().and_then(tier_word))
         });

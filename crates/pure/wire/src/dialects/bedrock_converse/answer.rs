@@ -106,7 +106,7 @@ pub(super) fn write(answer: &Answer<'_>, cover: &Cover, losses: &mut Losses) -> 
         if answer.usage.is_none() {
             losses.approximated("/usage", "the provider reported no usage; SDKs require one, so it says zero");
         }
-        let usage = answer.usage.map_or(Usage::ZERO, |reported| reported.usage);
+        let usage = answer.usage.as_ref().map_or(Usage::ZERO, |reported| reported.usage);
         body.object("usage", |written| write_usage(written, &usage, losses));
         // SDKs require the member; the gateway's own time is in its records.
         body.object("metrics", |metrics| metrics.put("latencyMs", &0));

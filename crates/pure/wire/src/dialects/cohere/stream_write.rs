@@ -145,7 +145,7 @@ impl WriteStream for Writer {
             },
             Event::BlockEnd => self.close(out),
             Event::Finish(finish) => self.finish = Some(finish.to_kept()),
-            Event::Usage(reported) => self.usage = Some(*reported),
+            Event::Usage(reported) => self.usage = Some(reported.clone()),
             Event::ServiceTier(_) | Event::Ping | Event::Elsewhere { .. } => {}
             Event::End => {
                 self.start(out);

@@ -122,7 +122,7 @@ impl WriteStream for Writer {
             }
             Event::BlockEnd => self.tell_calls(losses, out),
             Event::Finish(finish) => self.finish = Some(finish.to_kept()),
-            Event::Usage(reported) => self.usage = Some(*reported),
+            Event::Usage(reported) => self.usage = Some(reported.clone()),
             Event::ServiceTier(_) | Event::Ping | Event::Elsewhere { .. } => {}
             Event::End => {
                 self.tell_calls(losses, out);

@@ -141,7 +141,7 @@ impl WriteStream for Writer {
             }
             Event::BlockEnd => self.end_call(out),
             Event::Finish(finish) => self.finish = Some(finish.to_kept()),
-            Event::Usage(reported) => self.usage = Some(*reported),
+            Event::Usage(reported) => self.usage = Some(reported.clone()),
             Event::ServiceTier(_) | Event::Ping | Event::Elsewhere { .. } => {}
             Event::End => {
                 self.start(out);
