@@ -89,7 +89,9 @@ pub fn frame(message: &[u8]) -> Vec<u8> {
 /// The frame with other data in the place of its own, its other fields kept.
 pub fn with_data(frame: &[u8], data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len() + 64);
-    for (name, value) in Fields::of(frame).filter(|(name, _)| *name != b"data") {
+    // A name behind a byte order mark is none that a client knows, and at the beginning of what is written it would lose the mark.
+    let others = Fields::of(frame).filter(|(name, _)| *name != b"data" && !name.starts_with(b"\xef\xbb\xbf"));
+    for (name, value) in others {
         out.extend_from_slice(name);
         out.extend_from_slice(b": ");
         out.extend_from_slice(value);
@@ -107,6 +109,13 @@ pub fn with_data(frame: &[u8], data: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_behind_a_byte_order_mark_does_not_become_data() {
+        let frame = "event: message\ndata: a\n\u{feff}data: b\nid: 1\n\n";
+        let written = with_data(frame.as_bytes(), b"{}");
+        assert_eq!(String::from_utf8(written).unwrap(), "event: message\nid: 1\ndata: {}\n\n");
+    }
 
     #[test]
     fn answers_are_told_from_news() {

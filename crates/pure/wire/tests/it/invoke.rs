@@ -79,8 +79,6 @@ fn a_stream_in_chunks_is_told_as_the_same_stream_without_them_wherever_it_is_cut
         let told = relay(&ReplyPlan { asked_model: "up-model".into(), ..plan(Dialect::Anthropic) }, [&stream[..]]).out;
         let plain = relay(&plan(Dialect::Anthropic), [told.as_bytes()]);
         let chunks = in_chunks(&stream);
-        // What is put into chunks here has been tagged on the way, as what a client gets is.
-        let plain = relay(&plan(Dialect::Anthropic), [plain.out.as_bytes()]);
         let mut hosted = plan(Dialect::Anthropic);
         hosted.quirks = Quirks::named("bedrock-invoke").unwrap();
         for cut in [1, 9, 1000] {
