@@ -371,19 +371,8 @@ impl Running {
                 }
             }
         }
-        let frames = Frames::whole(refusal.body_with_wait(dialect, request_id, retry_after_ms));
-        Plan {
-            status: refusal.status,
-            headers,
-            length: frames.bytes.len(),
-            frames,
-            stream: false,
-            pace: Pace::default(),
-            hold: None,
-            violence: None,
-            fault,
-            usage: None,
-        }
+        let body = refusal.body_with_wait(dialect, request_id, retry_after_ms);
+        Plan { fault, ..Plan::plain(refusal.status, headers, body) }
     }
 
     /// Headers as the dialect's own provider sends them.
