@@ -224,6 +224,7 @@ impl Ingest {
                 segment: name.to_owned(),
                 upto_offset: lines.upto,
                 entries: lines.entries,
+                written: lines.written,
                 corrupt_lines: lines.corrupt_lines,
                 corrupt_offset: lines.corrupt_at,
             };
@@ -346,6 +347,8 @@ impl Ingest {
 #[derive(Default)]
 struct Lines {
     entries: Vec<Entry>,
+    /// What each line says of its entry.
+    written: Vec<String>,
     /// Offset in the segment behind the last whole line.
     upto: u64,
     corrupt_lines: u64,
@@ -363,9 +366,12 @@ fn read_lines(path: &Path, from: u64, chunk_bytes: u64) -> io::Result<Lines> {
     file.take(chunk_bytes).read_to_end(&mut bytes)?;
     let mut lines = Lines { filled: bytes.len() as u64 == chunk_bytes, ..Lines::default() };
     let mut decoder = Decoder::at(from, &bytes);
-    for line in decoder.by_ref() {
+    while let Some(line) = decoder.next() {
         match line {
-            Ok((_, entry)) => lines.entries.push(entry),
+            Ok((_, entry)) => {
+                lines.entries.push(entry);
+                lines.written.push(decoder.json().to_owned());
+            }
             Err(corrupt) => {
                 lines.corrupt_lines += 1;
                 lines.corrupt_at.get_or_insert(corrupt.offset);
