@@ -26,11 +26,10 @@ const LOOK_AFTER_MS: u64 = 1_000;
 pub const BATCH_ENTRIES: usize = 1_000;
 /// Bytes read at once; more only for a line that is longer.
 const CHUNK_BYTES: u64 = 1 << 20;
-/// Beside calls the job rests this many times as long as it worked, so that it takes at most a tenth of one core from
-/// them; the spool keeps what waits.
-const REST_FACTOR: u32 = 9;
-/// With more than this waiting it rests no more: the disk is finite too. Bytes.
-const REST_BELOW_BYTES: u64 = 1 << 30;
+/// Beside calls the job rests, so many times as long as it worked, while less than so many bytes wait: a twentieth of one
+/// core is all it takes from them, the spool keeps what waits. The disk is finite too: with more it takes a tenth, and
+/// beyond the last row it rests no more.
+const RESTS: [(u64, u32); 2] = [(512 << 20, 19), (1 << 30, 9)];
 /// A line longer than this is no entry.
 const LONGEST_LINE_BYTES: u64 = 256 << 20;
 /// Longest wait after the store failed, milliseconds.
@@ -246,8 +245,9 @@ impl Ingest {
     async fn rest(&mut self, worked: Duration) {
         let Some(clock) = self.beside_calls.clone() else { return };
         self.measure(clock());
-        if self.progress.behind(clock()).0 < REST_BELOW_BYTES {
-            tokio::time::sleep(worked * REST_FACTOR).await;
+        let waiting = self.progress.behind(clock()).0;
+        if let Some((_, factor)) = RESTS.iter().find(|(below, _)| waiting < *below) {
+            tokio::time::sleep(worked * *factor).await;
         }
     }
 
