@@ -9,6 +9,8 @@ use domain::{AttemptEnd, CallEnd, Cost, Entry, Intent, Record};
 use serde::Serialize;
 use sqlx::{Row, SqliteConnection};
 
+use crate::chain::{Link, Seal};
+use crate::meters::{self, MeterSums};
 use crate::open::{Store, StoreError, signed, to_json};
 use crate::rollup::{Sums, text};
 use crate::rows::{Rows, Table};
@@ -131,17 +133,23 @@ impl Store {
         .expect("turning plain data into JSON does not panic");
         let mut repeated = 0;
         loop {
+            let meters = self.numbered(&facts.meters).await?;
             let mut transaction = self.begin().await?;
-            if let Some(segment) = segment
-                && has_reached(&mut transaction, segment).await?
-            {
-                repeated += entries.iter().filter(|entry| is_fact(entry)).count() as u64;
-                return Ok(Ingested { fresh: Vec::new(), repeated });
+            let mut link = Link::begin(&mut transaction).await?;
+            if let Some(segment) = segment {
+                let reached = reached(&mut transaction, segment).await?;
+                if reached.is_some_and(|reached| reached >= signed(segment.upto_offset)) {
+                    repeated += entries.iter().filter(|entry| is_fact(entry)).count() as u64;
+                    return Ok(Ingested { fresh: Vec::new(), repeated });
+                }
+                link.of(&segment.name, reached.unwrap_or(0), signed(segment.upto_offset));
             }
             let attempts = ATTEMPTS.insert(&mut transaction, &mut facts.attempts).await?;
             let calls = CALLS.insert(&mut transaction, &mut facts.calls).await?;
             if attempts && calls {
                 finish(&mut transaction, &mut facts, segment).await?;
+                meters::add(&mut transaction, &meters).await?;
+                link.close(&mut transaction, &facts.seal).await?;
                 transaction.commit().await?;
                 return Ok(Ingested { fresh: entries.into_iter().filter(is_fact).collect(), repeated });
             }
@@ -211,6 +219,8 @@ struct Facts {
     /// Attempts that ended, whose intents are open no more.
     ended: Vec<String>,
     sums: Sums,
+    meters: MeterSums,
+    seal: Seal,
 }
 
 impl Facts {
@@ -239,7 +249,9 @@ impl Facts {
 
     fn push_record(&mut self, record: &Record) {
         let attempt = record.intent.attempt.to_string();
-        push_attempt(&mut self.attempts, &attempt, record);
+        let text = to_json(record);
+        self.seal.attempt(&text);
+        push_attempt(&mut self.attempts, &attempt, record, text);
         for (line, entry) in ledger::journal::entries(record).into_iter().enumerate() {
             self.journal.text(attempt.clone());
             self.journal.whole(line as i64);
@@ -247,6 +259,7 @@ impl Facts {
             self.journal.whole(entry.amount.0);
         }
         self.sums.add_record(record);
+        self.meters.add_record(record);
         self.ended.push(attempt);
     }
 
@@ -266,15 +279,17 @@ impl Facts {
         rows.text(text(call.key.as_ref()));
         rows.whole(i64::from(call.failure.is_some()));
         rows.whole(call.cost.0);
-        rows.text(match &call.capture {
+        let end = match &call.capture {
             None => to_json(call),
             Some(_) => to_json(&CallEnd { capture: None, ..call.clone() }),
-        });
+        };
+        self.seal.call(&end);
+        rows.text(end);
         self.sums.add_call(call);
     }
 }
 
-fn push_attempt(rows: &mut Rows, attempt: &str, record: &Record) {
+fn push_attempt(rows: &mut Rows, attempt: &str, record: &Record, text_of_record: String) {
     let intent = &record.intent;
     let end = match &record.end {
         AttemptEnd::Served { .. } => "served",
@@ -299,7 +314,7 @@ fn push_attempt(rows: &mut Rows, attempt: &str, record: &Record) {
     rows.word(cost);
     rows.whole(record.cost.booked().0);
     rows.text(to_json(&record.usage));
-    rows.text(to_json(record));
+    rows.text(text_of_record);
 }
 
 /// Whether an entry is booked: an intent is only remembered while it is open.
@@ -324,13 +339,10 @@ fn new_ones(entries: Vec<Entry>, known: &HashSet<String>) -> Vec<Entry> {
     entries.into_iter().filter(|entry| is_new(entry)).collect()
 }
 
-/// Whether the store has read this far already.
-async fn has_reached(connection: &mut SqliteConnection, segment: &SegmentState) -> Result<bool, StoreError> {
-    let reached: Option<i64> = sqlx::query_scalar("SELECT upto_offset FROM segments WHERE name = ?1")
-        .bind(&segment.name)
-        .fetch_optional(connection)
-        .await?;
-    Ok(reached.is_some_and(|reached| reached >= signed(segment.upto_offset)))
+/// How far the store has read this segment.
+async fn reached(connection: &mut SqliteConnection, segment: &SegmentState) -> Result<Option<i64>, StoreError> {
+    let sql = "SELECT upto_offset FROM segments WHERE name = ?1";
+    Ok(sqlx::query_scalar(sql).bind(&segment.name).fetch_optional(connection).await?)
 }
 
 async fn finish(

@@ -8,6 +8,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{Row, SqlSafeStr, Sqlite, Transaction};
 use thiserror::Error;
 
+use crate::meters::Cells;
+
 /// How long a statement waits for another process's lock, milliseconds.
 pub const BUSY_TIMEOUT_MS: u64 = 5_000;
 /// How long opening pauses before it tries again while another process has the file locked.
@@ -20,6 +22,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
     (2, "access", include_str!("../migrations/0002_access.sql")),
     (3, "kept", include_str!("../migrations/0003_kept.sql")),
+    (10, "books", include_str!("../migrations/0010_books.sql")),
 ];
 
 /// The store; cheap to clone.
@@ -28,6 +31,7 @@ pub struct Store {
     /// One connection, so that writers of this process queue here and never meet `SQLITE_BUSY` among themselves.
     write: SqlitePool,
     read: SqlitePool,
+    cells: Cells,
 }
 
 /// Why the store could not do what was asked.
@@ -47,9 +51,6 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
-    /// Readers stood in the way of writing everything to the disk; trying again helps.
-    #[error("the store is busy; it will be tried again")]
-    Busy,
     /// The copy could not be made.
     #[error("cannot back up to {0}: the file exists already; name one that does not")]
     BackupExists(String),
@@ -114,13 +115,39 @@ impl Store {
         let write = pool(1).connect_with(options.clone()).await?;
         migrate(&write).await?;
         let read = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
-        Ok(Store { write, read })
+        let store = Store { write, read, cells: Cells::default() };
+        store.sum_what_came_before().await?;
+        Ok(store)
     }
 
     /// Closes every connection; what was committed is on its way to the disk.
     pub async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
+    }
+
+    /// The same store as it is at this moment, however much is written meanwhile; [`Store::let_go`] of it soon, for until then
+    /// the log of what is written grows.
+    pub async fn frozen(&self) -> Result<Store, StoreError> {
+        let read = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    sqlx::query("BEGIN").execute(&mut *connection).await?;
+                    // The moment is that of the first reading.
+                    sqlx::query("SELECT seq FROM books").fetch_one(connection).await.map(drop)
+                })
+            })
+            .connect_with((*self.read.connect_options()).clone())
+            .await?;
+        Ok(Store { read, ..self.clone() })
+    }
+
+    /// Ends a frozen view.
+    pub async fn let_go(self) {
+        self.read.close().await;
     }
 
     /// Forces everything committed onto the disk. False where a reader stood in the way; try again later.
@@ -158,6 +185,10 @@ impl Store {
     /// A transaction that takes the write lock at once, so that it cannot fail half way for want of it.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    pub(crate) fn cells(&self) -> &Cells {
+        &self.cells
     }
 
     pub(crate) fn reader(&self) -> &SqlitePool {

@@ -1,12 +1,17 @@
 //! Forgets what is old, a little at a time, so that nothing waits long for the write lock.
 
 use domain::UnixMs;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
+use crate::chain::batch_row;
 use crate::open::{Store, StoreError};
 use crate::rollup::{DAY_MS, HOUR_MS, MINUTE_MS, start_of};
 
 /// Rows erased in one transaction.
 const AT_ONCE: i64 = 2_000;
+/// Rows named in one statement.
+const NAMED_AT_ONCE: usize = 500;
 /// How long sums by the minute are kept; pages look back an hour.
 const MINUTES_KEPT_MS: u64 = 2 * DAY_MS as u64;
 
@@ -27,9 +32,8 @@ impl Store {
     pub async fn prune(&self, before: UnixMs, now: UnixMs) -> Result<Pruned, StoreError> {
         let mut pruned = self.prune_captures(now).await?;
         pruned.attempts = self.prune_attempts(before).await?;
-        pruned.calls = self
-            .erase("DELETE FROM calls WHERE seq IN (SELECT seq FROM calls WHERE ended_at < ?1 LIMIT ?2)", before.0)
-            .await?;
+        pruned.calls = self.prune_calls(before).await?;
+        self.fold_batches().await?;
         for (width, start) in [
             (MINUTE_MS, start_of(now - MINUTES_KEPT_MS, MINUTE_MS)),
             // The hours of the last two days serve charts and hourly budgets, however short records are kept.
@@ -45,6 +49,15 @@ impl Store {
             }
             transaction.commit().await?;
         }
+        // What is compared with records is compared from here on only.
+        sqlx::query(
+            "UPDATE books SET pruned_before = CASE WHEN pruned_before < ?1 THEN ?1 ELSE pruned_before END,
+                              minutes_before = CASE WHEN minutes_before < ?2 THEN ?2 ELSE minutes_before END",
+        )
+        .bind(before.0)
+        .bind((now - MINUTES_KEPT_MS).0)
+        .execute(self.writer())
+        .await?;
         sqlx::query("DELETE FROM sessions WHERE expires_at <= ?1").bind(now.0).execute(self.writer()).await?;
         if pruned != Pruned::default() {
             self.empty_log().await?;
@@ -62,26 +75,77 @@ impl Store {
         let mut erased = 0;
         loop {
             let mut transaction = self.begin().await?;
-            sqlx::query(
-                "DELETE FROM journal WHERE attempt IN (SELECT attempt FROM attempts WHERE at < ?1 ORDER BY at, seq LIMIT ?2)",
+            let old = sqlx::query(
+                "SELECT seq, attempt, record AS fact FROM attempts WHERE at < ?1 ORDER BY at, seq LIMIT ?2",
             )
             .bind(before.0)
             .bind(AT_ONCE)
-            .execute(&mut *transaction)
+            .fetch_all(&mut *transaction)
             .await?;
-            let done = sqlx::query(
-                "DELETE FROM attempts WHERE seq IN (SELECT seq FROM attempts WHERE at < ?1 ORDER BY at, seq LIMIT ?2)",
-            )
-            .bind(before.0)
-            .bind(AT_ONCE)
-            .execute(&mut *transaction)
-            .await?;
+            note_pruned(&mut transaction, Kind::Attempts, &old).await?;
+            for some in old.chunks(NAMED_AT_ONCE) {
+                let mut journal = QueryBuilder::<Sqlite>::new("DELETE FROM journal WHERE attempt IN (");
+                let mut attempts = QueryBuilder::<Sqlite>::new("DELETE FROM attempts WHERE seq IN (");
+                let (mut names, mut numbers) = (journal.separated(", "), attempts.separated(", "));
+                for row in some {
+                    names.push_bind(row.try_get::<String, _>("attempt")?);
+                    numbers.push_bind(row.try_get::<i64, _>("seq")?);
+                }
+                journal.push(")").build().execute(&mut *transaction).await?;
+                attempts.push(")").build().execute(&mut *transaction).await?;
+            }
             transaction.commit().await?;
-            erased += done.rows_affected();
-            if done.rows_affected() < AT_ONCE.unsigned_abs() {
+            erased += old.len() as u64;
+            if old.len() < AT_ONCE as usize {
                 return Ok(erased);
             }
         }
+    }
+
+    async fn prune_calls(&self, before: UnixMs) -> Result<u64, StoreError> {
+        let mut erased = 0;
+        loop {
+            let mut transaction = self.begin().await?;
+            let old = sqlx::query(
+                "SELECT seq, call_end AS fact FROM calls WHERE ended_at < ?1 ORDER BY ended_at, seq LIMIT ?2",
+            )
+            .bind(before.0)
+            .bind(AT_ONCE)
+            .fetch_all(&mut *transaction)
+            .await?;
+            note_pruned(&mut transaction, Kind::Calls, &old).await?;
+            for some in old.chunks(NAMED_AT_ONCE) {
+                let mut calls = QueryBuilder::<Sqlite>::new("DELETE FROM calls WHERE seq IN (");
+                let mut numbers = calls.separated(", ");
+                for row in some {
+                    numbers.push_bind(row.try_get::<i64, _>("seq")?);
+                }
+                calls.push(")").build().execute(&mut *transaction).await?;
+            }
+            transaction.commit().await?;
+            erased += old.len() as u64;
+            if old.len() < AT_ONCE as usize {
+                return Ok(erased);
+            }
+        }
+    }
+
+    /// Erases the oldest batches of which nothing is left; the chain goes on from where they ended.
+    async fn fold_batches(&self) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query(
+            "UPDATE books SET (folded_seq, folded_chain) = (SELECT seq, chain FROM batches
+                 WHERE seq < COALESCE((SELECT MIN(seq) FROM batches WHERE pruned < attempts + calls), books.seq + 1)
+                 ORDER BY seq DESC LIMIT 1)
+             WHERE EXISTS (SELECT 1 FROM batches
+                 WHERE seq < COALESCE((SELECT MIN(seq) FROM batches WHERE pruned < attempts + calls), books.seq + 1))",
+        )
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("DELETE FROM batches WHERE seq <= (SELECT folded_seq FROM books)")
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction.commit().await?)
     }
 
     async fn erase(&self, sql: &'static str, before: i64) -> Result<u64, StoreError> {
@@ -94,4 +158,50 @@ impl Store {
             }
         }
     }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Attempts,
+    Calls,
+}
+
+/// Takes rows that are about to be erased out of their batches, so that what is left of them can still be proven.
+async fn note_pruned(connection: &mut SqliteConnection, kind: Kind, rows: &[SqliteRow]) -> Result<(), StoreError> {
+    let find = match kind {
+        Kind::Attempts => "SELECT * FROM batches WHERE attempts_after < ?1 AND attempts_upto >= ?1 LIMIT 1",
+        Kind::Calls => "SELECT * FROM batches WHERE calls_after < ?1 AND calls_upto >= ?1 LIMIT 1",
+    };
+    let mut rows: Vec<(i64, &str)> =
+        rows.iter().map(|row| Ok((row.try_get("seq")?, row.try_get("fact")?))).collect::<Result<_, sqlx::Error>>()?;
+    rows.sort_unstable_by_key(|(seq, _)| *seq);
+    let mut rows = rows.into_iter().peekable();
+    while let Some((seq, fact)) = rows.next() {
+        // What was there before there were batches belongs to none.
+        let Some(row) = sqlx::query(find).bind(seq).fetch_optional(&mut *connection).await? else { continue };
+        let batch = batch_row(&row)?;
+        let upto = match kind {
+            Kind::Attempts => batch.attempts_upto,
+            Kind::Calls => batch.calls_upto,
+        };
+        let (mut digest, mut pruned) = (batch.pruned_digest, batch.pruned);
+        let mut take = |fact: &str| {
+            pruned += 1;
+            match kind {
+                Kind::Attempts => digest.add_attempt(fact),
+                Kind::Calls => digest.add_call(fact),
+            }
+        };
+        take(fact);
+        while let Some((_, fact)) = rows.next_if(|(seq, _)| *seq <= upto) {
+            take(fact);
+        }
+        sqlx::query("UPDATE batches SET pruned = ?1, pruned_digest = ?2 WHERE seq = ?3")
+            .bind(pruned)
+            .bind(digest.bytes())
+            .bind(batch.seq)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }

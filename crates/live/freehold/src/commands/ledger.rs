@@ -1,12 +1,13 @@
-//! `freehold ledger`: what was booked, as a summary or line by line.
+//! `freehold ledger`: what was booked, as a summary or line by line, and the proof that it is right.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Subcommand;
 use control::ledger_export::{self, Format, Pages, Summary, csv_line};
+use control::verify::Report;
 use domain::UnixMs;
 use jiff::civil::Date;
 use store::Store;
@@ -14,7 +15,7 @@ use store::Store;
 use super::key::Output;
 use crate::policy;
 
-/// Show and export what was booked.
+/// Show, export and prove what was booked.
 ///
 /// Reads the database; a running server adds to it within a second of each call, and takes what its spool still holds over
 /// when it stops or starts.
@@ -42,7 +43,18 @@ enum Action {
     Show,
     /// One row per attempt and cost line
     Export,
+    /// Prove that the books are balanced and complete; name every disagreement, what it means and what to do
+    ///
+    /// Reads everything kept and changes nothing. Exit codes: 0 the books are right, 3 they are not proven, 1 they could not be read.
+    Verify {
+        /// The head that an earlier run printed: the chain of batches must still go through it
+        #[arg(long)]
+        head: Option<String>,
+    },
 }
+
+/// The books are not proven.
+const UNPROVEN: u8 = 3;
 
 /// Shows or exports.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -54,12 +66,43 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let midnight = |day: Date| day.to_zoned(jiff::tz::TimeZone::UTC).map(|at| UnixMs(at.timestamp().as_millisecond()));
     let from = arguments.from.map(midnight).transpose()?.unwrap_or(UnixMs(0));
     let to = arguments.to.map(|day| day.tomorrow().and_then(midnight)).transpose()?.unwrap_or(UnixMs(i64::MAX));
+    let mut code = ExitCode::SUCCESS;
     match arguments.action {
+        Action::Verify { head } => {
+            let spool = control::DataDirectory::open(&arguments.data)?.spool();
+            let report = verify(&store, &spool, head.as_deref()).await?;
+            print_report(&report, arguments.output);
+            if !report.proven {
+                code = ExitCode::from(UNPROVEN);
+            }
+        }
         Action::Show => show(&Summary::of(&store, from, to).await?, arguments.output),
         Action::Export => export(&store, from, to, arguments.output).await?,
     }
     store.close().await;
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
+}
+
+async fn verify(store: &Store, spool: &Path, head: Option<&str>) -> anyhow::Result<Report> {
+    let now = UnixMs(jiff::Timestamp::now().as_millisecond());
+    control::verify::verify(store, Some(spool), head, now).await.context("the books cannot be read")
+}
+
+fn print_report(report: &Report, output: Output) {
+    match output {
+        Output::Json => println!("{}", serde_json::to_string(report).expect("a report is plain values")),
+        Output::Table => print!("{}", report.table()),
+        Output::Csv => {
+            print!("{}", csv_line(["weight", "code", "count", "meaning", "remedy", "example"]));
+            for finding in &report.findings {
+                for example in &finding.examples {
+                    let count = finding.count.to_string();
+                    let row = [finding.weight, finding.code, &count, finding.meaning, finding.remedy, example];
+                    print!("{}", csv_line(row));
+                }
+            }
+        }
+    }
 }
 
 async fn export(store: &Store, from: UnixMs, to: UnixMs, output: Output) -> anyhow::Result<()> {
