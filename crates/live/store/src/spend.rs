@@ -99,6 +99,14 @@ impl Store {
         Ok(NanoUsd(sum.unwrap_or(0)))
     }
 
+    /// What was booked on attempts sent in `from..to`, both starts of a day.
+    pub async fn booked_between(&self, from: UnixMs, to: UnixMs) -> Result<NanoUsd, StoreError> {
+        let sql = "SELECT CAST(COALESCE(SUM(cost_nano), 0) AS BIGINT) FROM spend
+                   WHERE width_ms = ?1 AND start >= ?2 AND start < ?3";
+        let sum = sqlx::query_scalar(sql).bind(DAY_MS).bind(from.0).bind(to.0).fetch_one(self.reader()).await?;
+        Ok(NanoUsd(sum))
+    }
+
     /// Spend of the month and traffic of the day, split. Both times are starts of a day.
     pub async fn spend_by(
         &self,

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Subcommand;
+use control::focus_export::{self, Dataset, Form, Handed};
 use control::ledger_export::{self, Format, Pages, Summary, csv_line};
 use control::verify::Report;
 use domain::UnixMs;
 use jiff::civil::Date;
+use ledger::focus::Version;
 use store::Store;
 
 use super::key::Output;
@@ -41,8 +43,10 @@ pub struct Arguments {
 enum Action {
     /// Spend by workflow, lane and model, with the check that the books balance
     Show,
-    /// One row per attempt and cost line
-    Export,
+    /// One row per attempt and cost line, or FOCUS charges by hour and meter
+    ///
+    /// Of FOCUS, only whole days are exported. Exit codes: 0 done, 1 it could not be done, 3 the charges do not add up to the ledger.
+    Export(ExportArguments),
     /// Prove that the books are balanced and complete; name every disagreement, what it means and what to do
     ///
     /// Reads everything kept and changes nothing. Exit codes: 0 the books are right, 3 they are not proven, 1 they could not be read.
@@ -53,19 +57,44 @@ enum Action {
     },
 }
 
+/// What is exported, and how.
+#[derive(clap::Args)]
+struct ExportArguments {
+    /// Records line by line, or a version of the FinOps Foundation's FOCUS
+    #[arg(long, value_enum, default_value = "records")]
+    format: ExportFormat,
+    /// Which table of FOCUS; invoice-details and contract-commitments are of 1.4
+    #[arg(long, value_enum, default_value = "cost-and-usage")]
+    dataset: FocusTable,
+    /// Write FOCUS into this file, as Parquet where its name ends with .parquet, else as CSV to standard output
+    #[arg(long)]
+    file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ExportFormat {
+    Records,
+    #[value(name = "focus-1.2")]
+    Focus12,
+    #[value(name = "focus-1.4")]
+    Focus14,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FocusTable {
+    CostAndUsage,
+    InvoiceDetails,
+    ContractCommitments,
+}
+
 /// The books are not proven.
 const UNPROVEN: u8 = 3;
 
 /// Shows or exports.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let database = policy::ensure_data(&arguments.data)?;
-    if let (Some(from), Some(to)) = (arguments.from, arguments.to) {
-        anyhow::ensure!(from <= to, "--from {from} is after --to {to}; exchange them");
-    }
+    let (from, to) = super::report::days(arguments.from, arguments.to)?;
     let store = Store::open(&database).await.context("the database cannot be opened")?;
-    let midnight = |day: Date| day.to_zoned(jiff::tz::TimeZone::UTC).map(|at| UnixMs(at.timestamp().as_millisecond()));
-    let from = arguments.from.map(midnight).transpose()?.unwrap_or(UnixMs(0));
-    let to = arguments.to.map(|day| day.tomorrow().and_then(midnight)).transpose()?.unwrap_or(UnixMs(i64::MAX));
     let mut code = ExitCode::SUCCESS;
     match arguments.action {
         Action::Verify { head } => {
@@ -77,10 +106,43 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             }
         }
         Action::Show => show(&Summary::of(&store, from, to).await?, arguments.output),
-        Action::Export => export(&store, from, to, arguments.output).await?,
+        Action::Export(ExportArguments { format: ExportFormat::Records, file, .. }) => {
+            anyhow::ensure!(file.is_none(), "--file is for FOCUS; records go to standard output");
+            export(&store, from, to, arguments.output).await?;
+        }
+        Action::Export(wanted) => {
+            if !focus(&store, from, to, &wanted).await?.agrees() {
+                code = ExitCode::from(UNPROVEN);
+            }
+        }
     }
     store.close().await;
     Ok(code)
+}
+
+/// Writes FOCUS charges and says on standard error what they come to.
+async fn focus(store: &Store, from: UnixMs, to: UnixMs, wanted: &ExportArguments) -> anyhow::Result<Handed> {
+    let version = if wanted.format == ExportFormat::Focus12 { Version::V1_2 } else { Version::V1_4 };
+    let dataset = match wanted.dataset {
+        FocusTable::CostAndUsage => Dataset::CostAndUsage,
+        FocusTable::InvoiceDetails => Dataset::InvoiceDetails,
+        FocusTable::ContractCommitments => Dataset::ContractCommitments,
+    };
+    let known = dataset == Dataset::CostAndUsage || version == Version::V1_4;
+    anyhow::ensure!(known, "FOCUS 1.2 has one table; take --format focus-1.4 for the others");
+    let handed = match &wanted.file {
+        None => focus_export::export(store, (from, to), version, dataset, Form::Csv, std::io::stdout()).await?,
+        Some(path) => {
+            let form = if path.extension().is_some_and(|it| it == "parquet") { Form::Parquet } else { Form::Csv };
+            let file = std::fs::File::create(path).with_context(|| format!("{} cannot be made", path.display()))?;
+            focus_export::export(store, (from, to), version, dataset, form, std::io::BufWriter::new(file)).await?
+        }
+    };
+    let charged = i64::try_from(handed.pico_usd / 1_000).unwrap_or(i64::MAX);
+    let verdict = if handed.agrees() { "the same" } else { "NOT the same: run `freehold ledger verify`" };
+    let (rows, charged) = (handed.rows, domain::NanoUsd(charged));
+    eprintln!("{rows} rows; charges of {charged} USD, booked {} USD: {verdict}", handed.booked);
+    Ok(handed)
 }
 
 async fn verify(store: &Store, spool: &Path, head: Option<&str>) -> anyhow::Result<Report> {
