@@ -1,6 +1,7 @@
 //! What is kept: records, calls, sums, keys, sessions, configurations. The only crate that knows SQL.
 //!
-//! Reading order: [`open`] is the database and what can go wrong with it; [`ingest`] takes over what the spool holds,
+//! Reading order: [`open`] is the database and what can go wrong with it, `sqlite` the
+//! embedded one, `postgres` the shared one, `sql` a statement for both; [`ingest`] takes over what the spool holds,
 //! once, `rows` puts it into tables; [`rollup`] says what is summed; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
 //! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe; [`prune`] forgets what is old.
 //!
@@ -12,10 +13,13 @@ pub mod history;
 pub mod ingest;
 pub mod kept;
 pub mod open;
+mod postgres;
 pub mod prune;
 pub mod rollup;
 mod rows;
 pub mod spend;
+mod sql;
+mod sqlite;
 
 pub use access::{AdminToken, StoredSession};
 pub use calls::{CallQuery, StoredCall};

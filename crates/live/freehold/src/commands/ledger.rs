@@ -1,10 +1,8 @@
 //! `freehold ledger`: what was booked, as a summary or line by line.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Subcommand;
 use control::ledger_export::{self, Format, Pages, Summary, csv_line};
 use domain::UnixMs;
@@ -12,7 +10,7 @@ use jiff::civil::Date;
 use store::Store;
 
 use super::key::Output;
-use crate::policy;
+use crate::storage::Storage;
 
 /// Show and export what was booked.
 ///
@@ -22,9 +20,8 @@ use crate::policy;
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,
-    /// The data directory of the server
-    #[arg(long, global = true, default_value = "freehold-data", env = "FREEHOLD_DATA")]
-    data: PathBuf,
+    #[command(flatten)]
+    storage: Storage,
     /// How the answer is written
     #[arg(long, global = true, value_enum, default_value = "table")]
     output: Output,
@@ -46,11 +43,10 @@ enum Action {
 
 /// Shows or exports.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let database = policy::ensure_data(&arguments.data)?;
     if let (Some(from), Some(to)) = (arguments.from, arguments.to) {
         anyhow::ensure!(from <= to, "--from {from} is after --to {to}; exchange them");
     }
-    let store = Store::open(&database).await.context("the database cannot be opened")?;
+    let store = arguments.storage.open_existing().await?;
     let midnight = |day: Date| day.to_zoned(jiff::tz::TimeZone::UTC).map(|at| UnixMs(at.timestamp().as_millisecond()));
     let from = arguments.from.map(midnight).transpose()?.unwrap_or(UnixMs(0));
     let to = arguments.to.map(|day| day.tomorrow().and_then(midnight)).transpose()?.unwrap_or(UnixMs(i64::MAX));

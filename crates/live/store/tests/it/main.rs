@@ -1,0 +1,5 @@
+//! The store on real databases: SQLite files and a PostgreSQL server of this process.
+
+mod books;
+mod upgrade;
+mod world;
