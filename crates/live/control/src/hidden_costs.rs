@@ -192,10 +192,20 @@ impl HiddenCosts {
             for part in &costs.parts {
                 let what = format!("  {} {}", part.cause, part.end);
                 let mark = if part.answers { "" } else { "hidden" };
-                let _ = writeln!(out, "{what:24} {:>9} {:>9} {:>50} {mark:>10}", part.attempts, "", part.booked.to_string());
+                let _ = writeln!(
+                    out,
+                    "{what:24} {:>9} {:>9} {:>50} {mark:>10}",
+                    part.attempts,
+                    "",
+                    part.booked.to_string()
+                );
             }
             if costs.unpriced > 0 {
-                let _ = writeln!(out, "  {} attempts used something without a price, which is missing here", costs.unpriced);
+                let _ = writeln!(
+                    out,
+                    "  {} attempts used something without a price, which is missing here",
+                    costs.unpriced
+                );
             }
         }
         out
@@ -235,7 +245,10 @@ mod tests {
             sum(Cause::Shadow, "served", 200, "p/m@2026-01-01"),
         ];
         let costs = &add_up(&sums, UnixMs(0), UnixMs(1)).workflows[0];
-        assert_eq!((costs.list, costs.hidden, costs.booked), (NanoUsd(1_000_000), NanoUsd(300_000), NanoUsd(1_300_000)));
+        assert_eq!(
+            (costs.list, costs.hidden, costs.booked),
+            (NanoUsd(1_000_000), NanoUsd(300_000), NanoUsd(1_300_000))
+        );
         assert_eq!((costs.answers, costs.attempts, &*costs.multiplier()), (2, 4, "1.300"));
         assert_eq!(costs.parts.iter().map(|part| part.booked).sum::<NanoUsd>(), costs.booked);
         assert_eq!(costs.parts.iter().filter(|part| !part.answers).count(), 2);

@@ -8,6 +8,7 @@ mod logging;
 mod panics;
 mod policy;
 mod running;
+mod storage;
 
 use std::process::ExitCode;
 

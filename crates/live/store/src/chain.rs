@@ -1,10 +1,8 @@
 //! What proves that nothing was taken away or changed later: each batch notes which rows it wrote and what they digest to, hashed
 //! with the batch before it. Whoever notes the newest hash elsewhere can tell whether the past was written anew.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
-
 use crate::open::{Store, StoreError};
+use crate::sql::{Row, Transaction, query};
 
 /// The digest of rows: their hashes added up, so that it does not depend on their order and rows can be taken out of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -131,16 +129,16 @@ pub(crate) struct Link {
 
 impl Link {
     /// Takes the chain's end; transactions of other instances wait here for each other, so that numbers of rows do not mix.
-    pub async fn begin(connection: &mut SqliteConnection) -> Result<Link, StoreError> {
+    pub async fn begin(transaction: &mut Transaction) -> Result<Link, StoreError> {
         let sql = "UPDATE books SET seq = seq + 1 WHERE one = 1 RETURNING seq, chain, attempts_upto, calls_upto";
-        let head = sqlx::query(sql).fetch_one(connection).await?;
+        let head = query(sql).fetch_optional(transaction).await?.ok_or_else(missing)?;
         let row = BatchRow {
-            seq: head.try_get("seq")?,
-            attempts_after: head.try_get("attempts_upto")?,
-            calls_after: head.try_get("calls_upto")?,
+            seq: head.get("seq")?,
+            attempts_after: head.get("attempts_upto")?,
+            calls_after: head.get("calls_upto")?,
             ..BatchRow::default()
         };
-        Ok(Link { before: head.try_get("chain")?, row })
+        Ok(Link { before: head.get("chain")?, row })
     }
 
     /// From which segment it comes.
@@ -150,16 +148,16 @@ impl Link {
     }
 
     /// Writes the batch, when its rows are written.
-    pub async fn close(self, connection: &mut SqliteConnection, seal: &Seal) -> Result<(), StoreError> {
+    pub async fn close(self, transaction: &mut Transaction, seal: &Seal) -> Result<(), StoreError> {
         let Link { before, mut row } = self;
-        let (attempts, calls) = newest(connection).await?;
+        let (attempts, calls) = newest(transaction).await?;
         (row.attempts_upto, row.calls_upto) = (attempts.max(row.attempts_after), calls.max(row.calls_after));
         (row.attempts, row.calls, row.digest) = (seal.attempts, seal.calls, seal.digest);
         let chain = row.hash(&before).to_vec();
-        sqlx::query(
+        query(
             "INSERT INTO batches (seq, segment, from_offset, upto_offset, attempts_after, attempts_upto, attempts,
                                   calls_after, calls_upto, calls, digest, chain)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
         .bind(row.seq)
         .bind(&row.segment)
@@ -172,51 +170,56 @@ impl Link {
         .bind(row.calls_upto)
         .bind(row.calls)
         .bind(row.digest.bytes())
-        .bind(&chain)
-        .execute(&mut *connection)
+        .bind(chain.clone())
+        .execute(&mut *transaction)
         .await?;
-        sqlx::query("UPDATE books SET chain = ?1, attempts_upto = ?2, calls_upto = ?3 WHERE one = 1")
+        query("UPDATE books SET chain = $1, attempts_upto = $2, calls_upto = $3 WHERE one = 1")
             .bind(chain)
             .bind(row.attempts_upto)
             .bind(row.calls_upto)
-            .execute(connection)
+            .execute(transaction)
             .await?;
         Ok(())
     }
 }
 
 /// The highest numbers of attempts and calls.
-async fn newest(connection: &mut SqliteConnection) -> Result<(i64, i64), StoreError> {
+async fn newest(transaction: &mut Transaction) -> Result<(i64, i64), StoreError> {
     let sql = "SELECT COALESCE((SELECT MAX(seq) FROM attempts), 0) AS attempts,
                       COALESCE((SELECT MAX(seq) FROM calls), 0) AS calls";
-    let row = sqlx::query(sql).fetch_one(connection).await?;
-    Ok((row.try_get("attempts")?, row.try_get("calls")?))
+    let row = query(sql).fetch_optional(transaction).await?.ok_or_else(missing)?;
+    Ok((row.get("attempts")?, row.get("calls")?))
 }
 
 impl Store {
     /// Batches after the one of this number, in order.
     pub async fn batches_after(&self, seq: i64, limit: u32) -> Result<Vec<BatchRow>, StoreError> {
-        let sql = "SELECT * FROM batches WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-        let rows = sqlx::query(sql).bind(seq).bind(i64::from(limit)).fetch_all(self.reader()).await?;
+        let sql = "SELECT * FROM batches WHERE seq > $1 ORDER BY seq LIMIT $2";
+        let rows = query(sql).bind(seq).bind(i64::from(limit)).fetch_all(self.reader()).await?;
         rows.iter().map(batch_row).collect()
     }
 }
 
-pub(crate) fn batch_row(row: &SqliteRow) -> Result<BatchRow, StoreError> {
+pub(crate) fn batch_row(row: &Row) -> Result<BatchRow, StoreError> {
     Ok(BatchRow {
-        seq: row.try_get("seq")?,
-        segment: row.try_get("segment")?,
-        from_offset: row.try_get("from_offset")?,
-        upto_offset: row.try_get("upto_offset")?,
-        attempts_after: row.try_get("attempts_after")?,
-        attempts_upto: row.try_get("attempts_upto")?,
-        attempts: row.try_get("attempts")?,
-        calls_after: row.try_get("calls_after")?,
-        calls_upto: row.try_get("calls_upto")?,
-        calls: row.try_get("calls")?,
-        digest: Digest::of_bytes(row.try_get("digest")?),
-        chain: row.try_get("chain")?,
-        pruned: row.try_get("pruned")?,
-        pruned_digest: Digest::of_bytes(row.try_get("pruned_digest")?),
+        seq: row.get("seq")?,
+        segment: row.get("segment")?,
+        from_offset: row.get("from_offset")?,
+        upto_offset: row.get("upto_offset")?,
+        attempts_after: row.get("attempts_after")?,
+        attempts_upto: row.get("attempts_upto")?,
+        attempts: row.get("attempts")?,
+        calls_after: row.get("calls_after")?,
+        calls_upto: row.get("calls_upto")?,
+        calls: row.get("calls")?,
+        digest: Digest::of_bytes(&row.get::<Vec<u8>>("digest")?),
+        chain: row.get("chain")?,
+        pruned: row.get("pruned")?,
+        pruned_digest: Digest::of_bytes(&row.get::<Vec<u8>>("pruned_digest")?),
     })
+}
+
+/// What says that the row of the books themselves is gone.
+pub(crate) fn missing() -> StoreError {
+    StoreError::Unreadable { what: "the row of `books`".to_owned(), reason: "it is not there".to_owned() }
 }

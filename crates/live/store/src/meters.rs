@@ -9,14 +9,12 @@ use ledger::cells::{Basis, Cell, summands};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::StrDeserializer;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use crate::open::{Store, StoreError, signed};
 use crate::rollup::{DAY_MS, HOUR_MS, LARGEST_SUMMAND, start_of, text};
+use crate::rows::{Again, Rows, Table};
+use crate::sql::{Row, Transaction, query};
 
-/// Sums written in one statement.
-const ROWS_AT_ONCE: usize = 100;
 /// Cells remembered. Far more than a configuration has; beyond it the memory starts afresh.
 const CELLS_KEPT: usize = 100_000;
 
@@ -105,13 +103,13 @@ impl Store {
         const INSERT: &str = "
             INSERT INTO cells (workflow, model, upstream_model, provider, region, cause, end_kind, meter, price_row,
                                price_pico, basis)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING";
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
         const FIND: &str = "
-            SELECT cell FROM cells WHERE workflow = ?1 AND model = ?2 AND upstream_model = ?3 AND provider = ?4
-                AND region = ?5 AND cause = ?6 AND end_kind = ?7 AND meter = ?8 AND price_row = ?9 AND price_pico = ?10
-                AND basis = ?11";
+            SELECT cell FROM cells WHERE workflow = $1 AND model = $2 AND upstream_model = $3 AND provider = $4
+                AND region = $5 AND cause = $6 AND end_kind = $7 AND meter = $8 AND price_row = $9 AND price_pico = $10
+                AND basis = $11";
         for sql in [INSERT, FIND] {
-            let row = sqlx::query(sql)
+            let row = query(sql)
                 .bind(text(cell.workflow.as_ref()))
                 .bind(cell.model.to_string())
                 .bind(&cell.upstream_model)
@@ -126,7 +124,7 @@ impl Store {
                 .fetch_optional(self.writer())
                 .await?;
             if let Some(row) = row {
-                let number = row.try_get("cell")?;
+                let number = row.get("cell")?;
                 self.cells().keep(cell.clone(), number);
                 return Ok(number);
             }
@@ -138,11 +136,11 @@ impl Store {
     /// Sums of everything sent in `from..to`, one per cell. Both are starts of a day, or of an hour; days are read from fewer rows.
     pub async fn meter_totals(&self, from: UnixMs, to: UnixMs) -> Result<Vec<MeterSum>, StoreError> {
         let whole_days = [from, to].iter().all(|at| at.0 == i64::MAX || at.0.rem_euclid(DAY_MS) == 0);
-        let rows = sqlx::query(
-            "SELECT cells.*, sums.attempts, sums.units, sums.amount, ?2 AS start
+        let rows = query(
+            "SELECT cells.*, sums.attempts, sums.units, sums.amount, CAST($2 AS BIGINT) AS start
              FROM (SELECT cell, CAST(SUM(attempts) AS BIGINT) AS attempts, CAST(SUM(units) AS BIGINT) AS units,
                           CAST(SUM(amount_nano) AS BIGINT) AS amount
-                   FROM meters WHERE width_ms = ?1 AND start >= ?2 AND start < ?3 GROUP BY cell) AS sums
+                   FROM meters WHERE width_ms = $1 AND start >= $2 AND start < $3 GROUP BY cell) AS sums
              JOIN cells ON cells.cell = sums.cell",
         )
         .bind(if whole_days { DAY_MS } else { HOUR_MS })
@@ -162,12 +160,12 @@ impl Store {
         to: UnixMs,
         limit: u32,
     ) -> Result<Vec<((i64, i64), MeterSum)>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT cells.*, meters.attempts, meters.units, meters.amount_nano AS amount, meters.start
              FROM meters JOIN cells ON cells.cell = meters.cell
-             WHERE meters.width_ms = ?1 AND meters.start >= ?2 AND meters.start < ?3
-               AND (meters.start > ?4 OR (meters.start = ?4 AND meters.cell > ?5))
-             ORDER BY meters.start, meters.cell LIMIT ?6",
+             WHERE meters.width_ms = $1 AND meters.start >= $2 AND meters.start < $3
+               AND (meters.start > $4 OR (meters.start = $4 AND meters.cell > $5))
+             ORDER BY meters.start, meters.cell LIMIT $6",
         )
         .bind(HOUR_MS)
         .bind(from.0.max(cursor.0))
@@ -177,43 +175,43 @@ impl Store {
         .bind(i64::from(limit))
         .fetch_all(self.reader())
         .await?;
-        rows.iter().map(|row| Ok(((row.try_get("start")?, row.try_get("cell")?), meter_sum(row)?))).collect()
+        rows.iter().map(|row| Ok(((row.get("start")?, row.get("cell")?), meter_sum(row)?))).collect()
     }
 }
+
+/// A sum stays at 9e18 instead of overflowing.
+const METERS: Table = Table {
+    into: "meters (width_ms, start, cell, attempts, units, amount_nano)",
+    columns: 6,
+    key: "width_ms, start, cell",
+    again: Again::Update(
+        "attempts = meters.attempts + excluded.attempts,
+         units = CASE WHEN meters.units > 9000000000000000000 - excluded.units THEN 9000000000000000000
+                      ELSE meters.units + excluded.units END,
+         amount_nano = CASE WHEN excluded.amount_nano > 0
+                             AND meters.amount_nano > 9000000000000000000 - excluded.amount_nano
+                            THEN 9000000000000000000 ELSE meters.amount_nano + excluded.amount_nano END",
+    ),
+};
 
 /// Adds rows to the sums there are.
-pub(crate) async fn add(connection: &mut SqliteConnection, rows: &[Numbered]) -> Result<(), StoreError> {
-    for some in rows.chunks(ROWS_AT_ONCE) {
-        let mut sql =
-            QueryBuilder::<Sqlite>::new("INSERT INTO meters (width_ms, start, cell, attempts, units, amount_nano) ");
-        sql.push_values(some, |mut row, (width, start, cell, attempts, units, amount)| {
-            row.push_bind(*width).push_bind(*start).push_bind(*cell);
-            row.push_bind(*attempts).push_bind(*units).push_bind(*amount);
-        });
-        // A sum stays at 9e18 instead of overflowing.
-        sql.push(
-            " ON CONFLICT (width_ms, start, cell) DO UPDATE SET
-                attempts = meters.attempts + excluded.attempts,
-                units = CASE WHEN meters.units > 9000000000000000000 - excluded.units THEN 9000000000000000000
-                             ELSE meters.units + excluded.units END,
-                amount_nano = CASE WHEN excluded.amount_nano > 0
-                                    AND meters.amount_nano > 9000000000000000000 - excluded.amount_nano
-                                   THEN 9000000000000000000 ELSE meters.amount_nano + excluded.amount_nano END",
-        );
-        sql.build().execute(&mut *connection).await?;
+pub(crate) async fn add(transaction: &mut Transaction, sums: &[Numbered]) -> Result<(), StoreError> {
+    let mut rows = Rows::default();
+    for (width, start, cell, attempts, units, amount) in sums {
+        [width, start, cell, attempts, units, amount].into_iter().for_each(|number| rows.whole(*number));
     }
-    Ok(())
+    METERS.insert(transaction, &mut rows).await.map(drop)
 }
 
-fn meter_sum(row: &SqliteRow) -> Result<MeterSum, StoreError> {
-    let name = |column: &str| row.try_get::<String, _>(column);
+fn meter_sum(row: &Row) -> Result<MeterSum, StoreError> {
+    let name = |column: &str| row.get::<String>(column);
     let (workflow, cause, end, meter, basis) =
         (name("workflow")?, name("cause")?, name("end_kind")?, name("meter")?, name("basis")?);
     let known = |what: &str, word: &str| StoreError::Unreadable {
         what: "a cell of the sums".to_owned(),
         reason: format!("`{word}` is no {what}"),
     };
-    let count = |column: &str| Ok::<u64, sqlx::Error>(row.try_get::<i64, _>(column)?.max(0).unsigned_abs());
+    let count = |column: &str| Ok::<u64, sqlx::Error>(row.get::<i64>(column)?.max(0).unsigned_abs());
     let cell = Cell {
         workflow: (!workflow.is_empty()).then(|| workflow.as_str().into()),
         model: name("model")?.as_str().into(),
@@ -230,18 +228,18 @@ fn meter_sum(row: &SqliteRow) -> Result<MeterSum, StoreError> {
             named => Some(Meter::from_name(named).ok_or_else(|| known("meter", &meter))?),
         },
         price_row: name("price_row")?,
-        price: PicoUsd(row.try_get("price_pico")?),
+        price: PicoUsd(row.get("price_pico")?),
         basis: Basis::ALL
             .into_iter()
             .find(|known| known.as_str() == basis)
             .ok_or_else(|| known("basis of an amount", &basis))?,
     };
     Ok(MeterSum {
-        start: UnixMs(row.try_get("start")?),
+        start: UnixMs(row.get("start")?),
         cell,
         attempts: count("attempts")?,
         units: count("units")?,
-        amount: NanoUsd(row.try_get("amount")?),
+        amount: NanoUsd(row.get("amount")?),
     })
 }
 

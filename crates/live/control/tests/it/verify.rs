@@ -301,3 +301,28 @@ async fn books_of_the_version_before_are_summed_and_proven() {
         .sum::<i128>();
     assert_eq!(money, report.read.booked);
 }
+
+#[tokio::test]
+async fn books_in_postgres_are_proven_and_damage_to_them_is_found_too() {
+    let address = testkit::postgres::Postgres::shared().database();
+    let store = Store::connect(&address).await.unwrap();
+    let spool = testkit::scratch_dir("no-spool");
+    for number in 0..6 {
+        store.record(Sample::new(number, NOON + number * HOUR / 3).entries()).await.unwrap();
+    }
+    let report = look(&store, spool.path(), None).await;
+    assert!(report.proven, "{}", report.table());
+    assert_eq!((report.read.attempts, report.read.batches), (6, 6));
+    let mut hand = sqlx::PgConnection::connect(&address).await.unwrap();
+    for (sql, code) in [
+        ("UPDATE attempts SET cost_nano = cost_nano + 1 WHERE seq = 2", "record_unlike_columns"),
+        ("UPDATE meters SET units = units + 1 WHERE width_ms = 86400000", "day_unlike_hours"),
+        ("DELETE FROM journal WHERE line = 1", "journal_unbalanced"),
+        ("DELETE FROM calls WHERE seq = 3", "batch_rows"),
+        ("DELETE FROM batches WHERE seq = 4", "batch_missing"),
+    ] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut hand).await.unwrap();
+        let codes: Vec<_> = look(&store, spool.path(), None).await.findings.iter().map(|it| it.code).collect();
+        assert!(codes.contains(&code), "{sql}: {codes:?}");
+    }
+}

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Subcommand;
+use control::capture;
 use control::focus_export::{self, Dataset, Form, Handed};
 use control::ledger_export::{self, Format, Pages, Summary, csv_line};
 use control::verify::Report;
@@ -15,7 +16,7 @@ use ledger::focus::Version;
 use store::Store;
 
 use super::key::Output;
-use crate::policy;
+use crate::storage::Storage;
 
 /// Show, export and prove what was booked.
 ///
@@ -25,9 +26,8 @@ use crate::policy;
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,
-    /// The data directory of the server
-    #[arg(long, global = true, default_value = "freehold-data", env = "FREEHOLD_DATA")]
-    data: PathBuf,
+    #[command(flatten)]
+    storage: Storage,
     /// How the answer is written
     #[arg(long, global = true, value_enum, default_value = "table")]
     output: Output,
@@ -47,6 +47,18 @@ enum Action {
     ///
     /// Of FOCUS, only whole days are exported. Exit codes: 0 done, 1 it could not be done, 3 the charges do not add up to the ledger.
     Export(ExportArguments),
+    /// Compare with what a provider says it counted and billed
+    ///
+    /// Reports that are read stay in the database, and days that are off by more than half a percent are an alarm in the console.
+    /// Exit codes: 0 the books agree, 3 they do not, 1 something could not be read.
+    Capture {
+        /// The provider, as freehold.toml names it
+        #[arg(long)]
+        provider: String,
+        /// A report: JSON of OpenAI's usage or costs, of Anthropic's usage or cost report, or CSV; more than one may be given
+        #[arg(long)]
+        file: Vec<PathBuf>,
+    },
     /// Prove that the books are balanced and complete; name every disagreement, what it means and what to do
     ///
     /// Reads everything kept and changes nothing. Exit codes: 0 the books are right, 3 they are not proven, 1 they could not be read.
@@ -92,16 +104,31 @@ const UNPROVEN: u8 = 3;
 
 /// Shows or exports.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let database = policy::ensure_data(&arguments.data)?;
     let (from, to) = super::report::days(arguments.from, arguments.to)?;
-    let store = Store::open(&database).await.context("the database cannot be opened")?;
+    let store = arguments.storage.open_existing().await?;
     let mut code = ExitCode::SUCCESS;
     match arguments.action {
         Action::Verify { head } => {
-            let spool = control::DataDirectory::open(&arguments.data)?.spool();
+            let spool = arguments.storage.data.join("spool");
             let report = verify(&store, &spool, head.as_deref()).await?;
             print_report(&report, arguments.output);
             if !report.proven {
+                code = ExitCode::from(UNPROVEN);
+            }
+        }
+        Action::Capture { provider, file } => {
+            for path in &file {
+                let text = crate::policy::read(path)?;
+                let told = capture::read(&text).with_context(|| format!("{} cannot be read", path.display()))?;
+                store.keep_told(&provider, &told).await?;
+            }
+            let days = capture::compare(&store, &provider, from).await?;
+            anyhow::ensure!(
+                !days.is_empty(),
+                "nothing was read yet of what `{provider}` says; give a report with --file"
+            );
+            print_days(&days, arguments.output);
+            if days.iter().any(capture::CapturedDay::is_off) {
                 code = ExitCode::from(UNPROVEN);
             }
         }
@@ -148,6 +175,35 @@ async fn focus(store: &Store, from: UnixMs, to: UnixMs, wanted: &ExportArguments
 async fn verify(store: &Store, spool: &Path, head: Option<&str>) -> anyhow::Result<Report> {
     let now = UnixMs(jiff::Timestamp::now().as_millisecond());
     control::verify::verify(store, Some(spool), head, now).await.context("the books cannot be read")
+}
+
+/// One line a day and figure: ours, theirs, and ours over theirs.
+fn print_days(days: &[capture::CapturedDay], output: Output) {
+    if output == Output::Json {
+        return println!("{}", serde_json::to_string(days).expect("days are plain values"));
+    }
+    let columns = ["day", "figure", "ours", "theirs", "captured_percent", "agrees"];
+    let line = |fields: [&str; 6]| match output {
+        Output::Csv => print!("{}", csv_line(fields)),
+        _ => println!(
+            "{:12} {:14} {:>20} {:>20} {:>16} {}",
+            fields[0], fields[1], fields[2], fields[3], fields[4], fields[5]
+        ),
+    };
+    line(columns);
+    for day in days {
+        let start = day.start.to_string();
+        for (name, pair) in day.pairs() {
+            let Some(theirs) = pair.theirs else { continue };
+            let say = |number: i64| match name {
+                "cost" => domain::NanoUsd(number).to_string(),
+                _ => number.to_string(),
+            };
+            let rate = pair.rate().map_or("-".to_owned(), |rate| format!("{}.{}", rate / 10, rate % 10));
+            let agrees = if pair.is_off() { "no" } else { "yes" };
+            line([&start[..10], name, &say(pair.ours), &say(theirs), &rate, agrees]);
+        }
+    }
 }
 
 fn print_report(report: &Report, output: Output) {

@@ -1,27 +1,23 @@
 //! `freehold report`: what the ledger says about the business.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Subcommand;
 use control::hidden_costs::{self, HiddenCosts};
 use control::ledger_export::csv_line;
 use domain::UnixMs;
 use jiff::civil::Date;
-use store::Store;
 
 use super::key::Output;
-use crate::policy;
+use crate::storage::Storage;
 
 /// Report on what was booked.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,
-    /// The data directory of the server
-    #[arg(long, global = true, default_value = "freehold-data", env = "FREEHOLD_DATA")]
-    data: PathBuf,
+    #[command(flatten)]
+    storage: Storage,
     /// How the answer is written
     #[arg(long, global = true, value_enum, default_value = "table")]
     output: Output,
@@ -41,9 +37,8 @@ enum Action {
 
 /// Reports.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let database = policy::ensure_data(&arguments.data)?;
     let (from, to) = days(arguments.from, arguments.to)?;
-    let store = Store::open(&database).await.context("the database cannot be opened")?;
+    let store = arguments.storage.open_existing().await?;
     match arguments.action {
         Action::HiddenCosts => print(&hidden_costs::of(&store, from, to).await?, arguments.output),
     }

@@ -69,3 +69,15 @@ CREATE TABLE books (
 INSERT INTO books (one, seq, chain, attempts_before, calls_before, attempts_upto, calls_upto, folded_chain)
 SELECT 1, 0, zeroblob(32), attempts, calls, attempts, calls, zeroblob(32)
 FROM (SELECT COALESCE((SELECT MAX(seq) FROM attempts), 0) AS attempts, COALESCE((SELECT MAX(seq) FROM calls), 0) AS calls) AS newest;
+
+-- What providers say they counted and billed, by day, as their reports have it; NULL where one does not say.
+CREATE TABLE told (
+    provider      TEXT NOT NULL,
+    start         INTEGER NOT NULL,
+    model         TEXT NOT NULL,
+    requests      INTEGER,
+    input_tokens  INTEGER,
+    output_tokens INTEGER,
+    cost_nano     INTEGER,
+    PRIMARY KEY (provider, start, model)
+) STRICT, WITHOUT ROWID;
