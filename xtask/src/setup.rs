@@ -15,7 +15,7 @@ struct Program {
     packages: &'static [&'static str],
 }
 
-/// What the tests start. `python3 -m venv` is a package of its own, probed apart.
+/// What the tests start. `python3 -m venv` is a package of its own, and PostgreSQL is in no path; both are probed apart.
 const PROGRAMS: &[Program] = &[
     Program { name: "cc", packages: &["gcc", "libc6-dev"] },
     Program { name: "git", packages: &["git"] },
@@ -54,6 +54,11 @@ pub fn missing_packages(extra: &[(&str, &'static str)]) -> Vec<&'static str> {
     let venv = Command::new("python3").args(["-c", "import venv, ensurepip"]).output();
     if !venv.is_ok_and(|output| output.status.success()) {
         missing.push("python3-venv");
+    }
+    // Debian keeps the server's programs out of the way, a folder for each version.
+    let servers = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    if !servers.into_iter().any(|version| version.path().join("bin/initdb").exists()) {
+        missing.push("postgresql");
     }
     missing.extend(extra.iter().filter(|(program, _)| shell::which(program).is_none()).map(|(_, package)| *package));
     missing

@@ -1,6 +1,7 @@
-//! What tests share: scratch directories that clean up after themselves, and sample facts. A dev-dependency only.
+//! What tests share: scratch directories that clean up after themselves, sample facts, a real PostgreSQL. A dev-dependency only.
 
 pub mod facts;
+pub mod postgres;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use control::hidden_costs::HiddenCosts;
 use control::keys::NewKey;
 use control::sessions::{Login, Session};
 use control::views::{
@@ -54,6 +55,8 @@ pub trait Pages: Send + Sync {
     fn lanes(&self) -> Answer<'_, Vec<LaneView>>;
     /// Every server of tools.
     fn tool_servers(&self) -> Answer<'_, Vec<ToolServerView>>;
+    /// What answers of the last days cost beyond their list price; today is the last of them.
+    fn hidden_costs(&self, days: u32) -> Answer<'_, HiddenCosts>;
     /// Calls that ended, newest first.
     fn calls(&self, filter: CallFilter) -> Answer<'_, Vec<CallEnd>>;
     /// One call; `None` when nothing is known of it.
@@ -122,6 +125,10 @@ impl Pages for Control {
 
     fn tool_servers(&self) -> Answer<'_, Vec<ToolServerView>> {
         Box::pin(async move { Ok(Control::tool_servers(self).await?) })
+    }
+
+    fn hidden_costs(&self, days: u32) -> Answer<'_, HiddenCosts> {
+        Box::pin(async move { Ok(Control::hidden_costs(self, days).await?) })
     }
 
     fn calls(&self, filter: CallFilter) -> Answer<'_, Vec<CallEnd>> {

@@ -255,3 +255,16 @@ async fn assets_are_kept_by_their_print_and_need_no_login() {
     assert_eq!(style.headers["content-type"], "text/css; charset=utf-8");
     assert!(style.headers["cache-control"].to_str().unwrap().contains("immutable"));
 }
+
+#[tokio::test]
+async fn costs_name_the_multiplier_and_what_answered_nobody() {
+    let console = logged_in().await;
+    let shown = get(&console, "/costs?days=7").await;
+    assert!(shown.text.contains("× 1.056") && shown.text.contains("22.0341184 USD hidden"), "{}", shown.text);
+    assert!(shown.text.contains("<a href=\"/costs?days=7\" aria-current=\"true\">7 days</a>"));
+    assert_eq!(shown.text.matches(">hidden<").count(), 9);
+    assert!(shown.text.contains("3 attempts used something without a price"));
+    let empty = Canned::empty(NOW);
+    empty.login(TOKEN, "").await.unwrap();
+    assert!(get(&router_over(Arc::new(empty)), "/costs").await.text.contains("Nothing booked yet"));
+}

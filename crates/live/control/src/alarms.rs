@@ -11,6 +11,9 @@ use crate::failure::ControlError;
 use crate::ports::Running;
 use crate::views::{Alarm, BudgetNow};
 
+#[path = "alarms_money.rs"]
+mod money;
+
 /// Age of the oldest waiting fact that is worth an alarm, milliseconds.
 const BEHIND_MS: u64 = 10_000;
 
@@ -43,6 +46,7 @@ pub(crate) async fn all(control: &Control, today: Today, budgets: &[BudgetNow]) 
     for (model, row) in control.store().spend_by(Dimension::Model, today.day, today.day).await? {
         alarms.extend(books(&model, &row));
     }
+    alarms.extend(money::all(control, today).await?);
     alarms.extend(budgets.iter().filter(|budget| budget.overrun > NanoUsd::ZERO).map(overrun));
     alarms.extend(behind(running.spool_behind()));
     let segments = control.store().segments().await?;

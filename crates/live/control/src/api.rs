@@ -42,6 +42,7 @@ pub fn api(control: Control) -> Router {
         .route("/lanes", get(lanes))
         .route("/lanes/{name}", get(lane))
         .route("/tools", get(tool_servers))
+        .route("/costs", get(hidden_costs))
         .route("/calls", get(calls))
         .route("/calls/after", get(calls_after))
         .route("/calls/{id}", get(call))
@@ -108,6 +109,16 @@ async fn workflow(State(control): State<Control>, Path(name): Path<String>) -> A
 
 async fn lanes(State(control): State<Control>) -> Answer {
     json_of(&control.lanes().await?)
+}
+
+#[derive(Deserialize)]
+struct Days {
+    days: Option<u32>,
+}
+
+/// As the page: of the last thirty days, unless `days` says otherwise.
+async fn hidden_costs(State(control): State<Control>, Query(Days { days }): Query<Days>) -> Answer {
+    json_of(&control.hidden_costs(days.unwrap_or(30)).await?)
 }
 
 async fn tool_servers(State(control): State<Control>) -> Answer {

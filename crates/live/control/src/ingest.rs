@@ -257,8 +257,9 @@ impl Ingest {
         if self.is_written(name)? {
             return Ok(false);
         }
+        // A reader, such as whoever verifies the books, may take long; the segment is put away another time.
         if !self.store.make_durable().await? {
-            return Err(StoreError::Busy.into());
+            return Ok(false);
         }
         let path = self.spool.join(name);
         let known = self.known(name);

@@ -5,25 +5,31 @@
 //! [`sessions`] say who may do what; [`ingest`] takes the spool over and [`recover`] does so after a death, before the
 //! gateway serves; [`control`] answers questions, with [`overview`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
 //! [`views`] is what they look like and [`ports`] what is asked of the running gateway; [`ledger_export`] prints the
-//! books, [`otlp`] sends spans, [`retention`] forgets.
+//! books, [`focus_export`] hands them out as FOCUS charges ([`parquet_file`] writes such files), [`hidden_costs`] reports, [`capture`] compares with what providers say, [`verify`] proves them, [`otlp`] sends spans, [`retention`] forgets what [`archive`] has kept.
 
 mod alarms;
 pub mod api;
+pub mod archive;
+pub mod capture;
 pub mod control;
 pub mod data;
 pub mod failure;
+pub mod focus_export;
+pub mod hidden_costs;
 pub mod ingest;
 pub mod keys;
 pub mod ledger_export;
 pub mod otlp;
 pub mod overview;
 pub mod pages;
+pub mod parquet_file;
 pub mod ports;
 pub mod recover;
 pub mod retention;
 pub mod secrets;
 pub mod sessions;
 mod tools;
+pub mod verify;
 pub mod views;
 
 pub use control::{Clock, Control};

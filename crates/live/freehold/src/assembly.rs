@@ -29,6 +29,7 @@ use tokio::task::JoinHandle;
 use crate::background::Background;
 use crate::policy;
 use crate::running::RunningGateway;
+use crate::storage;
 
 /// How often the configuration file is looked at, milliseconds.
 const LOOK_EVERY_MS: u64 = 500;
@@ -75,12 +76,16 @@ pub struct Instance {
 
 impl Instance {
     /// Recovers what an earlier process left, and starts everything but the acceptance of calls.
-    pub async fn start(source: Source, snapshot: Arc<Snapshot>, data: &DataDirectory) -> anyhow::Result<Instance> {
+    pub async fn start(
+        source: Source,
+        snapshot: Arc<Snapshot>,
+        data: &DataDirectory,
+        database: Option<String>,
+    ) -> anyhow::Result<Instance> {
         let lock = data.lock()?;
         let background = Background::start()?;
-        let database = data.database();
-        let store = background.done(async move { Store::open(&database).await }).await?;
-        let store = store.context("the database cannot be opened")?;
+        let folder = data.clone();
+        let store = background.done(async move { storage::open(&folder, database.as_deref()).await }).await??;
         let pepper = Pepper::load_or_make(data)?;
         let recovered = control::recover(&store, data, &lock, clock::now()).await?;
         if recovered.pass.fresh > 0 || recovered.indeterminate > 0 {

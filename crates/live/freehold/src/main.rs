@@ -8,6 +8,7 @@ mod logging;
 mod panics;
 mod policy;
 mod running;
+mod storage;
 
 use std::process::ExitCode;
 
@@ -54,8 +55,10 @@ enum Command {
     Key(commands::key::Arguments),
     /// List the providers known, and test one with a few cheap calls
     Provider(commands::provider::Arguments),
-    /// Show and export what was booked
+    /// Show, export and prove what was booked
     Ledger(commands::ledger::Arguments),
+    /// Report on what was booked: hidden costs
+    Report(commands::report::Arguments),
     /// Compare price lists, figure by figure
     Price(commands::price::Arguments),
     /// Write a consistent copy of the data directory while Freehold runs
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
             Command::Key(arguments) => commands::key::run(arguments).await,
             Command::Provider(arguments) => commands::provider::run(arguments).await,
             Command::Ledger(arguments) => commands::ledger::run(arguments).await,
+            Command::Report(arguments) => commands::report::run(arguments).await,
             Command::Price(arguments) => commands::price::run(arguments),
             Command::Backup(arguments) => commands::backup::run(arguments).await,
             Command::Restore(arguments) => commands::restore::run(arguments).await,

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use domain::{KeyBudget, KeyGrant, KeyId, NanoUsd, UnixMs};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use crate::open::{Store, StoreError, from_json, signed, to_json};
+use crate::sql::{Row, query};
 
 /// An administrator's token without its secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,22 +38,22 @@ pub struct StoredSession {
 impl Store {
     /// Every key, revoked ones included, newest first.
     pub async fn keys(&self) -> Result<Vec<KeyGrant>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM keys ORDER BY created_at DESC, id").fetch_all(self.reader()).await?;
+        let rows = query("SELECT * FROM keys ORDER BY created_at DESC, id").fetch_all(self.reader()).await?;
         rows.iter().map(key_grant).collect()
     }
 
     /// A number that moves whenever a key is made, changed or revoked, by whichever process.
     pub async fn keys_revision(&self) -> Result<i64, StoreError> {
         let sql = "SELECT value FROM meta WHERE name = 'keys_revision'";
-        Ok(sqlx::query_scalar(sql).fetch_one(self.reader()).await?)
+        Ok(query(sql).scalar(self.reader()).await?.unwrap_or_default())
     }
 
     /// Keeps a new key. An identifier that exists already is an error of the database.
     pub async fn insert_key(&self, grant: &KeyGrant) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "INSERT INTO keys (id, hash, label, workflows, direct, budget_nano, budget_per, requests_per_minute,
                                tokens_per_minute, created_at, expires_at, revoked_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
         .bind(grant.id.to_string())
         .bind(grant.hash.to_vec())
@@ -75,23 +74,23 @@ impl Store {
 
     /// Revokes a key from `at` on. False where there is none of this name; a key revoked before keeps its time.
     pub async fn revoke_key(&self, id: &KeyId, at: UnixMs) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE keys SET revoked_at = COALESCE(revoked_at, ?2) WHERE id = ?1")
+        let done = query("UPDATE keys SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1")
             .bind(id.to_string())
             .bind(at.0)
             .execute(self.writer())
             .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(done > 0)
     }
 
     /// When each key was last used.
     pub async fn keys_last_used(&self) -> Result<HashMap<String, UnixMs>, StoreError> {
-        let rows = sqlx::query("SELECT key, last_used_at FROM key_use").fetch_all(self.reader()).await?;
-        rows.iter().map(|row| Ok((row.try_get("key")?, UnixMs(row.try_get("last_used_at")?)))).collect()
+        let rows = query("SELECT key, last_used_at FROM key_use").fetch_all(self.reader()).await?;
+        rows.iter().map(|row| Ok((row.get("key")?, UnixMs(row.get("last_used_at")?)))).collect()
     }
 
     /// Keeps a new admin token.
     pub async fn insert_admin_token(&self, token: &AdminToken) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO admin_tokens (id, hash, label, created_at, revoked_at) VALUES (?1, ?2, ?3, ?4, ?5)")
+        query("INSERT INTO admin_tokens (id, hash, label, created_at, revoked_at) VALUES ($1, $2, $3, $4, $5)")
             .bind(&token.id)
             .bind(token.hash.to_vec())
             .bind(&token.label)
@@ -104,34 +103,32 @@ impl Store {
 
     /// The admin token of this public half, revoked or not.
     pub async fn admin_token(&self, id: &str) -> Result<Option<AdminToken>, StoreError> {
-        let row =
-            sqlx::query("SELECT * FROM admin_tokens WHERE id = ?1").bind(id).fetch_optional(self.reader()).await?;
+        let row = query("SELECT * FROM admin_tokens WHERE id = $1").bind(id).fetch_optional(self.reader()).await?;
         row.as_ref().map(admin_token).transpose()
     }
 
     /// Every admin token, newest first.
     pub async fn admin_tokens(&self) -> Result<Vec<AdminToken>, StoreError> {
-        let rows =
-            sqlx::query("SELECT * FROM admin_tokens ORDER BY created_at DESC, id").fetch_all(self.reader()).await?;
+        let rows = query("SELECT * FROM admin_tokens ORDER BY created_at DESC, id").fetch_all(self.reader()).await?;
         rows.iter().map(admin_token).collect()
     }
 
     /// Revokes an admin token and ends every session opened with it. False where there is none of this name.
     pub async fn revoke_admin_token(&self, id: &str, at: UnixMs) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
-        let done = sqlx::query("UPDATE admin_tokens SET revoked_at = COALESCE(revoked_at, ?2) WHERE id = ?1")
+        let done = query("UPDATE admin_tokens SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1")
             .bind(id)
             .bind(at.0)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
-        sqlx::query("DELETE FROM sessions WHERE token = ?1").bind(id).execute(&mut *transaction).await?;
+        query("DELETE FROM sessions WHERE token = $1").bind(id).execute(&mut transaction).await?;
         transaction.commit().await?;
-        Ok(done.rows_affected() > 0)
+        Ok(done > 0)
     }
 
     /// Keeps a new session.
     pub async fn insert_session(&self, session: &StoredSession) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO sessions (hash, token, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)")
+        query("INSERT INTO sessions (hash, token, created_at, expires_at) VALUES ($1, $2, $3, $4)")
             .bind(session.hash.to_vec())
             .bind(&session.token)
             .bind(session.created_at.0)
@@ -143,9 +140,9 @@ impl Store {
 
     /// The session of this hash while it lasts and its token is not revoked.
     pub async fn session(&self, hash: &[u8; 32], now: UnixMs) -> Result<Option<StoredSession>, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT sessions.* FROM sessions JOIN admin_tokens ON admin_tokens.id = sessions.token
-             WHERE sessions.hash = ?1 AND sessions.expires_at > ?2 AND admin_tokens.revoked_at IS NULL",
+             WHERE sessions.hash = $1 AND sessions.expires_at > $2 AND admin_tokens.revoked_at IS NULL",
         )
         .bind(hash.to_vec())
         .bind(now.0)
@@ -154,9 +151,9 @@ impl Store {
         row.map(|row| {
             Ok(StoredSession {
                 hash: hash_of(&row)?,
-                token: row.try_get("token")?,
-                created_at: UnixMs(row.try_get("created_at")?),
-                expires_at: UnixMs(row.try_get("expires_at")?),
+                token: row.get("token")?,
+                created_at: UnixMs(row.get("created_at")?),
+                expires_at: UnixMs(row.get("expires_at")?),
             })
         })
         .transpose()
@@ -164,46 +161,46 @@ impl Store {
 
     /// Ends a session.
     pub async fn delete_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM sessions WHERE hash = ?1").bind(hash.to_vec()).execute(self.writer()).await?;
+        query("DELETE FROM sessions WHERE hash = $1").bind(hash.to_vec()).execute(self.writer()).await?;
         Ok(())
     }
 }
 
-fn key_grant(row: &SqliteRow) -> Result<KeyGrant, StoreError> {
-    let id: String = row.try_get("id")?;
-    let workflows: Option<String> = row.try_get("workflows")?;
-    let budget = match (row.try_get::<Option<i64>, _>("budget_nano")?, row.try_get("budget_per")?) {
+fn key_grant(row: &Row) -> Result<KeyGrant, StoreError> {
+    let id: String = row.get("id")?;
+    let workflows: Option<String> = row.get("workflows")?;
+    let budget = match (row.get::<Option<i64>>("budget_nano")?, row.get("budget_per")?) {
         (Some(limit), Some(per)) => Some(KeyBudget { limit: NanoUsd(limit), per }),
         _ => None,
     };
-    let whole = |column: &str| row.try_get::<Option<i64>, _>(column);
+    let whole = |column: &str| row.get::<Option<i64>>(column);
     Ok(KeyGrant {
         hash: hash_of(row)?,
-        label: row.try_get("label")?,
+        label: row.get("label")?,
         workflows: workflows.map(|names| from_json(&format!("key {id}"), &names)).transpose()?,
-        direct: row.try_get("direct")?,
+        direct: row.get::<i64>("direct")? != 0,
         budget,
         requests_per_minute: whole("requests_per_minute")?.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
         tokens_per_minute: whole("tokens_per_minute")?.map(|limit| limit.max(0).unsigned_abs()),
-        created_at: UnixMs(row.try_get("created_at")?),
+        created_at: UnixMs(row.get("created_at")?),
         expires_at: whole("expires_at")?.map(UnixMs),
         revoked_at: whole("revoked_at")?.map(UnixMs),
         id: KeyId(id.into()),
     })
 }
 
-fn admin_token(row: &SqliteRow) -> Result<AdminToken, StoreError> {
+fn admin_token(row: &Row) -> Result<AdminToken, StoreError> {
     Ok(AdminToken {
-        id: row.try_get("id")?,
+        id: row.get("id")?,
         hash: hash_of(row)?,
-        label: row.try_get("label")?,
-        created_at: UnixMs(row.try_get("created_at")?),
-        revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(UnixMs),
+        label: row.get("label")?,
+        created_at: UnixMs(row.get("created_at")?),
+        revoked_at: row.get::<Option<i64>>("revoked_at")?.map(UnixMs),
     })
 }
 
-fn hash_of(row: &SqliteRow) -> Result<[u8; 32], StoreError> {
-    let bytes: Vec<u8> = row.try_get("hash")?;
+fn hash_of(row: &Row) -> Result<[u8; 32], StoreError> {
+    let bytes: Vec<u8> = row.get("hash")?;
     bytes.try_into().map_err(|bytes: Vec<u8>| StoreError::Unreadable {
         what: "a secret's hash".to_owned(),
         reason: format!("it has {} bytes instead of 32", bytes.len()),

@@ -1,10 +1,9 @@
 //! Calls and attempts one by one: lists, a call with everything known of it, the live tail, the ledger row by row.
 
 use domain::{CallEnd, CallId, Entry, Intent, NanoUsd, Record, UnixMs};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
 
 use crate::open::{Store, StoreError, from_json, signed};
+use crate::sql::{Row, Statement, query};
 
 /// Which calls. An empty name asks for calls without one.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -40,13 +39,13 @@ impl Store {
         before: Option<CallId>,
         limit: u32,
     ) -> Result<Vec<CallEnd>, StoreError> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT call, call_end FROM calls WHERE true");
+        let mut sql = crate::sql::query("SELECT call, call_end FROM calls WHERE true");
         narrow(&mut sql, query);
         if let Some(before) = before {
             sql.push(" AND seq < (SELECT seq FROM calls WHERE call = ").push_bind(before.to_string()).push(")");
         }
         sql.push(" ORDER BY seq DESC LIMIT ").push_bind(i64::from(limit));
-        let rows = sql.build().fetch_all(self.reader()).await?;
+        let rows = sql.fetch_all(self.reader()).await?;
         rows.iter().map(call_end).collect()
     }
 
@@ -57,50 +56,46 @@ impl Store {
         query: &CallQuery,
         limit: u32,
     ) -> Result<Vec<(u64, CallEnd)>, StoreError> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT seq, call, call_end FROM calls WHERE seq > ");
+        let mut sql = crate::sql::query("SELECT seq, call, call_end FROM calls WHERE seq > ");
         sql.push_bind(signed(cursor));
         narrow(&mut sql, query);
         sql.push(" ORDER BY seq LIMIT ").push_bind(i64::from(limit));
-        let rows = sql.build().fetch_all(self.reader()).await?;
-        rows.iter().map(|row| Ok((row.try_get::<i64, _>("seq")?.unsigned_abs(), call_end(row)?))).collect()
+        let rows = sql.fetch_all(self.reader()).await?;
+        rows.iter().map(|row| Ok((row.get::<i64>("seq")?.unsigned_abs(), call_end(row)?))).collect()
     }
 
     /// The cursor of the newest call; zero where there is none.
     pub async fn newest_call(&self) -> Result<u64, StoreError> {
-        let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(seq) FROM calls").fetch_one(self.reader()).await?;
-        Ok(newest.unwrap_or(0).unsigned_abs())
+        let newest: Option<Option<i64>> = query("SELECT MAX(seq) FROM calls").scalar(self.reader()).await?;
+        Ok(newest.flatten().unwrap_or(0).unsigned_abs())
     }
 
     /// A call with its attempts and journal; absent where nothing is known of it. Bodies whose time is up stay hidden,
     /// whether or not they were erased yet.
     pub async fn call(&self, call: CallId, now: UnixMs) -> Result<Option<StoredCall>, StoreError> {
         let id = call.to_string();
-        let end = sqlx::query("SELECT call, call_end FROM calls WHERE call = ?1")
-            .bind(&id)
-            .fetch_optional(self.reader())
-            .await?;
+        let end =
+            query("SELECT call, call_end FROM calls WHERE call = $1").bind(&id).fetch_optional(self.reader()).await?;
         let mut end = end.as_ref().map(call_end).transpose()?;
         if let Some(end) = &mut end {
-            let capture: Option<String> =
-                sqlx::query_scalar("SELECT capture FROM captures WHERE call = ?1 AND until > ?2")
-                    .bind(&id)
-                    .bind(now.0)
-                    .fetch_optional(self.reader())
-                    .await?;
+            let capture: Option<String> = query("SELECT capture FROM captures WHERE call = $1 AND until > $2")
+                .bind(&id)
+                .bind(now.0)
+                .scalar(self.reader())
+                .await?;
             end.capture = capture.map(|text| from_json(&id, &text)).transpose()?;
         }
         // An attempt's text is the call's, a dot and the ordinal; '/' follows '.' in ASCII.
         let (first, last) = (format!("{id}."), format!("{id}/"));
-        let records: Vec<String> =
-            sqlx::query_scalar("SELECT record FROM attempts WHERE attempt > ?1 AND attempt < ?2")
-                .bind(&first)
-                .bind(&last)
-                .fetch_all(self.reader())
-                .await?;
-        let intents: Vec<String> = sqlx::query_scalar("SELECT intent FROM intents WHERE attempt > ?1 AND attempt < ?2")
+        let records: Vec<String> = query("SELECT record FROM attempts WHERE attempt > $1 AND attempt < $2")
             .bind(&first)
             .bind(&last)
-            .fetch_all(self.reader())
+            .column(self.reader())
+            .await?;
+        let intents: Vec<String> = query("SELECT intent FROM intents WHERE attempt > $1 AND attempt < $2")
+            .bind(&first)
+            .bind(&last)
+            .column(self.reader())
             .await?;
         let mut entries = Vec::with_capacity(records.len() + intents.len());
         for text in &records {
@@ -117,8 +112,8 @@ impl Store {
         if end.is_none() && entries.is_empty() {
             return Ok(None);
         }
-        let journal = sqlx::query(
-            "SELECT account, amount_nano FROM journal WHERE attempt > ?1 AND attempt < ?2 ORDER BY attempt, line",
+        let journal = query(
+            "SELECT account, amount_nano FROM journal WHERE attempt > $1 AND attempt < $2 ORDER BY attempt, line",
         )
         .bind(&first)
         .bind(&last)
@@ -126,7 +121,7 @@ impl Store {
         .await?;
         let journal = journal
             .iter()
-            .map(|row| Ok((row.try_get("account")?, NanoUsd(row.try_get("amount_nano")?))))
+            .map(|row| Ok((row.get("account")?, NanoUsd(row.get("amount_nano")?))))
             .collect::<Result<_, sqlx::Error>>()?;
         Ok(Some(StoredCall { end, entries, journal }))
     }
@@ -141,8 +136,8 @@ impl Store {
         to: UnixMs,
         limit: u32,
     ) -> Result<Vec<(u64, Record)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT seq, attempt, record FROM attempts WHERE seq > ?1 AND at >= ?2 AND at < ?3 ORDER BY seq LIMIT ?4",
+        let rows = query(
+            "SELECT seq, attempt, record FROM attempts WHERE seq > $1 AND at >= $2 AND at < $3 ORDER BY seq LIMIT $4",
         )
         .bind(signed(cursor))
         .bind(from.0)
@@ -152,14 +147,14 @@ impl Store {
         .await?;
         rows.iter()
             .map(|row| {
-                let record = from_json(row.try_get("attempt")?, row.try_get("record")?)?;
-                Ok((row.try_get::<i64, _>("seq")?.unsigned_abs(), record))
+                let record = from_json(&row.get::<String>("attempt")?, &row.get::<String>("record")?)?;
+                Ok((row.get::<i64>("seq")?.unsigned_abs(), record))
             })
             .collect()
     }
 }
 
-fn narrow(sql: &mut QueryBuilder<Sqlite>, query: &CallQuery) {
+fn narrow(sql: &mut Statement, query: &CallQuery) {
     if let Some(workflow) = &query.workflow {
         sql.push(" AND workflow = ").push_bind(workflow.clone());
     }
@@ -180,6 +175,6 @@ fn narrow(sql: &mut QueryBuilder<Sqlite>, query: &CallQuery) {
     };
 }
 
-fn call_end(row: &SqliteRow) -> Result<CallEnd, StoreError> {
-    from_json(row.try_get("call")?, row.try_get("call_end")?)
+fn call_end(row: &Row) -> Result<CallEnd, StoreError> {
+    from_json(&row.get::<String>("call")?, &row.get::<String>("call_end")?)
 }

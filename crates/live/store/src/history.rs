@@ -1,9 +1,9 @@
 //! What was changed and by whom: configurations as they were taken over, and audit lines.
 
 use domain::UnixMs;
-use sqlx::Row;
 
 use crate::open::{Store, StoreError};
+use crate::sql::query;
 
 /// A configuration as it was taken over.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,9 +32,9 @@ pub struct AuditLine {
 impl Store {
     /// Notes that a configuration was taken over. One that is the newest already is not noted again.
     pub async fn record_revision(&self, revision: &Revision) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO revisions (revision, taken_at, text) SELECT ?1, ?2, ?3
-             WHERE ?1 IS NOT (SELECT revision FROM revisions ORDER BY seq DESC LIMIT 1)",
+        query(
+            "INSERT INTO revisions (revision, taken_at, text) SELECT $1, $2, $3
+             WHERE $1 IS DISTINCT FROM (SELECT revision FROM revisions ORDER BY seq DESC LIMIT 1)",
         )
         .bind(&revision.revision)
         .bind(revision.taken_at.0)
@@ -46,22 +46,22 @@ impl Store {
 
     /// The newest configurations taken over, newest first, without their text.
     pub async fn revisions(&self, limit: u32) -> Result<Vec<(String, UnixMs)>, StoreError> {
-        let rows = sqlx::query("SELECT revision, taken_at FROM revisions ORDER BY seq DESC LIMIT ?1")
+        let rows = query("SELECT revision, taken_at FROM revisions ORDER BY seq DESC LIMIT $1")
             .bind(i64::from(limit))
             .fetch_all(self.reader())
             .await?;
-        rows.iter().map(|row| Ok((row.try_get("revision")?, UnixMs(row.try_get("taken_at")?)))).collect()
+        rows.iter().map(|row| Ok((row.get("revision")?, UnixMs(row.get("taken_at")?)))).collect()
     }
 
     /// The text of a revision; absent where it was never taken over.
     pub async fn revision_text(&self, revision: &str) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT text FROM revisions WHERE revision = ?1 ORDER BY seq DESC LIMIT 1";
-        Ok(sqlx::query_scalar(sql).bind(revision).fetch_optional(self.reader()).await?)
+        let sql = "SELECT text FROM revisions WHERE revision = $1 ORDER BY seq DESC LIMIT 1";
+        Ok(query(sql).bind(revision).scalar(self.reader()).await?)
     }
 
     /// Writes an audit line.
     pub async fn audit(&self, line: &AuditLine) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO audit (at, who, what, detail) VALUES (?1, ?2, ?3, ?4)")
+        query("INSERT INTO audit (at, who, what, detail) VALUES ($1, $2, $3, $4)")
             .bind(line.at.0)
             .bind(&line.who)
             .bind(&line.what)
@@ -73,17 +73,17 @@ impl Store {
 
     /// The newest audit lines, newest first.
     pub async fn audit_lines(&self, limit: u32) -> Result<Vec<AuditLine>, StoreError> {
-        let rows = sqlx::query("SELECT at, who, what, detail FROM audit ORDER BY seq DESC LIMIT ?1")
+        let rows = query("SELECT at, who, what, detail FROM audit ORDER BY seq DESC LIMIT $1")
             .bind(i64::from(limit))
             .fetch_all(self.reader())
             .await?;
         rows.iter()
             .map(|row| {
                 Ok(AuditLine {
-                    at: UnixMs(row.try_get("at")?),
-                    who: row.try_get("who")?,
-                    what: row.try_get("what")?,
-                    detail: row.try_get("detail")?,
+                    at: UnixMs(row.get("at")?),
+                    who: row.get("who")?,
+                    what: row.get("what")?,
+                    detail: row.get("detail")?,
                 })
             })
             .collect()

@@ -1,18 +1,18 @@
 //! Takes over what the spool holds: one transaction per batch, and nothing twice, however often it is offered.
 //!
-//! Tables with a row for each fact take many rows in one statement (`rows.rs`); those with a few rows for a whole batch
-//! take them as a JSON array that SQLite unpacks.
+//! Rows go in many to a statement (`rows.rs`); sums are added up in memory first, so that each is one row of a batch.
 
 use std::collections::HashSet;
 
-use domain::{AttemptEnd, CallEnd, Cost, Entry, Intent, Record};
+use domain::{AttemptEnd, CallEnd, CallId, Cost, Entry, Intent, Record};
 use rustc_hash::FxHashSet;
-use serde::Serialize;
-use sqlx::{Row, SqliteConnection};
 
+use crate::chain::{Link, Seal};
+use crate::meters::{self, MeterSums};
 use crate::open::{Store, StoreError, signed, to_json};
 use crate::rollup::{Sums, text};
-use crate::rows::{Rows, Table};
+use crate::rows::{Again, Rows, Table};
+use crate::sql::{Dialect, Transaction, query};
 
 /// What was read from one segment since the last time.
 #[derive(Clone, Debug, Default)]
@@ -57,57 +57,74 @@ const ATTEMPTS: Table = Table {
     into: "attempts (attempt, at, workflow, lane, model, provider, key, cause, end_kind, cost_kind, cost_nano, usage, record)",
     columns: 13,
     key: "attempt",
+    again: Again::Nothing,
 };
 const CALLS: Table = Table {
     into: "calls (call, ended_at, workflow, lane, model, key, failed, cost_nano, call_end)",
     columns: 9,
     key: "call",
+    again: Again::Nothing,
 };
-const JOURNAL: Table =
-    Table { into: "journal (attempt, line, account, amount_nano)", columns: 4, key: "attempt, line" };
-const CAPTURES: Table = Table { into: "captures (call, until, capture)", columns: 3, key: "call" };
-const INSERT_INTENTS: &str = "
-    INSERT INTO intents (attempt, at, intent)
-    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1)
-    WHERE NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.attempt = value ->> 0)
-    ON CONFLICT DO NOTHING";
-const DELETE_INTENTS: &str = "DELETE FROM intents WHERE attempt IN (SELECT value FROM json_each(?1))";
-// A sum stays at 9e18 instead of overflowing into a float, which a strict table would refuse.
-const ADD_SPEND: &str = "
-    INSERT INTO spend (width_ms, start, workflow, lane, model, key,
-                       attempts, cost_nano, input_tokens, output_tokens, unpriced, indeterminate)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-           value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11
-    FROM json_each(?1) WHERE true
-    ON CONFLICT (width_ms, start, workflow, lane, model, key) DO UPDATE SET
-        attempts = attempts + excluded.attempts,
-        cost_nano = MIN(cost_nano + excluded.cost_nano, 9000000000000000000),
-        input_tokens = MIN(input_tokens + excluded.input_tokens, 9000000000000000000),
-        output_tokens = MIN(output_tokens + excluded.output_tokens, 9000000000000000000),
-        unpriced = unpriced + excluded.unpriced,
-        indeterminate = indeterminate + excluded.indeterminate";
-const ADD_TRAFFIC: &str = "
-    INSERT INTO traffic (width_ms, start, workflow, lane, model, key, calls, errors, cost_nano)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8
-    FROM json_each(?1) WHERE true
-    ON CONFLICT (width_ms, start, workflow, lane, model, key) DO UPDATE SET
-        calls = calls + excluded.calls,
-        errors = errors + excluded.errors,
-        cost_nano = MIN(cost_nano + excluded.cost_nano, 9000000000000000000)";
-const ADD_FIRST_TOKENS: &str = "
-    INSERT INTO first_tokens (width_ms, start, workflow, lane, model, bucket, calls)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
-    FROM json_each(?1) WHERE true
-    ON CONFLICT (width_ms, start, workflow, lane, model, bucket) DO UPDATE SET calls = calls + excluded.calls";
-const MOVE_LAST_USED: &str = "
-    INSERT INTO key_use (key, last_used_at) SELECT value ->> 0, value ->> 1 FROM json_each(?1) WHERE true
-    ON CONFLICT (key) DO UPDATE SET last_used_at = MAX(last_used_at, excluded.last_used_at)";
+const JOURNAL: Table = Table {
+    into: "journal (attempt, line, account, amount_nano)",
+    columns: 4,
+    key: "attempt, line",
+    again: Again::Nothing,
+};
+const CAPTURES: Table =
+    Table { into: "captures (call, until, capture)", columns: 3, key: "call", again: Again::Nothing };
+const INTENTS: Table =
+    Table { into: "intents (attempt, at, intent)", columns: 3, key: "attempt", again: Again::Nothing };
+// A sum stays at 9e18 instead of overflowing into a float, or into an error that would stop everything behind it.
+const SPEND: Table = Table {
+    into: "spend (width_ms, start, workflow, lane, model, key,
+                  attempts, cost_nano, input_tokens, output_tokens, unpriced, indeterminate)",
+    columns: 12,
+    key: "width_ms, start, workflow, lane, model, key",
+    again: Again::Update(
+        "attempts = spend.attempts + excluded.attempts,
+         cost_nano = CASE WHEN spend.cost_nano > 9000000000000000000 - excluded.cost_nano
+             THEN 9000000000000000000 ELSE spend.cost_nano + excluded.cost_nano END,
+         input_tokens = CASE WHEN spend.input_tokens > 9000000000000000000 - excluded.input_tokens
+             THEN 9000000000000000000 ELSE spend.input_tokens + excluded.input_tokens END,
+         output_tokens = CASE WHEN spend.output_tokens > 9000000000000000000 - excluded.output_tokens
+             THEN 9000000000000000000 ELSE spend.output_tokens + excluded.output_tokens END,
+         unpriced = spend.unpriced + excluded.unpriced,
+         indeterminate = spend.indeterminate + excluded.indeterminate",
+    ),
+};
+const TRAFFIC: Table = Table {
+    into: "traffic (width_ms, start, workflow, lane, model, key, calls, errors, cost_nano)",
+    columns: 9,
+    key: "width_ms, start, workflow, lane, model, key",
+    again: Again::Update(
+        "calls = traffic.calls + excluded.calls,
+         errors = traffic.errors + excluded.errors,
+         cost_nano = CASE WHEN traffic.cost_nano > 9000000000000000000 - excluded.cost_nano
+             THEN 9000000000000000000 ELSE traffic.cost_nano + excluded.cost_nano END",
+    ),
+};
+const FIRST_TOKENS: Table = Table {
+    into: "first_tokens (width_ms, start, workflow, lane, model, bucket, calls)",
+    columns: 7,
+    key: "width_ms, start, workflow, lane, model, bucket",
+    again: Again::Update("calls = first_tokens.calls + excluded.calls"),
+};
+const KEY_USE: Table = Table {
+    into: "key_use (key, last_used_at)",
+    columns: 2,
+    key: "key",
+    again: Again::Update(
+        "last_used_at = CASE WHEN key_use.last_used_at > excluded.last_used_at
+             THEN key_use.last_used_at ELSE excluded.last_used_at END",
+    ),
+};
 const MOVE_SEGMENT: &str = "
-    INSERT INTO segments (name, upto_offset, corrupt_lines, corrupt_offset) VALUES (?1, ?2, ?3, ?4)
+    INSERT INTO segments (name, upto_offset, corrupt_lines, corrupt_offset) VALUES ($1, $2, $3, $4)
     ON CONFLICT (name) DO UPDATE SET
         upto_offset = excluded.upto_offset,
-        corrupt_lines = corrupt_lines + excluded.corrupt_lines,
-        corrupt_offset = COALESCE(corrupt_offset, excluded.corrupt_offset)";
+        corrupt_lines = segments.corrupt_lines + excluded.corrupt_lines,
+        corrupt_offset = COALESCE(segments.corrupt_offset, excluded.corrupt_offset)";
 
 impl Store {
     /// Takes over a batch: all of it, or, on an error, nothing. A batch that reaches no further into its segment than
@@ -139,17 +156,26 @@ impl Store {
         .expect("turning plain data into JSON does not panic");
         let mut repeated = 0;
         loop {
-            let mut transaction = self.begin().await?;
-            if let Some(segment) = segment
-                && has_reached(&mut transaction, segment).await?
-            {
-                repeated += entries.iter().filter(|entry| is_fact(entry)).count() as u64;
-                return Ok(Ingested { fresh: Vec::new(), repeated });
+            let meters = self.numbered(&facts.meters).await?;
+            let mut transaction = self.begin_taking_over().await?;
+            let mut link = Link::begin(&mut transaction).await?;
+            if let Some(segment) = segment {
+                let reached = reached(&mut transaction, segment).await?;
+                if reached.is_some_and(|reached| reached >= signed(segment.upto_offset)) {
+                    repeated += entries.iter().filter(|entry| is_fact(entry)).count() as u64;
+                    return Ok(Ingested { fresh: Vec::new(), repeated });
+                }
+                link.of(&segment.name, reached.unwrap_or(0), signed(segment.upto_offset));
+            }
+            if self.dialect() == Dialect::Postgres {
+                crate::postgres::make_days(&mut transaction, entries.iter().filter_map(call_of)).await?;
             }
             let attempts = ATTEMPTS.insert(&mut transaction, &mut facts.attempts).await?;
             let calls = CALLS.insert(&mut transaction, &mut facts.calls).await?;
             if attempts && calls {
                 finish(&mut transaction, &mut facts, segment).await?;
+                meters::add(&mut transaction, &meters).await?;
+                link.close(&mut transaction, &facts.seal).await?;
                 transaction.commit().await?;
                 return Ok(Ingested { fresh: entries.into_iter().filter(is_fact).collect(), repeated });
             }
@@ -167,34 +193,33 @@ impl Store {
     /// Which of these attempts and calls the store has.
     async fn known(&self, entries: &[Entry]) -> Result<HashSet<String>, StoreError> {
         let names: Vec<String> = entries.iter().filter_map(fact_name).collect();
-        let known: Vec<String> = sqlx::query_scalar(
-            "SELECT value FROM json_each(?1) WHERE EXISTS (SELECT 1 FROM attempts WHERE attempt = value)
-                                                OR EXISTS (SELECT 1 FROM calls WHERE call = value)",
-        )
-        .bind(to_json(&names))
-        .fetch_all(self.writer())
-        .await?;
+        let mut statement = query("SELECT attempt FROM attempts WHERE attempt");
+        statement.push_among(self.dialect(), names.clone());
+        statement.push(" UNION ALL SELECT call FROM calls WHERE call").push_among(self.dialect(), names);
+        let known: Vec<String> = statement.column(self.writer()).await?;
         Ok(known.into_iter().collect())
     }
 
     /// Attempts that were about to be sent and left no record, oldest first.
     pub async fn open_intents(&self) -> Result<Vec<Intent>, StoreError> {
-        let rows = sqlx::query("SELECT attempt, intent FROM intents ORDER BY attempt").fetch_all(self.reader()).await?;
-        rows.iter().map(|row| crate::open::from_json(row.try_get("attempt")?, row.try_get("intent")?)).collect()
+        let rows = query("SELECT attempt, intent FROM intents ORDER BY attempt").fetch_all(self.reader()).await?;
+        rows.iter()
+            .map(|row| crate::open::from_json(&row.get::<String>("attempt")?, &row.get::<String>("intent")?))
+            .collect()
     }
 
     /// How far each known segment was taken over, in the order of their names.
     pub async fn segments(&self) -> Result<Vec<SegmentState>, StoreError> {
-        let rows = sqlx::query("SELECT name, upto_offset, corrupt_lines, corrupt_offset FROM segments ORDER BY name")
+        let rows = query("SELECT name, upto_offset, corrupt_lines, corrupt_offset FROM segments ORDER BY name")
             .fetch_all(self.reader())
             .await?;
         rows.iter()
             .map(|row| {
                 Ok(SegmentState {
-                    name: row.try_get("name")?,
-                    upto_offset: row.try_get::<i64, _>("upto_offset")?.unsigned_abs(),
-                    corrupt_lines: row.try_get::<i64, _>("corrupt_lines")?.unsigned_abs(),
-                    corrupt_offset: row.try_get::<Option<i64>, _>("corrupt_offset")?.map(i64::unsigned_abs),
+                    name: row.get("name")?,
+                    upto_offset: row.get::<i64>("upto_offset")?.unsigned_abs(),
+                    corrupt_lines: row.get::<i64>("corrupt_lines")?.unsigned_abs(),
+                    corrupt_offset: row.get::<Option<i64>>("corrupt_offset")?.map(i64::unsigned_abs),
                 })
             })
             .collect()
@@ -202,7 +227,7 @@ impl Store {
 
     /// Forgets a segment whose file is gone.
     pub async fn forget_segment(&self, name: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM segments WHERE name = ?1").bind(name).execute(self.writer()).await?;
+        query("DELETE FROM segments WHERE name = $1").bind(name).execute(self.writer()).await?;
         Ok(())
     }
 }
@@ -215,10 +240,14 @@ struct Facts {
     calls: Rows,
     journal: Rows,
     captures: Rows,
-    intents: Vec<(String, i64, String)>,
+    intents: Rows,
+    /// The attempts of these.
+    begun: Vec<String>,
     /// Attempts that ended, whose intents are open no more.
     ended: Vec<String>,
     sums: Sums,
+    meters: MeterSums,
+    seal: Seal,
 }
 
 impl Facts {
@@ -237,7 +266,11 @@ impl Facts {
                 // Most intents meet their record in the same batch and never touch the disk.
                 Entry::Intent(intent) if ended.contains(&intent.attempt) => {}
                 Entry::Intent(intent) => {
-                    facts.intents.push((intent.attempt.to_string(), intent.at.0, to_json(intent)));
+                    let attempt = intent.attempt.to_string();
+                    facts.intents.text(attempt.clone());
+                    facts.intents.whole(intent.at.0);
+                    facts.intents.text(to_json(intent));
+                    facts.begun.push(attempt);
                 }
                 Entry::Record(record) => facts.push_record(record, written),
                 Entry::Call(call) => facts.push_call(call, written),
@@ -248,7 +281,9 @@ impl Facts {
 
     fn push_record(&mut self, record: &Record, written: Option<String>) {
         let attempt = record.intent.attempt.to_string();
-        push_attempt(&mut self.attempts, &attempt, record, written);
+        let text = written.unwrap_or_else(|| to_json(record));
+        self.seal.attempt(&text);
+        push_attempt(&mut self.attempts, &attempt, record, text);
         for (line, entry) in ledger::journal::entries(record).into_iter().enumerate() {
             self.journal.text(attempt.clone());
             self.journal.whole(line as i64);
@@ -256,6 +291,7 @@ impl Facts {
             self.journal.whole(entry.amount.0);
         }
         self.sums.add_record(record);
+        self.meters.add_record(record);
         self.ended.push(attempt);
     }
 
@@ -275,15 +311,17 @@ impl Facts {
         rows.text(text(call.key.as_ref()));
         rows.whole(i64::from(call.failure.is_some()));
         rows.whole(call.cost.0);
-        rows.text(match &call.capture {
+        let end = match &call.capture {
             None => written.unwrap_or_else(|| to_json(call)),
             Some(_) => to_json(&CallEnd { capture: None, ..call.clone() }),
-        });
+        };
+        self.seal.call(&end);
+        rows.text(end);
         self.sums.add_call(call);
     }
 }
 
-fn push_attempt(rows: &mut Rows, attempt: &str, record: &Record, written: Option<String>) {
+fn push_attempt(rows: &mut Rows, attempt: &str, record: &Record, text_of_record: String) {
     let intent = &record.intent;
     let end = match &record.end {
         AttemptEnd::Served { .. } => "served",
@@ -308,7 +346,7 @@ fn push_attempt(rows: &mut Rows, attempt: &str, record: &Record, written: Option
     rows.word(cost);
     rows.whole(record.cost.booked().0);
     rows.text(to_json(&record.usage));
-    rows.text(written.unwrap_or_else(|| to_json(record)));
+    rows.text(text_of_record);
 }
 
 /// Whether an entry is booked: an intent is only remembered while it is open.
@@ -325,82 +363,99 @@ fn fact_name(entry: &Entry) -> Option<String> {
     }
 }
 
+/// The call an entry belongs to, where it becomes a row of a day.
+fn call_of(entry: &Entry) -> Option<CallId> {
+    match entry {
+        Entry::Intent(_) => None,
+        Entry::Record(record) => Some(record.intent.attempt.call),
+        Entry::Call(call) => Some(call.call),
+    }
+}
+
 /// The entries without facts that are known, and without the repetitions among them.
 fn new_ones(entries: Vec<Entry>, known: &HashSet<String>) -> Vec<Entry> {
     let mut met = HashSet::new();
-    // Intents stay: `INSERT_INTENTS` looks for their records.
+    // Intents stay: `open_intents` looks for their records.
     let mut is_new = |entry: &Entry| fact_name(entry).is_none_or(|name| !known.contains(&name) && met.insert(name));
     entries.into_iter().filter(|entry| is_new(entry)).collect()
 }
 
-/// Whether the store has read this far already.
-async fn has_reached(connection: &mut SqliteConnection, segment: &SegmentState) -> Result<bool, StoreError> {
-    let reached: Option<i64> = sqlx::query_scalar("SELECT upto_offset FROM segments WHERE name = ?1")
-        .bind(&segment.name)
-        .fetch_optional(connection)
-        .await?;
-    Ok(reached.is_some_and(|reached| reached >= signed(segment.upto_offset)))
+/// How far the store has read this segment.
+async fn reached(transaction: &mut Transaction, segment: &SegmentState) -> Result<Option<i64>, StoreError> {
+    let reached = query("SELECT upto_offset FROM segments WHERE name = $1").bind(&segment.name);
+    Ok(reached.scalar(transaction).await?)
 }
 
 async fn finish(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     facts: &mut Facts,
     segment: Option<&SegmentState>,
 ) -> Result<(), StoreError> {
-    JOURNAL.insert(connection, &mut facts.journal).await?;
-    CAPTURES.insert(connection, &mut facts.captures).await?;
-    insert(connection, INSERT_INTENTS, &facts.intents).await?;
-    insert(connection, DELETE_INTENTS, &facts.ended).await?;
-    add_sums(connection, &facts.sums).await?;
+    JOURNAL.insert(transaction, &mut facts.journal).await?;
+    CAPTURES.insert(transaction, &mut facts.captures).await?;
+    open_intents(transaction, facts).await?;
+    add_sums(transaction, &facts.sums).await?;
     if let Some(segment) = segment {
-        sqlx::query(MOVE_SEGMENT)
+        query(MOVE_SEGMENT)
             .bind(&segment.name)
             .bind(signed(segment.upto_offset))
             .bind(signed(segment.corrupt_lines))
             .bind(segment.corrupt_offset.map(signed))
-            .execute(connection)
+            .execute(transaction)
             .await?;
     }
     Ok(())
 }
 
-async fn add_sums(connection: &mut SqliteConnection, sums: &Sums) -> Result<(), StoreError> {
-    let spend = sums.spend();
-    let spend: Vec<_> = spend
-        .iter()
-        .map(|((width, start, workflow, lane, model, key), sum)| {
-            let counts =
-                (sum.attempts, sum.cost_nano, sum.input_tokens, sum.output_tokens, sum.unpriced, sum.indeterminate);
-            (width, start, workflow, lane, model, key, counts.0, counts.1, counts.2, counts.3, counts.4, counts.5)
-        })
-        .collect();
-    let traffic = sums.traffic();
-    let traffic: Vec<_> = traffic
-        .iter()
-        .map(|((width, start, workflow, lane, model, key), sum)| {
-            (width, start, workflow, lane, model, key, sum.calls, sum.errors, sum.cost_nano)
-        })
-        .collect();
-    let first_tokens = sums.first_tokens();
-    let first_tokens: Vec<_> = first_tokens
-        .iter()
-        .map(|((width, start, workflow, lane, model, bucket), calls)| {
-            (width, start, workflow, lane, model, bucket, calls)
-        })
-        .collect();
-    insert(connection, ADD_SPEND, &spend).await?;
-    insert(connection, ADD_TRAFFIC, &traffic).await?;
-    insert(connection, ADD_FIRST_TOKENS, &first_tokens).await?;
-    insert(connection, MOVE_LAST_USED, &sums.last_used()).await
+/// Remembers the intents whose records have not come, and forgets those whose have.
+async fn open_intents(transaction: &mut Transaction, facts: &mut Facts) -> Result<(), StoreError> {
+    let dialect = transaction.dialect();
+    if !facts.begun.is_empty() {
+        INTENTS.insert(transaction, &mut facts.intents).await?;
+        // Offered again after a kill, one may have its record already.
+        let mut known = query("DELETE FROM intents WHERE attempt");
+        known.push_among(dialect, std::mem::take(&mut facts.begun));
+        known.push(" AND EXISTS (SELECT 1 FROM attempts WHERE attempts.attempt = intents.attempt)");
+        known.execute(&mut *transaction).await?;
+    }
+    if !facts.ended.is_empty() {
+        let mut ended = query("DELETE FROM intents WHERE attempt");
+        ended.push_among(dialect, std::mem::take(&mut facts.ended));
+        ended.execute(transaction).await?;
+    }
+    Ok(())
 }
 
-async fn insert<T: Serialize>(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
-    rows: &[T],
-) -> Result<(), StoreError> {
-    if !rows.is_empty() {
-        sqlx::query(sql).bind(to_json(rows)).execute(connection).await?;
+async fn add_sums(transaction: &mut Transaction, sums: &Sums) -> Result<(), StoreError> {
+    let mut rows = Rows::default();
+    for ((width, start, workflow, lane, model, key), sum) in sums.spend() {
+        rows.whole(width);
+        rows.whole(start);
+        [workflow, lane, model, key].into_iter().for_each(|name| rows.text(name));
+        let counts =
+            [sum.attempts, sum.cost_nano, sum.input_tokens, sum.output_tokens, sum.unpriced, sum.indeterminate];
+        counts.into_iter().for_each(|count| rows.whole(count));
     }
+    SPEND.insert(transaction, &mut rows).await?;
+    for ((width, start, workflow, lane, model, key), sum) in sums.traffic() {
+        rows.whole(width);
+        rows.whole(start);
+        [workflow, lane, model, key].into_iter().for_each(|name| rows.text(name));
+        [sum.calls, sum.errors, sum.cost_nano].into_iter().for_each(|count| rows.whole(count));
+    }
+    TRAFFIC.insert(transaction, &mut rows).await?;
+    for ((width, start, workflow, lane, model, bucket), calls) in sums.first_tokens() {
+        rows.whole(width);
+        rows.whole(start);
+        [workflow, lane, model].into_iter().for_each(|name| rows.text(name));
+        rows.whole(i64::from(bucket));
+        rows.whole(calls);
+    }
+    FIRST_TOKENS.insert(transaction, &mut rows).await?;
+    for (key, at) in sums.last_used() {
+        rows.text(key);
+        rows.whole(at);
+    }
+    KEY_USE.insert(transaction, &mut rows).await?;
     Ok(())
 }

@@ -1,26 +1,39 @@
 //! What is kept: records, calls, sums, keys, sessions, configurations. The only crate that knows SQL.
 //!
-//! Reading order: [`open`] is the database and what can go wrong with it; [`ingest`] takes over what the spool holds,
-//! once, `rows` puts it into tables; [`rollup`] says what is summed; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
-//! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe; [`prune`] forgets what is old.
+//! Reading order: [`open`] is the database and what can go wrong with it, `sqlite` the
+//! embedded one, `postgres` the shared one, `sql` a statement for both; [`ingest`] takes over what the spool holds,
+//! once, `rows` puts it into tables and [`chain`] seals each batch; [`rollup`] and [`meters`] say what is summed, [`books`] reads all of it back
+//! to be verified; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
+//! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe, [`told`] what they say they billed; [`prune`] forgets what is old.
 //!
 //! Every value reaches SQL as a bound parameter and every statement is made of literals; there is no `LIKE`.
 
 pub mod access;
+pub mod books;
 pub mod calls;
+pub mod chain;
 pub mod history;
 pub mod ingest;
 pub mod kept;
+pub mod meters;
 pub mod open;
+mod postgres;
 pub mod prune;
 pub mod rollup;
 mod rows;
 pub mod spend;
+mod sql;
+mod sqlite;
+pub mod told;
 
 pub use access::{AdminToken, StoredSession};
+pub use books::{Books, Expected, RawAttempt, RawCall, SumRow, SumTable};
 pub use calls::{CallQuery, StoredCall};
+pub use chain::{BatchRow, Digest};
 pub use history::{AuditLine, Revision};
 pub use ingest::{Batch, Ingested, SegmentState};
+pub use meters::MeterSum;
 pub use open::{Store, StoreError};
-pub use prune::Pruned;
+pub use prune::{Pruned, Upto};
 pub use spend::{Dimension, Scope, SpendRow, TrafficPoint, TrafficScope};
+pub use told::Told;

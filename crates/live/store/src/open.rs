@@ -1,34 +1,43 @@
-//! The database: one SQLite file in WAL mode, one connection that writes, a few that read, and what can go wrong.
+//! The database, embedded or shared, and what can go wrong with it: opening it is in `sqlite.rs` and `postgres.rs`.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row, SqlSafeStr, Sqlite, Transaction};
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
+use sqlx::{Row, SqlSafeStr};
 use thiserror::Error;
+
+use crate::meters::Cells;
+use crate::sql::{Dialect, On, Transaction, query};
 
 /// How long a statement waits for another process's lock, milliseconds.
 pub const BUSY_TIMEOUT_MS: u64 = 5_000;
-/// How long opening pauses before it tries again while another process has the file locked.
-const OPEN_AGAIN: Duration = Duration::from_millis(20);
-/// Connections that only read. Pages are few and quick; more would only compete with the calls for two cores.
-const READERS: u32 = 4;
-
-/// The numbered migrations, in order. One that was released is never edited; a change is a new file.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
-    (2, "access", include_str!("../migrations/0002_access.sql")),
-    (3, "kept", include_str!("../migrations/0003_kept.sql")),
-];
+/// Whoever takes facts over holds PostgreSQL's advisory lock of this number ("freehold" in ASCII) till the transaction
+/// ends, so that rows get their numbers in the order in which they are seen, and no two writers wait for each other.
+const WRITERS_LOCK: i64 = 0x6672_6565_686f_6c64;
 
 /// The store; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// One connection, so that writers of this process queue here and never meet `SQLITE_BUSY` among themselves.
-    write: SqlitePool,
-    read: SqlitePool,
+    database: Database,
+    cells: Cells,
 }
+
+#[derive(Clone, Debug)]
+pub(crate) enum Database {
+    /// A file of this process.
+    Sqlite {
+        /// One connection, so that writers of this process queue here and never meet `SQLITE_BUSY` among themselves.
+        write: SqlitePool,
+        read: SqlitePool,
+    },
+    /// A server shared by instances.
+    Postgres(PgPool),
+}
+
+/// Numbered migrations, in order. One that was released is never edited; a change is a new file.
+pub(crate) type Migrations = &'static [(i64, &'static str, &'static str)];
 
 /// Why the store could not do what was asked.
 #[derive(Debug, Error)]
@@ -47,17 +56,17 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
-    /// Readers stood in the way of writing everything to the disk; trying again helps.
-    #[error("the store is busy; it will be tried again")]
-    Busy,
     /// The copy could not be made.
     #[error("cannot back up to {0}: the file exists already; name one that does not")]
     BackupExists(String),
+    /// What was asked is for the embedded database only.
+    #[error("{0}")]
+    OtherTool(&'static str),
 }
 
 impl StoreError {
     /// Whether another process's lock stood in the way (`SQLITE_BUSY`, `SQLITE_LOCKED`, plain or extended).
-    fn is_locked(&self) -> bool {
+    pub(crate) fn is_locked(&self) -> bool {
         let database = match self {
             StoreError::Unavailable(error) | StoreError::Schema(MigrateError::Execute(error)) => {
                 error.as_database_error()
@@ -71,120 +80,151 @@ impl StoreError {
 }
 
 impl Store {
-    /// Opens the database file, makes it when it is missing, and brings its schema up to date.
-    pub async fn open(path: &Path) -> Result<Store, StoreError> {
-        Store::open_waiting(path, BUSY_TIMEOUT_MS).await
-    }
-
-    /// As [`Store::open`], waiting up to `busy_timeout_ms` for locks of other processes.
-    ///
-    /// SQLite's own waiting does not cover all of it: changing a new file to WAL, and a transaction that began by reading,
-    /// fail at once where another process writes. So the whole of it is tried again.
-    pub async fn open_waiting(path: &Path, busy_timeout_ms: u64) -> Result<Store, StoreError> {
-        let give_up = Instant::now() + Duration::from_millis(busy_timeout_ms);
-        loop {
-            match Store::try_open(path, busy_timeout_ms).await {
-                Err(error) if error.is_locked() && Instant::now() < give_up => tokio::time::sleep(OPEN_AGAIN).await,
-                done => return done,
-            }
-        }
-    }
-
-    async fn try_open(path: &Path, busy_timeout_ms: u64) -> Result<Store, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A commit survives SIGKILL. Power loss may undo the last ones: `Store::make_durable` comes before anything
-            // that was taken from the spool is deleted there.
-            .synchronous(SqliteSynchronous::Normal)
-            .foreign_keys(true)
-            // What is erased is overwritten, so that a pruned body is not found in the file.
-            .pragma("secure_delete", "ON")
-            // What a statement of many rows would undo stays in memory; in a file it is every page a second time.
-            .pragma("temp_store", "MEMORY")
-            .busy_timeout(Duration::from_millis(busy_timeout_ms));
-        let pool = |connections: u32| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .acquire_timeout(Duration::from_millis(busy_timeout_ms.max(1_000)))
-        };
-        let write = pool(1).connect_with(options.clone()).await?;
-        migrate(&write).await?;
-        let read = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
-        Ok(Store { write, read })
+    pub(crate) fn of(database: Database) -> Store {
+        Store { database, cells: Cells::default() }
     }
 
     /// Closes every connection; what was committed is on its way to the disk.
     pub async fn close(&self) {
-        self.read.close().await;
-        self.write.close().await;
+        match &self.database {
+            Database::Sqlite { write, read } => {
+                read.close().await;
+                write.close().await;
+            }
+            Database::Postgres(pool) => pool.close().await,
+        }
     }
 
-    /// Forces everything committed onto the disk. False where a reader stood in the way; try again later.
+    /// The same store as it is at this moment, however much is written meanwhile; [`Store::let_go`] of it soon, for until then
+    /// nothing that is erased or written anew leaves the disk.
+    pub async fn frozen(&self) -> Result<Store, StoreError> {
+        // The moment is that of the first reading in the one connection's one transaction.
+        const FIRST: &str = "SELECT seq FROM books";
+        let database = match &self.database {
+            Database::Sqlite { write, read } => {
+                let options = (*read.connect_options()).clone();
+                let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+                let pool = pool.after_connect(|connection, _| {
+                    Box::pin(async move {
+                        sqlx::query("BEGIN").execute(&mut *connection).await?;
+                        sqlx::query(FIRST).fetch_one(connection).await.map(drop)
+                    })
+                });
+                Database::Sqlite { write: write.clone(), read: pool.connect_with(options).await? }
+            }
+            Database::Postgres(pool) => {
+                let options = (*pool.connect_options()).clone();
+                let pool = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+                let pool = pool.after_connect(|connection, _| {
+                    Box::pin(async move {
+                        sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                            .execute(&mut *connection)
+                            .await?;
+                        sqlx::query(FIRST).fetch_one(connection).await.map(drop)
+                    })
+                });
+                Database::Postgres(pool.connect_with(options).await?)
+            }
+        };
+        Ok(Store { database, cells: self.cells.clone() })
+    }
+
+    /// Ends a frozen view.
+    pub async fn let_go(self) {
+        match self.database {
+            Database::Sqlite { read, .. } => read.close().await,
+            Database::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    /// Forces everything committed onto the disk. False where a reader stood in the way; try again later. PostgreSQL did
+    /// so when it committed.
     pub async fn make_durable(&self) -> Result<bool, StoreError> {
-        let row = sqlx::query("PRAGMA wal_checkpoint(FULL)").fetch_one(&self.write).await?;
+        let Database::Sqlite { write, .. } = &self.database else { return Ok(true) };
+        let row = sqlx::query("PRAGMA wal_checkpoint(FULL)").fetch_one(write).await?;
         Ok(row.try_get::<i64, _>(0)? == 0)
     }
 
-    /// As [`Store::make_durable`], and empties the log, so that what was erased is not found there either.
+    /// As [`Store::make_durable`], and empties SQLite's log, so that what was erased is not found there either.
     pub(crate) async fn empty_log(&self) -> Result<(), StoreError> {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.write).await?;
+        if let Database::Sqlite { write, .. } = &self.database {
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(write).await?;
+        }
         Ok(())
     }
 
-    /// Writes a consistent copy while the store is in use.
+    /// Writes a consistent copy of the embedded database while it is in use.
     pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let Database::Sqlite { write, .. } = &self.database else {
+            return Err(StoreError::OtherTool(
+                "a PostgreSQL database is backed up with its own tools, such as `pg_dump`",
+            ));
+        };
         if to.exists() {
             return Err(StoreError::BackupExists(to.display().to_string()));
         }
-        sqlx::query("VACUUM INTO ?1").bind(to.to_string_lossy().into_owned()).execute(&self.write).await?;
+        sqlx::query("VACUUM INTO ?1").bind(to.to_string_lossy().into_owned()).execute(write).await?;
         Ok(())
     }
 
-    /// What SQLite finds wrong with the file; empty when it is sound.
+    /// What SQLite finds wrong with the file; empty when it is sound, and for PostgreSQL, which looks after its own.
     pub async fn integrity(&self) -> Result<Vec<String>, StoreError> {
-        let found: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&self.read).await?;
+        let Database::Sqlite { read, .. } = &self.database else { return Ok(Vec::new()) };
+        let found: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(read).await?;
         Ok(found.into_iter().filter(|line| line != "ok").collect())
     }
 
     /// Holds the write lock until the value is dropped: for trying out what happens when another process has it.
     pub async fn hold_write_lock(&self) -> Result<impl Sized + use<>, StoreError> {
-        self.begin().await
+        self.begin_taking_over().await
     }
 
-    /// A transaction that takes the write lock at once, so that it cannot fail half way for want of it.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)
+    /// A transaction. SQLite's takes the write lock at once, so that it cannot fail half way for want of it.
+    pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(match &self.database {
+            Database::Sqlite { write, .. } => Transaction::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Database::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
+        })
     }
 
-    pub(crate) fn reader(&self) -> &SqlitePool {
-        &self.read
-    }
-
-    pub(crate) fn writer(&self) -> &SqlitePool {
-        &self.write
-    }
-}
-
-/// Two processes that make the same file at the same moment meet here: the second finds the tables there when it gets
-/// the lock, fails, and finds the migration noted when it looks again.
-async fn migrate(write: &SqlitePool) -> Result<(), MigrateError> {
-    let migrator = migrator();
-    let mut done = migrator.run(write).await;
-    for _ in 0..MIGRATIONS.len() {
-        if done.is_ok() {
-            break;
+    /// A transaction beside which nobody takes facts over.
+    pub(crate) async fn begin_taking_over(&self) -> Result<Transaction, StoreError> {
+        let mut transaction = self.begin().await?;
+        if self.dialect() == Dialect::Postgres {
+            let lock = query("SELECT pg_advisory_xact_lock($1)").bind(WRITERS_LOCK);
+            lock.execute(&mut transaction).await?;
         }
-        done = migrator.run(write).await;
+        Ok(transaction)
     }
-    done
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        match &self.database {
+            Database::Sqlite { .. } => Dialect::Sqlite,
+            Database::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    pub(crate) fn cells(&self) -> &Cells {
+        &self.cells
+    }
+
+    pub(crate) fn reader(&self) -> On<'_> {
+        match &self.database {
+            Database::Sqlite { read, .. } => On::SqlitePool(read),
+            Database::Postgres(pool) => On::PostgresPool(pool),
+        }
+    }
+
+    pub(crate) fn writer(&self) -> On<'_> {
+        match &self.database {
+            Database::Sqlite { write, .. } => On::SqlitePool(write),
+            Database::Postgres(pool) => On::PostgresPool(pool),
+        }
+    }
 }
 
-fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+pub(crate) fn migrator(migrations: Migrations) -> Migrator {
+    let migrations = migrations.iter().map(|(version, name, sql)| {
         Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
     Migrator::with_migrations(migrations.collect())
@@ -201,7 +241,7 @@ pub(crate) fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("facts are plain data with text keys")
 }
 
-/// SQLite's integers are signed; a count beyond them is as good as endless.
+/// A database's integers are signed; a count beyond them is as good as endless.
 pub(crate) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use domain::{KeyId, NanoUsd, UnixMs, WorkflowName};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
 
 use crate::open::{Store, StoreError};
 use crate::rollup::{DAY_MS, HOUR_MS, percentile_ms, start_of};
+use crate::sql::{Statement, query};
 
 /// Whose budget.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -83,19 +82,24 @@ impl Store {
         let width = if since.0.rem_euclid(DAY_MS) == 0 { DAY_MS } else { HOUR_MS };
         let (sql, name) = match scope {
             Scope::Workflow(name) => (
-                "SELECT SUM(cost_nano) FROM spend WHERE width_ms = ?1 AND start >= ?2 AND workflow = ?3",
+                "SELECT CAST(SUM(cost_nano) AS BIGINT) FROM spend WHERE width_ms = $1 AND start >= $2 AND workflow = $3",
                 name.as_str().to_owned(),
             ),
-            Scope::Key(id) => {
-                ("SELECT SUM(cost_nano) FROM spend WHERE width_ms = ?1 AND start >= ?2 AND key = ?3", id.to_string())
-            }
+            Scope::Key(id) => (
+                "SELECT CAST(SUM(cost_nano) AS BIGINT) FROM spend WHERE width_ms = $1 AND start >= $2 AND key = $3",
+                id.to_string(),
+            ),
         };
-        let sum: Option<i64> = sqlx::query_scalar(sql)
-            .bind(width)
-            .bind(start_of(since, width))
-            .bind(name)
-            .fetch_one(self.reader())
-            .await?;
+        let sum: Option<Option<i64>> =
+            query(sql).bind(width).bind(start_of(since, width)).bind(name).scalar(self.reader()).await?;
+        Ok(NanoUsd(sum.flatten().unwrap_or(0)))
+    }
+
+    /// What was booked on attempts sent in `from..to`, both starts of a day.
+    pub async fn booked_between(&self, from: UnixMs, to: UnixMs) -> Result<NanoUsd, StoreError> {
+        let sql = "SELECT CAST(COALESCE(SUM(cost_nano), 0) AS BIGINT) FROM spend
+                   WHERE width_ms = $1 AND start >= $2 AND start < $3";
+        let sum: Option<i64> = query(sql).bind(DAY_MS).bind(from.0).bind(to.0).scalar(self.reader()).await?;
         Ok(NanoUsd(sum.unwrap_or(0)))
     }
 
@@ -108,20 +112,19 @@ impl Store {
     ) -> Result<BTreeMap<String, SpendRow>, StoreError> {
         let (spend, traffic) = split_by(dimension);
         let mut rows: BTreeMap<String, SpendRow> = BTreeMap::new();
-        let found =
-            sqlx::query(spend).bind(DAY_MS).bind(month_start.0).bind(day_start.0).fetch_all(self.reader()).await?;
+        let found = query(spend).bind(DAY_MS).bind(month_start.0).bind(day_start.0).fetch_all(self.reader()).await?;
         for row in &found {
-            let of = rows.entry(row.try_get("name")?).or_default();
-            of.month = NanoUsd(row.try_get("month")?);
-            of.today = NanoUsd(row.try_get("today")?);
-            of.unpriced_today = count(row, "unpriced")?;
-            of.indeterminate_today = count(row, "indeterminate")?;
+            let of = rows.entry(row.get("name")?).or_default();
+            of.month = NanoUsd(row.get("month")?);
+            of.today = NanoUsd(row.get("today")?);
+            of.unpriced_today = row.count("unpriced")?;
+            of.indeterminate_today = row.count("indeterminate")?;
         }
-        let found = sqlx::query(traffic).bind(DAY_MS).bind(day_start.0).fetch_all(self.reader()).await?;
+        let found = query(traffic).bind(DAY_MS).bind(day_start.0).fetch_all(self.reader()).await?;
         for row in &found {
-            let of = rows.entry(row.try_get("name")?).or_default();
-            of.calls_today = count(row, "calls")?;
-            of.errors_today = count(row, "errors")?;
+            let of = rows.entry(row.get("name")?).or_default();
+            of.calls_today = row.count("calls")?;
+            of.errors_today = row.count("errors")?;
         }
         Ok(rows)
     }
@@ -133,13 +136,13 @@ impl Store {
         width_ms: i64,
         from: UnixMs,
     ) -> Result<Vec<TrafficPoint>, StoreError> {
-        let mut sums = QueryBuilder::<Sqlite>::new(
-            "SELECT '' AS name, start, SUM(calls) AS calls, SUM(errors) AS errors, SUM(cost_nano) AS cost FROM traffic",
+        let mut sums = query(
+            "SELECT '' AS name, start, CAST(SUM(calls) AS BIGINT) AS calls, CAST(SUM(errors) AS BIGINT) AS errors, CAST(SUM(cost_nano) AS BIGINT) AS cost FROM traffic",
         );
         narrow(&mut sums, scope, width_ms, from);
         sums.push(" GROUP BY start");
         let mut buckets =
-            QueryBuilder::<Sqlite>::new("SELECT '' AS name, start, bucket, SUM(calls) AS calls FROM first_tokens");
+            query("SELECT '' AS name, start, bucket, CAST(SUM(calls) AS BIGINT) AS calls FROM first_tokens");
         narrow(&mut buckets, scope, width_ms, from);
         buckets.push(" GROUP BY start, bucket ORDER BY start, bucket");
         Ok(self.points(sums, buckets).await?.remove("").unwrap_or_default())
@@ -151,14 +154,13 @@ impl Store {
         width_ms: i64,
         from: UnixMs,
     ) -> Result<BTreeMap<String, Vec<TrafficPoint>>, StoreError> {
-        let mut sums = QueryBuilder::<Sqlite>::new(
-            "SELECT workflow AS name, start, SUM(calls) AS calls, SUM(errors) AS errors, SUM(cost_nano) AS cost FROM traffic",
+        let mut sums = query(
+            "SELECT workflow AS name, start, CAST(SUM(calls) AS BIGINT) AS calls, CAST(SUM(errors) AS BIGINT) AS errors, CAST(SUM(cost_nano) AS BIGINT) AS cost FROM traffic",
         );
         narrow(&mut sums, &TrafficScope::All, width_ms, from);
         sums.push(" GROUP BY workflow, start");
-        let mut buckets = QueryBuilder::<Sqlite>::new(
-            "SELECT workflow AS name, start, bucket, SUM(calls) AS calls FROM first_tokens",
-        );
+        let mut buckets =
+            query("SELECT workflow AS name, start, bucket, CAST(SUM(calls) AS BIGINT) AS calls FROM first_tokens");
         narrow(&mut buckets, &TrafficScope::All, width_ms, from);
         buckets.push(" GROUP BY workflow, start, bucket ORDER BY workflow, start, bucket");
         self.points(sums, buckets).await
@@ -166,22 +168,22 @@ impl Store {
 
     async fn points(
         &self,
-        mut sums: QueryBuilder<Sqlite>,
-        mut buckets: QueryBuilder<Sqlite>,
+        sums: Statement,
+        buckets: Statement,
     ) -> Result<BTreeMap<String, Vec<TrafficPoint>>, StoreError> {
         let mut points: BTreeMap<(String, i64), TrafficPoint> = BTreeMap::new();
-        for row in &sums.build().fetch_all(self.reader()).await? {
-            let start = row.try_get("start")?;
-            let point = points.entry((row.try_get("name")?, start)).or_default();
+        for row in &sums.fetch_all(self.reader()).await? {
+            let start = row.get("start")?;
+            let point = points.entry((row.get("name")?, start)).or_default();
             point.start = UnixMs(start);
-            point.calls = count(row, "calls")?;
-            point.errors = count(row, "errors")?;
-            point.cost = NanoUsd(row.try_get("cost")?);
+            point.calls = row.count("calls")?;
+            point.errors = row.count("errors")?;
+            point.cost = NanoUsd(row.get("cost")?);
         }
         let mut counted: BTreeMap<(String, i64), Vec<(u32, u64)>> = BTreeMap::new();
-        for row in &buckets.build().fetch_all(self.reader()).await? {
-            let key = (row.try_get("name")?, row.try_get("start")?);
-            counted.entry(key).or_default().push((row.try_get("bucket")?, count(row, "calls")?));
+        for row in &buckets.fetch_all(self.reader()).await? {
+            let key = (row.get("name")?, row.get("start")?);
+            counted.entry(key).or_default().push((row.count("bucket")? as u32, row.count("calls")?));
         }
         let mut by_name: BTreeMap<String, Vec<TrafficPoint>> = BTreeMap::new();
         for (key, mut point) in points {
@@ -203,18 +205,18 @@ fn split_by(dimension: Dimension) -> (&'static str, &'static str) {
                 concat!(
                     "SELECT ",
                     $column,
-                    " AS name, SUM(cost_nano) AS month, ",
-                    "SUM(CASE WHEN start >= ?3 THEN cost_nano ELSE 0 END) AS today, ",
-                    "SUM(CASE WHEN start >= ?3 THEN unpriced ELSE 0 END) AS unpriced, ",
-                    "SUM(CASE WHEN start >= ?3 THEN indeterminate ELSE 0 END) AS indeterminate ",
-                    "FROM spend WHERE width_ms = ?1 AND start >= ?2 GROUP BY ",
+                    " AS name, CAST(SUM(cost_nano) AS BIGINT) AS month, ",
+                    "CAST(SUM(CASE WHEN start >= $3 THEN cost_nano ELSE 0 END) AS BIGINT) AS today, ",
+                    "CAST(SUM(CASE WHEN start >= $3 THEN unpriced ELSE 0 END) AS BIGINT) AS unpriced, ",
+                    "CAST(SUM(CASE WHEN start >= $3 THEN indeterminate ELSE 0 END) AS BIGINT) AS indeterminate ",
+                    "FROM spend WHERE width_ms = $1 AND start >= $2 GROUP BY ",
                     $column
                 ),
                 concat!(
                     "SELECT ",
                     $column,
-                    " AS name, SUM(calls) AS calls, SUM(errors) AS errors ",
-                    "FROM traffic WHERE width_ms = ?1 AND start >= ?2 GROUP BY ",
+                    " AS name, CAST(SUM(calls) AS BIGINT) AS calls, CAST(SUM(errors) AS BIGINT) AS errors ",
+                    "FROM traffic WHERE width_ms = $1 AND start >= $2 GROUP BY ",
                     $column
                 ),
             )
@@ -228,7 +230,7 @@ fn split_by(dimension: Dimension) -> (&'static str, &'static str) {
     }
 }
 
-fn narrow(sql: &mut QueryBuilder<Sqlite>, scope: &TrafficScope, width_ms: i64, from: UnixMs) {
+fn narrow(sql: &mut Statement, scope: &TrafficScope, width_ms: i64, from: UnixMs) {
     sql.push(" WHERE width_ms = ").push_bind(width_ms).push(" AND start >= ").push_bind(start_of(from, width_ms));
     match scope {
         TrafficScope::All => {}
@@ -239,8 +241,4 @@ fn narrow(sql: &mut QueryBuilder<Sqlite>, scope: &TrafficScope, width_ms: i64, f
             sql.push(" AND lane = ").push_bind(name.clone());
         }
     }
-}
-
-fn count(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
-    Ok(row.try_get::<i64, _>(column)?.max(0).unsigned_abs())
 }

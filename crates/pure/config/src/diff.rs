@@ -96,6 +96,7 @@ fn server(running: &Snapshot, new: &Snapshot, out: &mut Vec<String>) {
             ("ca_file", or_none(server.ca_file.as_ref())),
             ("otlp_endpoint (at the next start)", or_none(server.otlp_endpoint.as_ref())),
             ("record_retention_days", server.record_retention_days.to_string()),
+            ("record_archive", or_none(server.record_archive.as_ref())),
             ("retry by default", retry(&defaults.retry)),
             ("timeouts by default", timeouts(&defaults.timeouts)),
         ]

@@ -39,6 +39,8 @@ pub struct Server {
     pub otlp_endpoint: Option<String>,
     /// How long records stay in the store, days.
     pub record_retention_days: u32,
+    /// A folder in which records are kept as Parquet before they leave the store.
+    pub record_archive: Option<String>,
 }
 
 /// When a call may go on after its line went to the spool.
@@ -67,6 +69,7 @@ impl Default for Server {
             ca_file: None,
             otlp_endpoint: None,
             record_retention_days: 400,
+            record_archive: None,
         }
     }
 }
@@ -164,8 +167,15 @@ pub const SECTION: Section = Section {
             name: "record_retention_days",
             takes: "days, 1 to 36500",
             default: "400",
-            meaning: "How long records stay in the store.",
+            meaning: "How long records stay in the store. Sums by the day and by meter stay for ever.",
             example: "400",
+        },
+        Key {
+            name: "record_archive",
+            takes: "text, path of a folder",
+            default: "none",
+            meaning: "Where records are written as Parquet before they leave the store, a file for each day's going. Without it they are erased.",
+            example: "\"/var/lib/freehold/archive\"",
         },
     ],
     meters: false,
@@ -204,7 +214,18 @@ pub(crate) fn read(root: &Table, vault: Vault) -> Server {
             .count("record_retention_days", 1..=36_500)
             .and_then(|days| u32::try_from(days).ok())
             .unwrap_or(defaults.record_retention_days),
+        record_archive: archive(&table),
     }
+}
+
+fn archive(table: &Table) -> Option<String> {
+    let path = table.text("record_archive")?;
+    if path.value.trim().is_empty() {
+        let remedy = "name a folder, or leave the line out";
+        table.problems().error(&path.place, "`record_archive` is empty", remedy);
+        return None;
+    }
+    Some(path.value.to_owned())
 }
 
 fn address(table: &Table, name: &str) -> Option<SocketAddr> {

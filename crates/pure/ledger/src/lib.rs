@@ -2,9 +2,11 @@
 //!
 //! Reading order: [`price`] turns counts into cost and [`bound`] says the most a call can cost, [`price_diff`] compares price lists; [`window`] and [`hold`]
 //! keep a budget, [`limits`] a rate; [`learn`] estimates where a provider reports nothing; [`journal`] is the double
-//! entry, and [`segment`] the form in which facts lie in the spool.
+//! entry, [`cells`] what sums are made of, [`focus`] how they are handed out, and [`segment`] the form in which facts lie in the spool.
 
 pub mod bound;
+pub mod cells;
+pub mod focus;
 pub mod hold;
 pub mod journal;
 pub mod learn;

@@ -7,6 +7,7 @@ use crate::desk::Desk;
 pub mod call;
 pub mod calls;
 pub mod configuration;
+pub mod costs;
 pub mod error;
 pub mod keys;
 pub mod lanes;
@@ -33,6 +34,7 @@ pub const PAGES: &[Page] = &[
     Page { path: "/workflows/{name}", menu: None, route: || get(workflow::show) },
     Page { path: "/lanes", menu: Some("Lanes"), route: || get(lanes::show) },
     Page { path: "/tools", menu: Some("Tools"), route: || get(tools::show) },
+    Page { path: "/costs", menu: Some("Costs"), route: || get(costs::show) },
     Page { path: "/calls", menu: Some("Calls"), route: || get(calls::show) },
     Page { path: "/calls/{id}", menu: None, route: || get(call::show) },
     Page { path: "/configuration", menu: Some("Configuration"), route: || get(configuration::show) },

@@ -6,4 +6,5 @@ mod ledger;
 mod otlp;
 mod spool;
 mod support;
+mod verify;
 mod views;

@@ -84,7 +84,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let catalog = policy::catalog().map_err(|problems| anyhow::anyhow!("the catalog is broken: {}", problems[0]))?;
     let source = Source { file, catalog, environment: |name| (name == "DEMO_KEY").then(|| "demo-key".to_owned()) };
     let snapshot = source.read().map_err(|problems| anyhow::anyhow!("{}", problems.join("\n")))?;
-    let instance = Instance::start(source, snapshot, &data).await?;
+    let instance = Instance::start(source, snapshot, &data, None).await?;
     introduce(&instance, &token, &key, llama.as_deref());
 
     let traffic =

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use control::{DataDirectory, Pepper, sessions};
 use gateway::clock;
-use store::Store;
 
+use crate::storage::{self, Storage};
 use crate::{exit, policy};
 
 /// Write a commented freehold.toml from the provider keys found, and make the first admin token.
@@ -20,9 +20,8 @@ pub struct Arguments {
     /// The file to write
     #[arg(long, default_value = "freehold.toml", env = "FREEHOLD_CONFIG")]
     config: PathBuf,
-    /// The data directory, made when missing
-    #[arg(long, default_value = "freehold-data", env = "FREEHOLD_DATA")]
-    data: PathBuf,
+    #[command(flatten)]
+    storage: Storage,
     /// Write over an existing configuration
     #[arg(long)]
     force: bool,
@@ -87,9 +86,9 @@ pub fn found() -> Vec<&'static str> {
 
 /// Writes.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let data = DataDirectory::open(&arguments.data)?;
+    let data = DataDirectory::open(&arguments.storage.data)?;
     if arguments.token_only {
-        println!("{}", admin_token(&data).await?);
+        println!("{}", admin_token(&data, &arguments.storage).await?);
         return Ok(ExitCode::SUCCESS);
     }
     let path = &arguments.config;
@@ -107,7 +106,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         policy::print_problems(&problems);
         return Ok(ExitCode::from(exit::FAILED));
     }
-    let token = admin_token(&data).await?;
+    let token = admin_token(&data, &arguments.storage).await?;
     let (config, data) = (path.display(), data.root().display());
     println!(
         "{config} is written, with {}.",
@@ -124,8 +123,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn admin_token(data: &DataDirectory) -> anyhow::Result<String> {
-    let store = Store::open(&data.database()).await.context("the database cannot be opened")?;
+async fn admin_token(data: &DataDirectory, storage: &Storage) -> anyhow::Result<String> {
+    let store = storage::open(data, storage.database.as_deref()).await?;
     let pepper = Pepper::load_or_make(data)?;
     let (_, text) =
         sessions::create_admin_token(&store, &pepper, "freehold init", "command line", clock::now()).await?;

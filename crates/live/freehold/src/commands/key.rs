@@ -1,6 +1,5 @@
 //! `freehold key`: create, list and revoke keys, beside a running server or without one.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -10,18 +9,16 @@ use control::ledger_export::csv_line;
 use control::{DataDirectory, Pepper};
 use domain::{KeyBudget, KeyGrant, KeyId, NanoUsd, UnixMs, WorkflowName};
 use gateway::clock;
-use store::Store;
 
-use crate::policy;
+use crate::storage::{self, Storage};
 
 /// Create, list and revoke keys. A running server notices within a second.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,
-    /// The data directory of the server
-    #[arg(long, global = true, default_value = "freehold-data", env = "FREEHOLD_DATA")]
-    data: PathBuf,
+    #[command(flatten)]
+    storage: Storage,
     /// How the answer is written
     #[arg(long, global = true, value_enum, default_value = "table")]
     output: Output,
@@ -76,11 +73,14 @@ pub enum Output {
 /// Creates, lists or revokes.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // Only a new key may come before everything else: a list or a revocation in the wrong place would seem to work.
-    if !matches!(arguments.action, Action::Create { .. }) {
-        policy::ensure_data(&arguments.data)?;
-    }
-    let data = DataDirectory::open(&arguments.data)?;
-    let store = Store::open(&data.database()).await.context("the database cannot be opened")?;
+    let store = match arguments.action {
+        Action::Create { .. } => {
+            let data = DataDirectory::open(&arguments.storage.data)?;
+            storage::open(&data, arguments.storage.database.as_deref()).await?
+        }
+        Action::List | Action::Revoke { .. } => arguments.storage.open_existing().await?,
+    };
+    let data = DataDirectory::open(&arguments.storage.data)?;
     match arguments.action {
         Action::Create { label, workflows, direct, budget, requests_per_minute, tokens_per_minute, expires } => {
             let wish = NewKey {

@@ -1,20 +1,24 @@
-//! `freehold ledger`: what was booked, as a summary or line by line.
+//! `freehold ledger`: what was booked, as a summary or line by line, and the proof that it is right.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Subcommand;
+use control::capture;
+use control::focus_export::{self, Dataset, Form, Handed};
 use control::ledger_export::{self, Format, Pages, Summary, csv_line};
+use control::verify::Report;
 use domain::UnixMs;
 use jiff::civil::Date;
+use ledger::focus::Version;
 use store::Store;
 
 use super::key::Output;
-use crate::policy;
+use crate::storage::Storage;
 
-/// Show and export what was booked.
+/// Show, export and prove what was booked.
 ///
 /// Reads the database; a running server adds to it within a second of each call, and takes what its spool still holds over
 /// when it stops or starts.
@@ -22,9 +26,8 @@ use crate::policy;
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,
-    /// The data directory of the server
-    #[arg(long, global = true, default_value = "freehold-data", env = "FREEHOLD_DATA")]
-    data: PathBuf,
+    #[command(flatten)]
+    storage: Storage,
     /// How the answer is written
     #[arg(long, global = true, value_enum, default_value = "table")]
     output: Output,
@@ -40,26 +43,184 @@ pub struct Arguments {
 enum Action {
     /// Spend by workflow, lane and model, with the check that the books balance
     Show,
-    /// One row per attempt and cost line
-    Export,
+    /// One row per attempt and cost line, or FOCUS charges by hour and meter
+    ///
+    /// Of FOCUS, only whole days are exported. Exit codes: 0 done, 1 it could not be done, 3 the charges do not add up to the ledger.
+    Export(ExportArguments),
+    /// Compare with what a provider says it counted and billed
+    ///
+    /// Reports that are read stay in the database, and days that are off by more than half a percent are an alarm in the console.
+    /// Exit codes: 0 the books agree, 3 they do not, 1 something could not be read.
+    Capture {
+        /// The provider, as freehold.toml names it
+        #[arg(long)]
+        provider: String,
+        /// A report: JSON of OpenAI's usage or costs, of Anthropic's usage or cost report, or CSV; more than one may be given
+        #[arg(long)]
+        file: Vec<PathBuf>,
+    },
+    /// Prove that the books are balanced and complete; name every disagreement, what it means and what to do
+    ///
+    /// Reads everything kept and changes nothing. Exit codes: 0 the books are right, 3 they are not proven, 1 they could not be read.
+    Verify {
+        /// The head that an earlier run printed: the chain of batches must still go through it
+        #[arg(long)]
+        head: Option<String>,
+    },
 }
+
+/// What is exported, and how.
+#[derive(clap::Args)]
+struct ExportArguments {
+    /// Records line by line, or a version of the FinOps Foundation's FOCUS
+    #[arg(long, value_enum, default_value = "records")]
+    format: ExportFormat,
+    /// Which table of FOCUS; invoice-details and contract-commitments are of 1.4
+    #[arg(long, value_enum, default_value = "cost-and-usage")]
+    dataset: FocusTable,
+    /// Write FOCUS into this file, as Parquet where its name ends with .parquet, else as CSV to standard output
+    #[arg(long)]
+    file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ExportFormat {
+    Records,
+    #[value(name = "focus-1.2")]
+    Focus12,
+    #[value(name = "focus-1.4")]
+    Focus14,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FocusTable {
+    CostAndUsage,
+    InvoiceDetails,
+    ContractCommitments,
+}
+
+/// The books are not proven.
+const UNPROVEN: u8 = 3;
 
 /// Shows or exports.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let database = policy::ensure_data(&arguments.data)?;
-    if let (Some(from), Some(to)) = (arguments.from, arguments.to) {
-        anyhow::ensure!(from <= to, "--from {from} is after --to {to}; exchange them");
-    }
-    let store = Store::open(&database).await.context("the database cannot be opened")?;
-    let midnight = |day: Date| day.to_zoned(jiff::tz::TimeZone::UTC).map(|at| UnixMs(at.timestamp().as_millisecond()));
-    let from = arguments.from.map(midnight).transpose()?.unwrap_or(UnixMs(0));
-    let to = arguments.to.map(|day| day.tomorrow().and_then(midnight)).transpose()?.unwrap_or(UnixMs(i64::MAX));
+    let (from, to) = super::report::days(arguments.from, arguments.to)?;
+    let store = arguments.storage.open_existing().await?;
+    let mut code = ExitCode::SUCCESS;
     match arguments.action {
+        Action::Verify { head } => {
+            let spool = arguments.storage.data.join("spool");
+            let report = verify(&store, &spool, head.as_deref()).await?;
+            print_report(&report, arguments.output);
+            if !report.proven {
+                code = ExitCode::from(UNPROVEN);
+            }
+        }
+        Action::Capture { provider, file } => {
+            for path in &file {
+                let text = crate::policy::read(path)?;
+                let told = capture::read(&text).with_context(|| format!("{} cannot be read", path.display()))?;
+                store.keep_told(&provider, &told).await?;
+            }
+            let days = capture::compare(&store, &provider, from).await?;
+            anyhow::ensure!(
+                !days.is_empty(),
+                "nothing was read yet of what `{provider}` says; give a report with --file"
+            );
+            print_days(&days, arguments.output);
+            if days.iter().any(capture::CapturedDay::is_off) {
+                code = ExitCode::from(UNPROVEN);
+            }
+        }
         Action::Show => show(&Summary::of(&store, from, to).await?, arguments.output),
-        Action::Export => export(&store, from, to, arguments.output).await?,
+        Action::Export(ExportArguments { format: ExportFormat::Records, file, .. }) => {
+            anyhow::ensure!(file.is_none(), "--file is for FOCUS; records go to standard output");
+            export(&store, from, to, arguments.output).await?;
+        }
+        Action::Export(wanted) => {
+            if !focus(&store, from, to, &wanted).await?.agrees() {
+                code = ExitCode::from(UNPROVEN);
+            }
+        }
     }
     store.close().await;
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
+}
+
+/// Writes FOCUS charges and says on standard error what they come to.
+async fn focus(store: &Store, from: UnixMs, to: UnixMs, wanted: &ExportArguments) -> anyhow::Result<Handed> {
+    let version = if wanted.format == ExportFormat::Focus12 { Version::V1_2 } else { Version::V1_4 };
+    let dataset = match wanted.dataset {
+        FocusTable::CostAndUsage => Dataset::CostAndUsage,
+        FocusTable::InvoiceDetails => Dataset::InvoiceDetails,
+        FocusTable::ContractCommitments => Dataset::ContractCommitments,
+    };
+    let known = dataset == Dataset::CostAndUsage || version == Version::V1_4;
+    anyhow::ensure!(known, "FOCUS 1.2 has one table; take --format focus-1.4 for the others");
+    let handed = match &wanted.file {
+        None => focus_export::export(store, (from, to), version, dataset, Form::Csv, std::io::stdout()).await?,
+        Some(path) => {
+            let form = if path.extension().is_some_and(|it| it == "parquet") { Form::Parquet } else { Form::Csv };
+            let file = std::fs::File::create(path).with_context(|| format!("{} cannot be made", path.display()))?;
+            focus_export::export(store, (from, to), version, dataset, form, std::io::BufWriter::new(file)).await?
+        }
+    };
+    let charged = i64::try_from(handed.pico_usd / 1_000).unwrap_or(i64::MAX);
+    let verdict = if handed.agrees() { "the same" } else { "NOT the same: run `freehold ledger verify`" };
+    let (rows, charged) = (handed.rows, domain::NanoUsd(charged));
+    eprintln!("{rows} rows; charges of {charged} USD, booked {} USD: {verdict}", handed.booked);
+    Ok(handed)
+}
+
+async fn verify(store: &Store, spool: &Path, head: Option<&str>) -> anyhow::Result<Report> {
+    let now = UnixMs(jiff::Timestamp::now().as_millisecond());
+    control::verify::verify(store, Some(spool), head, now).await.context("the books cannot be read")
+}
+
+/// One line a day and figure: ours, theirs, and ours over theirs.
+fn print_days(days: &[capture::CapturedDay], output: Output) {
+    if output == Output::Json {
+        return println!("{}", serde_json::to_string(days).expect("days are plain values"));
+    }
+    let columns = ["day", "figure", "ours", "theirs", "captured_percent", "agrees"];
+    let line = |fields: [&str; 6]| match output {
+        Output::Csv => print!("{}", csv_line(fields)),
+        _ => println!(
+            "{:12} {:14} {:>20} {:>20} {:>16} {}",
+            fields[0], fields[1], fields[2], fields[3], fields[4], fields[5]
+        ),
+    };
+    line(columns);
+    for day in days {
+        let start = day.start.to_string();
+        for (name, pair) in day.pairs() {
+            let Some(theirs) = pair.theirs else { continue };
+            let say = |number: i64| match name {
+                "cost" => domain::NanoUsd(number).to_string(),
+                _ => number.to_string(),
+            };
+            let rate = pair.rate().map_or("-".to_owned(), |rate| format!("{}.{}", rate / 10, rate % 10));
+            let agrees = if pair.is_off() { "no" } else { "yes" };
+            line([&start[..10], name, &say(pair.ours), &say(theirs), &rate, agrees]);
+        }
+    }
+}
+
+fn print_report(report: &Report, output: Output) {
+    match output {
+        Output::Json => println!("{}", serde_json::to_string(report).expect("a report is plain values")),
+        Output::Table => print!("{}", report.table()),
+        Output::Csv => {
+            print!("{}", csv_line(["weight", "code", "count", "meaning", "remedy", "example"]));
+            for finding in &report.findings {
+                for example in &finding.examples {
+                    let count = finding.count.to_string();
+                    let row = [finding.weight, finding.code, &count, finding.meaning, finding.remedy, example];
+                    print!("{}", csv_line(row));
+                }
+            }
+        }
+    }
 }
 
 async fn export(store: &Store, from: UnixMs, to: UnixMs, output: Output) -> anyhow::Result<()> {

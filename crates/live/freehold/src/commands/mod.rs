@@ -8,6 +8,7 @@ pub mod key;
 pub mod ledger;
 pub mod price;
 pub mod provider;
+pub mod report;
 pub mod restore;
 pub mod serve;
 pub mod simulate;

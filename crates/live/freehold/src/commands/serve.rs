@@ -15,21 +15,17 @@ pub struct Arguments {
     /// The configuration
     #[arg(long, default_value = "freehold.toml", env = "FREEHOLD_CONFIG")]
     config: PathBuf,
-    /// Where the database, the spool and the pepper lie; made when missing
+    /// Where the spool, the pepper and the embedded database lie; made when missing
     #[arg(long, default_value = "freehold-data", env = "FREEHOLD_DATA")]
     data: PathBuf,
-    /// PostgreSQL shared by several instances: not built yet
-    #[arg(long)]
+    /// A PostgreSQL database shared by several instances, postgres://USER@HOST/NAME, instead of the embedded one
+    #[arg(long, env = "FREEHOLD_DATABASE", hide_env_values = true)]
     database: Option<String>,
 }
 
 /// Serves.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let signals = StopSignals::listen();
-    anyhow::ensure!(
-        arguments.database.is_none(),
-        "`--database` is not built yet: this version keeps its records in the SQLite database of --data; leave it out"
-    );
     let catalog = match policy::catalog() {
         Ok(catalog) => catalog,
         Err(problems) => {
@@ -51,7 +47,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let data = DataDirectory::open(&arguments.data)?;
     let source = Source { file: arguments.config, catalog, environment: |name| std::env::var(name).ok() };
-    let instance = Instance::start(source, snapshot, &data).await?;
+    let instance = Instance::start(source, snapshot, &data, arguments.database).await?;
     println!("gateway http://{}", instance.gateway_address);
     println!("console http://{}", instance.console_address);
     instance.run_until(signals.told()).await;

@@ -23,17 +23,20 @@ pub struct Freehold {
     pub admin_token: String,
     pub key: String,
     directory: PathBuf,
+    database: Option<String>,
 }
 
 /// A scratch directory with a configuration in it.
 pub struct Site {
     pub scratch: ScratchDir,
+    /// The address of a PostgreSQL database, where the records are not in the data directory.
+    pub database: Option<String>,
 }
 
 impl Site {
     /// Writes `configuration` (its `[server]` section is added here) into a fresh directory.
     pub fn new(name: &str, configuration: &str) -> Site {
-        let site = Site { scratch: testkit::scratch_dir(name) };
+        let site = Site { scratch: testkit::scratch_dir(name), database: None };
         site.configure(configuration);
         site
     }
@@ -63,8 +66,9 @@ impl Site {
 
     /// Starts the server again, or with another key.
     pub fn start_with(&self, key: String) -> Freehold {
-        let (_, token) = run(&["init", "--token-only", "--data", &text(&self.data())]);
+        let (_, token) = run_on(&["init", "--token-only", "--data", &text(&self.data())], &self.database);
         let mut process = freehold(&["serve", "--config", &text(&self.file()), "--data", &text(&self.data())])
+            .envs(self.database.iter().map(|address| ("FREEHOLD_DATABASE", address)))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -72,7 +76,20 @@ impl Site {
         let gateway = lines.address("gateway");
         let console = lines.address("console");
         lines.ignore_rest();
-        Freehold { process, gateway, console, admin_token: token.trim().to_owned(), key, directory: self.data() }
+        Freehold {
+            process,
+            gateway,
+            console,
+            admin_token: token.trim().to_owned(),
+            key,
+            directory: self.data(),
+            database: self.database.clone(),
+        }
+    }
+
+    /// Every booked attempt.
+    pub fn ledger(&self) -> Vec<serde_json::Value> {
+        ledger_of(&self.data(), &self.database)
     }
 
     /// Makes a key with `freehold key create`.
@@ -85,7 +102,7 @@ impl Site {
         let data = text(&self.data());
         let mut all = vec!["key", "create", "--output", "json", "--data", &data];
         all.extend(arguments);
-        let (code, out) = run(&all);
+        let (code, out) = run_on(&all, &self.database);
         assert_eq!(code, 0, "{out}");
         serde_json::from_str(&out).unwrap()
     }
@@ -153,7 +170,7 @@ impl Freehold {
 
     /// Every booked attempt, through `freehold ledger export` on the same data directory.
     pub fn ledger(&self) -> Vec<serde_json::Value> {
-        ledger(&self.directory)
+        ledger_of(&self.directory, &self.database)
     }
 
     /// Memory the process holds now, bytes.
@@ -199,7 +216,11 @@ impl Drop for Freehold {
 
 /// Every booked attempt with its lines, as `freehold ledger export --output json` gives them.
 pub fn ledger(data: &Path) -> Vec<serde_json::Value> {
-    let (code, out) = run(&["ledger", "export", "--output", "json", "--data", &text(data)]);
+    ledger_of(data, &None)
+}
+
+fn ledger_of(data: &Path, database: &Option<String>) -> Vec<serde_json::Value> {
+    let (code, out) = run_on(&["ledger", "export", "--output", "json", "--data", &text(data)], database);
     assert_eq!(code, 0, "{out}");
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -254,7 +275,13 @@ impl Drop for Simulator {
 
 /// Runs the binary to its end: exit code, and what it wrote (standard error only when it failed).
 pub fn run(arguments: &[&str]) -> (i32, String) {
-    let output = freehold(arguments).output().unwrap();
+    run_on(arguments, &None)
+}
+
+/// The same on a PostgreSQL database.
+pub fn run_on(arguments: &[&str], database: &Option<String>) -> (i32, String) {
+    let mut command = freehold(arguments);
+    let output = command.envs(database.iter().map(|address| ("FREEHOLD_DATABASE", address))).output().unwrap();
     let code = output.status.code().unwrap_or(-1);
     let mut out = String::from_utf8(output.stdout).unwrap();
     if code != 0 {

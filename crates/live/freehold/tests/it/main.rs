@@ -11,6 +11,7 @@ mod harness;
 mod hostile;
 mod http;
 mod identities;
+mod instances;
 mod invoke;
 mod kept;
 mod keys;

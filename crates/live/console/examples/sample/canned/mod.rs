@@ -10,6 +10,7 @@ mod texts;
 use std::sync::Mutex;
 
 use console::{Answer, Names, Pages, Trouble};
+use control::hidden_costs::{Costs, HiddenCosts, Part};
 use control::keys::NewKey;
 use control::sessions::{Login, Session};
 use control::views::*;
@@ -282,6 +283,36 @@ impl Pages for Canned {
 
     fn lanes(&self) -> Answer<'_, Vec<LaneView>> {
         ready(self.lane_views())
+    }
+    fn hidden_costs(&self, days: u32) -> Answer<'_, HiddenCosts> {
+        let part = |cause: &str, end: &str, answers, attempts, nano| Part {
+            cause: cause.to_owned(),
+            end: end.to_owned(),
+            answers,
+            attempts,
+            booked: NanoUsd(nano),
+        };
+        let costs = |name: &str, unpriced| Costs {
+            workflow: name.to_owned(),
+            attempts: 8_600,
+            answers: 8_412,
+            booked: NanoUsd(412_034_118_400),
+            list: NanoUsd(390_000_000_000),
+            answered: NanoUsd(390_000_000_000),
+            hidden: NanoUsd(22_034_118_400),
+            multiplier_thousandths: Some(1_056),
+            unpriced,
+            parts: vec![
+                part("serve", "served", true, 8_300, 380_000_000_000),
+                part("serve", "failed", false, 120, 12_034_118_400),
+                part("failover", "served", true, 112, 10_000_000_000),
+                part("judge", "served", false, 60, 8_000_000_000),
+                part("serve", "cancelled", false, 8, 2_000_000_000),
+            ],
+        };
+        let workflows = if self.empty { Vec::new() } else { vec![costs("claims-triage", 0), costs("(direct)", 3)] };
+        let (from, to) = (self.midnight() - u64::from(days - 1) * DAY, self.midnight() + DAY);
+        ready(HiddenCosts { from, to, total: costs("all workflows", 3), workflows })
     }
     fn calls(&self, filter: CallFilter) -> Answer<'_, Vec<CallEnd>> {
         let is = |wish: &Option<String>, value: Option<&str>| wish.as_deref().is_none_or(|wish| value == Some(wish));

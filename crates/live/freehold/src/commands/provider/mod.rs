@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::storage::Storage;
+
 /// List the providers known, and test one with a few cheap calls.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -35,9 +37,8 @@ enum Action {
         /// A model of freehold.toml, or the vendor's id of one; the provider's first configured model where left out
         #[arg(long)]
         model: Option<String>,
-        /// The data directory the calls are booked in
-        #[arg(long, default_value = "freehold-data", env = "FREEHOLD_DATA")]
-        data: PathBuf,
+        #[command(flatten)]
+        storage: Storage,
     },
 }
 
@@ -46,6 +47,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { action, config, json } = arguments;
     match action {
         Action::List => list::run(&config, json),
-        Action::Test { name, model, data } => trial::run(&config, &name, model.as_deref(), &data, json).await,
+        Action::Test { name, model, storage } => trial::run(&config, &name, model.as_deref(), &storage, json).await,
     }
 }

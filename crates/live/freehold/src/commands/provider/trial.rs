@@ -14,10 +14,10 @@ use gateway::ports::{Keys, Policy};
 use gateway::spool::{Durability, Spool};
 use hyper::Method;
 use ledger::segment::Decoder;
-use store::Store;
 use tokio::net::TcpListener;
 use wire::Dialect;
 
+use crate::storage::{self, Storage};
 use crate::{exit, fetch, policy};
 
 /// The key its calls are booked under.
@@ -47,7 +47,13 @@ struct Outcome {
 }
 
 /// Tests. Exit code 1 when something that should work does not.
-pub async fn run(file: &Path, name: &str, model: Option<&str>, data: &Path, json: bool) -> anyhow::Result<ExitCode> {
+pub async fn run(
+    file: &Path,
+    name: &str,
+    model: Option<&str>,
+    storage: &Storage,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
     let (snapshot, model) = match chosen(file, name, model)? {
         Ok(chosen) => chosen,
         Err(problems) => {
@@ -58,11 +64,11 @@ pub async fn run(file: &Path, name: &str, model: Option<&str>, data: &Path, json
     let provider =
         snapshot.models.iter().find(|known| known.name.as_str() == model).map(|known| known.provider.clone());
     let provider = provider.context("the model has no provider")?;
-    let data = DataDirectory::open(data)?;
+    let data = DataDirectory::open(&storage.data)?;
     // The spool of a running server is its own: this one lies beside it until its facts are in the store.
     let folder = data.root().join(format!("{KEY}-{}", std::process::id()));
     let outcomes = calls(&data, &folder, snapshot, &model, &trials(&model, &provider.dialects)).await;
-    let booked = book(&data, &folder).await;
+    let booked = book(&data, storage, &folder).await;
     let mut outcomes = outcomes?;
     let booked = booked.context("what the calls cost could not be booked; the provider may bill it all the same")?;
     for outcome in &mut outcomes {
@@ -226,7 +232,7 @@ fn why(status: u16, text: &str, trial: &Trial) -> String {
 }
 
 /// Puts what the calls left into the store and removes the folder; the records, in order.
-async fn book(data: &DataDirectory, folder: &Path) -> anyhow::Result<Vec<Record>> {
+async fn book(data: &DataDirectory, storage: &Storage, folder: &Path) -> anyhow::Result<Vec<Record>> {
     let mut entries = Vec::new();
     for file in std::fs::read_dir(folder)? {
         let bytes = std::fs::read(file?.path())?;
@@ -237,7 +243,7 @@ async fn book(data: &DataDirectory, folder: &Path) -> anyhow::Result<Vec<Record>
         _ => None,
     });
     let records: Vec<Record> = records.collect();
-    let store = Store::open(&data.database()).await.context("the database cannot be opened")?;
+    let store = storage::open(data, storage.database.as_deref()).await?;
     store.record(entries).await?;
     store.close().await;
     std::fs::remove_dir_all(folder)?;

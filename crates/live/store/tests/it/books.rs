@@ -1,4 +1,6 @@
-//! The store on real SQLite files: nothing twice, nothing lost, sums that agree with what they sum.
+//! The store on real databases: nothing twice, nothing lost, sums that agree with what they sum.
+
+use std::sync::Arc;
 
 use domain::record::Capture;
 use domain::{AttemptEnd, Blame, Cost, Entry, KeyBudget, KeyGrant, KeyId, NanoUsd, UnixMs};
@@ -8,16 +10,26 @@ use store::{
     AdminToken, AuditLine, Batch, CallQuery, Dimension, Revision, Scope, Store, StoreError, StoredSession, TrafficScope,
 };
 use testkit::facts::Sample;
-use testkit::{ScratchDir, scratch_dir};
+
+use crate::world::{Kind, World, on_both};
 
 /// A Saturday, 12:00 UTC.
 const NOON: UnixMs = UnixMs(1_795_262_400_000);
 const MIDNIGHT: UnixMs = UnixMs(1_795_219_200_000);
 
-async fn store() -> (ScratchDir, Store) {
-    let scratch = scratch_dir("store");
-    let store = Store::open(&scratch.path().join("freehold.db")).await.unwrap();
-    (scratch, store)
+on_both! {
+    what_is_offered_twice_is_taken_once,
+    an_intent_stays_open_until_its_record_comes,
+    a_call_comes_back_with_its_attempts_and_a_balanced_journal,
+    two_processes_may_make_the_same_database_at_the_same_moment,
+    calls_are_listed_newest_first_narrowed_and_paged,
+    spend_is_found_again_by_scope_and_window_after_records_are_pruned,
+    traffic_comes_in_points_with_errors_that_are_not_the_clients,
+    unpriced_and_indeterminate_attempts_are_counted_and_an_absurd_usage_stops_nothing,
+    a_locked_store_says_so_and_takes_the_same_batch_afterwards,
+    a_key_made_by_one_process_is_seen_by_another,
+    a_session_ends_with_its_time_and_with_its_token,
+    a_revision_is_noted_when_it_changes_and_an_audit_line_always,
 }
 
 fn batch(upto_offset: u64, entries: Vec<Entry>) -> Batch {
@@ -29,9 +41,8 @@ async fn today(store: &Store) -> store::SpendRow {
     rows.get("claims-triage").cloned().unwrap_or_default()
 }
 
-#[tokio::test]
-async fn what_is_offered_twice_is_taken_once() {
-    let (_scratch, store) = store().await;
+async fn what_is_offered_twice_is_taken_once(world: &World) {
+    let store = world.open().await;
     let entries = Sample::new(1, NOON).entries();
     let first = store.ingest(batch(300, entries.clone())).await.unwrap();
     assert_eq!((first.fresh.len(), first.repeated), (2, 0));
@@ -46,9 +57,8 @@ async fn what_is_offered_twice_is_taken_once() {
     assert_eq!(store.segments().await.unwrap()[0].upto_offset, 900);
 }
 
-#[tokio::test]
-async fn an_intent_stays_open_until_its_record_comes() {
-    let (_scratch, store) = store().await;
+async fn an_intent_stays_open_until_its_record_comes(world: &World) {
+    let store = world.open().await;
     let sample = Sample::new(1, NOON);
     store.ingest(batch(10, vec![Entry::Intent(sample.intent())])).await.unwrap();
     assert_eq!(store.open_intents().await.unwrap(), [sample.intent()]);
@@ -60,9 +70,8 @@ async fn an_intent_stays_open_until_its_record_comes() {
     assert_eq!(store.open_intents().await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn a_call_comes_back_with_its_attempts_and_a_balanced_journal() {
-    let (scratch, store) = store().await;
+async fn a_call_comes_back_with_its_attempts_and_a_balanced_journal(world: &World) {
+    let store = world.open().await;
     let sample = Sample::new(1, NOON);
     let mut end = sample.end();
     end.capture = Some(Capture { request: "secret question".into(), answer: "42".into(), until: NOON + 1_000 });
@@ -77,34 +86,28 @@ async fn a_call_comes_back_with_its_attempts_and_a_balanced_journal() {
     assert_eq!(store.call(sample.call(), NOON + 1_000).await.unwrap().unwrap().end.unwrap().capture, None);
     assert_eq!(store.prune(UnixMs(0), NOON + 1_000).await.unwrap().captures, 1);
     assert_eq!(store.call(sample.call(), NOON).await.unwrap().unwrap().end.unwrap().capture, None);
-    for entry in std::fs::read_dir(scratch.path()).unwrap() {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+    for bytes in world.files() {
         assert!(!bytes.windows(15).any(|window| window == b"secret question"));
     }
     assert_eq!(store.call(Sample::new(2, NOON).call(), NOON).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn two_processes_may_make_the_same_file_at_the_same_moment() {
+async fn two_processes_may_make_the_same_database_at_the_same_moment(world: &World) {
     for _ in 0..5 {
-        let scratch = scratch_dir("race");
-        let path = scratch.path().join("freehold.db");
+        let world = Arc::new(world.another());
         let open = || {
-            tokio::spawn({
-                let path = path.clone();
-                async move { Store::open(&path).await }
-            })
+            let world = world.clone();
+            tokio::spawn(async move { world.open().await })
         };
         let (one, two) = (open(), open());
-        let (one, two) = (one.await.unwrap().unwrap(), two.await.unwrap().unwrap());
+        let (one, two) = (one.await.unwrap(), two.await.unwrap());
         one.ingest(batch(10, Sample::new(1, NOON).entries())).await.unwrap();
         assert_eq!(today(&two).await.calls_today, 1);
     }
 }
 
-#[tokio::test]
-async fn calls_are_listed_newest_first_narrowed_and_paged() {
-    let (_scratch, store) = store().await;
+async fn calls_are_listed_newest_first_narrowed_and_paged(world: &World) {
+    let store = world.open().await;
     let samples: Vec<Sample> = (0..6)
         .map(|number| Sample {
             workflow: if number % 2 == 0 { "claims-triage" } else { "" },
@@ -128,9 +131,8 @@ async fn calls_are_listed_newest_first_narrowed_and_paged() {
     assert_eq!(store.newest_call().await.unwrap(), 6);
 }
 
-#[tokio::test]
-async fn spend_is_found_again_by_scope_and_window_after_records_are_pruned() {
-    let (_scratch, store) = store().await;
+async fn spend_is_found_again_by_scope_and_window_after_records_are_pruned(world: &World) {
+    let store = world.open().await;
     let yesterday = Sample::new(1, MIDNIGHT - 1);
     let morning = Sample::new(2, MIDNIGHT);
     let noon = Sample { key: "k2", cost_nano: 5, ..Sample::new(3, NOON) };
@@ -140,21 +142,21 @@ async fn spend_is_found_again_by_scope_and_window_after_records_are_pruned() {
     let key = Scope::Key(KeyId("k2".into()));
     for pruned in [false, true] {
         if pruned {
-            let pruned = store.prune(NOON + 1_000, NOON + 30 * DAY_MS as u64).await.unwrap();
+            let pruned = store.prune(MIDNIGHT + DAY_MS as u64, NOON + 30 * DAY_MS as u64).await.unwrap();
             assert_eq!((pruned.attempts, pruned.calls), (3, 3));
         }
         assert_eq!(store.spent_since(&workflow, UnixMs(0)).await.unwrap(), NanoUsd(4_200_005));
         assert_eq!(store.spent_since(&workflow, MIDNIGHT).await.unwrap(), NanoUsd(2_100_005));
         assert_eq!(store.spent_since(&key, MIDNIGHT).await.unwrap(), NanoUsd(5));
     }
-    let (_scratch, store) = self::store().await;
+    let world = world.another();
+    let store = world.open().await;
     store.ingest(batch(10, noon.entries())).await.unwrap();
     assert_eq!(store.spent_since(&workflow, NOON).await.unwrap(), NanoUsd(5));
 }
 
-#[tokio::test]
-async fn traffic_comes_in_points_with_errors_that_are_not_the_clients() {
-    let (_scratch, store) = store().await;
+async fn traffic_comes_in_points_with_errors_that_are_not_the_clients(world: &World) {
+    let store = world.open().await;
     let samples = [
         Sample::new(1, NOON),
         Sample { failed_by: Some(Blame::Client), ..Sample::new(2, NOON) },
@@ -169,9 +171,8 @@ async fn traffic_comes_in_points_with_errors_that_are_not_the_clients() {
     assert_eq!((own[0].calls, own[0].errors, own[0].first_token_p95_ms), (1, 1, None));
 }
 
-#[tokio::test]
-async fn unpriced_and_indeterminate_attempts_are_counted_and_an_absurd_usage_stops_nothing() {
-    let (_scratch, store) = store().await;
+async fn unpriced_and_indeterminate_attempts_are_counted_and_an_absurd_usage_stops_nothing(world: &World) {
+    let store = world.open().await;
     let mut unpriced = Sample::new(1, NOON).record();
     unpriced.cost = Cost::Unpriced { lines: Vec::new(), missing: vec![domain::Meter::Input] };
     let mut killed = Sample::new(2, NOON).record();
@@ -190,12 +191,9 @@ async fn unpriced_and_indeterminate_attempts_are_counted_and_an_absurd_usage_sto
     assert_eq!(store.records_after(0, UnixMs(0), NOON + 1, 100).await.unwrap().len(), 5);
 }
 
-#[tokio::test]
-async fn a_locked_store_says_so_and_takes_the_same_batch_afterwards() {
-    let scratch = scratch_dir("locked");
-    let path = scratch.path().join("freehold.db");
-    let store = Store::open_waiting(&path, 20).await.unwrap();
-    let other = Store::open(&path).await.unwrap();
+async fn a_locked_store_says_so_and_takes_the_same_batch_afterwards(world: &World) {
+    let store = world.open_waiting(20).await;
+    let other = world.open().await;
     let entries = Sample::new(1, NOON).entries();
     let held = other.hold_write_lock().await.unwrap();
     assert!(matches!(store.ingest(batch(10, entries.clone())).await, Err(StoreError::Unavailable(_))));
@@ -220,11 +218,8 @@ fn grant(id: &str) -> KeyGrant {
     }
 }
 
-#[tokio::test]
-async fn a_key_made_by_one_process_is_seen_by_another() {
-    let scratch = scratch_dir("keys");
-    let path = scratch.path().join("freehold.db");
-    let (server, command) = (Store::open(&path).await.unwrap(), Store::open(&path).await.unwrap());
+async fn a_key_made_by_one_process_is_seen_by_another(world: &World) {
+    let (server, command) = (world.open().await, world.open().await);
     let before = server.keys_revision().await.unwrap();
     command.insert_key(&grant("ab")).await.unwrap();
     assert_ne!(server.keys_revision().await.unwrap(), before);
@@ -238,9 +233,8 @@ async fn a_key_made_by_one_process_is_seen_by_another() {
     assert_eq!(server.keys().await.unwrap()[0].revoked_at, Some(NOON));
 }
 
-#[tokio::test]
-async fn a_session_ends_with_its_time_and_with_its_token() {
-    let (_scratch, store) = store().await;
+async fn a_session_ends_with_its_time_and_with_its_token(world: &World) {
+    let store = world.open().await;
     let token =
         AdminToken { id: "t1".into(), hash: [1; 32], label: "first".into(), created_at: NOON, revoked_at: None };
     store.insert_admin_token(&token).await.unwrap();
@@ -253,9 +247,8 @@ async fn a_session_ends_with_its_time_and_with_its_token() {
     assert_eq!(store.session(&[2; 32], NOON).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_revision_is_noted_when_it_changes_and_an_audit_line_always() {
-    let (_scratch, store) = store().await;
+async fn a_revision_is_noted_when_it_changes_and_an_audit_line_always(world: &World) {
+    let store = world.open().await;
     for (revision, at) in [("a", 1), ("a", 2), ("b", 3), ("a", 4)] {
         let revision = Revision { revision: revision.into(), taken_at: UnixMs(at), text: format!("# {revision}") };
         store.record_revision(&revision).await.unwrap();
@@ -270,7 +263,8 @@ async fn a_revision_is_noted_when_it_changes_and_an_audit_line_always() {
 
 #[tokio::test]
 async fn a_backup_is_sound_whole_and_never_overwrites() {
-    let (scratch, store) = store().await;
+    let world = World::new(Kind::Sqlite);
+    let (scratch, store) = (testkit::scratch_dir("backup"), world.open().await);
     store.ingest(batch(10, Sample::new(1, NOON).entries())).await.unwrap();
     assert!(store.make_durable().await.unwrap());
     let copy = scratch.path().join("copy.db");
@@ -281,38 +275,55 @@ async fn a_backup_is_sound_whole_and_never_overwrites() {
     assert_eq!(today(&copy).await, today(&store).await);
 }
 
+/// However the spool is cut into batches, killed between them and offered again, the sums are the sum of the records.
+async fn sums_agree(kind: Kind, costs: &[i64], cut: usize, again: usize) -> Result<(), TestCaseError> {
+    let world = World::new(kind);
+    let mut store = world.open().await;
+    let samples: Vec<Sample> =
+        (0u64..).zip(costs).map(|(number, cost)| Sample { cost_nano: *cost, ..Sample::new(number, NOON) }).collect();
+    let entries: Vec<Entry> = samples.iter().flat_map(Sample::entries).collect();
+    let offered: Vec<Entry> = entries.iter().chain(entries.iter().skip(again)).cloned().collect();
+    for (offset, chunk) in offered.chunks(cut).enumerate() {
+        store.ingest(batch(offset as u64 + 1, chunk.to_vec())).await.unwrap();
+        if offset % 5 == 4 {
+            store.close().await;
+            store = world.open().await;
+        }
+    }
+    let total = NanoUsd(costs.iter().sum());
+    let records = store.records_after(0, UnixMs(0), NOON + 1, 1_000).await.unwrap();
+    prop_assert_eq!(records.iter().map(|(_, record)| record.cost.booked()).sum::<NanoUsd>(), total);
+    prop_assert_eq!(store.spent_since(&Scope::Workflow("claims-triage".into()), MIDNIGHT).await.unwrap(), total);
+    prop_assert_eq!(today(&store).await.calls_today, costs.len() as u64);
+    prop_assert!(store.open_intents().await.unwrap().is_empty());
+    store.close().await;
+    Ok(())
+}
+
+fn waited_for<T>(what: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(what)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
-
-    /// However the spool is cut into batches, killed between them and offered again, the sums are the sum of the
-    /// records.
     #[test]
     fn sums_agree_with_the_records_however_batches_fall(
         costs in proptest::collection::vec(0i64..1_000_000_000_000, 1..30),
         cut in 1usize..7,
         again in 0usize..30,
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let (scratch, mut store) = store().await;
-            let samples: Vec<Sample> =
-                (0u64..).zip(&costs).map(|(number, cost)| Sample { cost_nano: *cost, ..Sample::new(number, NOON) }).collect();
-            let entries: Vec<Entry> = samples.iter().flat_map(Sample::entries).collect();
-            let offered: Vec<Entry> = entries.iter().chain(entries.iter().skip(again)).cloned().collect();
-            for (offset, chunk) in offered.chunks(cut).enumerate() {
-                store.ingest(batch(offset as u64 + 1, chunk.to_vec())).await.unwrap();
-                if offset % 5 == 4 {
-                    store.close().await;
-                    store = Store::open(&scratch.path().join("freehold.db")).await.unwrap();
-                }
-            }
-            let total = NanoUsd(costs.iter().sum());
-            let records = store.records_after(0, UnixMs(0), NOON + 1, 1_000).await.unwrap();
-            prop_assert_eq!(records.iter().map(|(_, record)| record.cost.booked()).sum::<NanoUsd>(), total);
-            prop_assert_eq!(store.spent_since(&Scope::Workflow("claims-triage".into()), MIDNIGHT).await.unwrap(), total);
-            prop_assert_eq!(today(&store).await.calls_today, costs.len() as u64);
-            prop_assert!(store.open_intents().await.unwrap().is_empty());
-            Ok(())
-        })?;
+        waited_for(sums_agree(Kind::Sqlite, &costs, cut, again))?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4))]
+    #[test]
+    fn sums_agree_in_postgresql_too(
+        costs in proptest::collection::vec(0i64..1_000_000_000_000, 1..30),
+        cut in 1usize..7,
+        again in 0usize..30,
+    ) {
+        waited_for(sums_agree(Kind::Postgres, &costs, cut, again))?;
     }
 }

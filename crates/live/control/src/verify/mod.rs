@@ -1,0 +1,196 @@
+//! Are the books right? Everything kept is read again and compared: each record with itself, its columns and its journal lines,
+//! each call with its attempts, every sum with what it sums, each batch with what it wrote, the spool with the store.
+//!
+//! What is found is a kind of [`kinds::KINDS`] with a count and a few examples. Nothing is changed.
+
+pub mod kinds;
+mod record;
+mod spool;
+mod sums;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use domain::UnixMs;
+use serde::Serialize;
+use store::{Store, StoreError};
+
+use kinds::{KINDS, Kind, Weight};
+
+/// Examples kept of one kind.
+const EXAMPLES: usize = 10;
+/// How long an attempt may be under way before its intent is asked after, milliseconds.
+const IN_FLIGHT_MS: u64 = 3_600_000;
+
+/// What was compared, and what did not agree.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Report {
+    /// Whether the books are balanced and complete.
+    pub proven: bool,
+    /// Records and rows that were read.
+    pub read: Read,
+    /// From when on records are there to be compared; what is older is compared by its sums alone.
+    #[serde(rename = "records_from")]
+    pub from: String,
+    /// The hash over everything taken over so far. Noted elsewhere, it shows later that the past was not written anew.
+    pub head: String,
+    /// What did not agree, the gravest first.
+    pub findings: Vec<Finding>,
+}
+
+/// How much was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Read {
+    /// Records.
+    pub attempts: u64,
+    /// Ends of calls.
+    pub calls: u64,
+    /// Lines of the journal.
+    pub journal_lines: u64,
+    /// Sums by minute, hour and day.
+    pub sums: u64,
+    /// Batches of the chain.
+    pub batches: u64,
+    /// Lines of the spool that the store says it has.
+    pub spool_lines: u64,
+    /// Attempts under way, whose records are still to come.
+    pub in_flight: u64,
+    /// Nano-dollars booked by the records.
+    #[serde(rename = "booked_nano_usd")]
+    pub booked: i128,
+}
+
+/// Something that did not agree.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Finding {
+    /// Its kind.
+    pub code: &'static str,
+    /// `damage` and `gap` leave the books unproven; `note` does not.
+    pub weight: &'static str,
+    /// How often.
+    pub count: u64,
+    /// What that means.
+    pub meaning: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+    /// Where, a few of them.
+    pub examples: Vec<String>,
+}
+
+/// Collects what does not agree.
+#[derive(Default)]
+pub(crate) struct Findings(BTreeMap<&'static str, (u64, Vec<String>)>);
+
+impl Findings {
+    /// One more of a kind.
+    pub fn add(&mut self, code: &'static str, example: impl Into<String>) {
+        let (count, examples) = self.0.entry(code).or_default();
+        *count += 1;
+        if examples.len() < EXAMPLES {
+            examples.push(example.into());
+        }
+    }
+
+    fn into_list(self) -> Vec<Finding> {
+        let mut found: Vec<(&Kind, u64, Vec<String>)> = self
+            .0
+            .into_iter()
+            .map(|(code, (count, examples))| {
+                let kind = KINDS.iter().find(|kind| kind.code == code).expect("every kind has its row");
+                (kind, count, examples)
+            })
+            .collect();
+        found.sort_by_key(|(kind, _, _)| kind.weight);
+        let list = found.into_iter().map(|(kind, count, examples)| Finding {
+            code: kind.code,
+            weight: kind.weight.as_str(),
+            count,
+            meaning: kind.meaning,
+            remedy: kind.remedy,
+            examples,
+        });
+        list.collect()
+    }
+}
+
+/// Compares everything. `spool` is the folder of segments, where there is one; `head` a hash that an earlier report ended with,
+/// through which the chain must still go.
+pub async fn verify(
+    store: &Store,
+    spool: Option<&Path>,
+    head: Option<&str>,
+    now: UnixMs,
+) -> Result<Report, StoreError> {
+    // One moment of the database, however much is written meanwhile.
+    let frozen = store.frozen().await?;
+    let done = compare(&frozen, spool, head, now).await;
+    frozen.let_go().await;
+    done
+}
+
+async fn compare(store: &Store, spool: Option<&Path>, head: Option<&str>, now: UnixMs) -> Result<Report, StoreError> {
+    let (mut findings, mut read) = (Findings::default(), Read::default());
+    for trouble in store.integrity().await? {
+        findings.add("file_damaged", trouble);
+    }
+    let books = store.books().await?;
+    let expected = walk::facts(store, &books, head, &mut findings, &mut read).await?;
+    sums::compare(store, &books, &expected, &mut findings, &mut read).await?;
+    for (code, name) in store.orphans(100).await? {
+        findings.add(code, name);
+    }
+    for name in store.attempts_without_call(now - IN_FLIGHT_MS, 100).await? {
+        findings.add("call_without_end", name);
+    }
+    for intent in store.open_intents().await? {
+        match intent.at < now - IN_FLIGHT_MS {
+            true => findings.add("intent_open", format!("{} of {}", intent.attempt, intent.at)),
+            false => read.in_flight += 1,
+        }
+    }
+    spool::compare(store, spool, &books, &mut findings, &mut read).await?;
+    let findings = findings.into_list();
+    let from = if books.pruned_before.0 == 0 { "the beginning".into() } else { books.pruned_before.to_string() };
+    let proven = findings.iter().all(|finding| finding.weight == Weight::Note.as_str());
+    Ok(Report { proven, read, from, head: hex(&books.chain), findings })
+}
+
+impl Report {
+    /// The report for people.
+    pub fn table(&self) -> String {
+        let mut out = String::new();
+        let read = &self.read;
+        let _ = writeln!(
+            out,
+            "Read {} records with {} journal lines, {} calls, {} sums, {} batches, {} spool lines; records from {}.",
+            read.attempts, read.journal_lines, read.calls, read.sums, read.batches, read.spool_lines, self.from
+        );
+        let booked = i64::try_from(read.booked).map(|nano| domain::NanoUsd(nano).to_string());
+        let _ = writeln!(out, "Booked: {} USD. In flight: {}.", booked.unwrap_or_default(), read.in_flight);
+        for finding in &self.findings {
+            let _ = writeln!(out, "\n{} {} ({}): {}", finding.weight, finding.code, finding.count, finding.meaning);
+            for example in &finding.examples {
+                let _ = writeln!(out, "    {example}");
+            }
+            if finding.count > finding.examples.len() as u64 {
+                let _ = writeln!(out, "    and {} more", finding.count - finding.examples.len() as u64);
+            }
+            let _ = writeln!(out, "    What to do: {}", finding.remedy);
+        }
+        let verdict = match self.proven {
+            true => "The books are balanced and complete.",
+            false => "The books are NOT proven: see above.",
+        };
+        let _ = writeln!(out, "\n{verdict}\nHead of the chain: {}", self.head);
+        out
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,268 @@
+//! Every record and every call, read once in the order they were taken over: each compared with itself, added to the sums there
+//! should be, and to the digest of its batch.
+
+use std::collections::HashMap;
+
+use domain::{AttemptId, CallEnd, Cost, NanoUsd, Record};
+use store::{BatchRow, Books, Digest, Expected, RawAttempt, RawCall, Store, StoreError};
+
+use super::record::{self, Prices};
+use super::{Findings, Read, hex};
+
+/// Rows read at once.
+const PAGE: u32 = 500;
+
+/// Compares record by record and batch by batch; returns what the sums should be.
+pub(crate) async fn facts(
+    store: &Store,
+    books: &Books,
+    head: Option<&str>,
+    findings: &mut Findings,
+    read: &mut Read,
+) -> Result<Expected, StoreError> {
+    let mut chain = Chain::read(store, books, findings).await?;
+    if let Some(head) = head
+        && !chain.goes_through(head, books)
+    {
+        findings.add("head_not_found", head);
+    }
+    let mut expected = Expected::default();
+    attempts(store, &mut chain, &mut expected, findings, read).await?;
+    calls(store, books, &mut chain, &mut expected, findings, read).await?;
+    read.batches = chain.batches.len() as u64;
+    chain.compare(findings);
+    Ok(expected)
+}
+
+async fn attempts(
+    store: &Store,
+    chain: &mut Chain,
+    expected: &mut Expected,
+    findings: &mut Findings,
+    read: &mut Read,
+) -> Result<(), StoreError> {
+    let (mut cursor, mut prices) = (0, Prices::new());
+    loop {
+        let rows = store.raw_attempts_after(cursor, PAGE).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        cursor = last.seq;
+        let names: Vec<&str> = rows.iter().map(|row| row.attempt.as_str()).collect();
+        let journal = store.journal_of(&names).await?;
+        for row in &rows {
+            let lines = journal.get(&row.attempt).map_or(&[][..], Vec::as_slice);
+            read.attempts += 1;
+            read.journal_lines += lines.len() as u64;
+            chain.attempt(row, findings);
+            if let Some(record) = record::of_row(row, lines, &mut prices, findings) {
+                read.booked += i128::from(record.cost.booked().0);
+                settlement(store, &record, findings).await?;
+                expected.add_record(&record);
+            }
+        }
+    }
+}
+
+/// A settlement takes back the bound its attempt was booked with, and nothing else.
+async fn settlement(store: &Store, record: &Record, findings: &mut Findings) -> Result<(), StoreError> {
+    let name = record.intent.attempt;
+    let lines = match &record.cost {
+        Cost::Priced { lines, .. } | Cost::Unpriced { lines, .. } => &lines[..],
+        Cost::AtMost(_) => &[],
+    };
+    let back = lines.iter().filter(|line| line.price_row.starts_with("upper bound of "));
+    let back: NanoUsd = back.map(|line| line.amount).sum();
+    if name != name.settlement() {
+        if back != NanoUsd::ZERO {
+            findings.add("settlement_wrong", format!("{name} takes back {back} and is no settlement"));
+        }
+        return Ok(());
+    }
+    let settled = AttemptId { ordinal: name.ordinal & 0x7fff, ..name };
+    match store.cost_of(&settled.to_string()).await? {
+        Some(booked) if booked == -back.0 => {}
+        Some(booked) => {
+            let example = format!("{name} takes back {back}, {settled} was booked with {}", NanoUsd(booked));
+            findings.add("settlement_wrong", example);
+        }
+        // Its attempt may have been sent before what retention has erased.
+        None if record.ended_at.since(record.intent.at) > 86_400_000 => {}
+        None => findings.add("settlement_wrong", format!("{name} settles {settled}, which is not there")),
+    }
+    Ok(())
+}
+
+async fn calls(
+    store: &Store,
+    books: &Books,
+    chain: &mut Chain,
+    expected: &mut Expected,
+    findings: &mut Findings,
+    read: &mut Read,
+) -> Result<(), StoreError> {
+    let mut cursor = 0;
+    loop {
+        let rows = store.raw_calls_after(cursor, PAGE).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        cursor = last.seq;
+        for row in &rows {
+            read.calls += 1;
+            chain.call(row, findings);
+            let end: CallEnd = match serde_json::from_str(&row.call_end) {
+                Ok(end) => end,
+                Err(error) => {
+                    findings.add("call_unreadable", format!("{}: {error}", row.call));
+                    continue;
+                }
+            };
+            call(row, &end, books, findings);
+            expected.add_call(&end);
+        }
+    }
+}
+
+fn call(row: &RawCall, end: &CallEnd, books: &Books, findings: &mut Findings) {
+    let name = |name: Option<&dyn std::fmt::Display>| name.map(ToString::to_string).unwrap_or_default();
+    let words = [
+        name(end.workflow.as_ref().map(|name| name as _)),
+        name(end.lane.as_ref().map(|name| name as _)),
+        name(end.model.as_ref().map(|name| name as _)),
+        name(end.key.as_ref().map(|name| name as _)),
+    ];
+    let mut compared: Vec<(&str, String, String)> = RawCall::WORDS
+        .into_iter()
+        .zip(row.words.iter().cloned().zip(words))
+        .map(|(column, (held, said))| (column, held, said))
+        .collect();
+    compared.push(("call", row.call.clone(), end.call.to_string()));
+    compared.push(("ended_at", row.ended_at.to_string(), end.ended_at.0.to_string()));
+    compared.push(("failed", row.failed.to_string(), i64::from(end.failure.is_some()).to_string()));
+    compared.push(("cost_nano", row.cost_nano.to_string(), end.cost.0.to_string()));
+    for (column, held, said) in compared.into_iter().filter(|(_, held, said)| held != said) {
+        let example = format!("{}: `{column}` is `{held}`, the end says `{said}`", row.call);
+        findings.add("call_unlike_columns", example);
+    }
+    // Attempts from before what retention erased are gone, though the call ended after it.
+    if end.at < books.pruned_before {
+        return;
+    }
+    if row.attempts_nano != end.cost.0 {
+        let example = format!("{}: cost {}, attempts {}", row.call, end.cost, NanoUsd(row.attempts_nano));
+        findings.add("call_cost", example);
+    }
+    let said = i64::from(end.attempts);
+    if row.attempts != said || row.last_ordinal != said {
+        let example = format!(
+            "{}: made {said} attempts, {} records are there, the last is number {}",
+            row.call, row.attempts, row.last_ordinal
+        );
+        findings.add("call_attempts", example);
+    }
+}
+
+/// The batches, and what is left of each.
+struct Chain {
+    batches: Vec<BatchRow>,
+    /// By place in `batches`: attempts, calls, and what they digest to.
+    found: Vec<(i64, i64, Digest)>,
+    attempts_before: i64,
+    calls_before: i64,
+}
+
+impl Chain {
+    async fn read(store: &Store, books: &Books, findings: &mut Findings) -> Result<Chain, StoreError> {
+        let mut batches: Vec<BatchRow> = Vec::new();
+        let (mut seq, mut before) = (books.folded_seq, books.folded_chain.clone());
+        let mut ends: HashMap<String, i64> = HashMap::new();
+        loop {
+            let page = store.batches_after(batches.last().map_or(i64::MIN, |last| last.seq), PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
+            for batch in page {
+                if batch.seq != seq + 1 {
+                    findings.add("batch_missing", format!("between batch {seq} and batch {}", batch.seq));
+                }
+                if batch.chain != batch.hash(&before) {
+                    findings.add("chain_broken", format!("batch {} of segment `{}`", batch.seq, batch.segment));
+                }
+                if let Some(end) = ends.get(&batch.segment)
+                    && !batch.segment.is_empty()
+                    && *end != batch.from_offset
+                {
+                    let (from, segment) = (batch.from_offset, &batch.segment);
+                    let example =
+                        format!("batch {}: segment `{segment}` was read up to {end}, then from {from}", batch.seq);
+                    findings.add("segment_offset", example);
+                }
+                ends.insert(batch.segment.clone(), batch.upto_offset);
+                (seq, before) = (batch.seq, batch.chain.clone());
+                batches.push(batch);
+            }
+        }
+        if (seq, &before) != (books.seq, &books.chain) {
+            findings.add("chain_head", format!("the newest batch is {seq}, the chain ended with {}", books.seq));
+        }
+        let upto = batches.last().map(|last| (last.attempts_upto, last.calls_upto));
+        if upto.is_some_and(|upto| upto != (books.attempts_upto, books.calls_upto)) {
+            findings.add("chain_head", "the numbers of the highest rows differ");
+        }
+        let found = vec![(0, 0, Digest::default()); batches.len()];
+        let (attempts_before, calls_before) = (books.attempts_before, books.calls_before);
+        Ok(Chain { batches, found, attempts_before, calls_before })
+    }
+
+    fn goes_through(&self, head: &str, books: &Books) -> bool {
+        let head = head.trim().to_ascii_lowercase();
+        hex(&books.folded_chain) == head || self.batches.iter().any(|batch| hex(&batch.chain) == head)
+    }
+
+    fn attempt(&mut self, row: &RawAttempt, findings: &mut Findings) {
+        let place = self.batches.partition_point(|batch| batch.attempts_upto < row.seq);
+        match self.batches.get(place).filter(|batch| batch.attempts_after < row.seq) {
+            Some(_) => {
+                let (attempts, _, digest) = &mut self.found[place];
+                *attempts += 1;
+                digest.add_attempt(&row.record);
+            }
+            None if row.seq <= self.attempts_before => {}
+            None => findings.add("row_outside_batches", format!("row {} of `attempts`: {}", row.seq, row.attempt)),
+        }
+    }
+
+    fn call(&mut self, row: &RawCall, findings: &mut Findings) {
+        let place = self.batches.partition_point(|batch| batch.calls_upto < row.seq);
+        match self.batches.get(place).filter(|batch| batch.calls_after < row.seq) {
+            Some(_) => {
+                let (_, calls, digest) = &mut self.found[place];
+                *calls += 1;
+                digest.add_call(&row.call_end);
+            }
+            None if row.seq <= self.calls_before => {}
+            None => findings.add("row_outside_batches", format!("row {} of `calls`: {}", row.seq, row.call)),
+        }
+    }
+
+    fn compare(&self, findings: &mut Findings) {
+        for (batch, (attempts, calls, digest)) in self.batches.iter().zip(&self.found) {
+            let place = format!(
+                "batch {}: rows {}..={} of `attempts`, {}..={} of `calls`, from segment `{}`",
+                batch.seq,
+                batch.attempts_after + 1,
+                batch.attempts_upto,
+                batch.calls_after + 1,
+                batch.calls_upto,
+                batch.segment
+            );
+            if attempts + calls + batch.pruned != batch.attempts + batch.calls {
+                let (left, wrote) = (attempts + calls + batch.pruned, batch.attempts + batch.calls);
+                findings.add("batch_rows", format!("{place}: wrote {wrote} rows, {left} are there"));
+                continue;
+            }
+            let mut whole = *digest;
+            whole.join(batch.pruned_digest);
+            if whole != batch.digest {
+                findings.add("batch_digest", place);
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `freehold report`: what the ledger says about the business.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use control::hidden_costs::{self, HiddenCosts};
+use control::ledger_export::csv_line;
+use domain::UnixMs;
+use jiff::civil::Date;
+
+use super::key::Output;
+use crate::storage::Storage;
+
+/// Report on what was booked.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+    #[command(flatten)]
+    storage: Storage,
+    /// How the answer is written
+    #[arg(long, global = true, value_enum, default_value = "table")]
+    output: Output,
+    /// From this day on, such as 2026-11-01 (UTC)
+    #[arg(long, global = true)]
+    from: Option<Date>,
+    /// Up to and with this day (UTC)
+    #[arg(long, global = true)]
+    to: Option<Date>,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// What answers cost beyond their list price, per workflow and cause, with the measured multiplier
+    HiddenCosts,
+}
+
+/// Reports.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let (from, to) = days(arguments.from, arguments.to)?;
+    let store = arguments.storage.open_existing().await?;
+    match arguments.action {
+        Action::HiddenCosts => print(&hidden_costs::of(&store, from, to).await?, arguments.output),
+    }
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The start of the first day, and the end of the last one.
+pub fn days(from: Option<Date>, to: Option<Date>) -> anyhow::Result<(UnixMs, UnixMs)> {
+    if let (Some(from), Some(to)) = (from, to) {
+        anyhow::ensure!(from <= to, "--from {from} is after --to {to}; exchange them");
+    }
+    let midnight = |day: Date| day.to_zoned(jiff::tz::TimeZone::UTC).map(|at| UnixMs(at.timestamp().as_millisecond()));
+    let start = from.map(midnight).transpose()?.unwrap_or(UnixMs(0));
+    let end = to.map(|day| day.tomorrow().and_then(midnight)).transpose()?.unwrap_or(UnixMs(i64::MAX));
+    Ok((start, end))
+}
+
+const COLUMNS: [&str; 7] = ["workflow", "cause", "end", "answers", "attempts", "usd", "multiplier"];
+
+fn print(costs: &HiddenCosts, output: Output) {
+    match output {
+        Output::Table => print!("{}", costs.table()),
+        Output::Json => println!("{}", serde_json::to_string(costs).expect("a report is plain values")),
+        Output::Csv => {
+            print!("{}", csv_line(COLUMNS));
+            for workflow in &costs.workflows {
+                for part in &workflow.parts {
+                    let answers = if part.answers { "yes" } else { "no" };
+                    let (attempts, usd) = (part.attempts.to_string(), part.booked.to_string());
+                    let multiplier = workflow.multiplier();
+                    let row = [&*workflow.workflow, &*part.cause, &*part.end, answers, &*attempts, &*usd, &*multiplier];
+                    print!("{}", csv_line(row));
+                }
+            }
+        }
+    }
+}

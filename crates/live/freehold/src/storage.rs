@@ -1,0 +1,39 @@
+//! Where the records are: in the data directory, or in a PostgreSQL that several instances share.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use control::DataDirectory;
+use store::Store;
+
+use crate::policy;
+
+/// The options that say so, of every command that looks at records.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Storage {
+    /// The data directory of the server
+    #[arg(long, global = true, default_value = "freehold-data", env = "FREEHOLD_DATA")]
+    pub data: PathBuf,
+    /// A PostgreSQL database that instances share, postgres://USER@HOST/NAME; without it the records are in the data directory
+    #[arg(long, global = true, env = "FREEHOLD_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
+}
+
+impl Storage {
+    /// Opens what is there already, for commands that look at it.
+    pub async fn open_existing(&self) -> anyhow::Result<Store> {
+        if self.database.is_none() {
+            policy::ensure_data(&self.data)?;
+        }
+        open(&DataDirectory::open(&self.data)?, self.database.as_deref()).await
+    }
+}
+
+/// Opens the database and brings its schema up to date.
+pub async fn open(data: &DataDirectory, database: Option<&str>) -> anyhow::Result<Store> {
+    match database {
+        None => Store::open(&data.database()).await.context("the database cannot be opened"),
+        // The address may hold a password, and is not repeated.
+        Some(address) => Store::connect(address).await.context("the PostgreSQL database cannot be opened"),
+    }
+}

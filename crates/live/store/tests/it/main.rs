@@ -1,0 +1,6 @@
+//! The store on real databases: SQLite files and a PostgreSQL server of this process.
+
+mod books;
+mod sums;
+mod upgrade;
+mod world;
