@@ -281,8 +281,8 @@ async fn books_of_the_version_before_are_summed_and_proven() {
     // As the version before left them: neither batches nor sums by meter.
     let address = format!("sqlite://{}", house.data.database().display());
     let mut hand = sqlx::SqliteConnection::connect(&address).await.unwrap();
-    let undo = "DROP TABLE meters; DROP TABLE cells; DROP TABLE batches; DROP TABLE books;
-                DELETE FROM _sqlx_migrations WHERE version = 10";
+    let undo = "DROP TABLE meters; DROP TABLE cells; DROP TABLE batches; DROP TABLE books; DROP TABLE told;
+                DELETE FROM _sqlx_migrations WHERE version = 20";
     sqlx::raw_sql(undo).execute(&mut hand).await.unwrap();
     hand.close().await.unwrap();
     let upgraded = Store::open(&house.data.database()).await.unwrap();
