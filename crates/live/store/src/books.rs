@@ -423,6 +423,11 @@ impl Store {
         self.there("SELECT attempt AS name FROM attempts WHERE attempt", attempts).await
     }
 
+    /// Which of these attempts have an intent that is still open.
+    pub async fn intents_there(&self, attempts: &[String]) -> Result<Vec<String>, StoreError> {
+        self.there("SELECT attempt AS name FROM intents WHERE attempt", attempts).await
+    }
+
     /// Which of these calls there are.
     pub async fn calls_there(&self, calls: &[String]) -> Result<Vec<String>, StoreError> {
         self.there("SELECT call AS name FROM calls WHERE call", calls).await
