@@ -6,6 +6,7 @@ mod instructions;
 mod load;
 mod process;
 mod report;
+mod rollups;
 mod targets;
 
 use std::path::{Path, PathBuf};
@@ -50,7 +51,7 @@ const PHASES: &[Phase] = &[
     Phase { name: "streams1000", ask: Ask::Paced, shape: "streams", connections: 1000 },
 ];
 
-/// `bench instructions …` counts instead. Else: `bench [--quick] [--exact] [--rounds N] [--seconds N] [--rate N] [--binary FILE]`.
+/// `bench instructions …` counts instead, `bench rollups …` times pages over many records. Else: `bench [--quick] [--exact] [--rounds N] [--seconds N] [--rate N] [--binary FILE]`.
 pub fn run(arguments: &[String]) -> Result<ExitCode> {
     if let [flag, order] = arguments
         && flag == "--load"
@@ -61,6 +62,11 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
         && what == "instructions"
     {
         return instructions::run(more);
+    }
+    if let [what, more @ ..] = arguments
+        && what == "rollups"
+    {
+        return rollups::run(more);
     }
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let number = |flag: &str, default: f64| -> Result<f64> {

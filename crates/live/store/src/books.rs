@@ -266,14 +266,14 @@ impl Store {
 
     /// Calls after the one of this number, in order, each with what its attempts come to.
     pub async fn raw_calls_after(&self, seq: i64, limit: u32) -> Result<Vec<RawCall>, StoreError> {
-        // An attempt's text is the call's, a dot and the ordinal; '/' follows '.' in ASCII. Ordinals from 32768 on are those
-        // of settlements.
+        // An attempt's text is the call's, a dot and the ordinal; '/' follows '.' in ASCII. Ordinals from 16384 on are those
+        // of corrections and settlements.
         let rows = query(
             "SELECT c.*, COUNT(a.attempt) AS attempts, CAST(COALESCE(SUM(a.cost_nano), 0) AS BIGINT) AS attempts_nano,
                     CAST(COALESCE(MAX(CAST(SUBSTR(a.attempt, 33) AS INTEGER)), 0) AS BIGINT) AS last_ordinal
              FROM (SELECT * FROM calls WHERE seq > $1 ORDER BY seq LIMIT $2) AS c
              LEFT JOIN attempts AS a ON a.attempt > c.call || '.' AND a.attempt < c.call || '/'
-                   AND CAST(SUBSTR(a.attempt, 33) AS INTEGER) < 32768
+                   AND CAST(SUBSTR(a.attempt, 33) AS INTEGER) < 16384
              GROUP BY c.seq, c.call, c.ended_at, c.workflow, c.lane, c.model, c.key, c.failed, c.cost_nano, c.call_end
              ORDER BY c.seq",
         )
@@ -421,6 +421,11 @@ impl Store {
     /// Which of these attempts there are.
     pub async fn attempts_there(&self, attempts: &[String]) -> Result<Vec<String>, StoreError> {
         self.there("SELECT attempt AS name FROM attempts WHERE attempt", attempts).await
+    }
+
+    /// Which of these attempts have an intent that is still open.
+    pub async fn intents_there(&self, attempts: &[String]) -> Result<Vec<String>, StoreError> {
+        self.there("SELECT attempt AS name FROM intents WHERE attempt", attempts).await
     }
 
     /// Which of these calls there are.

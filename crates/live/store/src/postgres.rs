@@ -22,7 +22,7 @@ const DAYS: &str = "SELECT child.relname::text FROM pg_inherits JOIN pg_class ch
 const MIGRATIONS: Migrations = &[
     (1, "ledger", include_str!("../migrations/postgres/0001_ledger.sql")),
     (2, "access", include_str!("../migrations/postgres/0002_access.sql")),
-    (10, "books", include_str!("../migrations/postgres/0010_books.sql")),
+    (20, "books", include_str!("../migrations/postgres/0020_books.sql")),
 ];
 
 impl Store {

@@ -17,7 +17,7 @@ const MIGRATIONS: Migrations = &[
     (1, "ledger", include_str!("../migrations/sqlite/0001_ledger.sql")),
     (2, "access", include_str!("../migrations/sqlite/0002_access.sql")),
     (3, "kept", include_str!("../migrations/sqlite/0003_kept.sql")),
-    (10, "books", include_str!("../migrations/sqlite/0010_books.sql")),
+    (20, "books", include_str!("../migrations/sqlite/0020_books.sql")),
 ];
 
 impl Store {

@@ -82,7 +82,7 @@ pub struct Cell {
 pub struct Summand {
     /// To which sum.
     pub cell: Cell,
-    /// One on the first line of an attempt, zero on its others and on a settlement's, so that a sum counts attempts.
+    /// One on the first line of an attempt, zero on its others and on those of a settlement or correction, so that a sum counts attempts.
     pub attempts: u32,
     /// Units of the meter.
     pub units: u64,
@@ -122,7 +122,7 @@ pub fn summands(record: &Record) -> Vec<Summand> {
     if found.is_empty() {
         found.push(nothing(bare(record, told), NanoUsd::ZERO));
     }
-    found[0].attempts = u32::from(record.intent.attempt != record.intent.attempt.settlement());
+    found[0].attempts = u32::from(is_try(record));
     found
 }
 
@@ -137,6 +137,12 @@ pub fn list_price(price_row: &str, price: PicoUsd) -> PicoUsd {
 /// A part of a price row's name: `tier`, `above`, `region`, `contract`.
 pub fn part<'a>(price_row: &'a str, name: &str) -> Option<&'a str> {
     price_row.split('#').skip(1).find_map(|part| part.strip_prefix(name)?.strip_prefix('-'))
+}
+
+/// Whether something was tried: a settlement and a correction are later words on an attempt, unused capacity is none.
+fn is_try(record: &Record) -> bool {
+    let is_later = record.intent.attempt == record.intent.attempt.settlement();
+    !is_later && !matches!(record.intent.cause.as_str(), "correction" | "capacity")
 }
 
 fn bare(record: &Record, basis: Basis) -> Cell {
@@ -172,7 +178,11 @@ fn of_line(record: &Record, line: &domain::CostLine, basis: Basis) -> Summand {
     }
     let cell =
         Cell { meter: Some(line.meter), price_row: line.price_row.clone(), price: line.price, ..bare(record, basis) };
-    Summand { cell, attempts: 0, units: line.units, amount: line.amount }
+    // What is taken back counts nothing, and its price says nothing: one cell holds it, whatever the amounts.
+    match line.amount < NanoUsd::ZERO {
+        true => Summand { cell: Cell { price: PicoUsd(0), ..cell }, attempts: 0, units: 0, amount: line.amount },
+        false => Summand { cell, attempts: 0, units: line.units, amount: line.amount },
+    }
 }
 
 #[cfg(test)]

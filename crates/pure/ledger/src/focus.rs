@@ -89,7 +89,7 @@ impl Charge {
     }
 
     fn is_usage(&self) -> bool {
-        self.priced().is_some() && !self.is_correction()
+        self.priced().is_some() && self.amount >= NanoUsd::ZERO && self.units > 0 && !self.is_correction()
     }
 
     fn is_correction(&self) -> bool {

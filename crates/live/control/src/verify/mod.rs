@@ -136,6 +136,9 @@ async fn compare(store: &Store, spool: Option<&Path>, head: Option<&str>, now: U
         findings.add("file_damaged", trouble);
     }
     let books = store.books().await?;
+    if books.pruned_before > now || books.minutes_before > now {
+        findings.add("books_row", format!("records are said to be erased up to {}", books.pruned_before));
+    }
     let expected = walk::facts(store, &books, head, &mut findings, &mut read).await?;
     sums::compare(store, &books, &expected, &mut findings, &mut read).await?;
     for (code, name) in store.orphans(100).await? {

@@ -119,6 +119,10 @@ fn cost(record: &Record, prices: &mut Prices, findings: &mut Findings) {
             None => drop(prices.insert((line.price_row.clone(), line.meter), line.price)),
         }
     }
+    // What puts an earlier cost right, and capacity that was paid for and not used, consumed nothing themselves.
+    if matches!(record.intent.cause.as_str(), "correction" | "capacity") {
+        return;
+    }
     for meter in Meter::ALL {
         let (used, charged) = (record.usage.get(*meter), units.get(meter).copied());
         let is_missing = missing.contains(meter) && charged.is_none();

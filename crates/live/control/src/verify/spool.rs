@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
 
 use domain::Entry;
 use ledger::segment::Decoder;
@@ -48,9 +48,26 @@ pub(crate) async fn compare(
             }
             None => continue,
         };
-        lines(store, &spool.join(&name), &name, upto, findings, read).await?;
+        let known_corrupt = known.get(name.as_str()).map_or(0, |segment| segment.corrupt_lines);
+        let file = Segment { name: &name, path: spool.join(&name), upto, known_corrupt };
+        lines(store, &file, findings, read).await?;
+    }
+    for segment in segments.iter().filter(|segment| ends.contains_key(&segment.name)) {
+        let path = spool.join(&segment.name);
+        // A server that runs beside this may just have deleted it, or another instance has it.
+        if spool.is_dir() && !path.exists() && !path.with_extension("bad").exists() {
+            findings.add("segment_gone", format!("`{}`, read up to {}", segment.name, segment.upto_offset));
+        }
     }
     Ok(())
+}
+
+/// A segment, as far as the store says it was read.
+struct Segment<'a> {
+    name: &'a str,
+    path: PathBuf,
+    upto: u64,
+    known_corrupt: u64,
 }
 
 /// Where the last batch of each segment ended.
@@ -70,15 +87,15 @@ fn names(spool: &Path) -> BTreeSet<String> {
     names.filter(|name| Path::new(name).extension().is_some_and(|ending| ending == "seg")).collect()
 }
 
-/// Whether the facts of a segment's first bytes are all there. A segment that goes meanwhile was taken over whole.
+/// Whether the facts of what counts as read are all there, and whether every line still says what was written. A segment that
+/// goes meanwhile was taken over whole.
 async fn lines(
     store: &Store,
-    path: &Path,
-    name: &str,
-    upto: u64,
+    segment: &Segment<'_>,
     findings: &mut Findings,
     read: &mut Read,
 ) -> Result<(), StoreError> {
+    let Segment { name, path, upto, known_corrupt } = segment;
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -88,32 +105,72 @@ async fn lines(
         }
     };
     let length = file.metadata().map_or(0, |file| file.len());
-    if length < upto {
+    if length < *upto {
         findings.add("spool_cut", format!("`{name}` has {length} bytes, {upto} were read of it"));
     }
-    let mut reader = BufReader::new(file.take(upto));
-    let (mut attempts, mut calls, mut line) = (Vec::new(), Vec::new(), Vec::new());
+    let mut reader = BufReader::new(file);
+    let (mut facts, mut line, mut offset, mut corrupt) = (Facts::default(), Vec::new(), 0u64, 0u64);
     loop {
         line.clear();
-        let more = reader.read_until(b'\n', &mut line).unwrap_or(0) > 0;
-        match Decoder::new(&line).next() {
-            Some(Ok((_, Entry::Record(record)))) => attempts.push(record.intent.attempt.to_string()),
-            Some(Ok((_, Entry::Call(call)))) => calls.push(call.call.to_string()),
-            Some(Ok((_, Entry::Intent(_)))) | Some(Err(_)) | None => {}
-        }
-        if more && line.last() != Some(&b'\n') {
+        let length = reader.read_until(b'\n', &mut line).unwrap_or(0) as u64;
+        let (counts_as_read, whole) = (offset < *upto, line.last() == Some(&b'\n'));
+        offset += length;
+        if counts_as_read && offset > *upto {
             findings.add("segment_offset", format!("`{name}` counts as read up to {upto}, in the middle of a line"));
         }
-        read.spool_lines += u64::from(more);
-        if !more || attempts.len() + calls.len() >= AT_ONCE {
-            let mut there: HashSet<String> = store.attempts_there(&attempts).await?.into_iter().collect();
-            there.extend(store.calls_there(&calls).await?);
-            for lost in attempts.drain(..).chain(calls.drain(..)).filter(|fact| !there.contains(fact)) {
+        match Decoder::new(&line).next() {
+            Some(Err(_)) => corrupt += 1,
+            Some(Ok((_, entry))) if counts_as_read => facts.add(&entry),
+            Some(Ok(_)) | None => {}
+        }
+        read.spool_lines += u64::from(counts_as_read && whole);
+        if length == 0 || facts.count() >= AT_ONCE {
+            for lost in std::mem::take(&mut facts).missing(store).await? {
                 findings.add("spool_line_lost", format!("{lost} in `{name}`"));
             }
         }
-        if !more {
-            return Ok(());
+        if length == 0 {
+            break;
         }
+    }
+    if corrupt > *known_corrupt {
+        let more = corrupt - known_corrupt;
+        findings.add("spool_unreadable", format!("{more} lines of `{name}` are not what was written"));
+    }
+    Ok(())
+}
+
+/// Names of facts that lines say were taken over.
+#[derive(Default)]
+struct Facts {
+    attempts: Vec<String>,
+    calls: Vec<String>,
+    intents: Vec<String>,
+}
+
+impl Facts {
+    fn add(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Intent(intent) => self.intents.push(intent.attempt.to_string()),
+            Entry::Record(record) => self.attempts.push(record.intent.attempt.to_string()),
+            Entry::Call(call) => self.calls.push(call.call.to_string()),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.attempts.len() + self.calls.len() + self.intents.len()
+    }
+
+    /// Those the store has not. An intent is there while it is open, and as the record of its attempt then.
+    async fn missing(self, store: &Store) -> Result<Vec<String>, StoreError> {
+        let attempts: Vec<String> = self.attempts.iter().chain(&self.intents).cloned().collect();
+        let mut there: HashSet<String> = store.attempts_there(&attempts).await?.into_iter().collect();
+        there.extend(store.calls_there(&self.calls).await?);
+        let open: HashSet<String> = store.intents_there(&self.intents).await?.into_iter().collect();
+        let facts = self.attempts.into_iter().chain(self.calls).filter(|fact| !there.contains(fact));
+        let mut missing: Vec<String> = facts.collect();
+        let intents = self.intents.into_iter().filter(|intent| !there.contains(intent) && !open.contains(intent));
+        missing.extend(intents.map(|intent| format!("the intent of {intent}")));
+        Ok(missing)
     }
 }

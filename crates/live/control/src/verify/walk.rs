@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use domain::{AttemptId, CallEnd, Cost, NanoUsd, Record};
+use domain::{AttemptId, CallEnd, Cost, NanoUsd, Record, UnixMs};
 use store::{BatchRow, Books, Digest, Expected, RawAttempt, RawCall, Store, StoreError};
 
 use super::record::{self, Prices};
@@ -27,12 +27,19 @@ pub(crate) async fn facts(
         findings.add("head_not_found", head);
     }
     let mut expected = Expected::default();
-    attempts(store, &mut chain, &mut expected, findings, read).await?;
-    calls(store, books, &mut chain, &mut expected, findings, read).await?;
+    let settled = attempts(store, &mut chain, &mut expected, findings, read).await?;
+    calls(store, books, &settled, &mut chain, &mut expected, findings, read).await?;
     read.batches = chain.batches.len() as u64;
     chain.compare(findings);
+    let nothing_erased = books.folded_seq == 0 && chain.batches.iter().all(|batch| batch.pruned == 0);
+    if nothing_erased && chain.oldest < books.pruned_before.0 && !chain.batches.is_empty() {
+        findings.add("books_row", format!("records are said to be erased up to {}, and none is", books.pruned_before));
+    }
     Ok(expected)
 }
+
+/// What was settled: when, and what that changed.
+type SettledAt = Vec<(UnixMs, i64)>;
 
 async fn attempts(
     store: &Store,
@@ -40,11 +47,11 @@ async fn attempts(
     expected: &mut Expected,
     findings: &mut Findings,
     read: &mut Read,
-) -> Result<(), StoreError> {
-    let (mut cursor, mut prices) = (0, Prices::new());
+) -> Result<SettledAt, StoreError> {
+    let (mut cursor, mut prices, mut settled) = (0, Prices::new(), SettledAt::new());
     loop {
         let rows = store.raw_attempts_after(cursor, PAGE).await?;
-        let Some(last) = rows.last() else { return Ok(()) };
+        let Some(last) = rows.last() else { return Ok(settled) };
         cursor = last.seq;
         let names: Vec<&str> = rows.iter().map(|row| row.attempt.as_str()).collect();
         let journal = store.journal_of(&names).await?;
@@ -56,6 +63,9 @@ async fn attempts(
             if let Some(record) = record::of_row(row, lines, &mut prices, findings) {
                 read.booked += i128::from(record.cost.booked().0);
                 settlement(store, &record, findings).await?;
+                if record.intent.attempt == record.intent.attempt.settlement() {
+                    settled.push((record.ended_at, record.cost.booked().0));
+                }
                 expected.add_record(&record);
             }
         }
@@ -94,6 +104,7 @@ async fn settlement(store: &Store, record: &Record, findings: &mut Findings) -> 
 async fn calls(
     store: &Store,
     books: &Books,
+    settled: &SettledAt,
     chain: &mut Chain,
     expected: &mut Expected,
     findings: &mut Findings,
@@ -114,13 +125,13 @@ async fn calls(
                     continue;
                 }
             };
-            call(row, &end, books, findings);
+            call(row, &end, books, settled, findings);
             expected.add_call(&end);
         }
     }
 }
 
-fn call(row: &RawCall, end: &CallEnd, books: &Books, findings: &mut Findings) {
+fn call(row: &RawCall, end: &CallEnd, books: &Books, settled: &SettledAt, findings: &mut Findings) {
     let name = |name: Option<&dyn std::fmt::Display>| name.map(ToString::to_string).unwrap_or_default();
     let words = [
         name(end.workflow.as_ref().map(|name| name as _)),
@@ -145,7 +156,13 @@ fn call(row: &RawCall, end: &CallEnd, books: &Books, findings: &mut Findings) {
     if end.at < books.pruned_before {
         return;
     }
-    if row.attempts_nano != end.cost.0 {
+    // A call that fetched the answer of an earlier one cost what that settled.
+    let fetched = || {
+        let then = settled.iter().filter(|(at, _)| (end.at..=end.ended_at).contains(at)).map(|(_, change)| *change);
+        let more = end.cost.0 - row.attempts_nano;
+        then.clone().sum::<i64>() == more || then.clone().any(|change| change == more)
+    };
+    if row.attempts_nano != end.cost.0 && !fetched() {
         let example = format!("{}: cost {}, attempts {}", row.call, end.cost, NanoUsd(row.attempts_nano));
         findings.add("call_cost", example);
     }
@@ -166,6 +183,8 @@ struct Chain {
     found: Vec<(i64, i64, Digest)>,
     attempts_before: i64,
     calls_before: i64,
+    /// When the oldest attempt of a batch was sent.
+    oldest: i64,
 }
 
 impl Chain {
@@ -208,7 +227,7 @@ impl Chain {
         }
         let found = vec![(0, 0, Digest::default()); batches.len()];
         let (attempts_before, calls_before) = (books.attempts_before, books.calls_before);
-        Ok(Chain { batches, found, attempts_before, calls_before })
+        Ok(Chain { batches, found, attempts_before, calls_before, oldest: i64::MAX })
     }
 
     fn goes_through(&self, head: &str, books: &Books) -> bool {
@@ -223,6 +242,7 @@ impl Chain {
                 let (attempts, _, digest) = &mut self.found[place];
                 *attempts += 1;
                 digest.add_attempt(&row.record);
+                self.oldest = self.oldest.min(row.at);
             }
             None if row.seq <= self.attempts_before => {}
             None => findings.add("row_outside_batches", format!("row {} of `attempts`: {}", row.seq, row.attempt)),

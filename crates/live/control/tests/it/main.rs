@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod ledger;
+mod money;
 mod otlp;
 mod spool;
 mod support;

@@ -230,6 +230,13 @@ const DAMAGES: &[(&str, &str, &str)] = &[
     ("a batch has another digest", "UPDATE batches SET digest = zeroblob(16) WHERE seq = 1", "chain_broken"),
     ("two records exchange their rows", "UPDATE attempts SET record = (SELECT record FROM attempts AS other WHERE other.seq = 5 - attempts.seq)
         WHERE seq IN (2, 3)", "record_unlike_columns"),
+    (
+        "an intent is deleted that nobody concluded",
+        "DELETE FROM intents",
+        "spool_line_lost",
+    ),
+    ("records are said to be erased that are there", "UPDATE books SET pruned_before = 1795262400001", "books_row"),
+    ("a key is exchanged everywhere", "UPDATE attempts SET key = 'k9', record = replace(record, '\"k1\"', '\"k9\"')", "batch_digest"),
     ("bodies of no call", "INSERT INTO captures VALUES ('call_00000000000000000000000000', 1, '{}')", "body_orphan"),
 ];
 
@@ -273,6 +280,16 @@ async fn what_is_done_to_the_spool_is_found_too() {
     std::fs::write(&path, &other).unwrap();
     let report = look(&house.store, &house.data.spool(), None).await;
     assert!(report.findings.iter().any(|finding| finding.code == "spool_line_lost"), "{}", report.table());
+    // A letter that was changed in a line that was read, and the file taken away.
+    let mut flipped = bytes.clone();
+    let place = bytes.len() / 2;
+    flipped[place] ^= 1;
+    std::fs::write(&path, &flipped).unwrap();
+    let report = look(&house.store, &house.data.spool(), None).await;
+    assert!(report.findings.iter().any(|finding| finding.code == "spool_unreadable"), "{}", report.table());
+    std::fs::remove_file(&path).unwrap();
+    let report = look(&house.store, &house.data.spool(), None).await;
+    assert!(report.findings.iter().any(|finding| finding.code == "segment_gone"), "{}", report.table());
 }
 
 #[tokio::test]
@@ -281,8 +298,8 @@ async fn books_of_the_version_before_are_summed_and_proven() {
     // As the version before left them: neither batches nor sums by meter.
     let address = format!("sqlite://{}", house.data.database().display());
     let mut hand = sqlx::SqliteConnection::connect(&address).await.unwrap();
-    let undo = "DROP TABLE meters; DROP TABLE cells; DROP TABLE batches; DROP TABLE books;
-                DELETE FROM _sqlx_migrations WHERE version = 10";
+    let undo = "DROP TABLE meters; DROP TABLE cells; DROP TABLE batches; DROP TABLE books; DROP TABLE told;
+                DELETE FROM _sqlx_migrations WHERE version = 20";
     sqlx::raw_sql(undo).execute(&mut hand).await.unwrap();
     hand.close().await.unwrap();
     let upgraded = Store::open(&house.data.database()).await.unwrap();
