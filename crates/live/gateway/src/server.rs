@@ -54,6 +54,8 @@ const HEAD_MS: u64 = 30_000;
 const READ_BYTES: usize = 256 << 10;
 /// How long a client may take to send a body, milliseconds.
 const BODY_MS: u64 = 60_000;
+/// A body up to this size is copied out of its connection's buffer, bytes.
+const SMALL_BODY_BYTES: usize = 4 << 10;
 /// Most that is read of a stranger's body, bytes and milliseconds.
 const DISCARD_BYTES: usize = 64 << 10;
 const DISCARD_MS: u64 = 1_000;
@@ -592,7 +594,12 @@ async fn collect(mut body: Incoming, announced: Option<usize>, limit: usize) -> 
         }
         all.extend_from_slice(&data);
     }
-    Ok(only.unwrap_or_else(|| all.freeze()))
+    Ok(match only {
+        // A slice of the connection's buffer keeps all of it for as long as the call lasts.
+        Some(small) if small.len() <= SMALL_BODY_BYTES => Bytes::copy_from_slice(&small),
+        Some(data) => data,
+        None => all.freeze(),
+    })
 }
 
 /// Reads a small body away, so that closing the connection does not swallow the answer; a large one is left unread.
