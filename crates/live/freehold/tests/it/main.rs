@@ -5,6 +5,7 @@ mod budget;
 mod bytes;
 mod bytes_google;
 mod calls;
+mod compact;
 mod configuration;
 mod deadlines;
 mod harness;
