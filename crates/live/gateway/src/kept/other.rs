@@ -231,6 +231,18 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_of_the_configuration_says_what_is_never_passed() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/configuration.md");
+        let reference = std::fs::read_to_string(path).unwrap();
+        let row = reference.lines().find(|line| line.starts_with("| `passthrough` |")).unwrap();
+        let methods = METHODS.iter().map(Method::as_str);
+        let headers = crate::endpoints::openai::OTHER.carries.iter().copied();
+        for said in NEVER.iter().copied().chain(methods).chain(headers) {
+            assert!(row.contains(said), "`{said}` is missing: {row}");
+        }
+    }
+
+    #[test]
     fn a_query_may_name_no_credential() {
         for held in ["key=fh_a_b", "x=1&%6bey=1", "API-Key=1", "access_token"] {
             assert!(holds_credential(held), "{held}");
