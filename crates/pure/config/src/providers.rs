@@ -55,6 +55,8 @@ pub struct Provider {
     pub headers: Vec<(String, String)>,
     /// Whether requests of routes that Freehold does not know are passed on to it.
     pub passthrough: bool,
+    /// Whether files may be named by its own ids, which any key may know.
+    pub shared_files: bool,
 }
 
 /// What a provider promised about the data it is sent, and until when.
@@ -207,6 +209,13 @@ pub const SECTION: Section = Section {
             meaning: "Whether requests below `/v1/` that Freehold has no route for are passed on to it as they are, for the workflow that the header `freehold-workflow` names. Each is booked as one request, at the model's price of `requests`. Never passed on, whatever this says: a path with a segment that gives out keys or runs the provider's account (`realtime`, `chatkit`, `client_secrets`, `organization`, `organizations`, `admin`, `admin_api_keys`, `api_keys`, `keys`, `service_accounts`, `auth`, `access_token`, `single_use_token`), a path with an empty, dotted or encoded segment, a query that names a credential, any method but GET, HEAD, POST, PUT, PATCH and DELETE, the client's credentials, and of its headers all but `content-type`, `openai-beta`, `anthropic-version` and `anthropic-beta`.",
             example: "true",
         },
+        Key {
+            name: "shared_files",
+            takes: "`true` or `false`",
+            default: "`false`",
+            meaning: "Whether requests may name a file of its account by the provider's own id. Freehold seals the ids of files for the key that uploaded them; a raw id is nobody's, and refused with `unsealed_file`. Say `true` where the account has files that every key may read.",
+            example: "true",
+        },
     ],
     meters: false,
 };
@@ -287,6 +296,7 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
     let headers = headers(table);
     let terms = terms(table, now);
     let passthrough = table.flag("passthrough").unwrap_or(false);
+    let shared_files = table.flag("shared_files").unwrap_or(false);
     let region = table.region("region");
     let timeouts = defaults::timeouts(table).over(defaults);
 
@@ -327,6 +337,7 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
         terms,
         headers,
         passthrough,
+        shared_files,
     })
 }
 

@@ -293,6 +293,63 @@ fn a_file_is_its_keys_and_its_providers_alone() {
 }
 
 #[test]
+fn a_file_of_another_key_is_not_reached_by_the_id_that_its_provider_knows() {
+    let stage = stage("kept-raw", OPENAI, "", "");
+    let freehold = &stage.freehold;
+    let own = id(&upload(freehold, &freehold.key, &[("freehold-workflow", "other")], Some("user_data"), "secret text"));
+    let used = format!(
+        r#"{{"model":"w","messages":[{{"role":"user","content":[{{"type":"file","file":{{"file_id":"{own}"}}}}]}}]}}"#
+    );
+    assert_eq!(freehold.post("/v1/chat/completions", &used).status, 200);
+    let sent: Value = serde_json::from_str(&stage.last_body()).unwrap();
+    let raw = sent["messages"][0]["content"][0]["file"]["file_id"].as_str().unwrap().to_owned();
+    assert!(raw.starts_with("file-0"), "the provider's own id, as it might leak: {raw}");
+
+    let foreign = stage.site.key(&["--label", "foreign", "--direct"]);
+    eventually("the key is known", || (freehold.ask_as(&foreign, "GET", "/v1/models").status == 200).then_some(()));
+    let before = stage.received().len();
+    let asks = |file: &str| {
+        [
+            ("/v1/chat/completions", used.replace(&own, file)),
+            ("/v1/chat/completions", used.replace(&own, file).replace("file_id", "file\\u005fid")),
+            (
+                "/v1/responses",
+                format!(
+                    r#"{{"model":"other","input":[{{"role":"user","content":[{{"type":"input_file","file_id":"{file}"}}]}}]}}"#
+                ),
+            ),
+            (
+                "/v1/responses",
+                format!(
+                    r#"{{"model":"other","input":"x","tools":[{{"type":"code_interpreter","container":{{"type":"auto","file_ids":["{file}"]}}}}]}}"#
+                ),
+            ),
+        ]
+    };
+    for (path, body) in asks(&raw) {
+        let refused = freehold.post_as(&foreign, path, &body);
+        assert_eq!(code(&refused), (400, Some("unsealed_file")), "{path} {body}: {}", refused.text());
+    }
+    let line = format!(
+        "{{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{}}}",
+        used.replace(&own, &raw)
+    );
+    let batch = upload(freehold, &foreign, &[], Some("batch"), &line);
+    assert_eq!(code(&batch), (400, Some("unsealed_file")), "{}", batch.text());
+    assert_eq!(stage.received().len(), before, "nothing was sent");
+
+    // Where the account's files are everybody's, they pass, and to that provider alone.
+    let text = configuration(stage.simulator.address, OPENAI, "", "");
+    stage.site.configure(&text.replacen("[providers.two]\n", "[providers.two]\nshared_files = true\n", 1));
+    stage.freehold.reload();
+    let answer = eventually("the configuration is taken over", || {
+        let answer = freehold.post_as(&foreign, "/v1/chat/completions", &used.replace(&own, &raw));
+        (answer.status == 200).then_some(answer)
+    });
+    assert_eq!(answer.header("freehold-model"), Some("two"));
+}
+
+#[test]
 fn lists_show_what_a_key_owns_page_by_page_and_after_a_restart() {
     let stage = stage("kept-lists", OPENAI, "", "");
     let one = stage.site.key(&["--label", "one", "--workflow", "w"]);

@@ -16,6 +16,7 @@ mod invoke;
 mod kept;
 mod keys;
 mod kill;
+mod kill_uploads;
 mod losses;
 mod mcp;
 mod media;

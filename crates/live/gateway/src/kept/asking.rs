@@ -182,6 +182,12 @@ impl Asking<'_> {
         vec![Entry::Record(Box::new(record))]
     }
 
+    /// A file that a body names by the provider's own id, where that provider's files are not everybody's.
+    pub fn unsealed_file(&self, holder: &Holder, dialect: Dialect, body: &[u8]) -> Option<String> {
+        let shared = holder.model().provider.shared_files;
+        wire::kept::unsealed_file(dialect, body).filter(|_| !shared)
+    }
+
     /// Opens every id of ours in a body.
     pub fn opened_body(&self, body: &Bytes) -> Result<Option<OpenedBody>, Refusal> {
         let Arrival { key, dialect, .. } = self.arrival;

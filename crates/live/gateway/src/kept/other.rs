@@ -116,6 +116,10 @@ pub async fn pass(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail) 
 /// The body with the ids that its provider knows, where it names what that provider keeps: files for a vector store, say.
 fn with_its_own_ids(asking: &Asking<'_>, holder: &Holder, is_json: bool) -> Result<Bytes, Refusal> {
     let body = &asking.arrival.body;
+    // Whatever its type says, a server may read it as JSON; and the dialect is a guess from headers that the client chose.
+    if let Some(id) = asking.unsealed_file(holder, Dialect::OpenAiChat, body) {
+        return Err(Refusal::UnsealedFile { id: short(&id) });
+    }
     let Some(opened) = is_json.then(|| asking.opened_body(body)).transpose()?.flatten() else {
         return Ok(body.clone());
     };
