@@ -2,6 +2,8 @@
 """Drives the official OpenAI SDK, sync and async, through Freehold. What it needs is told in suite.py."""
 import asyncio
 import json
+import pathlib
+import typing
 import time
 
 import openai
@@ -315,6 +317,16 @@ async def the_async_client_gets_responses_whole_and_streamed(workflow):
         kinds = [event.type async for event in await client.responses.create(
             model=workflow, input=HELLO, max_output_tokens=16, stream=True)]
         assert "response.output_text.delta" in kinds and len(client.ids.seen) == 2
+
+
+@test
+def the_types_of_events_that_are_tested_are_those_the_sdk_has():
+    from openai.types.responses import response_stream_event
+    union = typing.get_args(response_stream_event.ResponseStreamEvent)
+    union = union if isinstance(union[0], type) else typing.get_args(union[0])
+    known = sorted(kind for event in union for kind in typing.get_args(event.model_fields["type"].annotation))
+    listed = pathlib.Path(__file__).parents[2] / "crates/pure/wire/fixtures/events/openai-responses.txt"
+    assert listed.read_text().split() == known, set(listed.read_text().split()) ^ set(known)
 
 
 @for_each_workflow("sim-responses")

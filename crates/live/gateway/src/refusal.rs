@@ -161,6 +161,17 @@ pub enum Refusal {
         /// What was asked for.
         asked: String,
     },
+    /// The provider, or whoever hosts its model, keeps nothing of the kind.
+    #[error(
+        "no {what} can be kept for this workflow: {why}; name another one by the header `freehold-workflow`, or send what the {what} \
+         holds in the request"
+    )]
+    KeepsNone {
+        /// What was to be kept.
+        what: &'static str,
+        /// Why not.
+        why: String,
+    },
     /// A request names a file by an id that Freehold did not give out.
     #[error(
         "`{id}` is no file id of Freehold's, so nobody can tell whose file it is: upload the file at POST /v1/files, or send it in the \
@@ -435,6 +446,7 @@ impl Refusal {
             Refusal::NotKept { .. } => plain(404, "not_kept", Blame::Client, Retry::No),
             Refusal::Gone { .. } => plain(404, "gone", Blame::Client, Retry::No),
             Refusal::KeptElsewhere { .. } => plain(400, "kept_elsewhere", Blame::Client, Retry::No),
+            Refusal::KeepsNone { .. } => plain(400, "keeps_none", Blame::Client, Retry::No),
             Refusal::UnsealedFile { .. } => {
                 Meaning { param: Some("file_id".into()), ..plain(400, "unsealed_file", Blame::Client, Retry::No) }
             }

@@ -8,8 +8,7 @@ use wire::{Dialect, Quirks};
 
 use crate::auth::AuthScheme;
 use crate::dialects::dialects;
-use crate::endpoint::Endpoint;
-use crate::fill::REGIONAL;
+use crate::endpoint::{Endpoint, REGIONAL};
 use crate::identity::Cloud;
 use crate::key::{Key, Section};
 use crate::numbers;

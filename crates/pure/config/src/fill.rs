@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::catalog::CatalogProvider;
-use crate::endpoint::{self, Endpoint};
+use crate::endpoint::{self, Endpoint, REGIONAL};
 use crate::names::did_you_mean;
 use crate::raw::{Entry, Table, Value};
-
-/// Places that name where a provider is reached; the catalog knows which there are.
-pub(crate) const REGIONAL: [&str; 2] = ["region", "location"];
 
 /// The catalog's address that is meant, where it is one of the catalog's: that of a region, where one is named and the row has such
 /// beside its own. And what fills its open places; every place that is not filled, and every value for none, is reported.

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::harness::{Freehold, Simulator, Site, eventually};
 use crate::http::{Answer, Connection, request};
 
-const SCENARIO: &str = "[transcript]\nbodies = true\n\n[providers.one]\n\n[providers.two]\n";
+pub const SCENARIO: &str = "[transcript]\nbodies = true\n\n[providers.one]\n\n[providers.two]\n";
 
 /// Two providers in one lane, of which the first is tried first; workflow `w` over both, `other` over the second alone.
-fn configuration(address: SocketAddr, dialects: &str, budget: &str, tier: &str) -> String {
+pub fn configuration(address: SocketAddr, dialects: &str, budget: &str, tier: &str) -> String {
     let provider = |name: &str| {
         format!(
             "[providers.{name}]\ndialects = [{dialects}]\nbase_url = \"http://{address}/{name}/v1\"\n\
@@ -29,17 +29,17 @@ fn configuration(address: SocketAddr, dialects: &str, budget: &str, tier: &str) 
     .concat()
 }
 
-const OPENAI: &str = "\"openai-chat\", \"openai-responses\"";
+pub const OPENAI: &str = "\"openai-chat\", \"openai-responses\"";
 const BUDGET: &str = "budget = { limit = \"1 USD\", per = \"total\", at_limit = \"refuse\" }";
 const TIER: &str = ", tier = [{ tier = \"batch\", input = \"0.5\", output = \"1\" }]";
 
-struct Stage {
-    simulator: Simulator,
-    site: Site,
-    freehold: Freehold,
+pub struct Stage {
+    pub simulator: Simulator,
+    pub site: Site,
+    pub freehold: Freehold,
 }
 
-fn stage(name: &str, dialects: &str, budget: &str, tier: &str) -> Stage {
+pub fn stage(name: &str, dialects: &str, budget: &str, tier: &str) -> Stage {
     stage_of(name, SCENARIO, dialects, budget, tier)
 }
 
@@ -53,13 +53,13 @@ fn stage_of(name: &str, scenario: &str, dialects: &str, budget: &str, tier: &str
 
 impl Stage {
     /// What providers received, as `METHOD PATH`.
-    fn received(&self) -> Vec<String> {
+    pub fn received(&self) -> Vec<String> {
         let text = |exchange: &Value, key: &str| exchange[key].as_str().unwrap().to_owned();
         let said = |exchange: &Value| format!("{} {}", text(exchange, "method"), text(exchange, "path"));
         self.simulator.transcript().iter().map(said).collect()
     }
 
-    fn last_body(&self) -> String {
+    pub fn last_body(&self) -> String {
         self.simulator.transcript().last().unwrap()["body"].as_str().unwrap().to_owned()
     }
 
@@ -91,12 +91,12 @@ impl Stage {
     }
 }
 
-fn id(answer: &Answer) -> String {
+pub fn id(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()["id"].as_str().unwrap().to_owned()
 }
 
-fn code(answer: &Answer) -> (u16, Option<&str>) {
+pub fn code(answer: &Answer) -> (u16, Option<&str>) {
     (answer.status, answer.header("freehold-error"))
 }
 
@@ -290,63 +290,6 @@ fn a_file_is_its_keys_and_its_providers_alone() {
     assert_eq!(code(&freehold.ask("GET", &path)), (404, Some("gone")));
     let none = upload(freehold, &freehold.key, &[], Some("user_data"), "x");
     assert_eq!(code(&none), (400, Some("bad_request")), "no workflow is named, and the key may use several");
-}
-
-#[test]
-fn a_file_of_another_key_is_not_reached_by_the_id_that_its_provider_knows() {
-    let stage = stage("kept-raw", OPENAI, "", "");
-    let freehold = &stage.freehold;
-    let own = id(&upload(freehold, &freehold.key, &[("freehold-workflow", "other")], Some("user_data"), "secret text"));
-    let used = format!(
-        r#"{{"model":"w","messages":[{{"role":"user","content":[{{"type":"file","file":{{"file_id":"{own}"}}}}]}}]}}"#
-    );
-    assert_eq!(freehold.post("/v1/chat/completions", &used).status, 200);
-    let sent: Value = serde_json::from_str(&stage.last_body()).unwrap();
-    let raw = sent["messages"][0]["content"][0]["file"]["file_id"].as_str().unwrap().to_owned();
-    assert!(raw.starts_with("file-0"), "the provider's own id, as it might leak: {raw}");
-
-    let foreign = stage.site.key(&["--label", "foreign", "--direct"]);
-    eventually("the key is known", || (freehold.ask_as(&foreign, "GET", "/v1/models").status == 200).then_some(()));
-    let before = stage.received().len();
-    let asks = |file: &str| {
-        [
-            ("/v1/chat/completions", used.replace(&own, file)),
-            ("/v1/chat/completions", used.replace(&own, file).replace("file_id", "file\\u005fid")),
-            (
-                "/v1/responses",
-                format!(
-                    r#"{{"model":"other","input":[{{"role":"user","content":[{{"type":"input_file","file_id":"{file}"}}]}}]}}"#
-                ),
-            ),
-            (
-                "/v1/responses",
-                format!(
-                    r#"{{"model":"other","input":"x","tools":[{{"type":"code_interpreter","container":{{"type":"auto","file_ids":["{file}"]}}}}]}}"#
-                ),
-            ),
-        ]
-    };
-    for (path, body) in asks(&raw) {
-        let refused = freehold.post_as(&foreign, path, &body);
-        assert_eq!(code(&refused), (400, Some("unsealed_file")), "{path} {body}: {}", refused.text());
-    }
-    let line = format!(
-        "{{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{}}}",
-        used.replace(&own, &raw)
-    );
-    let batch = upload(freehold, &foreign, &[], Some("batch"), &line);
-    assert_eq!(code(&batch), (400, Some("unsealed_file")), "{}", batch.text());
-    assert_eq!(stage.received().len(), before, "nothing was sent");
-
-    // Where the account's files are everybody's, they pass, and to that provider alone.
-    let text = configuration(stage.simulator.address, OPENAI, "", "");
-    stage.site.configure(&text.replacen("[providers.two]\n", "[providers.two]\nshared_files = true\n", 1));
-    stage.freehold.reload();
-    let answer = eventually("the configuration is taken over", || {
-        let answer = freehold.post_as(&foreign, "/v1/chat/completions", &used.replace(&own, &raw));
-        (answer.status == 200).then_some(answer)
-    });
-    assert_eq!(answer.header("freehold-model"), Some("two"));
 }
 
 #[test]

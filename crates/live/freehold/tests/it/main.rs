@@ -14,6 +14,7 @@ mod http;
 mod identities;
 mod invoke;
 mod kept;
+mod kept_files;
 mod keys;
 mod kill;
 mod kill_uploads;

@@ -110,7 +110,18 @@ impl Asking<'_> {
     pub fn place(&self, named: Option<&str>, trail: &mut Trail) -> Result<Holder, Refusal> {
         let Arrival { key, workflow, dialect, .. } = self.arrival;
         let named = named.or(workflow.as_deref());
-        let holder = Holder::of_name(&self.deployed.snapshot, key, named, family(*dialect), |_| true)?;
+        let spoken = family(*dialect);
+        let keeps = |provider: &config::Provider| spoken.iter().all(|one| provider.quirks.hosting.keeps(*one));
+        let snapshot = &self.deployed.snapshot;
+        let holder = Holder::of_name(snapshot, key, named, spoken, keeps).map_err(|refusal| match refusal {
+            // Some of its models may be spoken to, but are hosted where nothing is kept.
+            Refusal::NoCandidate { .. } if Holder::of_name(snapshot, key, named, spoken, |_| true).is_ok() => {
+                let why =
+                    "its models are hosted where only conversations are taken, on Vertex AI or by Bedrock's invoke";
+                Refusal::KeepsNone { what: "file or batch", why: why.to_owned() }
+            }
+            refusal => refusal,
+        })?;
         self.admitted(&holder, trail);
         Ok(holder)
     }
