@@ -81,6 +81,7 @@ pub fn request(
         quirks: ask.quirks,
         insert_max_output: ask.insert_max_output,
         default_max_output: ask.default_max_output,
+        maker: ask.maker,
     };
     let out = grammar(upstream).write_request(&request, &target, &mut losses)?;
     Ok(Translated { body: out, losses: losses.into_list(), batch: false })
