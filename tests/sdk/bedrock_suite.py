@@ -134,7 +134,8 @@ def reasoning(workflow):
     answer = client().converse(messages=SAY, **asked)
     thought = blocks(answer, "reasoningContent")[0]["reasoningText"]
     assert thought["text"] and blocks(answer, "text"), answer
-    assert ("signature" in thought) == speaks(workflow, "bedrock"), "a signature is of use to its provider only"
+    signed = speaks(workflow, "bedrock") or speaks(workflow, "anthropic")
+    assert ("signature" in thought) == signed, "a signature crosses between the two dialects that have one"
     # What was thought goes back with its signature, unchanged, or not at all.
     again = client().converse(messages=[*SAY, answer["output"]["message"], {"role": "user", "content": [{"text": "Go on."}]}], **asked)
     assert blocks(again, "text"), again

@@ -2,6 +2,8 @@
 """Drives the official OpenAI SDK, sync and async, through Freehold. What it needs is told in suite.py."""
 import asyncio
 import json
+import pathlib
+import typing
 import time
 
 import openai
@@ -315,6 +317,40 @@ async def the_async_client_gets_responses_whole_and_streamed(workflow):
         kinds = [event.type async for event in await client.responses.create(
             model=workflow, input=HELLO, max_output_tokens=16, stream=True)]
         assert "response.output_text.delta" in kinds and len(client.ids.seen) == 2
+
+
+@test
+def the_types_of_events_that_are_tested_are_those_the_sdk_has():
+    from openai.types.responses import response_stream_event
+    union = typing.get_args(response_stream_event.ResponseStreamEvent)
+    union = union if isinstance(union[0], type) else typing.get_args(union[0])
+    known = sorted(kind for event in union for kind in typing.get_args(event.model_fields["type"].annotation))
+    listed = pathlib.Path(__file__).parents[2] / "crates/pure/wire/fixtures/events/openai-responses.txt"
+    assert listed.read_text().split() == known, set(listed.read_text().split()) ^ set(known)
+
+
+@for_each_workflow("sim-responses")
+def a_conversation_is_compacted_and_gone_on_from(workflow):
+    client = connect()
+    said = [{"role": "user", "content": HELLO}, {"role": "assistant", "content": "Hello, claims team."}]
+    compacted = client.responses.compact(model=workflow, input=said)
+    assert compacted.object == "response.compaction" and compacted.usage.total_tokens > 0, compacted
+    assert [item.type for item in compacted.output] == ["message", "compaction"], compacted.output
+    onward = [item.to_dict() for item in compacted.output] + [{"role": "user", "content": "And now?"}]
+    answer = client.responses.create(model=workflow, input=onward, max_output_tokens=16)
+    assert answer.output_text, answer
+
+
+@for_each_workflow("sim")
+def a_response_is_counted_before_it_is_asked_for(workflow):
+    counted = connect().responses.input_tokens.count(model=workflow, input=HELLO, instructions="You are terse.")
+    assert counted.object == "response.input_tokens" and counted.input_tokens > 0, counted
+
+
+@for_each_workflow("sim-anthropic")
+def what_no_provider_of_the_dialect_can_compact_is_refused(workflow):
+    error = raises(openai.BadRequestError, connect().responses.compact, model=workflow, input=HELLO)
+    assert error.code == "untranslatable" and "compacts no conversations" in str(error), error
 
 
 @for_each_workflow("sim")

@@ -85,6 +85,19 @@ each("a_response_is_answered_whole_and_streamed", async (model) => {
   assert.ok(kinds.includes("response.output_text.delta"));
 });
 
+each("a_response_is_counted_before_it_is_asked_for", async (model) => {
+  const counted = await client.responses.inputTokens.count({ model, input: "Say hello." });
+  assert.ok(counted.object === "response.input_tokens" && counted.input_tokens > 0);
+});
+
+once("a_conversation_is_compacted_and_gone_on_from", async () => {
+  const model = "sim-responses";
+  const compacted = await client.responses.compact({ model, input: [{ role: "user", content: "Say hello." }] });
+  assert.deepEqual(compacted.output.map((item) => item.type), ["message", "compaction"]);
+  const input = [...compacted.output, { role: "user", content: "And now?" }];
+  assert.ok((await client.responses.create({ model, input, max_output_tokens: 16 })).output_text);
+});
+
 once("errors_are_of_the_sdks_kinds", async () => {
   const ask = (model, more = {}) => client.chat.completions.create({ model, messages, ...more });
   assert.equal((await refusal(OpenAI.NotFoundError, ask("nothing"))).code, "model_not_found");

@@ -20,6 +20,10 @@ const OUTPUT_CAP_OF_COMPLETIONS: u64 = 16;
 /// request parameters (Amazon Bedrock user guide; Mistral's models, 8 192).
 const OUTPUT_CAP_OF_INVOCATIONS: u64 = 8_192;
 
+/// The most a conversation is compacted to by a model whose longest output is not known, tokens: the longest of nearly all of
+/// OpenAI's models (catalog/models.toml).
+const OUTPUT_CAP_OF_COMPACTIONS: u64 = 128_000;
+
 /// What a realtime conversation may grow to where the model's context is not known, tokens: the largest of OpenAI's models.
 const CONTEXT_OF_REALTIME: u64 = 128_000;
 
@@ -51,6 +55,11 @@ impl Bound {
             }
             Operation::Completions => {
                 row.map(|row| ledger::price::upper_bound(row, input, output_cap, admitted.head.n, admitted.call.at))
+            }
+            Operation::Compact => {
+                // It takes no cap: what came of the conversation is no longer than the model can say.
+                let cap = model.max_output_tokens.or(model.context_tokens).unwrap_or(OUTPUT_CAP_OF_COMPACTIONS);
+                row.map(|row| ledger::price::upper_bound(row, input, cap, 1, admitted.call.at))
             }
             Operation::Realtime => {
                 // One response of a conversation as long as can be; the hold is taken anew for each.

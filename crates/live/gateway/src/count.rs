@@ -30,9 +30,14 @@ pub async fn counted_by_us(
     call: &Protected,
     refusal: &Refusal,
 ) -> Option<Estimate> {
-    let untranslatable =
-        matches!(refusal, Refusal::Upstream { fault, .. } if fault.class == FaultClass::Untranslatable);
-    if call.call().operation != Operation::CountTokens || !untranslatable {
+    // No dialect for it, or a server that speaks the dialect and has no such route.
+    let none_counts = matches!(
+        refusal,
+        Refusal::Upstream { fault, .. } if matches!(fault.class, FaultClass::Untranslatable | FaultClass::ModelMissing)
+    );
+    // Nobody but its provider can count a prompt that it keeps.
+    let hidden = call.call().head.bound.hidden_prompt;
+    if call.call().operation != Operation::CountTokens || !none_counts || hidden {
         return None;
     }
     let (_, models) = call.lanes().first()?;

@@ -45,6 +45,7 @@ impl Protected {
 pub fn protect(admitted: Admitted, snapshot: Arc<Snapshot>) -> Result<Protected, (Box<Admitted>, Refusal)> {
     let residency: &[Region] = admitted.target.workflow().map_or(&[], |workflow| &workflow.residency);
     let is_bound = |model: &Model| admitted.bound_to.as_ref().is_none_or(|bound| bound.provider == model.provider.name);
+    let is_shared = |model: &Model| admitted.unsealed_file.is_none() || model.provider.shared_files;
     let allowed = |model: &Model| within(model.region.as_ref(), residency);
     let mut excluded = Vec::new();
     let mut keep = |models: &[ModelIndex]| -> Vec<ModelIndex> {
@@ -62,6 +63,13 @@ pub fn protect(admitted: Admitted, snapshot: Arc<Snapshot>) -> Result<Protected,
     if let Some(bound) = admitted.bound_to.clone().filter(|_| lanes.is_empty()) {
         let (provider, kind, asked) = (bound.provider.to_string(), bound.what, short(&admitted.asked));
         return Err((Box::new(admitted), Refusal::KeptElsewhere { kind, provider, asked }));
+    }
+    let within_residency = !lanes.is_empty();
+    lanes.iter_mut().for_each(|(_, models)| models.retain(|index| is_shared(&snapshot.models[*index])));
+    lanes.retain(|(_, models)| !models.is_empty());
+    if let Some(id) = admitted.unsealed_file.as_deref().filter(|_| within_residency && lanes.is_empty()) {
+        let id = short(id);
+        return Err((Box::new(admitted), Refusal::UnsealedFile { id }));
     }
     if lanes.is_empty() {
         let regions = residency.iter().map(Region::as_str).collect::<Vec<_>>().join(", ");

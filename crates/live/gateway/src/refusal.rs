@@ -161,6 +161,26 @@ pub enum Refusal {
         /// What was asked for.
         asked: String,
     },
+    /// The provider, or whoever hosts its model, keeps nothing of the kind.
+    #[error(
+        "no {what} can be kept for this workflow: {why}; name another one by the header `freehold-workflow`, or send what the {what} \
+         holds in the request"
+    )]
+    KeepsNone {
+        /// What was to be kept.
+        what: &'static str,
+        /// Why not.
+        why: String,
+    },
+    /// A request names a file by an id that Freehold did not give out.
+    #[error(
+        "`{id}` is no file id of Freehold's, so nobody can tell whose file it is: upload the file at POST /v1/files, or send it in the \
+         request; files of the provider's account that all may name pass where its entry says `shared_files = true`"
+    )]
+    UnsealedFile {
+        /// As it was written.
+        id: String,
+    },
     /// A request names things of several providers.
     #[error(
         "the request names things that lie at different providers, and no one provider has them all; upload them to one"
@@ -426,6 +446,10 @@ impl Refusal {
             Refusal::NotKept { .. } => plain(404, "not_kept", Blame::Client, Retry::No),
             Refusal::Gone { .. } => plain(404, "gone", Blame::Client, Retry::No),
             Refusal::KeptElsewhere { .. } => plain(400, "kept_elsewhere", Blame::Client, Retry::No),
+            Refusal::KeepsNone { .. } => plain(400, "keeps_none", Blame::Client, Retry::No),
+            Refusal::UnsealedFile { .. } => {
+                Meaning { param: Some("file_id".into()), ..plain(400, "unsealed_file", Blame::Client, Retry::No) }
+            }
             Refusal::Scattered => plain(400, "kept_elsewhere", Blame::Client, Retry::No),
             Refusal::PathUnclear(_) => plain(404, "no_such_route", Blame::Client, Retry::No),
             Refusal::NoPassthrough { .. } => plain(404, "no_such_route", Blame::Client, Retry::No),

@@ -186,9 +186,13 @@ async fn handle(gateway: Arc<Gateway>, mut request: Request<Incoming>) -> Respon
             return refuse(guessed, &refusal);
         }
         Err(NoRoute::Method(takes)) => {
-            let refusal =
-                Refusal::WrongMethod { method: head.method.to_string(), path: short(path), takes: takes.to_string() };
-            return refuse(guessed, &refusal);
+            let takes = takes.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(", ");
+            // RFC 9110, 15.5.6: who refuses a method says which are taken.
+            let allow = HeaderValue::from_str(&takes).ok();
+            let refusal = Refusal::WrongMethod { method: head.method.to_string(), path: short(path), takes };
+            let mut response = refuse(guessed, &refusal);
+            response.headers_mut().extend(allow.map(|allow| (http::header::ALLOW, allow)));
+            return response;
         }
     };
     let endpoint = route.endpoint;

@@ -102,9 +102,12 @@ pub async fn settle(
         // Counting is free at every provider that offers it.
         Operation::CountTokens => (Usage::ZERO, UsageOrigin::None),
         Operation::Realtime => of_a_session(seen, ending),
-        Operation::Chat | Operation::Embeddings | Operation::Rerank | Operation::Completions | Operation::Invoke => {
-            consumed(&attempt, admitted.head.prompt_bytes, ending, counted)
-        }
+        Operation::Chat
+        | Operation::Compact
+        | Operation::Embeddings
+        | Operation::Rerank
+        | Operation::Completions
+        | Operation::Invoke => consumed(&attempt, admitted.head.prompt_bytes, ending, counted),
         Operation::Moderations
         | Operation::ImageGeneration
         | Operation::ImageEdit
@@ -151,7 +154,7 @@ pub async fn settle(
         attempt.slot.observe(workflow, admitted.head.prompt_bytes, usage.input_tokens(), usage.output_tokens());
         attempt.slot.observe_reasoning(&usage, seen.map_or(0, |seen| seen.output_bytes));
     }
-    judge(&attempt.slot, attempt.probe, attempt.first_token_ms, latency_ms, ending);
+    judge(&attempt.slot, attempt.probe, attempt.first_token_ms, latency_ms, ending, admitted.operation);
 
     let mut losses = attempt.losses;
     losses.extend(seen.iter().flat_map(|seen| seen.losses.iter().cloned()));
@@ -292,7 +295,8 @@ async fn counted(books: &Books<'_>, call: &Protected, attempt: &Attempt, ending:
     let reported = seen.is_some_and(|seen| seen.usage.is_some());
     if admitted.operation == Operation::CountTokens
         || admitted.operation.is_media()
-        || matches!(admitted.operation, Operation::Invoke | Operation::Realtime)
+        // What was compacted is encrypted: it has no text to count.
+        || matches!(admitted.operation, Operation::Invoke | Operation::Realtime | Operation::Compact)
         || !ending.may_have_worked()
         || (reported && matches!(ending, Ending::Served(_)))
     {
@@ -322,10 +326,23 @@ async fn counted(books: &Books<'_>, call: &Protected, attempt: &Attempt, ending:
 }
 
 /// Tells the model's health how it went.
-fn judge(slot: &Slot, probe: bool, first_token_ms: Option<u64>, latency_ms: u64, ending: &Ending<'_>) {
+fn judge(
+    slot: &Slot,
+    probe: bool,
+    first_token_ms: Option<u64>,
+    latency_ms: u64,
+    ending: &Ending<'_>,
+    operation: Operation,
+) {
     let now = clock::now();
     let mut health = slot.health.lock();
     match ending {
+        // A server that answers conversations may have no route for this; its conversations are not kept from it for that.
+        Ending::Failed { fault, .. }
+            if fault.class == FaultClass::ModelMissing && operation.is_beside_a_conversation() =>
+        {
+            health.abandoned(probe);
+        }
         Ending::Served(_) => health.succeeded(now, first_token_ms, latency_ms, probe),
         Ending::Failed { fault, .. } => health.failed(now, fault, probe),
         Ending::Cancelled(_) => health.abandoned(probe),

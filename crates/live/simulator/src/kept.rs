@@ -59,6 +59,8 @@ pub fn about<'a>(method: &Method, route: &'a str, headers: &HeaderMap) -> Option
     let path: Vec<&str> = route.strip_prefix("/v1/")?.split('/').collect();
     let anthropic = headers.contains_key("anthropic-version");
     let dialect = match &path[..] {
+        // Of a conversation, not of an answer.
+        ["responses", "compact" | "input_tokens"] => return None,
         ["responses", _, ..] => Dialect::OpenAiResponses,
         ["files", ..] if anthropic => Dialect::Anthropic,
         ["messages", "batches", ..] => Dialect::Anthropic,

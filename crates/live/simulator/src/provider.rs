@@ -52,6 +52,7 @@ struct Counter {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Operation {
     Chat,
+    Compact,
     Embeddings,
     CountTokens,
     Rerank,
@@ -207,6 +208,7 @@ impl Running {
                 .map(|(body, usage)| Made::whole(body, usage))
                 .map_err(|wrong| faults::wrong(dialect, wrong)),
             Operation::CountTokens => self.count(dialect, body).map(|(body, usage)| Made::whole(body, usage)),
+            Operation::Compact => self.compact(dialect, &call, body),
             Operation::Chat | Operation::Models => self.chat(dialect, &call, body),
             Operation::Invoke => self.invoke(&call, body),
             beside => beside_chat(beside, &call, body).map_err(|wrong| faults::wrong(dialect, wrong)),
@@ -248,6 +250,13 @@ impl Running {
         Ok(Made { stream: ask.stream, ..Made::stream(frames, content.usage) })
     }
 
+    fn compact(&self, dialect: Dialect, call: &Answering<'_>, body: &Value) -> Result<Made, Refusal> {
+        let ask = ask::responses(body).map_err(|wrong| faults::wrong(dialect, wrong))?;
+        let content = content::content(self.seed, &self.script, &ask);
+        let body = responses::compacted(call, &body["input"], &content);
+        Ok(Made::whole(body, content.usage))
+    }
+
     /// What Anthropic's body gets is Anthropic's answer, in Amazon's clothes; other vendors' come from `invoke`.
     fn invoke(&self, call: &Answering<'_>, body: &Value) -> Result<Made, Refusal> {
         let stream = body["stream"] == true;
@@ -278,11 +287,16 @@ impl Running {
     fn count(&self, dialect: Dialect, body: &Value) -> Result<(Vec<u8>, Usage), Refusal> {
         let ask = match dialect {
             Dialect::Gemini => gemini::ask(body, true),
+            Dialect::OpenAiResponses => ask::responses(body),
             _ => ask::anthropic(body, true),
         };
         let ask = ask.map_err(|wrong| faults::wrong(dialect, wrong))?;
         let usage = content::prompt_usage(&self.script, ask.prompt_chars);
-        let told = if dialect == Dialect::Gemini { gemini::count(&usage) } else { anthropic::count(&usage) };
+        let told = match dialect {
+            Dialect::Gemini => gemini::count(&usage),
+            Dialect::OpenAiResponses => responses::count(&usage),
+            _ => anthropic::count(&usage),
+        };
         Ok((told, usage))
     }
 

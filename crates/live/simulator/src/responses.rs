@@ -17,6 +17,41 @@ pub fn answer(call: &Answering<'_>, ask: &Ask, content: &Content) -> Frames {
     Frames::whole(closed(call, ask, choice, content.usage, &items).to_string().into_bytes())
 }
 
+/// What is left of a conversation that was compacted: what its user said, and the rest for this provider alone.
+pub fn compacted(call: &Answering<'_>, input: &Value, content: &Content) -> Vec<u8> {
+    let said = |number: usize, content: &Value| {
+        json!({"id": format!("msg_{}{number}", call.id), "type": "message", "status": "completed", "role": "user",
+               "content": content})
+    };
+    let mut output = match input {
+        Value::Array(items) => items
+            .iter()
+            .filter(|item| item["role"] == "user")
+            .enumerate()
+            .map(|(number, item)| match &item["content"] {
+                Value::String(text) => said(number, &json!([{"type": "input_text", "text": text}])),
+                parts => said(number, parts),
+            })
+            .collect(),
+        text => vec![said(0, &json!([{"type": "input_text", "text": text}]))],
+    };
+    let summary = &content.choices[0].text.text;
+    output.push(json!({
+        "id": format!("cmp_{}", call.id), "type": "compaction", "encrypted_content": signature(call.seed, summary)
+    }));
+    let mut body = json!({
+        "id": format!("resp_{}", call.id), "object": "response.compaction", "created_at": call.created_unix_s,
+        "output": output
+    });
+    body["usage"] = call.reported(content.usage).map_or(Value::Null, usage);
+    body.to_string().into_bytes()
+}
+
+/// How many tokens a request would be.
+pub fn count(usage: &Usage) -> Vec<u8> {
+    json!({"object": "response.input_tokens", "input_tokens": usage.prompt}).to_string().into_bytes()
+}
+
 /// The output items, complete.
 fn items(call: &Answering<'_>, choice: &Choice) -> Vec<Value> {
     let mut items = Vec::new();
@@ -152,15 +187,19 @@ fn closed(call: &Answering<'_>, ask: &Ask, choice: &Choice, usage: Usage, items:
     body["incomplete_details"] = incomplete;
     body["output"] = json!(items);
     body["service_tier"] = json!(call.tier("default"));
-    if let Some(usage) = call.reported(usage) {
-        body["usage"] = json!({
-            "input_tokens": usage.prompt,
-            "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": usage.cache_write_5m},
-            "output_tokens": usage.output, "output_tokens_details": {"reasoning_tokens": usage.reasoning},
-            "total_tokens": usage.prompt + usage.output
-        });
+    if let Some(reported) = call.reported(usage) {
+        body["usage"] = self::usage(reported);
     }
     body
+}
+
+fn usage(usage: Usage) -> Value {
+    json!({
+        "input_tokens": usage.prompt,
+        "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": usage.cache_write_5m},
+        "output_tokens": usage.output, "output_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "total_tokens": usage.prompt + usage.output
+    })
 }
 
 /// An answer as it begins.

@@ -279,6 +279,8 @@ fn operation(method: &Method, route: &str, headers: &HeaderMap, script: &Script)
     let (dialect, operation) = match (method, route) {
         (&Method::POST, "/v1/chat/completions") => (Dialect::OpenAiChat, Operation::Chat),
         (&Method::POST, "/v1/responses") => (Dialect::OpenAiResponses, Operation::Chat),
+        (&Method::POST, "/v1/responses/compact") => (Dialect::OpenAiResponses, Operation::Compact),
+        (&Method::POST, "/v1/responses/input_tokens") => (Dialect::OpenAiResponses, Operation::CountTokens),
         (&Method::POST, "/v1/embeddings") => (Dialect::OpenAiChat, Operation::Embeddings),
         (&Method::POST, "/v1/completions") => (Dialect::OpenAiChat, Operation::Completions),
         (&Method::POST, "/v1/moderations") => (Dialect::OpenAiChat, Operation::Moderations),

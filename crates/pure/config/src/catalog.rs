@@ -8,7 +8,7 @@ use wire::{Dialect, Quirks};
 
 use crate::auth::AuthScheme;
 use crate::dialects::dialects;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, REGIONAL};
 use crate::identity::Cloud;
 use crate::key::{Key, Section};
 use crate::numbers;
@@ -51,6 +51,11 @@ pub struct CatalogProvider {
     pub prices_of: Option<String>,
     /// Where its default endpoint processes, if it promises that.
     pub region: Option<Region>,
+    /// Where it can be reached: the values known for the place `region` or `location` of its address. Empty where it has one
+    /// address for all, or where nobody published them.
+    pub regions: Vec<String>,
+    /// Where it answers in one of them, if not at the same form of address.
+    pub regional: Option<Endpoint>,
     /// How it departs from its dialect.
     pub quirks: &'static Quirks,
     /// What else is worth knowing.
@@ -196,6 +201,8 @@ const PROVIDER: Section = Section {
         key("service"),
         key("prices_of"),
         key("region"),
+        key("regions"),
+        key("regional_base_url"),
         key("quirks"),
         key("source"),
         key("sources"),
@@ -262,7 +269,7 @@ fn read_providers(catalog: &mut Catalog, root: &Table) {
         let provider = CatalogProvider {
             name: name.to_owned(),
             dialects: dialects(&table).unwrap_or_default(),
-            endpoint: endpoint(&table),
+            endpoint: endpoint(&table, "base_url"),
             query: query::read(&table),
             identity: table.choice("identity", &Cloud::ALL),
             scope: text("scope"),
@@ -271,6 +278,8 @@ fn read_providers(catalog: &mut Catalog, root: &Table) {
             env: text("env"),
             prices_of: text("prices_of"),
             region: table.region("region"),
+            regions: regions(&table),
+            regional: endpoint(&table, "regional_base_url"),
             quirks: table.choice("quirks", &quirks).unwrap_or(&Quirks::GENERIC),
             note: text("note"),
             source: sources(&table),
@@ -362,8 +371,22 @@ fn price_row(table: &Table, id: &str, provider: &str, model: &str) -> PriceRow {
     }
 }
 
-fn endpoint(table: &Table) -> Option<Endpoint> {
-    let text = table.text("base_url")?;
+/// The regions of a row, which have a place in one of its addresses.
+fn regions(table: &Table) -> Vec<String> {
+    let Some(listed) = table.texts("regions") else { return Vec::new() };
+    let has_place = ["base_url", "regional_base_url"]
+        .into_iter()
+        .filter_map(|key| endpoint(table, key))
+        .any(|endpoint| REGIONAL.into_iter().any(|place| endpoint.places().iter().any(|open| open == place)));
+    if !has_place {
+        let remedy = "write `{region}` or `{location}` into `base_url`, or give `regional_base_url`";
+        table.problems().error(&listed.place, "no address of the row has a place for a region", remedy);
+    }
+    listed.value.iter().map(|one| one.value.to_owned()).collect()
+}
+
+fn endpoint(table: &Table, key: &'static str) -> Option<Endpoint> {
+    let text = table.text(key)?;
     Endpoint::parse(text.value)
         .map_err(|reason| table.problems().error(&text.place, reason, "write a URL such as https://api.example.com/v1"))
         .ok()

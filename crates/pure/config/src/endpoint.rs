@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use crate::url::BaseUrl;
 
+/// Places that name where a provider is reached; the catalog knows which there are.
+pub(crate) const REGIONAL: [&str; 2] = ["region", "location"];
+
 /// An address with named places left open, each written `{name}`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Endpoint {

@@ -5,7 +5,7 @@
 //! one file per section, in the order in which they build on each other: [`server`], [`defaults`], [`providers`],
 //! [`models`], [`lanes`], [`criticality`], [`workflows`], [`aliases`], [`mcp`]. [`secret`] keeps credentials from being printed,
 //! [`identity`] says who Freehold is where there is none to keep, [`auth`] how they
-//! are sent, [`url`], [`endpoint`], `query` and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices,
+//! are sent, [`url`], [`endpoint`], `fill`, `query` and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices,
 //! [`tokenizers`] lists the public ones, and [`catalog`] reads the data files. [`check`] puts the sections together
 //! into a [`snapshot`]; [`explain`] says what it comes to, [`diff`] what would change, and [`reference`] prints the
 //! documentation of every key.
@@ -20,6 +20,7 @@ mod dialects;
 pub mod diff;
 pub mod endpoint;
 pub mod explain;
+mod fill;
 pub mod identity;
 pub mod key;
 pub mod lanes;

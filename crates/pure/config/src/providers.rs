@@ -1,6 +1,5 @@
 //! `[providers.*]`: who is called, where, in which dialect and with which credential.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use crate::auth::{AuthScheme, CREDENTIAL_HEADERS, OUR_HEADERS, is_header_name};
 use crate::catalog::{Catalog, CatalogProvider};
 use crate::defaults::{self, TIMEOUTS_KEY, Timeouts};
 use crate::dialects::dialects;
-use crate::endpoint::{self, Endpoint};
+use crate::fill;
 use crate::identity::{self, Around, Identity};
 use crate::key::{Key, Section};
 use crate::names::{Declared, did_you_mean, nearest};
@@ -56,6 +55,8 @@ pub struct Provider {
     pub headers: Vec<(String, String)>,
     /// Whether requests of routes that Freehold does not know are passed on to it.
     pub passthrough: bool,
+    /// Whether files may be named by its own ids, which any key may know.
+    pub shared_files: bool,
 }
 
 /// What a provider promised about the data it is sent, and until when.
@@ -141,7 +142,7 @@ pub const SECTION: Section = Section {
             name: "fill",
             takes: "table of texts",
             default: "required where the catalog's address leaves places open",
-            meaning: "What is one's own in the catalog's address, such as a region, a resource or a project; `freehold provider list` shows which places each row leaves open.",
+            meaning: "What is one's own in the catalog's address, such as a region, a resource or a project; `freehold provider list` shows which places each row leaves open, and which regions it is known to have. A row with regional addresses beside its own, such as `openai`, takes `region` too.",
             example: "{ region = \"eu-central-1\" }",
         },
         Key {
@@ -205,7 +206,14 @@ pub const SECTION: Section = Section {
             name: "passthrough",
             takes: "`true` or `false`",
             default: "`false`",
-            meaning: "Whether requests below `/v1/` that Freehold has no route for are passed on to it as they are, for the workflow that the header `freehold-workflow` names. Each is booked as one request, at the model's price of `requests`.",
+            meaning: "Whether requests below `/v1/` that Freehold has no route for are passed on to it as they are, for the workflow that the header `freehold-workflow` names. Each is booked as one request, at the model's price of `requests`. Never passed on, whatever this says: a path with a segment that gives out keys or runs the provider's account (`realtime`, `chatkit`, `client_secrets`, `organization`, `organizations`, `admin`, `admin_api_keys`, `api_keys`, `keys`, `service_accounts`, `auth`, `access_token`, `single_use_token`), a path with an empty, dotted or encoded segment, a query that names a credential, any method but GET, HEAD, POST, PUT, PATCH and DELETE, the client's credentials, and of its headers all but `content-type`, `openai-beta`, `anthropic-version` and `anthropic-beta`.",
+            example: "true",
+        },
+        Key {
+            name: "shared_files",
+            takes: "`true` or `false`",
+            default: "`false`",
+            meaning: "Whether requests may name a file of its account by the provider's own id. Freehold seals the ids of files for the key that uploaded them; a raw id is nobody's, and refused with `unsealed_file`. Say `true` where the account has files that every key may read.",
             example: "true",
         },
     ],
@@ -276,7 +284,7 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
     let auth = auth(table);
     let quirks = quirks(table);
     let credential = secret::read(table, vault);
-    let filled = fill(table, row);
+    let (known, filled) = fill::read(table, row);
     let own_query = table.has("query").then(|| query::read(table));
     let around = Around {
         region: filled.get("region").copied(),
@@ -288,10 +296,10 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
     let headers = headers(table);
     let terms = terms(table, now);
     let passthrough = table.flag("passthrough").unwrap_or(false);
+    let shared_files = table.flag("shared_files").unwrap_or(false);
     let region = table.region("region");
     let timeouts = defaults::timeouts(table).over(defaults);
 
-    let known = row.filter(|_| !table.has("base_url")).and_then(|row| row.endpoint.as_ref());
     // A place that is not filled has been reported.
     let base_url = given_url.or_else(|| known?.fill(&filled).ok());
     let names_dialect = table.has("dialect") || table.has("dialects");
@@ -329,48 +337,8 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
         terms,
         headers,
         passthrough,
+        shared_files,
     })
-}
-
-/// What fills the open places of the catalog's address; every place that is not filled, and every value for none, is reported.
-fn fill<'d>(table: &Table<'d>, row: Option<&CatalogProvider>) -> BTreeMap<&'d str, &'d str> {
-    let given = table.free_table("fill");
-    let places: &[String] = match row.and_then(|row| row.endpoint.as_ref()) {
-        Some(endpoint) if !table.has("base_url") => endpoint.places(),
-        _ => &[],
-    };
-    let mut filled = BTreeMap::new();
-    for entry in given.iter().flat_map(Table::entries) {
-        let problem = |reason: String, remedy: String| table.problems().error(&entry.place, reason, remedy);
-        match entry.value {
-            _ if places.is_empty() => problem(
-                "there is no place to fill: no catalog row's address is used that leaves one open".to_owned(),
-                "leave `fill` out, or leave `base_url` out".to_owned(),
-            ),
-            _ if !places.iter().any(|place| place == entry.name) => problem(
-                format!("the address leaves no place `{}` open", entry.name),
-                did_you_mean(entry.name, places.iter().map(String::as_str)),
-            ),
-            Value::String(value) if endpoint::fills(value) => {
-                filled.insert(entry.name, &**value);
-            }
-            Value::String(_) => problem(
-                "cannot stand in an address".to_owned(),
-                "write letters, digits, `-`, `_` and `.` only".to_owned(),
-            ),
-            _ => problem("is no text".to_owned(), "put the value in quotation marks".to_owned()),
-        }
-    }
-    for place in places {
-        if given.as_ref().is_none_or(|given| given.entries().iter().all(|entry| entry.name != place)) {
-            let form = row.and_then(|row| row.endpoint.as_ref()).map_or("", Endpoint::form);
-            table.missing(
-                &format!("fill.{place}"),
-                format!("write `fill = {{ {place} = \"…\" }}`; the address is {form}"),
-            );
-        }
-    }
-    filled
 }
 
 /// The catalog row it builds on. `None` where one was named that does not exist, `Some(None)` where it needs none.

@@ -127,6 +127,8 @@ impl fmt::Display for Dialect {
 pub enum Operation {
     /// An answer to a conversation.
     Chat,
+    /// A conversation made short, for its provider to go on from: OpenAI's `responses/compact`.
+    Compact,
     /// Vectors for texts.
     Embeddings,
     /// How many tokens a conversation would be. Costs nothing.
@@ -157,6 +159,7 @@ impl Operation {
     /// Every operation.
     pub const ALL: &'static [Operation] = &[
         Operation::Chat,
+        Operation::Compact,
         Operation::Embeddings,
         Operation::CountTokens,
         Operation::Rerank,
@@ -175,6 +178,7 @@ impl Operation {
     pub const fn as_str(self) -> &'static str {
         match self {
             Operation::Chat => "chat",
+            Operation::Compact => "compact",
             Operation::Embeddings => "embeddings",
             Operation::CountTokens => "count_tokens",
             Operation::Rerank => "rerank",
@@ -193,6 +197,11 @@ impl Operation {
     /// Whether the answer is text whose length a cap on tokens bounds.
     pub const fn is_capped(self) -> bool {
         matches!(self, Operation::Chat | Operation::Completions)
+    }
+
+    /// Whether it asks something about a conversation that servers of the same dialect may not have.
+    pub const fn is_beside_a_conversation(self) -> bool {
+        matches!(self, Operation::CountTokens | Operation::Compact)
     }
 
     /// Whether it is a request of OpenAI's beside conversations, read by rules of its own.
@@ -225,7 +234,8 @@ impl Operation {
     /// Whether the answer of a request that asks for a stream is one.
     pub const fn may_stream(self) -> bool {
         match self {
-            Operation::Embeddings
+            Operation::Compact
+            | Operation::Embeddings
             | Operation::CountTokens
             | Operation::Rerank
             | Operation::Moderations
@@ -276,6 +286,8 @@ impl Operation {
             (Dialect::OpenAiChat, Operation::AudioTranslation) => Some("/audio/translations"),
             (Dialect::OpenAiChat, Operation::Realtime) => Some("/realtime?model={model}"),
             (Dialect::OpenAiResponses, Operation::Chat) => Some("/responses"),
+            (Dialect::OpenAiResponses, Operation::Compact) => Some("/responses/compact"),
+            (Dialect::OpenAiResponses, Operation::CountTokens) => Some("/responses/input_tokens"),
             (Dialect::Anthropic, Operation::Chat) => Some("/messages"),
             (Dialect::Anthropic, Operation::CountTokens) => Some("/messages/count_tokens"),
             (Dialect::Gemini, Operation::Chat) if stream => Some("/models/{model}:streamGenerateContent?alt=sse"),

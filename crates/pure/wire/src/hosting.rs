@@ -75,6 +75,12 @@ impl Hosting {
         !self.is_wrapped(dialect) || operation == Operation::Chat
     }
 
+    /// Whether files and batches have a place at this host: where the model stands in every path, they have none (Anthropic's Python
+    /// SDK 2.11.0, lib/vertex and lib/bedrock: "The Batch API is not supported").
+    pub fn keeps(self, dialect: Dialect) -> bool {
+        !(matches!(self, Hosting::RawPredict { .. } | Hosting::Invoke { .. }) && dialect == Dialect::Anthropic)
+    }
+
     /// The version that stands in the body for the model, where this host has it so.
     pub fn version_for_model(self, dialect: Dialect, operation: Operation) -> Option<&'static str> {
         match self {

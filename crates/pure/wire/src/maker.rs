@@ -43,6 +43,18 @@ impl Maker {
         name.iter().all(|character| ALPHABET.contains(character)).then_some(Maker(tag))
     }
 
+    /// What this provider made, as a client gets it: with its tag. Nothing stays nothing.
+    pub(crate) fn tagged(&self, text: &str) -> String {
+        let tag = if text.is_empty() { &[][..] } else { self.tag() };
+        [&String::from_utf8_lossy(tag), text].concat()
+    }
+
+    /// What a client brings back that this provider made, as it was made; nothing where another one did, or nobody says.
+    pub(crate) fn own(&self, text: &str) -> Option<String> {
+        let tag = std::str::from_utf8(self.tag()).ok()?;
+        (Maker::named_in(text.as_bytes()) == Some(*self)).then(|| text.replace(tag, ""))
+    }
+
     /// Where the provider's tag stands in a text, from left to right: more than once where the text came in pieces.
     pub(crate) fn tags_in<'t>(&self, text: &'t [u8]) -> impl Iterator<Item = Range<usize>> + use<'t> {
         let (tag, mut from) = (self.0, 0);

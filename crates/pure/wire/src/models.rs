@@ -43,6 +43,7 @@ pub fn model_body(client: Dialect, model: &ListedModel) -> Vec<u8> {
 pub fn count_body(client: Dialect, tokens: u64) -> String {
     match client {
         Dialect::Gemini => json!({ "totalTokens": tokens }),
+        Dialect::OpenAiResponses => json!({ "object": "response.input_tokens", "input_tokens": tokens }),
         // Of the others only Anthropic's has such a question.
         _ => json!({ "input_tokens": tokens }),
     }

@@ -81,7 +81,7 @@ fn spliced(dialect: Dialect, operation: Operation, body: &Bytes, head: &Head, as
             (Some(model), None) => splice.replace("model", model.clone(), json_string(upstream)),
             (Some(model), Some(_)) => splice.replace("model", model.clone(), form_text(upstream)?),
             // Where the client left it out, the provider would take its own.
-            (None, None) if operation.is_beside_chat() => {
+            (None, None) if operation.is_beside_chat() || dialect == Dialect::OpenAiResponses => {
                 let at = head.spans.open;
                 splice.replace("model", at..at, [&br#""model":"#[..], &json_string(upstream), b","].concat());
             }
@@ -112,7 +112,7 @@ fn spliced(dialect: Dialect, operation: Operation, body: &Bytes, head: &Head, as
         }
         with_cap(&mut splice, dialect, head, ask);
     }
-    if matches!(operation, Operation::Chat | Operation::CountTokens) {
+    if matches!(operation, Operation::Chat | Operation::Compact | Operation::CountTokens) {
         give_back(&mut splice, &mut losses, body, head, ask)?;
     }
     match splice.apply() {

@@ -244,7 +244,8 @@ fn every_refusal_names_a_code_somebody_to_blame_and_the_call() {
     let authorization = format!("Bearer {key}");
     let plain = [("authorization", authorization.as_str()), ("content-type", "text/plain")];
     assert_eq!(send("POST", &plain).header("freehold-error"), Some("body_type"));
-    assert_eq!(send("PUT", &[]).header("freehold-error"), Some("wrong_method"));
+    let wrong = send("PUT", &[]);
+    assert_eq!((wrong.header("freehold-error"), wrong.header("allow")), (Some("wrong_method"), Some("POST")));
     assert!(chat.received().is_empty(), "nothing refused is ever sent");
 }
 

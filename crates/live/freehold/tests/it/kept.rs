@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::harness::{Freehold, Simulator, Site, eventually};
 use crate::http::{Answer, Connection, request};
 
-const SCENARIO: &str = "[transcript]\nbodies = true\n\n[providers.one]\n\n[providers.two]\n";
+pub const SCENARIO: &str = "[transcript]\nbodies = true\n\n[providers.one]\n\n[providers.two]\n";
 
 /// Two providers in one lane, of which the first is tried first; workflow `w` over both, `other` over the second alone.
-fn configuration(address: SocketAddr, dialects: &str, budget: &str, tier: &str) -> String {
+pub fn configuration(address: SocketAddr, dialects: &str, budget: &str, tier: &str) -> String {
     let provider = |name: &str| {
         format!(
             "[providers.{name}]\ndialects = [{dialects}]\nbase_url = \"http://{address}/{name}/v1\"\n\
@@ -29,17 +29,17 @@ fn configuration(address: SocketAddr, dialects: &str, budget: &str, tier: &str) 
     .concat()
 }
 
-const OPENAI: &str = "\"openai-chat\", \"openai-responses\"";
+pub const OPENAI: &str = "\"openai-chat\", \"openai-responses\"";
 const BUDGET: &str = "budget = { limit = \"1 USD\", per = \"total\", at_limit = \"refuse\" }";
 const TIER: &str = ", tier = [{ tier = \"batch\", input = \"0.5\", output = \"1\" }]";
 
-struct Stage {
-    simulator: Simulator,
-    site: Site,
-    freehold: Freehold,
+pub struct Stage {
+    pub simulator: Simulator,
+    pub site: Site,
+    pub freehold: Freehold,
 }
 
-fn stage(name: &str, dialects: &str, budget: &str, tier: &str) -> Stage {
+pub fn stage(name: &str, dialects: &str, budget: &str, tier: &str) -> Stage {
     stage_of(name, SCENARIO, dialects, budget, tier)
 }
 
@@ -53,13 +53,13 @@ fn stage_of(name: &str, scenario: &str, dialects: &str, budget: &str, tier: &str
 
 impl Stage {
     /// What providers received, as `METHOD PATH`.
-    fn received(&self) -> Vec<String> {
+    pub fn received(&self) -> Vec<String> {
         let text = |exchange: &Value, key: &str| exchange[key].as_str().unwrap().to_owned();
         let said = |exchange: &Value| format!("{} {}", text(exchange, "method"), text(exchange, "path"));
         self.simulator.transcript().iter().map(said).collect()
     }
 
-    fn last_body(&self) -> String {
+    pub fn last_body(&self) -> String {
         self.simulator.transcript().last().unwrap()["body"].as_str().unwrap().to_owned()
     }
 
@@ -91,12 +91,12 @@ impl Stage {
     }
 }
 
-fn id(answer: &Answer) -> String {
+pub fn id(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()["id"].as_str().unwrap().to_owned()
 }
 
-fn code(answer: &Answer) -> (u16, Option<&str>) {
+pub fn code(answer: &Answer) -> (u16, Option<&str>) {
     (answer.status, answer.header("freehold-error"))
 }
 

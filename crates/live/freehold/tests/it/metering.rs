@@ -174,6 +174,8 @@ const ROWS: &[Row] = &[
         body: r#"{"model":"W","messages":[{"role":"user","content":"Hello"}]}"#,
         ..PLAIN
     },
+    Row { path: "/v1/responses/compact", body: r#"{"model":"W","input":"Hello"}"#, ..PLAIN },
+    Row { path: "/v1/responses/input_tokens", body: r#"{"model":"W","input":"Hello"}"#, ..PLAIN },
     Row {
         path: "/v1beta/models/W:countTokens",
         body: r#"{"contents":[{"role":"user","parts":[{"text":"Hello"}]}]}"#,

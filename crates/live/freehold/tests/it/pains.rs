@@ -1,12 +1,14 @@
 //! What goes wrong for users of gateways, by the numbers of the list of pains that the project keeps: the cases that need
 //! sockets. The others of translation, streaming and usage are in `crates/pure/wire/tests/matrix/pains.rs`. Of 13 what can be
 //! shown is that a client's own labels and each attempt's id reach the provider's bill; Freehold puts no labels of its own there.
+//! Those with a file of their own: 11 in `passed.rs` and `metering.rs`, 30 and 31 in `calls.rs` and `deadlines.rs`, 33 in
+//! `metering.rs` ("cancelled"), 36 in `signatures.rs`.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 
-use crate::harness::{RawProvider, Site};
+use crate::harness::{RawProvider, Simulator, Site, eventually};
 use crate::http::Connection;
 use crate::tokens::{call_of, record};
 
@@ -183,4 +185,77 @@ fn pain_37_each_frame_reaches_the_client_before_the_provider_sends_the_next() {
     drop(slow.say);
     let last = connection.chunk().unwrap().unwrap();
     assert!(String::from_utf8(last).unwrap().contains("[DONE]"));
+}
+
+/// Simulated providers of one dialect each, a workflow `w` over the lanes named.
+fn simulated(simulator: &Simulator, rows: &[(&str, &str, &str)]) -> String {
+    let row = |(name, dialect, version): &(&str, &str, &str)| {
+        format!(
+            "[providers.{name}]\ndialect = \"{dialect}\"\nbase_url = \"http://{}/{name}{version}\"\n\
+             api_key = {{ env = \"SIM_KEY\" }}\n\n[models.{name}]\nprovider = \"{name}\"\nmodel = \"v\"\n\
+             price = {{ input = \"3.00\", output = \"15.00\" }}\n\n[lanes.{name}]\nclass = \"B\"\nmodels = [\"{name}\"]\n\
+             pick = \"best\"\n\n",
+            simulator.address
+        )
+    };
+    let lanes: Vec<String> = rows.iter().map(|(name, ..)| format!("\"{name}\"")).collect();
+    let workflow = format!("[criticality.c]\nlanes = [{}]\n\n[workflows.w]\ncriticality = \"c\"\n", lanes.join(", "));
+    rows.iter().map(row).collect::<String>() + &workflow
+}
+
+#[test]
+fn pain_5_a_response_of_a_translated_provider_is_booked_once() {
+    let scratch = testkit::scratch_dir("pain-5");
+    let simulator = Simulator::start(scratch.path(), "[providers.claude]\n");
+    let site = Site::new("pain-5-site", &simulated(&simulator, &[("claude", "anthropic", "/v1")]));
+    let freehold = site.start();
+    for body in [r#"{"model":"w","input":"x"}"#, r#"{"model":"w","input":"x","stream":true}"#] {
+        let call = call_of(&freehold.post("/v1/responses", body));
+        let rows = eventually("it is in the ledger", || {
+            let of_call = |row: &serde_json::Value| row["attempt"].as_str().is_some_and(|id| id.starts_with(&call));
+            Some(freehold.ledger().into_iter().filter(of_call).collect::<Vec<_>>()).filter(|rows| !rows.is_empty())
+        });
+        let mut meters: Vec<&str> = rows.iter().map(|row| row["meter"].as_str().unwrap()).collect();
+        meters.sort_unstable();
+        assert_eq!(meters, ["input", "output"], "one line a meter: {rows:?}");
+    }
+    assert_eq!(simulator.transcript().len(), 2);
+}
+
+#[test]
+fn pain_12_and_34_what_a_503_and_a_429_left_behind_stands_under_who_asked_and_what_was_asked() {
+    let scratch = testkit::scratch_dir("pain-12");
+    let scenario = "[[providers.full.faults]]\nkind = \"overloaded\"\n\n[[providers.busy.faults]]\nkind = \"rate_limited\"\n\
+                    retry_after_ms = 60000\n\n[providers.good]\n";
+    let simulator = Simulator::start(scratch.path(), scenario);
+    let rows = [("full", "openai-chat", "/v1"), ("busy", "anthropic", "/v1"), ("good", "gemini", "/v1beta")];
+    let site = Site::new("pain-12-site", &simulated(&simulator, &rows));
+    let freehold = site.start();
+    let answer = freehold.chat("w", "");
+    assert_eq!((answer.status, answer.header("freehold-model")), (200, Some("good")), "{}", answer.text());
+    let call = call_of(&answer);
+    record(&freehold, &call);
+    let view = freehold.admin(&format!("/api/v1/calls/{call}"));
+    let records: Vec<_> = view["entries"].as_array().unwrap().iter().filter(|one| one["kind"] == "record").collect();
+    for (model, status) in [("full", 503), ("busy", 429), ("good", 200)] {
+        let own: Vec<_> = records.iter().filter(|record| record["model"] == model).collect();
+        assert!(!own.is_empty(), "{model}: {view}");
+        for record in own {
+            let (workflow, told) = (record["workflow"].as_str(), record["status"].as_u64());
+            assert_eq!((workflow, told), (Some("w"), Some(status)), "{record}");
+            assert!(record["key"].as_str().is_some_and(|key| !key.is_empty()), "{record}");
+        }
+    }
+}
+
+#[test]
+fn pain_50_an_anthropic_client_counts_tokens_at_bedrock() {
+    let scratch = testkit::scratch_dir("pain-50");
+    let simulator = Simulator::start(scratch.path(), "[providers.bedrock]\n");
+    let site = Site::new("pain-50-site", &simulated(&simulator, &[("bedrock", "bedrock-converse", "")]));
+    let freehold = site.start();
+    let body = r#"{"model":"w","messages":[{"role":"user","content":"A storm in May broke the roof."}]}"#;
+    let counted = freehold.post("/v1/messages/count_tokens", body);
+    assert!(counted.json()["input_tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{}", counted.text());
+    assert_eq!(counted.header("freehold-estimated"), Some("input_tokens"));
 }

@@ -157,6 +157,11 @@ fn a_file_of_this_key_is_named_to_its_provider_in_what_is_passed_on() {
     assert_eq!(ask(&freehold, "POST", "/v1/vector_stores", &[JSON, W], &body).status, 200);
     let sent = String::from_utf8(provider.last_body()).unwrap();
     assert_eq!(sent, format!(r#"{{"name":"{file}","file_ids":["file-1"],"training_file":"file-1"}}"#));
+    for (kind, raw) in [("application/json", "file-1"), ("text/plain", "file-of-another")] {
+        let raw = body.replace(file, raw);
+        let answer = ask(&freehold, "POST", "/v1/vector_stores", &[("content-type", kind), W], &raw);
+        assert_eq!((answer.status, answer.header("freehold-error")), (400, Some("unsealed_file")), "{raw}");
+    }
     let made_up = body.replace(file, &format!("{file}A"));
     let answer = ask(&freehold, "POST", "/v1/vector_stores", &[JSON, W], &made_up);
     assert_eq!((answer.status, answer.header("freehold-error")), (404, Some("not_kept")));

@@ -240,3 +240,80 @@ fn signatures(request: &str) -> Vec<String> {
     assert!(!found.is_empty(), "{request}");
     found
 }
+
+/// What a client of either dialect sends back of a signed thought reaches the provider that made it through a translation, as it
+/// was made: the simulated provider refuses any other signature. To another provider it does not go.
+#[test]
+fn a_signed_thought_survives_a_translation_for_the_provider_that_made_it() {
+    let scratch = testkit::scratch_dir("signatures-across");
+    let simulator = Simulator::start(scratch.path(), SCENARIO);
+    for (client, spoken, version) in [(0, "bedrock-converse", ""), (1, "anthropic", "/v1")] {
+        let conversation = &CONVERSATIONS[client];
+        let row = |name: &str| {
+            format!(
+                "[providers.{name}]\ndialect = \"{spoken}\"\nbase_url = \"http://{}/{name}{version}\"\n\
+                 api_key = {{ env = \"SIM_KEY\" }}\n\n[models.{name}]\nprovider = \"{name}\"\n\
+                 model = \"anthropic.claude-test\"\nprice = {{ input = \"1\", output = \"5\" }}\n\n",
+                simulator.address
+            )
+        };
+        let site = Site::new(&format!("signatures-across-{spoken}"), &(row("one") + &row("two")));
+        let freehold = site.start();
+        let first = (conversation.first)("model:one");
+        let answer = conversation.ask(&freehold, "model:one", &first);
+        assert_eq!(answer.status, 200, "{spoken}: {}", answer.text());
+        assert!(
+            answer.text().contains(TAG),
+            "{spoken}: the signature came along, with its maker's tag: {}",
+            answer.text()
+        );
+        let mut next = first.clone();
+        let messages = next[conversation.messages].as_array_mut().unwrap();
+        messages.extend((conversation.turn)(&answer.json()));
+        messages.push((conversation.next)());
+        let goes_on = conversation.ask(&freehold, "model:one", &next);
+        assert_eq!(goes_on.status, 200, "{spoken}: {}", goes_on.text());
+        let loss = goes_on.header("freehold-loss").unwrap_or_default();
+        assert!(!loss.contains(conversation.lost), "{spoken}: {loss}");
+        let sent = simulator.transcript().pop().unwrap()["body"].as_str().unwrap().to_owned();
+        assert!(sent.contains("\"signature\":\"") && !sent.contains(TAG), "{spoken}: {sent}");
+
+        let elsewhere = conversation.ask(&freehold, "model:two", &next);
+        assert_eq!(elsewhere.status, 200, "{spoken}: {}", elsewhere.text());
+        let loss = elsewhere.header("freehold-loss").unwrap_or_default();
+        assert!(loss.contains(conversation.lost), "{spoken}: what another provider cannot read is named: {loss}");
+    }
+}
+
+#[test]
+fn a_signature_comes_in_a_translated_stream_with_its_makers_tag() {
+    let scratch = testkit::scratch_dir("signatures-streamed");
+    let simulator = Simulator::start(scratch.path(), SCENARIO);
+    let site = Site::new(
+        "signatures-streamed",
+        &format!(
+            "[providers.one]\ndialect = \"bedrock-converse\"\nbase_url = \"http://{}/one\"\napi_key = {{ env = \"SIM_KEY\" }}\n\n\
+             [models.one]\nprovider = \"one\"\nmodel = \"anthropic.claude-test\"\nprice = {{ input = \"1\", output = \"5\" }}\n",
+            simulator.address
+        ),
+    );
+    let freehold = site.start();
+    let mut body = (CONVERSATIONS[0].first)("model:one");
+    body["stream"] = json!(true);
+    let answer = freehold.post("/v1/messages", &body.to_string());
+    let events: Vec<Value> = answer
+        .text()
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
+    let signatures: Vec<&str> = events
+        .iter()
+        .filter(|event| event["delta"]["type"] == "signature_delta")
+        .map(|event| event["delta"]["signature"].as_str().unwrap())
+        .collect();
+    assert!(!signatures.is_empty() && signatures.iter().all(|one| one.starts_with(TAG)), "{}", answer.text());
+    let block = events.iter().find(|event| event["delta"]["type"] == "signature_delta").unwrap()["index"].clone();
+    let thought = |event: &&Value| event["type"] == "content_block_start" && event["index"] == block;
+    assert_eq!(events.iter().find(thought).unwrap()["content_block"]["type"], "thinking");
+}

@@ -156,8 +156,8 @@ pub fn all() -> impl Iterator<Item = &'static Endpoint> {
 pub enum NoRoute {
     /// Nothing lives at this path.
     Path,
-    /// Something does, but it takes another method.
-    Method(&'static Method),
+    /// Something does, but it takes other methods.
+    Method(Vec<&'static Method>),
 }
 
 /// Roots below which every route lives too, for SDKs that are given one address per vendor.
@@ -168,7 +168,7 @@ pub fn find(method: &Method, path: &str) -> Result<Route, NoRoute> {
     let below = |root: &&str| path.strip_prefix(*root).filter(|rest| rest.starts_with('/'));
     let path = ROOTS.iter().find_map(below).unwrap_or(path);
     let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
-    let mut at_path = None;
+    let mut at_path = Vec::new();
     for endpoint in all() {
         let Some(model) = matched(endpoint.path, path) else { continue };
         if endpoint.method == method {
@@ -178,9 +178,11 @@ pub fn find(method: &Method, path: &str) -> Result<Route, NoRoute> {
             };
             return Ok(Route { endpoint, model });
         }
-        at_path = Some(&endpoint.method);
+        if !at_path.contains(&&endpoint.method) {
+            at_path.push(&endpoint.method);
+        }
     }
-    Err(at_path.map_or(NoRoute::Path, NoRoute::Method))
+    Err(if at_path.is_empty() { NoRoute::Path } else { NoRoute::Method(at_path) })
 }
 
 /// Whether a path is of this pattern, and what stands in the place of `{model}`.
@@ -239,7 +241,9 @@ mod tests {
         assert_eq!(name(Method::POST, "/anthropic/v1/messages"), Ok("POST /v1/messages"));
         assert_eq!(name(Method::GET, "/v1/models/claims-triage"), Ok("GET /v1/models/{model}"));
         assert_eq!(name(Method::HEAD, "/"), Ok("HEAD /"));
-        assert_eq!(name(Method::GET, "/v1/chat/completions"), Err(NoRoute::Method(&Method::POST)));
+        assert_eq!(name(Method::GET, "/v1/chat/completions"), Err(NoRoute::Method(vec![&Method::POST])));
+        let both = NoRoute::Method(vec![&Method::GET, &Method::DELETE]);
+        assert_eq!(name(Method::POST, "/v1/responses/resp_1"), Err(both));
         assert_eq!(name(Method::POST, "/v1/nonsense"), Err(NoRoute::Path));
         assert_eq!(name(Method::DELETE, "/mcp/crm"), Ok("DELETE /mcp/{server}"));
         assert_eq!(name(Method::POST, "/mcp/"), Err(NoRoute::Path));
@@ -257,7 +261,7 @@ mod tests {
         assert_eq!(route("/gemini/v1beta/models/claims:generateContent"), Ok((GENERATE, "claims".into())));
         let vertex = "/v1beta1/projects/p/locations/l/publishers/google/models/claims:streamGenerateContent";
         assert_eq!(route(vertex), Ok((STREAM, "claims".into())));
-        assert_eq!(route("/v1beta/models/claims:predict"), Err(NoRoute::Method(&Method::GET)));
+        assert_eq!(route("/v1beta/models/claims:predict"), Err(NoRoute::Method(vec![&Method::GET])));
         let stream = find(&Method::POST, vertex).unwrap().endpoint;
         assert_eq!(framing(stream, Some("key=x&alt=sse")), Framing::ServerSentEvents);
         assert_eq!(framing(stream, Some("alt=json")), Framing::JsonArray);

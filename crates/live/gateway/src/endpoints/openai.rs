@@ -33,6 +33,10 @@ pub const OTHER: Endpoint = Endpoint {
 pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(POST "/v1/chat/completions", Serves::Call(Operation::Chat), Dialect::OpenAiChat),
     endpoint!(POST "/v1/responses", Serves::Call(Operation::Chat), Dialect::OpenAiResponses).carrying(&["openai-beta"]),
+    endpoint!(POST "/v1/responses/compact", Serves::Call(Operation::Compact), Dialect::OpenAiResponses)
+        .carrying(&["openai-beta"]),
+    endpoint!(POST "/v1/responses/input_tokens", Serves::Call(Operation::CountTokens), Dialect::OpenAiResponses)
+        .carrying(&["openai-beta"]),
     endpoint!(POST "/v1/embeddings", Serves::Call(Operation::Embeddings), Dialect::OpenAiChat),
     endpoint!(POST "/v1/completions", Serves::Call(Operation::Completions), Dialect::OpenAiChat),
     endpoint!(POST "/v1/moderations", Serves::Call(Operation::Moderations), Dialect::OpenAiChat),

@@ -110,7 +110,18 @@ impl Asking<'_> {
     pub fn place(&self, named: Option<&str>, trail: &mut Trail) -> Result<Holder, Refusal> {
         let Arrival { key, workflow, dialect, .. } = self.arrival;
         let named = named.or(workflow.as_deref());
-        let holder = Holder::of_name(&self.deployed.snapshot, key, named, family(*dialect), |_| true)?;
+        let spoken = family(*dialect);
+        let keeps = |provider: &config::Provider| spoken.iter().all(|one| provider.quirks.hosting.keeps(*one));
+        let snapshot = &self.deployed.snapshot;
+        let holder = Holder::of_name(snapshot, key, named, spoken, keeps).map_err(|refusal| match refusal {
+            // Some of its models may be spoken to, but are hosted where nothing is kept.
+            Refusal::NoCandidate { .. } if Holder::of_name(snapshot, key, named, spoken, |_| true).is_ok() => {
+                let why =
+                    "its models are hosted where only conversations are taken, on Vertex AI or by Bedrock's invoke";
+                Refusal::KeepsNone { what: "file or batch", why: why.to_owned() }
+            }
+            refusal => refusal,
+        })?;
         self.admitted(&holder, trail);
         Ok(holder)
     }
@@ -180,6 +191,12 @@ impl Asking<'_> {
         trail.cost += change;
         trail.note("settle", &*record.decision);
         vec![Entry::Record(Box::new(record))]
+    }
+
+    /// A file that a body names by the provider's own id, where that provider's files are not everybody's.
+    pub fn unsealed_file(&self, holder: &Holder, dialect: Dialect, body: &[u8]) -> Option<String> {
+        let shared = holder.model().provider.shared_files;
+        wire::kept::unsealed_file(dialect, body).filter(|_| !shared)
     }
 
     /// Opens every id of ours in a body.

@@ -29,6 +29,9 @@ pub struct Heard {
     pub frame_ms: u64,
 }
 
+/// Where things are put and listed.
+const NEW: &[&str] = &["/files", "/batches", "/messages/batches"];
+
 /// Sends a request and waits for the head of a good answer. `what` is what it asks for.
 pub async fn send(
     deployed: &Deployed,
@@ -46,7 +49,13 @@ pub async fn send(
         return Ok(Heard { response, deadline, frame_ms: timeouts.frame_ms });
     }
     let status = response.status();
+    let is_missing = matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
     match refused(reach.spoken(), response, client).await {
+        // Where no thing was named, it is the route that is not there.
+        Failure::Fault(fault, _) if is_missing && NEW.contains(&reach.path().split('?').next().unwrap_or_default()) => {
+            let why = format!("provider `{}` has no route for it: {}", reach.provider().name, fault.message);
+            Err(Refusal::KeepsNone { what, why })
+        }
         Failure::Fault(fault, _) if status == StatusCode::NOT_FOUND => {
             Err(Refusal::Gone { what, provider: reach.provider().name.to_string(), said: fault.message })
         }

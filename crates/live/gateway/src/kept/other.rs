@@ -116,6 +116,10 @@ pub async fn pass(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail) 
 /// The body with the ids that its provider knows, where it names what that provider keeps: files for a vector store, say.
 fn with_its_own_ids(asking: &Asking<'_>, holder: &Holder, is_json: bool) -> Result<Bytes, Refusal> {
     let body = &asking.arrival.body;
+    // Whatever its type says, a server may read it as JSON; and the dialect is a guess from headers that the client chose.
+    if let Some(id) = asking.unsealed_file(holder, Dialect::OpenAiChat, body) {
+        return Err(Refusal::UnsealedFile { id: short(&id) });
+    }
     let Some(opened) = is_json.then(|| asking.opened_body(body)).transpose()?.flatten() else {
         return Ok(body.clone());
     };
@@ -227,6 +231,18 @@ mod tests {
         }
         for passed in ["videos", "containers/c/files", "vector_stores", "fine_tuning/jobs", "keyspace", "realtimes"] {
             assert!(!is_never_passed(passed), "{passed}");
+        }
+    }
+
+    #[test]
+    fn the_reference_of_the_configuration_says_what_is_never_passed() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/configuration.md");
+        let reference = std::fs::read_to_string(path).unwrap();
+        let row = reference.lines().find(|line| line.starts_with("| `passthrough` |")).unwrap();
+        let methods = METHODS.iter().map(Method::as_str);
+        let headers = crate::endpoints::openai::OTHER.carries.iter().copied();
+        for said in NEVER.iter().copied().chain(methods).chain(headers) {
+            assert!(row.contains(said), "`{said}` is missing: {row}");
         }
     }
 

@@ -12,6 +12,7 @@ use super::asking::Asking;
 use crate::attempt::OUTPUT_CAP_WHERE_ONE_IS_DEMANDED;
 use crate::bound::caps;
 use crate::refusal::Refusal;
+use crate::target::short;
 use crate::trail::Trail;
 
 /// How price lists call the tier of batches.
@@ -92,6 +93,11 @@ fn rewritten(asking: &Asking<'_>, text: &Bytes, asked: &[Asked], trail: &mut Tra
         |provider: &Option<String>| provider.as_ref().is_some_and(|name| *name != *model.provider.name.as_str());
     if read.iter().any(|(.., provider)| foreign(provider)) {
         return Err(Refusal::Scattered);
+    }
+    for Asked { dialect, body, .. } in asked {
+        if let Some(id) = asking.unsealed_file(&holder, *dialect, &text[body.clone()]) {
+            return Err(Refusal::UnsealedFile { id: short(&id) });
+        }
     }
     let budgeted = holder.scopes().iter().flatten().any(|scope| asking.gateway.budgets.limits(scope));
     let workflow = holder.target().workflow();

@@ -43,6 +43,47 @@ fn every_provider_that_can_be_called_needs_its_name_its_credential_and_what_is_o
     assert!(snapshot.providers.len() >= 30, "{text}");
 }
 
+/// What `check` warns of, with the shipped catalog.
+fn warnings(text: &str) -> (String, String) {
+    let input = Input {
+        file_name: "freehold.toml",
+        text,
+        catalog: &shipped(),
+        environment: &|_| Some(CREDENTIAL.to_owned()),
+        read_secret_file: &|_| Err("no such file".to_owned()),
+        now: NOW,
+    };
+    let snapshot = config::check(&input).unwrap_or_else(|problems| panic!("{}", crate::printed(&problems)));
+    let told = crate::printed(&snapshot.warnings);
+    // That nothing but a provider stands there is no matter here.
+    let told = told.lines().filter(|line| !line.contains("no `[workflows.*]` entry")).collect::<Vec<_>>().join("\n");
+    (snapshot.providers[0].base_url.to_string(), told)
+}
+
+#[test]
+fn a_region_that_the_catalog_does_not_know_is_warned_about() {
+    let bedrock = |region: &str| {
+        let proof = "api_key = { env = \"AWS_BEARER_TOKEN_BEDROCK\" }";
+        warnings(&format!("[providers.bedrock]\n{proof}\nfill = {{ region = \"{region}\" }}\n"))
+    };
+    let (address, told) = bedrock("eu-central-1");
+    assert_eq!((&*address, &*told), ("https://bedrock-runtime.eu-central-1.amazonaws.com", ""));
+    let (address, told) = bedrock("eu-centarl-1");
+    assert_eq!(address, "https://bedrock-runtime.eu-centarl-1.amazonaws.com", "a region may be newer than the catalog");
+    let expected = "warning: providers.bedrock.fill.region: the catalog knows no region `eu-centarl-1` of `bedrock` (as of 2026-11-30); \
+                    did you mean `eu-central-1`?";
+    assert!(told.contains(expected), "{told}");
+}
+
+#[test]
+fn a_provider_with_regional_addresses_beside_its_own_is_reached_at_either() {
+    let openai =
+        |more: &str| warnings(&format!("[providers.openai]\napi_key = {{ env = \"OPENAI_API_KEY\" }}\n{more}"));
+    assert_eq!(openai("").0, "https://api.openai.com/v1");
+    assert_eq!(openai("fill = { region = \"eu\" }\n"), ("https://eu.api.openai.com/v1".to_owned(), String::new()));
+    assert!(openai("fill = { region = \"mars\" }\n").1.contains("the catalog knows no region `mars` of `openai`"));
+}
+
 #[test]
 fn openais_models_have_their_public_tokenizer_and_other_vendors_have_none() {
     let catalog = shipped();

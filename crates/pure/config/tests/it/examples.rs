@@ -41,7 +41,7 @@ fn every_key_arrives_in_the_snapshot() {
     assert_eq!(small.price_at(NOW).unwrap().contract_millionths, Some(875_000));
     assert_eq!(small.context_tokens, Some(128_000));
     let row = own.price_at(NOW).unwrap();
-    assert_eq!((row.id.as_str(), row.source.as_str()), ("freehold.toml/own-price", "freehold.toml:80"));
+    assert_eq!((row.id.as_str(), row.source.as_str()), ("freehold.toml/own-price", "freehold.toml:81"));
     assert_eq!(Meter::ALL.iter().filter(|meter| row.prices.get(**meter).is_some()).count(), Meter::COUNT);
     assert_eq!(row.bands[0].prices.get(Meter::Input), Some(PicoUsd(6_000_000)));
     assert_eq!(
@@ -50,7 +50,7 @@ fn every_key_arrives_in_the_snapshot() {
     );
     assert_eq!(row.tiers[0].bands.len(), 1);
     assert_eq!((row.regions[0].region.as_str(), row.regions[0].multiplier_millionths), ("eu", 1_100_000));
-    assert!(mirror.passthrough);
+    assert!(mirror.passthrough && mirror.shared_files);
     assert_eq!((own.context_tokens, own.quality_milli), (Some(10_000), Some(700)));
     assert_eq!(gpu.price_at(NOW).unwrap().prices.get(Meter::Output), Some(PicoUsd(112_179)));
 

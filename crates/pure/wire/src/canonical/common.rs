@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::json::Object;
 use super::{Content, Losses, Part, Source};
+use crate::maker::Maker;
 
 /// Arguments as an object. Models do not always finish theirs, and the dialect takes nothing but an object.
 pub(crate) fn write_input(block: &mut Object<'_>, arguments: &str, at: &str, losses: &mut Losses) {
@@ -17,6 +18,16 @@ pub(crate) fn write_input(block: &mut Object<'_>, arguments: &str, at: &str, los
             block.object("input", |input| input.put("arguments", arguments));
         }
     }
+}
+
+/// Whether a signature is of the provider that is asked: it made the thought, and can read it again.
+pub(crate) fn is_own(signature: Option<&str>, own: Option<Maker>) -> bool {
+    signature.zip(own).is_some_and(|(signature, own)| own.own(signature).is_some())
+}
+
+/// A signature as its maker made it.
+pub(crate) fn untagged(signature: &str) -> String {
+    Maker::named_in(signature.as_bytes()).and_then(|maker| maker.own(signature)).unwrap_or_else(|| signature.to_owned())
 }
 
 impl Losses {

@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use domain::{Fault, FaultClass};
 use serde_json::value::RawValue;
 
+use crate::maker::Maker;
 use crate::quirks::Quirks;
 use crate::usage::Reported;
 
@@ -321,6 +322,8 @@ pub struct Target<'a> {
     pub insert_max_output: Option<u64>,
     /// The cap sent where the dialect requires one and no one named any.
     pub default_max_output: u64,
+    /// Whose signatures it can read: its provider's own.
+    pub maker: Maker,
 }
 
 /// A whole answer.
@@ -438,6 +441,8 @@ pub struct Cover {
     pub include_usage: bool,
     /// Whether a stream carries the usage so far in every chunk.
     pub continuous_usage: bool,
+    /// Whose tag stands before what the provider signed.
+    pub maker: Maker,
 }
 
 /// The longest id or word of a provider's that is kept between the events of a stream, bytes.

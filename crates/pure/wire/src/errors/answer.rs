@@ -19,7 +19,9 @@ pub fn client_error(client: Dialect, fault: &Fault, call: &str, billed: bool) ->
     let message = match class {
         class if class.blame() == Blame::Client => fault.message.clone(),
         FaultClass::Credential => "the provider refused Freehold's credential; ask whoever runs it".into(),
-        FaultClass::ModelMissing => "the provider does not know the configured model; ask whoever runs Freehold".into(),
+        FaultClass::ModelMissing => {
+            "the provider does not know the configured model, or has no such route; ask whoever runs Freehold".into()
+        }
         FaultClass::QuotaExhausted => {
             "the provider account behind Freehold is out of quota; ask whoever runs it".into()
         }

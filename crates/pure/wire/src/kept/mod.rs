@@ -1,7 +1,7 @@
 //! What a provider keeps for a client, stored answers, files and batches: where their ids stand in what is asked and answered,
 //! so that a client never holds an id that it could use elsewhere, or that another could use here.
 //!
-//! [`Ids`] says what the client calls them, [`references`] finds them in a request, [`objects`] renames them in what a provider
+//! [`Ids`] says what the client calls them, [`references`] finds them in a request, [`unsealed`] those that are not ours, [`objects`] renames them in what a provider
 //! tells, [`answers`] reads a stored answer, [`requests`] reads what a batch asks for and [`results`] what came of it.
 
 pub mod answers;
@@ -9,6 +9,7 @@ pub mod objects;
 pub mod references;
 pub mod requests;
 pub mod results;
+pub mod unsealed;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use objects::{Item, items, renamed, strings, with_top};
 pub use references::{Reference, references, with_names};
 pub use requests::{Asked, batch_line, batch_requests, purpose, with_bodies};
 pub use results::result_line;
+pub use unsealed::unsealed_file;
 
 /// What kind of thing an id names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

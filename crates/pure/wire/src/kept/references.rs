@@ -40,7 +40,7 @@ pub fn with_names(body: &[u8], references: &[Reference], names: &[String]) -> Ve
 }
 
 /// What a field's text names.
-fn kind_under(field: &[u8]) -> Option<Kind> {
+pub(super) fn kind_under(field: &[u8]) -> Option<Kind> {
     match field {
         b"previous_response_id" => Some(Kind::Answer),
         b"file_id" | b"file_ids" | b"input_file_id" => Some(Kind::File),

@@ -70,6 +70,9 @@ pub fn scan(dialect: Dialect, operation: Operation, address: Option<&Address>, b
         return gemini::scan(operation, address, cursor);
     }
     let mut scanner = Scanner::new(dialect, cursor.position() + 1);
+    // OpenAI's own API knows such a request without a model, or with `null` for it.
+    scanner.may_name_none =
+        dialect == Dialect::OpenAiResponses && matches!(operation, Operation::Compact | Operation::CountTokens);
     if dialect.is_addressed() {
         scanner.addressed(address);
     }
@@ -131,6 +134,8 @@ struct Scanner {
     dialect: Dialect,
     spans: Spans,
     model: Option<String>,
+    /// Whether the model may be left out.
+    may_name_none: bool,
     stream: bool,
     include_usage: bool,
     continuous_usage: bool,
@@ -153,6 +158,7 @@ impl Scanner {
             dialect,
             spans: Spans { open, ..Spans::default() },
             model: None,
+            may_name_none: false,
             stream: false,
             include_usage: dialect.streams_usage_unasked(),
             continuous_usage: false,
@@ -290,8 +296,13 @@ impl Scanner {
     fn model(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Bad> {
         const WHAT: &str = "`model` must be a string that names a workflow";
         let start = cursor.position();
-        if cursor.peek() != Some(b'"') {
-            return Err(cursor.bad(WHAT));
+        match cursor.peek() {
+            Some(b'"') => {}
+            Some(b'n') if self.may_name_none => {
+                self.spans.model = Some(cursor.value()?);
+                return Ok(());
+            }
+            _ => return Err(cursor.bad(WHAT)),
         }
         let text = cursor.string()?;
         self.spans.model = Some(text.quoted());
@@ -388,12 +399,12 @@ impl Scanner {
         let missing = |param: &'static str, message: &str| {
             Err(BadBody { message: message.to_owned(), offset: body_bytes, param: Some(param) })
         };
-        if self.model.is_none() {
+        if self.model.is_none() && !self.may_name_none {
             return missing("model", "`model` is missing; it names the workflow");
         }
         let responses = self.dialect == Dialect::OpenAiResponses;
         match operation {
-            Operation::Chat if responses && !self.has("input") && !self.bound.hidden_prompt => {
+            Operation::Chat | Operation::Compact if responses && !self.has("input") && !self.bound.hidden_prompt => {
                 return missing("input", "`input` is missing");
             }
             Operation::Chat | Operation::CountTokens if !responses && !self.has("messages") => {
@@ -415,7 +426,7 @@ impl Scanner {
         let hidden = if self.bound.hidden_prompt { HIDDEN_PROMPT_UPPER_TOKENS } else { 0 };
         Ok(Head {
             model: self.model,
-            stream: self.stream,
+            stream: self.stream && operation.may_stream(),
             include_usage: self.include_usage,
             continuous_usage: self.continuous_usage,
             max_output: self.max_output,

@@ -28,6 +28,11 @@ pub fn request(
                 "{upstream} has no realtime conversations; name a model of a provider that speaks {client} and has them"
             )));
         }
+        Operation::Compact => {
+            return Err(untranslatable(format!(
+                "{upstream} compacts no conversations; name a model of a provider that speaks {client}"
+            )));
+        }
         Operation::Invoke => {
             return Err(untranslatable(format!(
                 "the body of this `invoke`, or the guardrail it names, is for Bedrock alone, and {upstream} is spoken here; \
@@ -76,6 +81,7 @@ pub fn request(
         quirks: ask.quirks,
         insert_max_output: ask.insert_max_output,
         default_max_output: ask.default_max_output,
+        maker: ask.maker,
     };
     let out = grammar(upstream).write_request(&request, &target, &mut losses)?;
     Ok(Translated { body: out, losses: losses.into_list(), batch: false })

@@ -76,6 +76,7 @@ pub(super) fn cover(plan: &ReplyPlan) -> Cover {
         created_unix_s: plan.created_unix_s,
         include_usage: plan.include_usage,
         continuous_usage: plan.continuous_usage,
+        maker: plan.maker,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod beside;
 mod costs;
+mod events;
 mod fuzzing;
 mod invoke;
 mod messages;

@@ -4,13 +4,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use config::catalog::CatalogProvider;
 use config::{AuthScheme, CredentialSource, Identity, Need, Provider};
 use gateway::clock;
 
 use super::super::key::print_table;
 use crate::policy;
 
-const COLUMNS: [&str; 6] = ["provider", "configured", "dialects", "auth", "credential", "address"];
+const COLUMNS: [&str; 7] = ["provider", "configured", "dialects", "auth", "credential", "address", "regions"];
+/// Regions shown of a row in the table; JSON has all.
+const REGIONS_SHOWN: usize = 6;
 
 /// Prints the rows.
 pub fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
@@ -31,7 +34,7 @@ pub fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
                 .context("the configuration has problems; `freehold check` lists them all")?
         }
     };
-    let mut rows: Vec<[String; 6]> = configured.iter().map(|provider| of_configured(provider)).collect();
+    let mut rows: Vec<[String; 7]> = configured.iter().map(|provider| of_configured(provider)).collect();
     for row in catalog.providers().filter(|row| !row.dialects.is_empty()) {
         if configured.iter().any(|provider| provider.catalog.as_deref() == Some(&row.name)) {
             continue;
@@ -57,6 +60,7 @@ pub fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
             auth.join(" or "),
             credential,
             address.to_owned(),
+            regions(row, json),
         ]);
     }
     if json {
@@ -71,7 +75,20 @@ pub fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn of_configured(provider: &Provider) -> [String; 6] {
+/// Where a row can be reached; as many as a line takes, unless it is for a program.
+fn regions(row: &CatalogProvider, all: bool) -> String {
+    let shown = if all { row.regions.len() } else { REGIONS_SHOWN };
+    let mut text = row.regions.iter().take(shown).map(String::as_str).collect::<Vec<_>>().join(" ");
+    if let Some(more) = row.regions.len().checked_sub(shown).filter(|more| *more > 0) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    if let Some(regional) = &row.regional {
+        text.push_str(&format!(" at {}", regional.form()));
+    }
+    text
+}
+
+fn of_configured(provider: &Provider) -> [String; 7] {
     let dialects: Vec<&str> = provider.dialects.iter().map(|dialect| dialect.as_str()).collect();
     let credential = match (&provider.identity, &provider.credential_source) {
         (Some(identity), _) => {
@@ -88,6 +105,7 @@ fn of_configured(provider: &Provider) -> [String; 6] {
         provider.auth.to_string(),
         credential,
         provider.base_url.to_string(),
+        provider.region.as_ref().map_or_else(|| "none declared".to_owned(), |region| format!("declared {region}")),
     ]
 }
 

@@ -80,11 +80,11 @@ pub(super) fn write(answer: &Answer<'_>, cover: &Cover, losses: &mut Losses) -> 
                             block.put("text", text);
                         });
                     }
-                    Content::Thinking { text, .. } => list.object(|block| {
+                    Content::Thinking { text, signature } => list.object(|block| {
                         block.put("type", "thinking");
                         block.put("thinking", text);
                         // SDKs require one; there is none from a provider that does not sign.
-                        block.put("signature", "");
+                        block.put("signature", &cover.maker.tagged(signature.as_deref().unwrap_or_default()));
                     }),
                     Content::ToolUse { id: call, name, arguments } => {
                         let made = made_tool_id(id, calls);

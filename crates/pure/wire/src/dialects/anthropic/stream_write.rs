@@ -120,6 +120,9 @@ impl WriteStream for Writer {
                 });
                 self.delta(out, "thinking_delta", "thinking", text);
             }
+            Event::Signature(text) if self.open == Some(Block::Thinking) => {
+                self.delta(out, "signature_delta", "signature", &self.cover.maker.tagged(text));
+            }
             Event::Signature(_) => losses.dropped("/signature", "a signature is of use to its provider only"),
             Event::RedactedThinking(_) => {
                 losses.dropped("/redacted", "a redacted thought is of use to its provider only")

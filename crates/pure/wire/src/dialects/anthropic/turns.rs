@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use base64::Engine;
 use domain::Fault;
 
-use crate::canonical::common::write_input;
+use crate::canonical::common::{is_own, untagged, write_input};
 use crate::canonical::json::{List, Object};
 use crate::canonical::{Content, Losses, Part, Request, Role, Source, refused, untranslatable};
+use crate::maker::Maker;
 
 /// Instructions and conversation as the dialect has them.
 pub(super) struct Conversation<'r, 'a> {
@@ -26,14 +27,16 @@ impl<'r, 'a> Conversation<'r, 'a> {
     pub(super) fn of(
         request: &'r Request<'a>,
         started_answers: bool,
+        maker: Maker,
         losses: &mut Losses,
     ) -> Result<Conversation<'r, 'a>, Fault> {
-        let mut sorted = Conversation { system: sayable(&request.system, losses), turns: Vec::new() };
+        let mut sorted = Conversation { system: sayable(&request.system, None, losses), turns: Vec::new() };
         for message in &request.messages {
             if let Some(name) = &message.name {
                 losses.dropped(&name.at, "speakers have no names here; say who speaks in the text");
             }
-            let mut parts = sayable(&message.parts, losses);
+            let own = (message.role == Role::Assistant).then_some(maker);
+            let mut parts = sayable(&message.parts, own, losses);
             if message.role == Role::System {
                 losses.approximated(&message.at, "instructions within the conversation are put before it");
                 sorted.system.append(&mut parts);
@@ -95,8 +98,9 @@ impl<'r, 'a> Conversation<'r, 'a> {
 }
 
 /// The parts that can be said. Empty text says nothing, and the dialect refuses it.
-fn sayable<'r, 'a>(parts: &'r [Part<'a>], losses: &mut Losses) -> Vec<&'r Part<'a>> {
+fn sayable<'r, 'a>(parts: &'r [Part<'a>], own: Option<Maker>, losses: &mut Losses) -> Vec<&'r Part<'a>> {
     let can = |part: &&Part<'_>| match &part.content {
+        Content::Thinking { signature, .. } if is_own(signature.as_deref(), own) => true,
         Content::Thinking { .. } | Content::RedactedThinking(_) => {
             losses.thinking(part);
             false
@@ -164,14 +168,19 @@ fn write_block(list: &mut List<'_>, part: &Part<'_>, losses: &mut Losses) {
             Content::ToolResult { id, parts, is_error } => {
                 block.put("type", "tool_result");
                 block.put("tool_use_id", &tool_id(id));
-                let parts = sayable(parts, losses);
+                let parts = sayable(parts, None, losses);
                 if !parts.is_empty() {
                     content(block, "content", &parts, false, losses);
                 }
                 block.put_some("is_error", is_error.then_some(true));
             }
-            Content::Thinking { .. } | Content::RedactedThinking(_) => {
-                unreachable!("`sayable` left thoughts out before anything was written")
+            Content::Thinking { text, signature } => {
+                block.put("type", "thinking");
+                block.put("thinking", text);
+                block.put("signature", &untagged(signature.as_deref().unwrap_or_default()));
+            }
+            Content::RedactedThinking(_) => {
+                unreachable!("`sayable` left them out before anything was written")
             }
         }
         cache_mark(block, part);

@@ -17,7 +17,7 @@ const MAX_SCHEMA_DEPTH: u32 = 100;
 pub(super) fn request(request: &Request<'_>, to: &Target<'_>, losses: &mut Losses) -> Result<Vec<u8>, Fault> {
     refuse_what_cannot_be_said(request)?;
     let abilities = Abilities::of(to.model);
-    let conversation = Conversation::of(request, abilities.started_answers, losses)?;
+    let conversation = Conversation::of(request, abilities.started_answers, to.maker, losses)?;
     let named_cap = request.max_output.as_ref().map(|cap| cap.value).or(to.insert_max_output);
     let cap = named_cap.unwrap_or(to.default_max_output);
     if named_cap.is_none() {

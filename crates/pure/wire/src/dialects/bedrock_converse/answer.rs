@@ -76,12 +76,14 @@ pub(super) fn write(answer: &Answer<'_>, cover: &Cover, losses: &mut Losses) -> 
                                 list.object(|block| block.put("text", text))
                             }
                             Content::Thinking { text, signature } => {
-                                if signature.as_ref().is_some_and(|signature| !signature.is_empty()) {
-                                    losses.dropped(format!("{}/signature", part.at), SIGNATURE);
-                                }
+                                let signature = signature.as_deref().filter(|signature| !signature.is_empty());
+                                let signature = signature.map(|signature| cover.maker.tagged(signature));
                                 list.object(|block| {
                                     block.object("reasoningContent", |thought| {
-                                        thought.object("reasoningText", |said| said.put("text", text));
+                                        thought.object("reasoningText", |said| {
+                                            said.put("text", text);
+                                            said.put_some("signature", signature);
+                                        });
                                     });
                                 });
                             }

@@ -7,12 +7,15 @@ use crate::canonical::json::{Object, object};
 use crate::canonical::{Cover, Event, Finish, Losses, MAX_KEPT_BYTES, malformed};
 use crate::dialects::WriteStream;
 use crate::eventstream::Message;
+use crate::maker::Maker;
 
 /// What must be remembered between events.
 #[derive(Default)]
 pub(super) struct Writer {
     /// What the ids of calls begin with, where the provider gave none. Calls are told apart by them in later turns.
     id: String,
+    /// Whose tag stands before what was signed.
+    maker: Option<Maker>,
     started: bool,
     open: Option<Block>,
     /// The index of the block that is open, or will be next.
@@ -35,7 +38,7 @@ enum Block {
 impl Writer {
     /// A writer of the answer of this id.
     pub(super) fn new(cover: Cover) -> Writer {
-        Writer { id: cover.id, ..Writer::default() }
+        Writer { id: cover.id, maker: Some(cover.maker), ..Writer::default() }
     }
 
     fn start(&mut self, out: &mut Vec<u8>) {
@@ -92,6 +95,12 @@ impl WriteStream for Writer {
                 self.say(Block::Text, text, out);
             }
             Event::Thinking(text) => self.say(Block::Thinking, text, out),
+            Event::Signature(text) if self.open == Some(Block::Thinking) => {
+                let signature = self.maker.map_or_else(String::new, |maker| maker.tagged(text));
+                self.delta(out, |delta| {
+                    delta.object("reasoningContent", |thought| thought.put("signature", &signature))
+                });
+            }
             Event::Signature(_) => losses.dropped("/signature", SIGNATURE),
             Event::RedactedThinking(_) => {
                 losses.dropped("/redacted", "a redacted thought is of use to its provider only");

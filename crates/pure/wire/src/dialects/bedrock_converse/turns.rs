@@ -6,9 +6,10 @@ use base64::Engine;
 use domain::Fault;
 
 use super::blocks::FORMATS;
-use crate::canonical::common::write_input;
+use crate::canonical::common::{is_own, untagged, write_input};
 use crate::canonical::json::{List, Object};
 use crate::canonical::{Content, Losses, Part, Request, Role, Source, Target, refused, untranslatable};
+use crate::maker::Maker;
 
 /// Instructions and conversation as the dialect has them.
 pub(super) struct Conversation<'r, 'a> {
@@ -24,13 +25,14 @@ impl<'r, 'a> Conversation<'r, 'a> {
         to: &Target<'_>,
         losses: &mut Losses,
     ) -> Result<Conversation<'r, 'a>, Fault> {
-        let system = sayable(&request.system, losses);
+        let system = sayable(&request.system, None, losses);
         let mut sorted = Conversation { system, turns: Vec::new(), marks: takes_cache_points(to.model) };
         for message in &request.messages {
             if let Some(name) = &message.name {
                 losses.dropped(&name.at, "speakers have no names here; say who speaks in the text");
             }
-            let mut parts = sayable(&message.parts, losses);
+            let own = (message.role == Role::Assistant).then_some(to.maker);
+            let mut parts = sayable(&message.parts, own, losses);
             if message.role == Role::System {
                 losses.approximated(&message.at, "instructions within the conversation are put before it");
                 sorted.system.append(&mut parts);
@@ -157,8 +159,9 @@ fn format_of(media_type: &str) -> Option<&'static str> {
 }
 
 /// The parts that can be said. Empty text says nothing, and the dialect refuses it.
-fn sayable<'r, 'a>(parts: &'r [Part<'a>], losses: &mut Losses) -> Vec<&'r Part<'a>> {
+fn sayable<'r, 'a>(parts: &'r [Part<'a>], own: Option<Maker>, losses: &mut Losses) -> Vec<&'r Part<'a>> {
     let can = |part: &&Part<'_>| match &part.content {
+        Content::Thinking { signature, .. } if is_own(signature.as_deref(), own) => true,
         Content::Thinking { .. } | Content::RedactedThinking(_) => {
             losses.thinking(part);
             false
@@ -196,7 +199,7 @@ fn write_block(list: &mut List<'_>, part: &Part<'_>, documents: &mut u32, losses
         Content::ToolResult { id, parts, is_error } => block.object("toolResult", |result| {
             result.put("toolUseId", &tool_id(id));
             result.list("content", |list| {
-                for part in sayable(parts, losses) {
+                for part in sayable(parts, None, losses) {
                     losses.cache(part.cache.as_ref(), "a cache point stands behind a result, not within it");
                     match &part.content {
                         Content::ToolUse { .. } | Content::ToolResult { .. } => {
@@ -208,8 +211,14 @@ fn write_block(list: &mut List<'_>, part: &Part<'_>, documents: &mut u32, losses
             });
             result.put("status", if *is_error { "error" } else { "success" });
         }),
-        Content::Thinking { .. } | Content::RedactedThinking(_) => {
-            unreachable!("`sayable` left thoughts out before anything was written")
+        Content::Thinking { text, signature } => block.object("reasoningContent", |thought| {
+            thought.object("reasoningText", |said| {
+                said.put("text", text);
+                said.put_some("signature", signature.as_deref().map(untagged));
+            });
+        }),
+        Content::RedactedThinking(_) => {
+            unreachable!("`sayable` left them out before anything was written")
         }
     });
 }

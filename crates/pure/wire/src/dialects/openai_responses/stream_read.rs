@@ -14,6 +14,22 @@ use crate::errors::embedded_fault;
 use crate::items::Items;
 use crate::sse;
 
+/// How the types of events begin that tell how far an item is that has no place elsewhere (OpenAI's Python SDK 3.52.0,
+/// `ResponseStreamEvent`).
+const OF_ITEMS_ELSEWHERE: [&str; 11] = [
+    "response.code_interpreter_call.",
+    "response.code_interpreter_call_code.done",
+    "response.compaction.",
+    "response.custom_tool_call_input.done",
+    "response.file_search_call.",
+    "response.image_generation_call.",
+    "response.mcp_call.",
+    "response.mcp_call_arguments.done",
+    "response.mcp_list_tools.",
+    "response.shell_call_",
+    "response.web_search_call.",
+];
+
 /// What must be remembered between events.
 #[derive(Default)]
 pub(super) struct Reader {
@@ -88,7 +104,9 @@ impl ReadStream for Reader {
             }
             "response.custom_tool_call_input.delta"
             | "response.mcp_call_arguments.delta"
-            | "response.code_interpreter_call_code.delta" => {
+            | "response.code_interpreter_call_code.delta"
+            | "response.shell_call_command.delta"
+            | "response.shell_call_output_content.delta" => {
                 let bytes = fields.take_text("delta").map_or(0, |text| text.len());
                 if bytes > 0 {
                     each(Event::Elsewhere { bytes }, losses)?;
@@ -105,6 +123,15 @@ impl ReadStream for Reader {
             | "response.reasoning_text.done"
             | "response.reasoning_summary_text.done"
             | "response.reasoning_summary_part.added" => {}
+            // What the provider's own tools are at. The item they belong to was named when it began.
+            other if OF_ITEMS_ELSEWHERE.iter().any(|known| other.starts_with(known)) => {}
+            other if other.starts_with("response.audio.") => {
+                let bytes = fields.take_text("delta").map_or(0, |sound| sound.len());
+                losses.dropped("/delta", "sound in an answer has no place elsewhere");
+                if bytes > 0 {
+                    each(Event::Elsewhere { bytes }, losses)?;
+                }
+            }
             other => {
                 let why = format!("events of the type `{}` are not known to the translation", short(other));
                 losses.dropped("/type", why);
