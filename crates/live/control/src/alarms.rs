@@ -23,7 +23,7 @@ pub(crate) struct Today {
 
 impl Today {
     pub fn of(now: UnixMs) -> Today {
-        Today { day: UnixMs(start_of(now, DAY_MS)), month: Window::Month.bounds(now).0 }
+        Today { day: UnixMs(start_of(now, DAY_MS)), month: Window::MONTH.bounds(now).0 }
     }
 }
 

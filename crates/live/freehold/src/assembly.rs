@@ -15,12 +15,12 @@ use control::otlp::Exporter;
 use control::ports::Running;
 use control::{Control, DataDirectory, DataLock, Ingest, Pepper};
 use domain::KeyGrant;
-use gateway::budgets::{Limit, Scope};
+use gateway::budgets::Limit;
 use gateway::clock;
 use gateway::dataplane::Gateway;
 use gateway::ports::{Keys, Policy};
 use gateway::spool::{Durability, Spool};
-use ledger::Window;
+use ledger::{Amount, BudgetId, Measure, Scope, Terms, Window};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -207,26 +207,30 @@ async fn limits(
 ) -> anyhow::Result<Vec<Limit>> {
     let of_workflows = snapshot.workflows.values().filter_map(|workflow| {
         let budget = workflow.budget.as_ref()?;
-        Some((Scope::Workflow(workflow.name.clone()), budget.limit, budget.window))
+        Some((Scope::Workflow(workflow.name.clone()), budget.limit, budget.window.clone()))
     });
     let of_keys = grants.iter().filter(|grant| grant.revoked_at.is_none()).filter_map(|grant| {
         let budget = grant.budget.as_ref()?;
         // A window that does not read was refused when the key was made; a day is the safe side of a damaged row.
-        Some((Scope::Key(grant.id.clone()), budget.limit, budget.per.parse().unwrap_or(Window::Day)))
+        Some((Scope::Key(grant.id.clone()), budget.limit, budget.per.parse().unwrap_or(Window::DAY)))
     });
     let now = clock::now();
     let mut limits = Vec::new();
     for (scope, limit, window) in of_workflows.chain(of_keys) {
-        let settled = if known.is_some_and(|gateway| gateway.budgets.has(&scope, window)) {
-            domain::NanoUsd::ZERO
-        } else {
-            let of = match &scope {
-                Scope::Workflow(name) => store::Scope::Workflow(name.clone()),
-                Scope::Key(id) => store::Scope::Key(id.clone()),
-            };
-            store.spent_since(&of, window.bounds(now).0).await?
+        let budget = BudgetId { scope, window, measure: Measure::Usd };
+        let of = match &budget.scope {
+            _ if known.is_some_and(|gateway| gateway.budgets.has(&budget)) => None,
+            Scope::Workflow(name) => Some(store::Scope::Workflow(name.clone())),
+            Scope::Key(id) => Some(store::Scope::Key(id.clone())),
+            Scope::Organisation | Scope::Unit(_) | Scope::Session { .. } => None,
         };
-        limits.push(Limit { scope, limit, window, settled });
+        let since = budget.window.bounds(now).0;
+        let settled = match of {
+            Some(of) => vec![(now, Amount(store.spent_since(&of, since).await?.0))],
+            None => Vec::new(),
+        };
+        let terms = Terms::hard(limit.into());
+        limits.push(Limit { budget, terms, approval: None, members: Vec::new(), settled });
     }
     Ok(limits)
 }

@@ -8,9 +8,10 @@ use config::Snapshot;
 use control::Progress;
 use control::ports::Running;
 use control::views::BudgetNow;
-use domain::{ModelName, UnixMs};
+use domain::{ModelName, NanoUsd, UnixMs};
 use gateway::clock;
 use gateway::dataplane::Gateway;
+use ledger::Measure;
 use routing::{HealthView, State};
 use tokio::sync::Notify;
 
@@ -63,13 +64,14 @@ impl Running for RunningGateway {
     fn budgets(&self) -> Vec<BudgetNow> {
         let views = self.gateway.budgets.view().into_iter();
         views
-            .map(|(scope, window, view)| BudgetNow {
-                scope: scope.to_string().replace('`', ""),
-                limit: view.limit,
-                per: window.to_string(),
-                settled: view.settled,
-                held: view.held,
-                overrun: view.overrun,
+            .filter(|(budget, _)| budget.measure == Measure::Usd)
+            .map(|(budget, view)| BudgetNow {
+                scope: budget.scope.plain(),
+                limit: NanoUsd(view.limit.0),
+                per: budget.window.to_string(),
+                settled: NanoUsd(view.settled.0),
+                held: NanoUsd(view.held.0),
+                overrun: NanoUsd(view.overrun.0),
                 resets_at: view.resets_at,
             })
             .collect()
@@ -122,8 +124,8 @@ impl Running for RunningGateway {
         for (name, help, pick) in BUDGET_GAUGES {
             write(format_args!("# HELP {name} {help}"));
             write(format_args!("# TYPE {name} gauge"));
-            for (scope, _, view) in self.gateway.budgets.view() {
-                let scope = scope.to_string().replace('`', "");
+            for (budget, view) in self.gateway.budgets.view() {
+                let scope = budget.scope.plain();
                 write(format_args!("{name}{{scope=\"{scope}\"}} {}", pick(&view).0));
             }
         }
@@ -136,7 +138,7 @@ impl Running for RunningGateway {
     }
 }
 
-type PickAmount = fn(&ledger::AccountView) -> domain::NanoUsd;
+type PickAmount = fn(&ledger::AccountView) -> ledger::Amount;
 
 /// What is shown of each budget.
 const BUDGET_GAUGES: [(&str, &str, PickAmount); 3] = [

@@ -11,6 +11,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
+use ledger::budget::{Scope, Spend};
 use routing::{Candidate, Next, Route};
 use tokio::time::timeout_at;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -18,7 +19,7 @@ use wire::{Ask, Ids, Maker, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
 
 use crate::admit::Admitted;
 use crate::bound::{Bound, scopes};
-use crate::budgets::{Held, Scope, Spent};
+use crate::budgets::{Held, Spent};
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::deployed::{Deployed, Size};
@@ -224,7 +225,7 @@ pub async fn attempt(
         let open = trail.open.insert(Open::new(intent.clone(), held, probe));
         if let Err(error) = gateway.spool.intent(&Entry::Intent(intent.clone())).await {
             slot.health.lock().abandoned(probe);
-            open.settle(&gateway.budgets, NanoUsd::ZERO);
+            open.settle(&gateway.budgets, Spend::ZERO);
             trail.open = None;
             return Err(Refusal::Spool(error.to_string()));
         }
@@ -320,15 +321,15 @@ fn timeouts(model: &Model, workflow: Option<&Workflow>) -> Timeouts {
 /// Reserves the bound on every budget that applies.
 pub(crate) async fn hold(gateway: &Gateway, call: &Protected, bound: &Bound, model: &Model) -> Result<Held, Refusal> {
     let scopes = scopes(call);
-    if !bound.budgeted {
+    if !bound.under.any {
         return Ok(gateway.budgets.note(scopes));
     }
-    let Some(amount) = bound.cost else {
-        let scope = scopes.iter().flatten().find(|scope| gateway.budgets.limits(scope));
-        let scope = scope.map_or_else(|| "a scope".to_owned(), ToString::to_string);
+    if bound.cost.is_none() && bound.under.hard_money {
+        let scope = gateway.budgets.hard_money(&scopes);
+        let scope = scope.map_or_else(|| "a scope".to_owned(), |scope| scope.to_string());
         return Err(Refusal::Unpriced { model: model.name.clone(), scope });
-    };
-    gateway.budgets.hold(scopes, amount).await.map_err(|spent| {
+    }
+    gateway.budgets.hold(scopes, bound.spend()).await.map_err(|spent| {
         gateway.metrics.budget_refusals.inc();
         Refusal::Budget(Box::new(spent))
     })
@@ -337,7 +338,7 @@ pub(crate) async fn hold(gateway: &Gateway, call: &Protected, bound: &Bound, mod
 /// Whether a spent budget sends the call to something cheaper instead of refusing it.
 fn downgrades(workflow: Option<&Workflow>, spent: &Spent) -> bool {
     let at_limit = workflow.and_then(|workflow| workflow.budget.as_ref()).map(|budget| budget.at_limit);
-    matches!(spent.scope, Scope::Workflow(_)) && at_limit == Some(AtLimit::Downgrade)
+    matches!(spent.budget.scope, Scope::Workflow(_)) && at_limit == Some(AtLimit::Downgrade)
 }
 
 fn translate(call: &Protected, model: &Model, bound: &Bound, maker: Maker, foreign: bool) -> Result<Outgoing, Fault> {

@@ -313,15 +313,20 @@ fn key_sentence(refusal: KeyRefusal) -> String {
 }
 
 fn budget_sentence(spent: &Spent) -> String {
-    let Spent { scope, asked, short } = spent;
+    let Spent { budget, short } = spent;
+    let shown = |amount| short.measure.shown(amount);
     let resets = match short.resets_at {
         Some(at) => format!("or wait until it starts anew on {at}"),
         None => "it never starts anew by itself".to_owned(),
     };
     format!(
-        "the budget of {scope} is spent: {} of {} USD booked, {} USD held for calls in flight, this call may cost up to \
-         {asked} USD; raise the limit, or ask for fewer output tokens; {resets}",
-        short.settled, short.limit, short.held
+        "the budget of {} is spent: {} of {} booked, {} held for calls in flight, this call may cost up to {}; raise the limit, or \
+         ask for fewer output tokens; {resets}",
+        budget.scope,
+        short.measure.figure(short.settled),
+        shown(short.limit),
+        shown(short.held),
+        shown(short.asked)
     )
 }
 
@@ -419,7 +424,7 @@ impl Refusal {
             Refusal::NotAllowed { .. } => plain(403, "not_allowed", Blame::Client, Retry::No),
             Refusal::Limit { wait_ms, .. } => plain(429, "key_limit", Blame::Client, Retry::After(*wait_ms)),
             // What is only reserved by calls in flight may be free again in a moment.
-            Refusal::Budget(spent) if spent.only_reserved() => {
+            Refusal::Budget(spent) if spent.may_pass_soon() => {
                 plain(429, "budget_reserved", Blame::Client, Retry::After(1_000))
             }
             Refusal::Budget(_) => plain(429, "budget_spent", Blame::Client, Retry::No),

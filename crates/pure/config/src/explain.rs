@@ -43,10 +43,7 @@ fn paragraph(snapshot: &Snapshot, workflow: &Workflow) -> String {
     if !aliases.is_empty() {
         text.push_str(&format!("  aliases: {}\n", aliases.join(", ")));
     }
-    text.push_str(&format!(
-        "  budget: {}\n",
-        workflow.budget.map_or_else(|| "none".to_owned(), |budget| budget_text(&budget))
-    ));
+    text.push_str(&format!("  budget: {}\n", workflow.budget.as_ref().map_or_else(|| "none".to_owned(), budget_text)));
     if !workflow.residency.is_empty() {
         text.push_str(&format!("  residency: {}\n", regions(&workflow.residency)));
         for excluded in &workflow.excluded {
@@ -79,9 +76,9 @@ pub(crate) fn budget_text(budget: &Budget) -> String {
         AtLimit::Downgrade => "then something cheaper, else refused",
         AtLimit::Refuse => "then refused",
     };
-    match budget.window {
-        ledger::Window::Total => format!("{} USD in total, {then}", budget.limit),
-        window => format!("{} USD per {}, {then}", budget.limit, window.as_str()),
+    match budget.window.period() {
+        ledger::Period::Total => format!("{} USD in total, {then}", budget.limit),
+        _ => format!("{} USD per {}, {then}", budget.limit, budget.window),
     }
 }
 

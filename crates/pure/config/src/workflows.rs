@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{NanoUsd, Region, UnixMs, WorkflowName};
-use ledger::Window;
+use ledger::{Period, Window};
 use routing::{LaneIndex, ModelIndex, RetryPolicy};
 
 use crate::defaults::{self, Defaults, RETRY_KEY, TIMEOUTS_KEY, TimeoutOverrides};
@@ -62,7 +62,7 @@ pub struct Excluded {
 }
 
 /// A hard limit on what a workflow spends in a window.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Budget {
     /// At most this much.
     pub limit: NanoUsd,
@@ -285,7 +285,7 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
     let class = find("criticality", &criticality, parts.criticality, table.problems())?;
     let lanes = parts.criticality[class].value.as_deref()?;
     let (lanes, excluded) = hops(table, lanes, &residency, parts)?;
-    if let Some(budget) = budget {
+    if let Some(budget) = &budget {
         unpriced(table, &lanes, parts);
         nothing_cheaper(table, budget, &lanes, parts);
     }
@@ -331,8 +331,9 @@ fn budget(table: &Table) -> Option<Budget> {
         }
     }
     let limit = table.usd("limit");
-    let windows: Vec<(&str, Window)> = Window::ALL.iter().map(|window| (window.as_str(), *window)).collect();
-    let window = table.choice("per", &windows);
+    let periods: Vec<(String, Period)> = Period::CALENDAR.iter().map(|period| (period.to_string(), *period)).collect();
+    let periods: Vec<(&str, Period)> = periods.iter().map(|(name, period)| (name.as_str(), *period)).collect();
+    let window = table.choice("per", &periods).map(Window::utc);
     let at_limit = table
         .choice("at_limit", &[("refuse", AtLimit::Refuse), ("downgrade", AtLimit::Downgrade)])
         .unwrap_or(AtLimit::Refuse);
@@ -425,7 +426,7 @@ fn unpriced(table: &Table, lanes: &[LaneHops], parts: &Parts) {
 }
 
 /// `downgrade` needs something cheaper to go to.
-fn nothing_cheaper(table: &Table, budget: Budget, lanes: &[LaneHops], parts: &Parts) {
+fn nothing_cheaper(table: &Table, budget: &Budget, lanes: &[LaneHops], parts: &Parts) {
     // What a thousand tokens in and as many out cost: only the order of models matters here.
     let cost = |model: &Model| model.price_at(parts.now).map(|row| ledger::price::expected(row, 1000, 1000, parts.now));
     let costs: Vec<NanoUsd> = models(lanes, parts).filter_map(cost).collect();

@@ -26,7 +26,7 @@ pub use key::{KeyBudget, KeyGrant};
 pub use lane::{Class, Pick};
 pub use loss::{Loss, LossKind};
 pub use money::{NanoUsd, PicoUsd};
-pub use names::{LaneName, ModelName, ProviderName, WorkflowName};
+pub use names::{LaneName, ModelName, ProviderName, SessionId, UnitName, WorkflowName};
 pub use record::{AttemptEnd, CallEnd, Cost, CostLine, Entry, Intent, Record};
 pub use region::Region;
 pub use time::UnixMs;
