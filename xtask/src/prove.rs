@@ -53,6 +53,15 @@ const PROOFS: &[Proof] = &[
         numbers: &[Number { flag: "--kills", variable: "FREEHOLD_PROVE_KILLS", default: Some(20) }],
     },
     Proof {
+        name: "leases",
+        shows: "whatever instances do with their slices of a budget, in any order: nothing over, nothing leaked; --cases N (1,000,000), --seed N",
+        package: "freehold-ledger",
+        target: "leases",
+        tests: "prove_leases",
+        ignored: false,
+        numbers: &[Number { flag: "--cases", variable: "FREEHOLD_PROVE_CASES", default: Some(1_000_000) }, SEED],
+    },
+    Proof {
         name: "budget",
         shows: "1,000 calls at once on a budget worth 100: 100 served, nothing over, nothing left held",
         package: "freehold",

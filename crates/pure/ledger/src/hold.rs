@@ -200,6 +200,11 @@ impl Account {
         self.slice
     }
 
+    /// Nothing is held beyond this by all instances together; absent for a soft budget.
+    pub fn most(&self) -> Option<Amount> {
+        self.gate().0
+    }
+
     /// Counts over another window from now on, in which nothing is booked yet. Holds stay: the calls they belong to are under
     /// way and will settle here.
     pub fn rewindow(&mut self, terms: Terms, window: Window, now: UnixMs) {
@@ -274,21 +279,26 @@ impl Account {
     /// The lowest amount beyond which nothing is held, and which it is; nothing for a soft budget. A slice binds only what
     /// something refuses: soft budgets go on without one.
     fn lowest(&self) -> (Option<Amount>, Gate) {
+        let (most, gate) = self.gate();
+        match (self.slice, most) {
+            (Some(slice), Some(most)) if slice.ceiling < most => (Some(slice.ceiling), Gate::Slice),
+            _ => (most, gate),
+        }
+    }
+
+    /// The same for all instances together.
+    fn gate(&self) -> (Option<Amount>, Gate) {
         let Terms { refuse_at, approval_at, .. } = self.terms;
         let approved = match (approval_at, self.approval) {
             (Some(at), None) => Some(at),
             (Some(at), Some(Approval { more: Some(more), .. })) => Some(at.plus(more)),
             (Some(_), Some(Approval { more: None, .. })) | (None, _) => None,
         };
-        let (most, gate) = match (refuse_at, approved) {
-            (Some(refuse), Some(approved)) if approved < refuse => (approved, Gate::Approval),
-            (Some(refuse), _) => (refuse, Gate::Limit),
-            (None, Some(approved)) => (approved, Gate::Approval),
-            (None, None) => return (None, Gate::Limit),
-        };
-        match self.slice {
-            Some(slice) if slice.ceiling < most => (Some(slice.ceiling), Gate::Slice),
-            _ => (Some(most), gate),
+        match (refuse_at, approved) {
+            (Some(refuse), Some(approved)) if approved < refuse => (Some(approved), Gate::Approval),
+            (Some(refuse), _) => (Some(refuse), Gate::Limit),
+            (None, Some(approved)) => (Some(approved), Gate::Approval),
+            (None, None) => (None, Gate::Limit),
         }
     }
 
