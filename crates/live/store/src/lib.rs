@@ -3,7 +3,8 @@
 //! Reading order: [`open`] is the database and what can go wrong with it, `sqlite` the
 //! embedded one, `postgres` the shared one, `sql` a statement for both; [`ingest`] takes over what the spool holds,
 //! once, `rows` puts it into tables; [`rollup`] says what is summed; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
-//! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe; [`prune`] forgets what is old.
+//! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe; [`instances`] are the processes that
+//! serve from it, [`leases`] what each may spend; [`prune`] forgets what is old.
 //!
 //! Every value reaches SQL as a bound parameter and every statement is made of literals; there is no `LIKE`.
 
@@ -11,7 +12,9 @@ pub mod access;
 pub mod calls;
 pub mod history;
 pub mod ingest;
+pub mod instances;
 pub mod kept;
+pub mod leases;
 pub mod open;
 mod postgres;
 pub mod prune;
@@ -25,6 +28,8 @@ pub use access::{AdminToken, StoredSession};
 pub use calls::{CallQuery, StoredCall};
 pub use history::{AuditLine, Revision};
 pub use ingest::{Batch, Ingested, SegmentState};
+pub use instances::{Incarnation, InstanceRow};
+pub use leases::{LeaseRow, Renewal, Renewed};
 pub use open::{Store, StoreError};
 pub use prune::Pruned;
 pub use spend::{Dimension, Scope, SpendRow, TrafficPoint, TrafficScope};

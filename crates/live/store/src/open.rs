@@ -1,6 +1,7 @@
 //! The database, embedded or shared, and what can go wrong with it: opening it is in `sqlite.rs` and `postgres.rs`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgPool;
@@ -20,6 +21,8 @@ const WRITERS_LOCK: i64 = 0x6672_6565_686f_6c64;
 #[derive(Clone, Debug)]
 pub struct Store {
     database: Database,
+    /// Whose facts it takes over; empty for commands and tests.
+    instance: Arc<str>,
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +63,9 @@ pub enum StoreError {
     /// The copy could not be made.
     #[error("cannot back up to {0}: the file exists already; name one that does not")]
     BackupExists(String),
+    /// Another process has this instance's name.
+    #[error("{0}")]
+    Elsewhere(String),
     /// What was asked is for the embedded database only.
     #[error("{0}")]
     OtherTool(&'static str),
@@ -82,7 +88,24 @@ impl StoreError {
 
 impl Store {
     pub(crate) fn of(database: Database) -> Store {
-        Store { database }
+        Store { database, instance: Arc::from("") }
+    }
+
+    /// The same store as this instance sees it: what it takes over is noted as this instance's, and of what was in flight it
+    /// sees its own.
+    #[must_use]
+    pub fn of_instance(&self, instance: &str) -> Store {
+        Store { instance: Arc::from(instance), ..self.clone() }
+    }
+
+    /// Whose facts it takes over; empty where nobody said.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Whether several instances may write to it.
+    pub fn is_shared(&self) -> bool {
+        self.dialect() == Dialect::Postgres
     }
 
     /// Closes every connection; what was committed is on its way to the disk.

@@ -20,7 +20,7 @@ CREATE TABLE instance_spend (
 );
 INSERT INTO instance_spend
     SELECT width_ms, start, '', workflow, key, CAST(SUM(cost_nano) AS BIGINT),
-           CAST(SUM(input_tokens + output_tokens) AS BIGINT)
+           CAST(LEAST(SUM(input_tokens) + SUM(output_tokens), 9000000000000000000) AS BIGINT)
     FROM spend GROUP BY width_ms, start, workflow, key;
 
 -- Every instance that ever served. Its incarnation is one process; its lease ends at a time of the database's clock.

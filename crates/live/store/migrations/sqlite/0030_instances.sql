@@ -28,7 +28,8 @@ CREATE TABLE instance_spend (
     PRIMARY KEY (width_ms, start, instance, workflow, key)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO instance_spend
-    SELECT width_ms, start, '', workflow, key, SUM(cost_nano), SUM(input_tokens + output_tokens)
+    SELECT width_ms, start, '', workflow, key, SUM(cost_nano),
+           CAST(MIN(TOTAL(input_tokens) + TOTAL(output_tokens), 9e18) AS INTEGER)
     FROM spend GROUP BY width_ms, start, workflow, key;
 
 -- Every instance that ever served. Its incarnation is one process; its lease ends at a time of the database's clock.
