@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::{KeyBudget, KeyGrant, KeyId, NanoUsd, UnixMs};
+use domain::{KeyGrant, KeyId, NanoUsd, UnixMs};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -52,17 +52,16 @@ impl Store {
     /// Keeps a new key. An identifier that exists already is an error of the database.
     pub async fn insert_key(&self, grant: &KeyGrant) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO keys (id, hash, label, workflows, direct, budget_nano, budget_per, requests_per_minute,
+            "INSERT INTO keys (id, hash, label, workflows, direct, budgets, requests_per_minute,
                                tokens_per_minute, created_at, expires_at, revoked_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )
         .bind(grant.id.to_string())
         .bind(grant.hash.to_vec())
         .bind(&grant.label)
         .bind(grant.workflows.as_ref().map(to_json))
         .bind(grant.direct)
-        .bind(grant.budget.as_ref().map(|budget| budget.limit.0))
-        .bind(grant.budget.as_ref().map(|budget| budget.per.clone()))
+        .bind(to_json(&grant.budgets))
         .bind(grant.requests_per_minute.map(i64::from))
         .bind(grant.tokens_per_minute.map(signed))
         .bind(grant.created_at.0)
@@ -172,9 +171,11 @@ impl Store {
 fn key_grant(row: &SqliteRow) -> Result<KeyGrant, StoreError> {
     let id: String = row.try_get("id")?;
     let workflows: Option<String> = row.try_get("workflows")?;
-    let budget = match (row.try_get::<Option<i64>, _>("budget_nano")?, row.try_get("budget_per")?) {
-        (Some(limit), Some(per)) => Some(KeyBudget { limit: NanoUsd(limit), per }),
-        _ => None,
+    let budgets: Option<String> = row.try_get("budgets")?;
+    // Keys made before they could have several.
+    let only = match (row.try_get::<Option<i64>, _>("budget_nano")?, row.try_get::<Option<String>, _>("budget_per")?) {
+        (Some(limit), Some(per)) => vec![format!("{} USD per {per}", NanoUsd(limit))],
+        _ => Vec::new(),
     };
     let whole = |column: &str| row.try_get::<Option<i64>, _>(column);
     Ok(KeyGrant {
@@ -182,7 +183,7 @@ fn key_grant(row: &SqliteRow) -> Result<KeyGrant, StoreError> {
         label: row.try_get("label")?,
         workflows: workflows.map(|names| from_json(&format!("key {id}"), &names)).transpose()?,
         direct: row.try_get("direct")?,
-        budget,
+        budgets: budgets.map_or(Ok(only), |budgets| from_json(&format!("key {id}"), &budgets))?,
         requests_per_minute: whole("requests_per_minute")?.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
         tokens_per_minute: whole("tokens_per_minute")?.map(|limit| limit.max(0).unsigned_abs()),
         created_at: UnixMs(row.try_get("created_at")?),

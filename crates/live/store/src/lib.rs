@@ -7,6 +7,7 @@
 //! Every value reaches SQL as a bound parameter and every statement is made of literals; there is no `LIKE`.
 
 pub mod access;
+pub mod budgets;
 pub mod calls;
 pub mod history;
 pub mod ingest;
@@ -18,6 +19,7 @@ mod rows;
 pub mod spend;
 
 pub use access::{AdminToken, StoredSession};
+pub use budgets::{Counted, StoredApproval, Whose};
 pub use calls::{CallQuery, StoredCall};
 pub use history::{AuditLine, Revision};
 pub use ingest::{Batch, Ingested, SegmentState};
