@@ -1,7 +1,7 @@
 //! What needs somebody's eye, each as a stable code and a sentence that says what to do next.
 
-use domain::{NanoUsd, UnixMs};
-use ledger::Window;
+use domain::UnixMs;
+use ledger::{Amount, Window};
 use routing::State;
 use store::rollup::{DAY_MS, start_of};
 use store::{Dimension, SegmentState, SpendRow};
@@ -43,7 +43,7 @@ pub(crate) async fn all(control: &Control, today: Today, budgets: &[BudgetNow]) 
     for (model, row) in control.store().spend_by(Dimension::Model, today.day, today.day).await? {
         alarms.extend(books(&model, &row));
     }
-    alarms.extend(budgets.iter().filter(|budget| budget.overrun > NanoUsd::ZERO).map(overrun));
+    alarms.extend(budgets.iter().filter(|budget| budget.overrun > Amount::ZERO).map(overrun));
     alarms.extend(behind(running.spool_behind()));
     let segments = control.store().segments().await?;
     alarms.extend(segments.iter().filter(|segment| segment.corrupt_lines > 0).map(corrupt));
@@ -90,7 +90,8 @@ fn books(model: &str, row: &SpendRow) -> Vec<Alarm> {
 fn overrun(budget: &BudgetNow) -> Alarm {
     let message = format!(
         "{} was billed {} USD above what its providers had declared as the most; compare with their bill",
-        budget.scope, budget.overrun
+        budget.scope,
+        budget.measure.shown(budget.overrun)
     );
     alarm("overrun", message)
 }

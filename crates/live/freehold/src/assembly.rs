@@ -15,18 +15,17 @@ use control::otlp::Exporter;
 use control::ports::Running;
 use control::{Control, DataDirectory, DataLock, Ingest, Pepper};
 use domain::KeyGrant;
-use gateway::budgets::Limit;
 use gateway::clock;
 use gateway::dataplane::Gateway;
 use gateway::ports::{Keys, Policy};
 use gateway::spool::{Durability, Spool};
-use ledger::{Amount, BudgetId, Measure, Scope, Terms, Window};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::background::Background;
+use crate::limits::limits;
 use crate::policy;
 use crate::running::RunningGateway;
 use crate::storage;
@@ -196,43 +195,6 @@ async fn remember(gateway: &Gateway, store: &Store) -> anyhow::Result<()> {
     store.owed(since, KEPT_MOST).await?.iter().for_each(|record| gateway.deferred.wait_for(record));
     store.kept(since, KEPT_MOST).await?.iter().for_each(|record| gateway.owners.recall(record));
     Ok(())
-}
-
-/// Every budget of this configuration and these keys. What is booked already is read for accounts `known` has not.
-async fn limits(
-    store: &Store,
-    snapshot: &Snapshot,
-    grants: &[KeyGrant],
-    known: Option<&Gateway>,
-) -> anyhow::Result<Vec<Limit>> {
-    let of_workflows = snapshot.workflows.values().filter_map(|workflow| {
-        let budget = workflow.budget.as_ref()?;
-        Some((Scope::Workflow(workflow.name.clone()), budget.limit, budget.window.clone()))
-    });
-    let of_keys = grants.iter().filter(|grant| grant.revoked_at.is_none()).filter_map(|grant| {
-        let budget = grant.budget.as_ref()?;
-        // A window that does not read was refused when the key was made; a day is the safe side of a damaged row.
-        Some((Scope::Key(grant.id.clone()), budget.limit, budget.per.parse().unwrap_or(Window::DAY)))
-    });
-    let now = clock::now();
-    let mut limits = Vec::new();
-    for (scope, limit, window) in of_workflows.chain(of_keys) {
-        let budget = BudgetId { scope, window, measure: Measure::Usd };
-        let of = match &budget.scope {
-            _ if known.is_some_and(|gateway| gateway.budgets.has(&budget)) => None,
-            Scope::Workflow(name) => Some(store::Scope::Workflow(name.clone())),
-            Scope::Key(id) => Some(store::Scope::Key(id.clone())),
-            Scope::Organisation | Scope::Unit(_) | Scope::Session { .. } => None,
-        };
-        let since = budget.window.bounds(now).0;
-        let settled = match of {
-            Some(of) => vec![(now, Amount(store.spent_since(&of, since).await?.0))],
-            None => Vec::new(),
-        };
-        let terms = Terms::hard(limit.into());
-        limits.push(Limit { budget, terms, approval: None, members: Vec::new(), settled });
-    }
-    Ok(limits)
 }
 
 /// Keeps the gateway's policy what the file and the keys say.

@@ -4,6 +4,7 @@ mod assembly;
 mod background;
 mod commands;
 mod fetch;
+mod limits;
 mod logging;
 mod panics;
 mod policy;

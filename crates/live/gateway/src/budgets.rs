@@ -1,19 +1,25 @@
 //! Budgets on one instance: what is held and settled per account, and the bounded wait when money is only reserved, or this
 //! instance's slice of a shared budget is used up. The arithmetic is `ledger::hold`; here are the locks and the waiting.
 
+mod sessions;
+mod table;
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use domain::{KeyId, NanoUsd, SessionId, UnitName, UnixMs, WorkflowName};
+use config::{AtLimit, Per};
+use domain::{KeyId, NanoUsd, SessionId, UnixMs, WorkflowName};
 use ledger::budget::{Amount, Approval, BudgetId, Measure, Scope, Spend, Terms};
 use ledger::hold::{Account, AccountView, Gate, Short, Slice, hold_all};
 use ledger::window::Window;
 use parking_lot::{Mutex, MutexGuard, RwLock};
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
+use self::table::{Entry, Table};
 use crate::clock;
 
 /// How long a call waits for money that others have only reserved, or for a larger slice, milliseconds.
@@ -31,6 +37,10 @@ pub struct Limit {
     pub terms: Terms,
     /// What was approved beyond it.
     pub approval: Option<Approval>,
+    /// What happens near it beside refusing.
+    pub rule: Rule,
+    /// Whether each session of the workflow or key has this much for itself.
+    pub each_session: bool,
     /// Of a unit: the workflows that belong to it.
     pub members: Vec<WorkflowName>,
     /// Booked so far, and when; only looked at when the account is new.
@@ -38,12 +48,36 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// What a configured budget comes to for a scope, with nothing spent and nothing approved yet.
+    pub fn of(scope: Scope, budget: &config::Budget) -> Limit {
+        let (window, each_session) = match &budget.per {
+            Per::Window(window) => (window.clone(), false),
+            Per::Session => (Window::TOTAL, true),
+        };
+        let notice = |(share_percent, amount, act)| Notice { share_percent, amount, act };
+        Limit {
+            budget: BudgetId { scope, window, measure: budget.measure },
+            terms: budget.terms(),
+            approval: None,
+            rule: Rule {
+                downgrades: budget.at_limit == AtLimit::Downgrade,
+                downgrade_at: budget.downgrade_at(),
+                notices: budget.notices().into_iter().map(notice).collect(),
+            },
+            each_session,
+            members: Vec::new(),
+            settled: Vec::new(),
+        }
+    }
+
     /// A hard limit on money of which nothing is spent yet.
     pub fn hard(scope: Scope, limit: NanoUsd, window: Window) -> Limit {
         Limit {
             budget: BudgetId { scope, window, measure: Measure::Usd },
             terms: Terms::hard(limit.into()),
             approval: None,
+            rule: Rule::default(),
+            each_session: false,
             members: Vec::new(),
             settled: Vec::new(),
         }
@@ -72,47 +106,75 @@ pub struct Wanted {
     pub more: Amount,
 }
 
+/// What happens near a limit beside refusing, which is the account's own.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rule {
+    /// A call that does not fit tries something cheaper before it is refused.
+    pub downgrades: bool,
+    /// From this amount on only the cheapest model of a call is used.
+    pub downgrade_at: Option<Amount>,
+    /// Shares of the limit whose reaching is told, lowest first.
+    pub notices: Vec<Notice>,
+}
+
+/// A share of a limit whose reaching is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notice {
+    /// The share, percent.
+    pub share_percent: u16,
+    /// How much that is.
+    pub amount: Amount,
+    /// What happens from there on, as the configuration says it.
+    pub act: &'static str,
+}
+
+/// A budget that has reached a share of its limit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reached {
+    /// When.
+    pub at: UnixMs,
+    /// Which.
+    pub budget: BudgetId,
+    /// Which share, and what happens from there on.
+    pub notice: Notice,
+    /// The limit.
+    pub limit: Amount,
+}
+
 /// Every budget account.
 #[derive(Default)]
 pub struct Budgets {
     table: RwLock<Table>,
     freed: Notify,
     lessor: OnceLock<mpsc::Sender<Wanted>>,
+    reached: Mutex<VecDeque<Reached>>,
 }
 
-/// The accounts by whose they are.
-#[derive(Default)]
-struct Table {
-    /// Grows whenever an account comes or goes.
-    generation: u64,
-    organisation: Entries,
-    units: FxHashMap<UnitName, Entries>,
-    workflows: FxHashMap<WorkflowName, Entries>,
-    keys: FxHashMap<KeyId, Entries>,
-    /// For each workflow that has a budget or belongs to a unit with one: the organisation's, the unit's, its own.
-    paths: FxHashMap<WorkflowName, Entries>,
-}
-
-/// Those of one scope, in the order of their names.
-type Entries = SmallVec<[Entry; 1]>;
-
-#[derive(Clone)]
-struct Entry {
-    budget: Arc<BudgetId>,
-    account: Arc<Mutex<Account>>,
-}
+/// How many budgets that reached a share are remembered, for the console.
+const REACHED_KEPT: usize = 200;
 
 /// What is reserved for an attempt, and whose. It must be settled or released; dropping it would leave it held for ever, so
 /// nothing here does that silently: both ways out consume it, and it cannot be cloned.
 #[must_use]
-#[derive(Debug)]
 pub struct Held {
     spend: Spend,
     at: UnixMs,
     scopes: Scopes,
     generation: u64,
     /// The very accounts it was taken from.
-    taken: SmallVec<[(Arc<Mutex<Account>>, Measure); FEW]>,
+    taken: Taken,
+}
+
+/// Accounts something was taken from, in the order of their names.
+type Taken = SmallVec<[Entry; FEW]>;
+
+/// Which of the models that may take a call is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pick {
+    /// The cheapest, or the only one.
+    Cheapest,
+    /// One that is dearer than another.
+    Dearer,
 }
 
 /// A budget that refused.
@@ -122,6 +184,8 @@ pub struct Spent {
     pub budget: BudgetId,
     /// What stood in the way.
     pub short: Short,
+    /// Whether something cheaper is to be tried before the call is refused.
+    pub downgrades: bool,
 }
 
 /// Under what kinds of budgets a call falls.
@@ -145,43 +209,7 @@ impl Held {
 impl Budgets {
     /// Makes the accounts match these limits. Known accounts keep what calls under way hold.
     pub fn set(&self, limits: Vec<Limit>, now: UnixMs) {
-        let mut table = self.table.write();
-        let mut before = std::mem::take(&mut *table).into_entries();
-        table.generation = before.generation + 1;
-        // Whoever stays keeps its account, before one whose window has changed looks for one to take over.
-        let known: Vec<Option<Entry>> = limits.iter().map(|limit| before.take(&limit.budget)).collect();
-        let mut members: Vec<(WorkflowName, UnitName)> = Vec::new();
-        for (Limit { budget, terms, approval, members: of_unit, settled }, known) in limits.into_iter().zip(known) {
-            if let Scope::Unit(unit) = &budget.scope {
-                members.extend(of_unit.into_iter().map(|workflow| (workflow, unit.clone())));
-            }
-            let entry = match known {
-                Some(known) => {
-                    known.account.lock().set_terms(terms);
-                    known
-                }
-                None => {
-                    let account = match before.take_other_window(&budget) {
-                        Some(account) => {
-                            account.lock().rewindow(terms, budget.window.clone(), now);
-                            account
-                        }
-                        None => {
-                            let account = Account::new(budget.measure, terms, budget.window.clone(), now);
-                            Arc::new(Mutex::new(account))
-                        }
-                    };
-                    let mut open = account.lock();
-                    settled.into_iter().for_each(|(at, amount)| open.book(amount, at, now));
-                    drop(open);
-                    Entry { budget: Arc::new(budget), account }
-                }
-            };
-            entry.account.lock().approve(approval);
-            table.insert(entry);
-        }
-        table.lay_paths(&members);
-        drop(table);
+        self.table.write().follow(limits, now);
         self.freed.notify_waiters();
     }
 
@@ -195,18 +223,13 @@ impl Budgets {
     /// The slice this instance has of a budget from now on, if that is still in the window meant. Whether it was taken over.
     pub fn set_slice(&self, budget: &BudgetId, window_start: UnixMs, slice: Slice) -> bool {
         let now = clock::now();
-        let table = self.table.read();
-        let Some(entry) = table.of(&budget.scope).and_then(|entries| entries.iter().find(|one| *one.budget == *budget))
-        else {
-            return false;
-        };
+        let Some(entry) = self.table.read().find(budget) else { return false };
         let mut account = entry.account.lock();
         let meant = account.window_start(now) == window_start || budget.window.bounds(now).1.is_none();
         if meant {
             account.set_slice(Some(slice));
         }
         drop(account);
-        drop(table);
         self.freed.notify_waiters();
         meant
     }
@@ -214,12 +237,13 @@ impl Budgets {
     /// Under what kinds of budgets a call falls.
     pub fn under(&self, scopes: &Scopes) -> Under {
         let table = self.table.read();
+        let sessions = table.sessions.of(scopes, clock::now());
         let mut under = Under::default();
-        for entry in table.entries_of(scopes) {
+        for entry in table.entries_of(scopes, &sessions) {
             under.any = true;
             let hard = entry.account.lock().terms().is_hard();
             under.hard |= hard;
-            under.hard_money |= hard && entry.budget.measure == Measure::Usd;
+            under.hard_money |= hard && entry.meta.budget.measure == Measure::Usd;
         }
         under
     }
@@ -227,21 +251,21 @@ impl Budgets {
     /// The widest scope whose budget of money refuses.
     pub fn hard_money(&self, scopes: &Scopes) -> Option<Scope> {
         let table = self.table.read();
+        let sessions = table.sessions.of(scopes, clock::now());
         let mut hard = table
-            .entries_of(scopes)
-            .filter(|entry| entry.budget.measure == Measure::Usd && entry.account.lock().terms().is_hard());
-        hard.next().map(|entry| entry.budget.scope.clone())
+            .entries_of(scopes, &sessions)
+            .filter(|entry| entry.meta.budget.measure == Measure::Usd && entry.account.lock().terms().is_hard());
+        hard.next().map(|entry| entry.meta.budget.scope.clone())
     }
 
     /// Whether this budget has an account.
     pub fn has(&self, budget: &BudgetId) -> bool {
-        let table = self.table.read();
-        table.of(&budget.scope).is_some_and(|entries| entries.iter().any(|entry| *entry.budget == *budget))
+        self.table.read().find(budget).is_some()
     }
 
     /// Reserves `spend` on every budget it falls under, or on none. Where it is not spent but only reserved by others, or where
     /// only this instance's slice is used up, waits up to [`HOLD_WAIT_MS`] for it.
-    pub async fn hold(&self, scopes: Scopes, spend: Spend) -> Result<Held, Spent> {
+    pub async fn hold(&self, scopes: Scopes, spend: Spend, pick: Pick) -> Result<Held, Spent> {
         let mut until: Option<Instant> = None;
         let mut last_try = false;
         loop {
@@ -251,7 +275,7 @@ impl Budgets {
             if let Some(freed) = freed.as_mut().as_pin_mut() {
                 freed.enable();
             }
-            match self.try_hold(&scopes, spend) {
+            match self.try_hold(&scopes, spend, pick) {
                 Ok((taken, generation, at)) => return Ok(Held { spend, at, scopes, generation, taken }),
                 Err(spent) if spent.may_pass_soon() && !last_try => match (until, freed.as_pin_mut()) {
                     (Some(until), Some(freed)) => last_try = tokio::time::timeout_at(until, freed).await.is_err(),
@@ -275,39 +299,98 @@ impl Budgets {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "three things for the one caller above")]
-    fn try_hold(
-        &self,
-        scopes: &Scopes,
-        spend: Spend,
-    ) -> Result<(SmallVec<[(Arc<Mutex<Account>>, Measure); FEW]>, u64, UnixMs), Spent> {
+    /// Reserves more for an attempt that holds something, on every account it holds on or on none. It keeps what it holds
+    /// where that is refused. Waits for nothing.
+    pub fn top_up(&self, held: &mut Held, more: Spend) -> Result<(), Spent> {
+        let now = clock::now();
+        let mut open: SmallVec<[(MutexGuard<'_, Account>, Amount); FEW]> = SmallVec::new();
+        for entry in &held.taken {
+            open.push((entry.account.lock(), more.of(entry.meta.budget.measure)));
+        }
+        let topped = hold_all(&mut open, now);
+        let reached = reached_by(&mut open);
+        drop(open);
+        match topped {
+            Ok(()) => {
+                held.spend = held.spend.plus(more);
+                for (place, mark) in reached {
+                    self.tell(&held.taken[place], mark, now);
+                }
+                Ok(())
+            }
+            Err((place, short)) => Err(self.spent(&held.taken[place], short, now)),
+        }
+    }
+
+    fn try_hold(&self, scopes: &Scopes, spend: Spend, pick: Pick) -> Result<(Taken, u64, UnixMs), Spent> {
         let now = clock::now();
         let table = self.table.read();
+        let sessions = table.sessions.of(scopes, now);
+        let taken: Taken = table.entries_of(scopes, &sessions).cloned().collect();
+        let generation = table.generation;
+        drop(table);
         // Every call locks its accounts in the order of their names, so that no two wait for each other.
         let mut open: SmallVec<[(MutexGuard<'_, Account>, Amount); FEW]> = SmallVec::new();
-        for entry in table.entries_of(scopes) {
-            open.push((entry.account.lock(), spend.of(entry.budget.measure)));
+        for entry in &taken {
+            open.push((entry.account.lock(), spend.of(entry.meta.budget.measure)));
+        }
+        if pick == Pick::Dearer {
+            for (place, (account, amount)) in open.iter_mut().enumerate() {
+                let Some(at) = taken[place].meta.rule.downgrade_at else { continue };
+                let (settled, held) = account.used(now);
+                if settled.plus(held).plus(*amount) > at {
+                    let short = account.short_of(*amount, at, now);
+                    drop(open);
+                    return Err(Spent { downgrades: true, ..self.spent(&taken[place], short, now) });
+                }
+            }
         }
         let held = hold_all(&mut open, now);
-        let asked = held.as_ref().err().map(|(place, short)| {
-            let window_start = open[*place].0.window_start(now);
-            (short.gate == Gate::Slice).then_some(window_start)
-        });
+        let reached = reached_by(&mut open);
         drop(open);
-        match held {
-            Ok(()) => {
-                let taken = table.entries_of(scopes).map(|entry| (entry.account.clone(), entry.budget.measure));
-                Ok((taken.collect(), table.generation, now))
-            }
-            Err((place, short)) => {
-                let entry = table.entries_of(scopes).nth(place).expect("the same table has the same entries");
-                let budget = BudgetId::clone(&entry.budget);
-                if let (Some(lessor), Some(Some(window_start))) = (self.lessor.get(), asked) {
-                    let _ = lessor.try_send(Wanted { budget: budget.clone(), window_start, more: short.asked });
-                }
-                Err(Spent { budget, short })
-            }
+        for (place, mark) in reached {
+            self.tell(&taken[place], mark, now);
         }
+        match held {
+            Ok(()) => Ok((taken, generation, now)),
+            Err((place, short)) => Err(self.spent(&taken[place], short, now)),
+        }
+    }
+
+    /// What a call is told of the account that refused it; an instance whose slice is used up asks for more.
+    fn spent(&self, entry: &Entry, short: Short, now: UnixMs) -> Spent {
+        let budget = entry.meta.budget.clone();
+        if let (Gate::Slice, Some(lessor)) = (short.gate, self.lessor.get()) {
+            let window_start = entry.account.lock().window_start(now);
+            let _ = lessor.try_send(Wanted { budget: budget.clone(), window_start, more: short.asked });
+        }
+        Spent { budget, short, downgrades: entry.meta.rule.downgrades }
+    }
+
+    /// Says once a window that a budget has reached a share of its limit.
+    fn tell(&self, entry: &Entry, mark: usize, at: UnixMs) {
+        let Some(notice) = entry.meta.rule.notices.get(mark).cloned() else { return };
+        entry.meta.reached.fetch_add(1, Ordering::Relaxed);
+        let (budget, limit) = (entry.meta.budget.clone(), entry.account.lock().terms().limit);
+        tracing::warn!(
+            scope = budget.scope.plain(),
+            per = %budget.window,
+            share_percent = notice.share_percent,
+            act = notice.act,
+            "a budget of {} has reached {} % of its limit",
+            budget.measure.shown(limit),
+            notice.share_percent
+        );
+        let mut reached = self.reached.lock();
+        if reached.len() >= REACHED_KEPT {
+            reached.pop_front();
+        }
+        reached.push_back(Reached { at, budget, notice, limit });
+    }
+
+    /// Budgets that have reached a share of their limit, newest first.
+    pub fn reached(&self) -> Vec<Reached> {
+        self.reached.lock().iter().rev().cloned().collect()
     }
 
     /// Books what it cost and frees the rest. Returns the money billed beyond what had been held.
@@ -315,18 +398,26 @@ impl Budgets {
         let now = clock::now();
         let Held { spend, at, scopes, generation, taken } = held;
         let mut overrun = NanoUsd::ZERO;
-        for (account, measure) in &taken {
-            let settled = account.lock().settle(spend.of(*measure), actual.of(*measure), at, now);
-            if *measure == Measure::Usd {
+        for entry in &taken {
+            let measure = entry.meta.budget.measure;
+            let mut account = entry.account.lock();
+            let settled = account.settle(spend.of(measure), actual.of(measure), at, now);
+            let mark = account.newly_reached();
+            drop(account);
+            if let Some(mark) = mark {
+                self.tell(entry, mark, now);
+            }
+            if measure == Measure::Usd {
                 overrun = overrun.max(NanoUsd(settled.overrun.0));
             }
         }
         let table = self.table.read();
         if table.generation != generation {
             // A budget that appeared, or was made anew, while the attempt was under way.
-            for entry in table.entries_of(&scopes) {
-                if !taken.iter().any(|(account, _)| Arc::ptr_eq(account, &entry.account)) {
-                    entry.account.lock().book(actual.of(entry.budget.measure), at, now);
+            let sessions = table.sessions.of(&scopes, now);
+            for entry in table.entries_of(&scopes, &sessions) {
+                if !taken.iter().any(|taken| Arc::ptr_eq(&taken.account, &entry.account)) {
+                    entry.account.lock().book(actual.of(entry.meta.budget.measure), at, now);
                 }
             }
         }
@@ -344,8 +435,9 @@ impl Budgets {
     pub fn correct(&self, scopes: &Scopes, bound: Spend, actual: Spend, at: UnixMs) {
         let now = clock::now();
         let table = self.table.read();
-        for entry in table.entries_of(scopes) {
-            let measure = entry.budget.measure;
+        let sessions = table.sessions.of(scopes, now);
+        for entry in table.entries_of(scopes, &sessions) {
+            let measure = entry.meta.budget.measure;
             entry.account.lock().correct(bound.of(measure), actual.of(measure), at, now);
         }
         drop(table);
@@ -353,86 +445,36 @@ impl Budgets {
     }
 
     /// Every account as it stands, from the widest scope to the narrowest.
-    pub fn view(&self) -> Vec<(BudgetId, AccountView)> {
+    pub fn view(&self) -> Vec<BudgetView> {
         let now = clock::now();
         let table = self.table.read();
-        let mut views: Vec<_> =
-            table.all().map(|entry| (BudgetId::clone(&entry.budget), entry.account.lock().view(now))).collect();
-        views.sort_by(|one, other| one.0.cmp(&other.0));
+        let view = |entry: &Entry| BudgetView {
+            budget: entry.meta.budget.clone(),
+            account: entry.account.lock().view(now),
+            reached: entry.meta.reached.load(Ordering::Relaxed),
+        };
+        let mut views: Vec<BudgetView> = table.all().map(view).chain(table.sessions.all().iter().map(view)).collect();
+        drop(table);
+        views.sort_by(|one, other| one.budget.cmp(&other.budget));
         views
     }
 }
 
-impl Table {
-    fn of(&self, scope: &Scope) -> Option<&Entries> {
-        match scope {
-            Scope::Organisation => Some(&self.organisation),
-            Scope::Unit(name) => self.units.get(name),
-            Scope::Workflow(name) => self.workflows.get(name),
-            Scope::Key(id) => self.keys.get(id),
-            Scope::Session { .. } => None,
-        }
-    }
-
-    /// The accounts a call falls under, from the widest scope to the narrowest: in the order of their names.
-    fn entries_of<'t>(&'t self, scopes: &'t Scopes) -> impl Iterator<Item = &'t Entry> {
-        let path = scopes.workflow.as_ref().and_then(|name| self.paths.get(name)).unwrap_or(&self.organisation);
-        path.iter().chain(self.keys.get(&scopes.key).into_iter().flatten())
-    }
-
-    fn lay_paths(&mut self, members: &[(WorkflowName, UnitName)]) {
-        let mut units: FxHashMap<&WorkflowName, &UnitName> = FxHashMap::default();
-        units.extend(members.iter().map(|(workflow, unit)| (workflow, unit)));
-        let workflows = self.workflows.keys().chain(units.keys().copied());
-        let path = |workflow: &WorkflowName| {
-            let unit = units.get(workflow).and_then(|unit| self.units.get(*unit));
-            let own = self.workflows.get(workflow);
-            let entries = self.organisation.iter().chain(unit.into_iter().flatten()).chain(own.into_iter().flatten());
-            (workflow.clone(), entries.cloned().collect())
-        };
-        self.paths = workflows.map(path).collect();
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Entry> {
-        let named = self.units.values().chain(self.workflows.values()).chain(self.keys.values());
-        std::iter::once(&self.organisation).chain(named).flatten()
-    }
-
-    fn insert(&mut self, entry: Entry) {
-        let entries = match &entry.budget.scope {
-            Scope::Organisation => &mut self.organisation,
-            Scope::Unit(name) => self.units.entry(name.clone()).or_default(),
-            Scope::Workflow(name) => self.workflows.entry(name.clone()).or_default(),
-            Scope::Key(id) => self.keys.entry(id.clone()).or_default(),
-            Scope::Session { .. } => return,
-        };
-        let place = entries.partition_point(|other| other.budget < entry.budget);
-        entries.insert(place, entry);
-    }
-
-    fn into_entries(self) -> Before {
-        Before { generation: self.generation, entries: self.all().cloned().collect() }
-    }
+/// An account as it stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BudgetView {
+    /// Which.
+    pub budget: BudgetId,
+    /// What is booked, held and left.
+    pub account: AccountView,
+    /// How often it has reached a share of its limit that is told, since it was made.
+    pub reached: u64,
 }
 
-/// The accounts before a change, to be taken over.
-struct Before {
-    generation: u64,
-    entries: Vec<Entry>,
-}
-
-impl Before {
-    fn take(&mut self, budget: &BudgetId) -> Option<Entry> {
-        let place = self.entries.iter().position(|entry| *entry.budget == *budget)?;
-        Some(self.entries.swap_remove(place))
-    }
-
-    /// The account of the same scope in the same measure that counts over a window nobody asks for any more.
-    fn take_other_window(&mut self, budget: &BudgetId) -> Option<Arc<Mutex<Account>>> {
-        let alike = |entry: &Entry| entry.budget.scope == budget.scope && entry.budget.measure == budget.measure;
-        let place = self.entries.iter().position(alike)?;
-        Some(self.entries.swap_remove(place).account)
-    }
+/// The places of accounts that have newly reached a mark, and which.
+fn reached_by(open: &mut [(MutexGuard<'_, Account>, Amount)]) -> SmallVec<[(usize, usize); 1]> {
+    let reached = open.iter_mut().enumerate();
+    reached.filter_map(|(place, (account, _))| Some((place, account.newly_reached()?))).collect()
 }
 
 impl Spent {

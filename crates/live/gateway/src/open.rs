@@ -78,7 +78,7 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budgets::{Limit, Scopes};
+    use crate::budgets::{Limit, Pick, Scopes};
     use ledger::{Amount, Scope, Window};
 
     #[tokio::test]
@@ -87,12 +87,12 @@ mod tests {
         let limit = Limit::hard(Scope::Workflow("w".into()), NanoUsd(100), Window::TOTAL);
         budgets.set(vec![limit], UnixMs(1));
         let scopes = Scopes { workflow: Some("w".into()), key: domain::KeyId("k".into()), session: None };
-        let held = budgets.hold(scopes, Spend::usd(NanoUsd(60))).await.unwrap();
+        let held = budgets.hold(scopes, Spend::usd(NanoUsd(60)), Pick::Cheapest).await.unwrap();
         let intent = Intent { hold: Some(NanoUsd(60)), ..testkit::facts::Sample::new(1, UnixMs(1)).intent() };
         let mut open = Open::new(intent, held, false);
         assert_eq!(open.settle(&budgets, Spend::usd(NanoUsd(75))), NanoUsd(15));
         let view = budgets.view();
-        assert_eq!((view[0].1.settled, view[0].1.held), (Amount(75), Amount::ZERO));
+        assert_eq!((view[0].account.settled, view[0].account.held), (Amount(75), Amount::ZERO));
         let record = open.indeterminate(None, "it failed", UnixMs(5));
         assert_eq!((record.cost.booked(), record.end), (NanoUsd(75), AttemptEnd::Indeterminate));
     }

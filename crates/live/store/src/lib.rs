@@ -9,6 +9,7 @@
 //! Every value reaches SQL as a bound parameter and every statement is made of literals; there is no `LIKE`.
 
 pub mod access;
+pub mod budgets;
 pub mod calls;
 pub mod history;
 pub mod ingest;
@@ -25,6 +26,7 @@ mod sql;
 mod sqlite;
 
 pub use access::{AdminToken, StoredSession};
+pub use budgets::{Counted, StoredApproval, Whose};
 pub use calls::{CallQuery, StoredCall};
 pub use history::{AuditLine, Revision};
 pub use ingest::{Batch, Ingested, SegmentState};

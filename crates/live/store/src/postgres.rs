@@ -21,6 +21,7 @@ const DAYS: &str = "SELECT child.relname::text FROM pg_inherits JOIN pg_class ch
 const MIGRATIONS: Migrations = &[
     (1, "ledger", include_str!("../migrations/postgres/0001_ledger.sql")),
     (2, "access", include_str!("../migrations/postgres/0002_access.sql")),
+    (20, "budgets", include_str!("../migrations/postgres/0020_budgets.sql")),
     (30, "instances", include_str!("../migrations/postgres/0030_instances.sql")),
 ];
 

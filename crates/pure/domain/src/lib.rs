@@ -22,7 +22,7 @@ pub mod usage;
 pub use cause::Cause;
 pub use fault::{Blame, Fault, FaultClass};
 pub use ids::{AttemptId, CallId, KeyId};
-pub use key::{KeyBudget, KeyGrant};
+pub use key::KeyGrant;
 pub use lane::{Class, Pick};
 pub use loss::{Loss, LossKind};
 pub use money::{NanoUsd, PicoUsd};

@@ -57,6 +57,11 @@ impl Booked {
         &self.window
     }
 
+    /// Whether it goes with the clock.
+    pub fn is_rolling(&self) -> bool {
+        matches!(self.kind, Kind::Rolling { .. })
+    }
+
     /// All that is booked in it.
     pub fn sum(&self) -> Amount {
         self.sum

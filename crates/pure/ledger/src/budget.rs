@@ -34,14 +34,17 @@ pub enum Scope {
 impl Scope {
     /// In plain words without quotation marks, as pages, metrics and commands name it: `workflow claims-triage`.
     pub fn plain(&self) -> String {
-        self.to_string().replace('`', "")
+        match self {
+            Scope::Organisation => "organisation".to_owned(),
+            _ => self.to_string().replace('`', ""),
+        }
     }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Scope::Organisation => f.write_str("organisation"),
+            Scope::Organisation => f.write_str("the organisation"),
             Scope::Unit(name) => write!(f, "unit `{name}`"),
             Scope::Workflow(name) => write!(f, "workflow `{name}`"),
             Scope::Key(id) => write!(f, "key `{id}`"),

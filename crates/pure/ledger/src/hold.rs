@@ -11,6 +11,7 @@ use std::ops::DerefMut;
 
 use domain::UnixMs;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::booked::Booked;
@@ -26,6 +27,9 @@ pub struct Account {
     slice: Option<Slice>,
     booked: Booked,
     held: Amount,
+    /// Amounts whose reaching is told, lowest first, and how many were told in this window.
+    marks: SmallVec<[Amount; 2]>,
+    told: usize,
 }
 
 /// What one instance may settle and hold of a budget that several share.
@@ -120,7 +124,8 @@ impl Account {
     /// An account in which nothing is booked in the window that `now` lies in.
     pub fn new(measure: Measure, terms: Terms, window: Window, now: UnixMs) -> Account {
         let booked = Booked::new(window, now);
-        Account { measure, terms, approval: None, slice: None, booked, held: Amount::ZERO }
+        let marks = SmallVec::new();
+        Account { measure, terms, approval: None, slice: None, booked, held: Amount::ZERO, marks, told: 0 }
     }
 
     /// Reserves an amount, or says why not. A negative amount reserves nothing.
@@ -190,6 +195,25 @@ impl Account {
         self.approval = approval;
     }
 
+    /// Amounts whose reaching is told once a window, lowest first.
+    pub fn set_marks(&mut self, marks: impl IntoIterator<Item = Amount>) {
+        let used = self.used_everywhere();
+        self.marks = marks.into_iter().collect();
+        // What was passed before anybody asked is not news.
+        self.told = self.marks.iter().filter(|mark| used >= **mark).count().min(self.told);
+    }
+
+    /// The place of the highest mark that what is settled and held has newly reached.
+    pub fn newly_reached(&mut self) -> Option<usize> {
+        let next = self.marks.get(self.told)?;
+        let used = self.used_everywhere();
+        if used < *next {
+            return None;
+        }
+        self.told += self.marks[self.told..].iter().take_while(|mark| used >= **mark).count();
+        Some(self.told - 1)
+    }
+
     /// From now on this instance holds within its slice; `None` where it has the budget to itself.
     pub fn set_slice(&mut self, slice: Option<Slice>) {
         self.slice = slice;
@@ -209,7 +233,8 @@ impl Account {
     /// way and will settle here.
     pub fn rewindow(&mut self, terms: Terms, window: Window, now: UnixMs) {
         let held = self.held;
-        *self = Account { held, ..Account::new(self.measure, terms, window, now) };
+        let marks = std::mem::take(&mut self.marks);
+        *self = Account { held, marks, ..Account::new(self.measure, terms, window, now) };
     }
 
     /// Books what a call cost that was admitted before this account existed, and so holds nothing here.
@@ -256,9 +281,14 @@ impl Account {
         if amount <= Amount::ZERO || amount <= most.minus(self.booked.sum()).minus(self.held) {
             return Ok(());
         }
+        Err(Short { gate, ..self.short_of(amount, most, now) })
+    }
+
+    /// What to say of an amount for which there is no room below `most`.
+    pub fn short_of(&self, amount: Amount, most: Amount, now: UnixMs) -> Short {
         let elsewhere = self.slice.map_or(Amount::ZERO, |slice| slice.elsewhere);
         let room_needed = self.booked.sum().plus(amount).minus(most);
-        Err(Short {
+        Short {
             measure: self.measure,
             asked: amount,
             limit: self.terms.limit,
@@ -266,9 +296,14 @@ impl Account {
             held: self.held,
             window: self.booked.window().clone(),
             resets_at: self.booked.frees_at(room_needed, now),
-            gate,
+            gate: Gate::Limit,
             only_reserved: room_needed <= Amount::ZERO,
-        })
+        }
+    }
+
+    fn used_everywhere(&self) -> Amount {
+        let elsewhere = self.slice.map_or(Amount::ZERO, |slice| slice.elsewhere);
+        self.booked.sum().plus(self.held).plus(elsewhere)
     }
 
     /// Reserves what [`Account::can_hold`] has allowed.
@@ -306,10 +341,17 @@ impl Account {
     /// release themselves; nothing of a slice is left in the new window, and no approval. A clock that ran backwards turns
     /// nothing, so that no window is spent twice.
     fn turn(&mut self, now: UnixMs) {
-        if self.booked.turn(now)
-            && let Some(slice) = &mut self.slice
-        {
-            *slice = Slice::default();
+        if self.booked.turn(now) {
+            self.told = 0;
+            if let Some(slice) = &mut self.slice {
+                *slice = Slice::default();
+            }
+        }
+        if self.told > 0 && self.booked.is_rolling() {
+            // A tenth below, so that what goes to and fro around a mark is not told again and again.
+            let used = self.used_everywhere();
+            let still = self.marks.iter().take(self.told).filter(|mark| used.0 >= mark.0 - mark.0 / 10).count();
+            self.told = still;
         }
         if self.approval.is_some_and(|approval| approval.until.is_some_and(|until| now >= until)) {
             self.approval = None;

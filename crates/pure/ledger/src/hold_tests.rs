@@ -180,6 +180,22 @@ fn a_rolling_window_says_when_enough_has_left_it() {
     assert!(account.hold(Amount(1), NOON + DAY_MS).is_err() && account.hold(Amount(10), free).is_ok());
 }
 
+#[test]
+fn a_mark_is_told_once_a_window() {
+    let mut account = account(100);
+    account.set_marks([Amount(50), Amount(80), Amount(100)]);
+    account.hold(Amount(40), NOON).unwrap();
+    assert_eq!(account.newly_reached(), None);
+    account.hold(Amount(45), NOON).unwrap();
+    assert_eq!((account.newly_reached(), account.newly_reached()), (Some(1), None));
+    account.release(Amount(60));
+    account.hold(Amount(40), NOON).unwrap();
+    assert_eq!(account.newly_reached(), None, "told already");
+    account.release(Amount(65));
+    account.hold(Amount(50), NOON + DAY_MS).unwrap();
+    assert_eq!(account.newly_reached(), Some(0), "another day");
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Hold(i64),

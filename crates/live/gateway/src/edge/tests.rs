@@ -61,7 +61,7 @@ fn serve(name: &str, durability: Durability, pieces: &[String]) -> Served {
         label: "test".into(),
         workflows: None,
         direct: false,
-        budget: None,
+        budgets: Vec::new(),
         requests_per_minute: None,
         tokens_per_minute: None,
         created_at: UnixMs(0),
@@ -118,8 +118,8 @@ impl Served {
 
     /// What the workflow's budget has booked and holds.
     fn balance(&self) -> (NanoUsd, NanoUsd) {
-        let Amount(settled) = self.gateway.budgets.view()[0].1.settled;
-        let Amount(held) = self.gateway.budgets.view()[0].1.held;
+        let Amount(settled) = self.gateway.budgets.view()[0].account.settled;
+        let Amount(held) = self.gateway.budgets.view()[0].account.held;
         (NanoUsd(settled), NanoUsd(held))
     }
 

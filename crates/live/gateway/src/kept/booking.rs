@@ -12,6 +12,7 @@ use domain::{
 use ledger::budget::Spend;
 
 use super::allow::Holder;
+use crate::budgets::Pick;
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::open::Open;
@@ -59,7 +60,7 @@ impl Booking {
             // Of tokens nothing is known here beforehand; what was used is booked.
             (_, bound) => {
                 let spend = Spend::usd(bound.unwrap_or(NanoUsd::ZERO));
-                gateway.budgets.hold(scopes, spend).await.map_err(|spent| {
+                gateway.budgets.hold(scopes, spend, Pick::Cheapest).await.map_err(|spent| {
                     gateway.metrics.budget_refusals.inc();
                     Refusal::Budget(Box::new(spent))
                 })?

@@ -145,7 +145,7 @@ mod tests {
         assert_eq!((change, settled.cost.booked()), (NanoUsd(-60), NanoUsd(-60)));
         assert!(matches!(settled.cost, Cost::Unpriced { .. }));
         assert_eq!(settled.intent.attempt, record.intent.attempt.settlement());
-        assert_eq!(budgets.view()[0].1.settled, Amount::ZERO);
+        assert_eq!(budgets.view()[0].account.settled, Amount::ZERO);
         assert!(deferred.settle(&budgets, &metrics, &provider, &told).is_none(), "a second time changes nothing");
     }
 }

@@ -15,7 +15,7 @@ use super::allow::{Caller, Passed};
 use super::booking;
 use super::exchange::{End, Exchanged, Parting, Request, exchange};
 use super::refusal::Refusal;
-use crate::budgets::Held;
+use crate::budgets::{Held, Pick};
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
@@ -160,7 +160,7 @@ async fn hold(gateway: &Gateway, caller: &Caller, tool: &str, price: Option<Nano
         let (tool, server) = (short(tool), caller.server().name.to_string());
         return Err(Refusal::Unpriced { tool, server, scope: limited.to_string() });
     }
-    gateway.budgets.hold(scopes, Spend::usd(price.unwrap_or(NanoUsd::ZERO))).await.map_err(|spent| {
+    gateway.budgets.hold(scopes, Spend::usd(price.unwrap_or(NanoUsd::ZERO)), Pick::Cheapest).await.map_err(|spent| {
         gateway.metrics.budget_refusals.inc();
         CallRefusal::Budget(Box::new(spent)).into()
     })

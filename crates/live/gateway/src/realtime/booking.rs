@@ -16,6 +16,7 @@ use wire::realtime::{Said, Told, guessed};
 
 use crate::attempt::hold;
 use crate::bound::{Bound, scopes};
+use crate::budgets::Pick;
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::deployed::Slot;
@@ -201,7 +202,7 @@ impl<'a> Booking<'a> {
         self.gateway.keys.load().claimed(&key.0, clock::now()).map_err(Refusal::Key)?;
         let workflow = admitted.target.workflow();
         let bound = Bound::of(self.call, &self.model, workflow.map(|workflow| &**workflow), self.gateway);
-        let held = hold(self.gateway, self.call, &bound, &self.model).await?;
+        let held = hold(self.gateway, self.call, &bound, &self.model, Pick::Cheapest).await?;
         let intent = Intent { hold: bound.cost, ..self.intent(trail) };
         let open = trail.open.insert(Open::new(intent.clone(), held, false));
         if let Err(error) = self.gateway.spool.intent(&Entry::Intent(intent.clone())).await {
