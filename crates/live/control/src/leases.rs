@@ -13,6 +13,10 @@ use store::{Incarnation, Renewal, Renewed, Store, StoreError};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
+use crate::data::{DataDirectory, DataLock};
+use crate::failure::ControlError;
+use crate::secrets::random_text;
+
 /// Calls that may ask at the same time; who does not fit asks again.
 pub const ASKING_AT_ONCE: usize = 256;
 /// How often it is looked whether another instance needs what this one does not use, milliseconds. A call waits 200 ms.
@@ -43,15 +47,30 @@ pub struct Lessor {
     suspended: bool,
     /// Whether the slices of the process before are settled.
     settled: bool,
+    /// What calls wait for, and until when.
+    pending: BTreeMap<BudgetId, Need>,
+    /// Up to which question of another instance this one has answered.
+    answered: i64,
 }
 
 /// What calls wait for in one budget.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Need {
     /// The least of them.
     least: Amount,
     /// All together.
     sum: Amount,
+    /// When the last of them gives up.
+    until: Instant,
+    /// When the store said that there is not so much.
+    refused_at: Option<Instant>,
+}
+
+/// Begins a process of the instance that serves from a data folder: its name, and the name of the process.
+pub async fn begin(store: &Store, data: &DataDirectory, _lock: &DataLock) -> Result<Incarnation, ControlError> {
+    let who = Incarnation { instance: data.instance()?, incarnation: random_text() };
+    store.begin_instance(&who, &data.place()?, LEASE_MS).await?;
+    Ok(who)
 }
 
 impl Lessor {
@@ -67,6 +86,8 @@ impl Lessor {
             failing: false,
             suspended: true,
             settled: false,
+            pending: BTreeMap::new(),
+            answered: 0,
         }
     }
 
@@ -74,7 +95,7 @@ impl Lessor {
     pub async fn begin(&mut self) -> Result<(), StoreError> {
         self.store.settle_leases(&self.who, &self.slices.uses()).await?;
         self.settled = true;
-        self.renew(&BTreeMap::new(), true).await
+        self.renew(true).await
     }
 
     /// Answers and renews until `stop` says so, and gives everything back then.
@@ -83,9 +104,7 @@ impl Lessor {
         let mut looking = tokio::time::interval(Duration::from_millis(LOOK_EVERY_MS));
         renewing.set_missed_tick_behavior(MissedTickBehavior::Delay);
         looking.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut asked_for = 0;
         loop {
-            // A transaction under way is cut off in time, so that the end of the lease is never slept through.
             let ends = tokio::time::Instant::from_std(self.spends_until);
             let asking = tokio::select! {
                 biased;
@@ -94,72 +113,96 @@ impl Lessor {
                     self.suspend();
                     continue;
                 }
-                Some(wanted) = self.wanted.recv() => Asking::Calls(wanted),
                 _ = renewing.tick() => Asking::Time,
                 _ = looking.tick() => Asking::Others,
+                Some(wanted) = self.wanted.recv() => Asking::Calls(wanted),
             };
-            let work = async {
-                match asking {
-                    Asking::Calls(first) => {
-                        let needs = self.needs(first);
-                        self.renew(&needs, false).await
-                    }
-                    Asking::Time if !self.settled => self.begin().await,
-                    Asking::Time => self.renew(&BTreeMap::new(), true).await,
-                    Asking::Others => self.make_room(&mut asked_for).await,
-                }
-            };
-            let done = tokio::time::timeout_at(ends.max(tokio::time::Instant::now() + PATIENCE), work).await;
+            // The end of the lease is not slept through in a transaction that hangs.
+            let patience = if self.suspended { PATIENCE } else { PATIENCE.min(self.spends_until - Instant::now()) };
+            let done = tokio::time::timeout(patience, self.work(asking)).await;
             self.note(done.unwrap_or(Err(StoreError::Busy)));
         }
         self.end().await;
     }
 
-    /// What waits in the channel, by budget.
-    fn needs(&mut self, first: Wanted) -> BTreeMap<BudgetId, Need> {
-        let mut needs: BTreeMap<BudgetId, Need> = BTreeMap::new();
-        let mut next = Some(first);
-        while let Some(Wanted { budget, more, .. }) = next {
-            let need = needs.entry(budget).or_insert(Need { least: more, sum: Amount::ZERO });
-            need.least = need.least.min(more);
-            need.sum = need.sum.plus(more);
-            next = self.wanted.try_recv().ok();
+    async fn work(&mut self, asking: Asking) -> Result<(), StoreError> {
+        match asking {
+            Asking::Time if !self.settled => self.begin().await,
+            Asking::Time => self.renew(true).await,
+            Asking::Calls(first) => {
+                if self.note_needs(first) && self.settled {
+                    self.renew(false).await?;
+                }
+                Ok(())
+            }
+            Asking::Others => {
+                let now = Instant::now();
+                self.pending.retain(|_, need| now < need.until);
+                if self.told.values().any(|told| told.most.is_some() && told.spare() > Amount::ZERO) {
+                    self.make_room().await?;
+                }
+                if !self.pending.is_empty() && self.settled { self.renew(false).await } else { Ok(()) }
+            }
         }
-        needs
     }
 
-    /// Tells the store how slices are used where that has changed, and asks for what is needed. With `all`, what has not been
-    /// used for a while is let go of.
-    async fn renew(&mut self, needs: &BTreeMap<BudgetId, Need>, all: bool) -> Result<(), StoreError> {
+    /// Notes what waits in the channel. Whether it is worth asking for now: where there was not so much a moment ago, the
+    /// next look is early enough.
+    fn note_needs(&mut self, first: Wanted) -> bool {
+        let now = Instant::now();
+        let until = now + Duration::from_millis(CALLS_WAIT_MS);
+        let mut worth = false;
+        let mut next = Some(first);
+        while let Some(Wanted { budget, more, .. }) = next {
+            let fresh = Need { least: more, sum: Amount::ZERO, until, refused_at: None };
+            let need = self.pending.entry(budget).or_insert(fresh);
+            *need = Need { least: need.least.min(more), sum: need.sum.plus(more), until, ..*need };
+            let lately = |at: Instant| now - at < Duration::from_millis(LOOK_EVERY_MS);
+            worth |= !need.refused_at.is_some_and(lately);
+            next = self.wanted.try_recv().ok();
+        }
+        worth
+    }
+
+    /// Asks for what calls need. With `all` it also tells the store how slices are used, where that has changed, and lets go
+    /// of what has not been used for a while.
+    async fn renew(&mut self, all: bool) -> Result<(), StoreError> {
         let began = Instant::now();
         let mut renewals = Vec::new();
         for mut used in self.slices.uses() {
-            let need = needs.get(&used.budget).copied().unwrap_or_default();
+            let need = self.pending.get(&used.budget).copied();
             let told = self.told.get(&used.budget).filter(|told| told.window_start == used.window_start);
             let spent = used.used().minus(told.map_or(Amount::ZERO, Use::used)).or_zero();
-            let waits = need.sum > Amount::ZERO;
-            if all && told.is_some() && !waits && used.most.is_some() {
+            if all && told.is_some() && need.is_none() && used.most.is_some() {
                 used = self.slices.let_go(&used.budget, keeps(spent)).unwrap_or(used);
             }
-            if waits || told != Some(&used) && (all || told.is_none()) {
+            match need {
                 // A slice for the calls that wait, and for as many more.
-                let desired = if waits { need.sum.plus(need.sum).plus(keeps(spent)) } else { Amount::ZERO };
-                renewals.push(Renewal { used, needed: need.least, desired });
+                Some(Need { least, sum, .. }) => {
+                    renewals.push(Renewal { used, needed: least, desired: sum.plus(sum).plus(keeps(spent)) });
+                }
+                None if all && told != Some(&used) => {
+                    renewals.push(Renewal { used, needed: Amount::ZERO, desired: Amount::ZERO });
+                }
+                None => {}
             }
         }
-        let used: Vec<Use> = renewals.iter().map(|renewal| renewal.used.clone()).collect();
+        let uses: Vec<Use> = renewals.iter().map(|renewal| renewal.used.clone()).collect();
         let renewed = self.store.renew(&self.who, LEASE_MS, renewals).await?;
         // Counted from before the store began to count.
         self.spends_until = began + Duration::from_millis(LEASE_MS - MARGIN_MS);
         self.suspended = false;
-        let by_budget: BTreeMap<&BudgetId, &Renewed> = renewed.iter().map(|one| (&one.budget, one)).collect();
-        for used in used {
-            let Some(one) = by_budget.get(&used.budget) else { continue };
-            let slice = Slice { ceiling: one.ceiling, elsewhere: one.elsewhere };
-            self.slices.set(&used.budget, used.window_start, slice);
-            self.told.insert(used.budget.clone(), Use { ceiling: one.ceiling, ..used });
-        }
         let short: Vec<&Renewed> = renewed.iter().filter(|one| one.short).collect();
+        for one in &renewed {
+            let Some(used) = uses.iter().find(|used| used.budget == one.budget) else { continue };
+            let slice = Slice { ceiling: one.ceiling, elsewhere: one.elsewhere };
+            self.slices.set(&one.budget, one.window_start, slice);
+            self.told.insert(one.budget.clone(), Use { ceiling: one.ceiling, ..used.clone() });
+            match self.pending.get_mut(&one.budget) {
+                Some(need) if one.short => need.refused_at = Some(began),
+                _ => drop(self.pending.remove(&one.budget)),
+            }
+        }
         if !short.is_empty() {
             self.store.ask_others(&short).await?;
         }
@@ -167,21 +210,24 @@ impl Lessor {
     }
 
     /// Lets go of what is not used where another instance needs it.
-    async fn make_room(&mut self, asked_for: &mut i64) -> Result<(), StoreError> {
-        let (counter, budgets) = self.store.asked_for(*asked_for).await?;
-        *asked_for = counter;
+    async fn make_room(&mut self) -> Result<(), StoreError> {
+        let (counter, budgets) = self.store.asked_for(self.answered).await?;
         let mut renewals = Vec::new();
-        for budget in budgets {
-            let before = self.told.get(&budget).map(|told| told.ceiling);
+        for budget in budgets.into_iter().filter(|budget| !self.pending.contains_key(budget)) {
+            let Some(before) = self.told.get(&budget).map(|told| told.ceiling) else { continue };
             let Some(used) = self.slices.let_go(&budget, Amount::ZERO) else { continue };
-            if before != Some(used.ceiling) && used.most.is_some() {
-                self.told.insert(budget, used.clone());
+            if used.most.is_some() && used.ceiling < before {
                 renewals.push(Renewal { used, needed: Amount::ZERO, desired: Amount::ZERO });
             }
         }
         if !renewals.is_empty() {
-            self.store.renew(&self.who, LEASE_MS, renewals).await?;
+            for renewed in self.store.renew(&self.who, LEASE_MS, renewals.clone()).await? {
+                let let_go = renewals.iter().find(|renewal| renewal.used.budget == renewed.budget);
+                let used = let_go.expect("it answers what it was asked").used.clone();
+                self.told.insert(renewed.budget, used);
+            }
         }
+        self.answered = counter;
         Ok(())
     }
 
@@ -205,7 +251,9 @@ impl Lessor {
         for used in self.slices.uses() {
             self.slices.let_go(&used.budget, Amount::ZERO);
         }
-        tracing::error!("the lease of this instance ends; budgets that refuse are refused until the database is there again");
+        tracing::error!(
+            "the lease of this instance ends; budgets that refuse are refused until the database is there again"
+        );
     }
 
     /// Gives everything back. Calls have ended by now.
@@ -222,6 +270,9 @@ impl Lessor {
         }
     }
 }
+
+/// How long a call waits for a larger slice, milliseconds; as in the gateway.
+const CALLS_WAIT_MS: u64 = 200;
 
 /// Why the store is asked.
 enum Asking {

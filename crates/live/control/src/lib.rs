@@ -14,6 +14,7 @@ pub mod data;
 pub mod failure;
 pub mod ingest;
 pub mod keys;
+pub mod leases;
 pub mod ledger_export;
 pub mod otlp;
 pub mod overview;

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use config::{Catalog, Problem, Severity, Snapshot, SpoolMode};
 use control::keys::KeyWatch;
+use control::leases::{ASKING_AT_ONCE, Lessor};
 use control::otlp::Exporter;
 use control::ports::Running;
 use control::{Control, DataDirectory, DataLock, Ingest, Pepper};
@@ -21,13 +22,14 @@ use gateway::ports::{Keys, Policy};
 use gateway::spool::{Durability, Spool};
 use store::Store;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::background::Background;
 use crate::limits::limits;
 use crate::policy;
 use crate::running::RunningGateway;
+use crate::slices::GatewaySlices;
 use crate::storage;
 
 /// How often the configuration file is looked at, milliseconds.
@@ -86,6 +88,8 @@ impl Instance {
         let folder = data.clone();
         let store = background.done(async move { storage::open(&folder, database.as_deref()).await }).await??;
         let pepper = Pepper::load_or_make(data)?;
+        let who = control::leases::begin(&store, data, &lock).await?;
+        let store = store.of_instance(&who.instance);
         let recovered = control::recover(&store, data, &lock, clock::now()).await?;
         if recovered.pass.fresh > 0 || recovered.indeterminate > 0 {
             tracing::info!(
@@ -116,6 +120,17 @@ impl Instance {
         let gateway = Arc::new(Gateway::new(policy, keys_now, pepper.bytes(), spool)?);
 
         remember(&gateway, &store).await?;
+        let lessor = match store.is_shared() {
+            false => None,
+            true => {
+                let (ask, wanted) = mpsc::channel(ASKING_AT_ONCE);
+                gateway.budgets.ask_for_slices(ask);
+                let slices = Arc::new(GatewaySlices(gateway.clone()));
+                let mut lessor = Lessor::new(store.clone(), who.clone(), slices, wanted);
+                lessor.begin().await?;
+                Some(lessor)
+            }
+        };
 
         let listener = bind(server.listen, "listen").await?;
         let console_listener = background.done(bind(server.console_listen, "console_listen")).await??;
@@ -143,6 +158,9 @@ impl Instance {
             background.spawn(watch_keys.run(stopping.clone())),
             background.spawn(control::retention::run(control.clone(), stopping.clone())),
         ];
+        if let Some(lessor) = lessor {
+            jobs.push(background.spawn(lessor.run(stopping.clone())));
+        }
         if let Some(exporter) = exporter {
             jobs.push(background.spawn(exporter.run(stopping.clone())));
         }

@@ -9,6 +9,7 @@ mod logging;
 mod panics;
 mod policy;
 mod running;
+mod slices;
 mod storage;
 
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 //! instance's slice of a shared budget is used up. The arithmetic is `ledger::hold`; here are the locks and the waiting.
 
 mod sessions;
+mod slices;
 mod table;
 
 use std::collections::VecDeque;
@@ -13,6 +14,7 @@ use config::{AtLimit, Per};
 use domain::{KeyId, NanoUsd, SessionId, UnixMs, WorkflowName};
 use ledger::budget::{Amount, Approval, BudgetId, Measure, Scope, Spend, Terms};
 use ledger::hold::{Account, AccountView, Gate, Short, Slice, hold_all};
+use ledger::lease::Wanted;
 use ledger::window::Window;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use smallvec::SmallVec;
@@ -93,17 +95,6 @@ pub struct Scopes {
     pub key: KeyId,
     /// Its session, where the client names one.
     pub session: Option<SessionId>,
-}
-
-/// A slice that is used up: asked of whoever shares a budget out among instances. The answer is [`Budgets::set_slice`].
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Wanted {
-    /// Of which budget.
-    pub budget: BudgetId,
-    /// Of which of its windows.
-    pub window_start: UnixMs,
-    /// How much more a call needs than the slice has.
-    pub more: Amount,
 }
 
 /// What happens near a limit beside refusing, which is the account's own.
@@ -209,7 +200,12 @@ impl Held {
 impl Budgets {
     /// Makes the accounts match these limits. Known accounts keep what calls under way hold.
     pub fn set(&self, limits: Vec<Limit>, now: UnixMs) {
-        self.table.write().follow(limits, now);
+        let mut table = self.table.write();
+        table.follow(limits, now);
+        if self.lessor.get().is_some() {
+            table.all().for_each(Entry::shared);
+        }
+        drop(table);
         self.freed.notify_waiters();
     }
 
@@ -218,6 +214,7 @@ impl Budgets {
     pub fn ask_for_slices(&self, lessor: mpsc::Sender<Wanted>) {
         // A second one would take nothing from the first.
         let _ = self.lessor.set(lessor);
+        self.table.read().all().for_each(Entry::shared);
     }
 
     /// The slice this instance has of a budget from now on, if that is still in the window meant. Whether it was taken over.

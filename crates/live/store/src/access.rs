@@ -48,6 +48,14 @@ impl Store {
         Ok(query(sql).scalar(self.reader()).await?.unwrap_or_default())
     }
 
+    /// Keeps a number under a name, unless one is there: the one that is there then.
+    pub async fn first_number(&self, name: &str, number: i64) -> Result<i64, StoreError> {
+        let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+        query(sql).bind(name).bind(number).execute(self.writer()).await?;
+        let kept = query("SELECT value FROM meta WHERE name = $1").bind(name).scalar(self.writer()).await?;
+        Ok(kept.unwrap_or(number))
+    }
+
     /// Keeps a new key. An identifier that exists already is an error of the database.
     pub async fn insert_key(&self, grant: &KeyGrant) -> Result<(), StoreError> {
         query(

@@ -66,7 +66,7 @@ impl Store {
         lease_ms: u64,
         mut renewals: Vec<Renewal>,
     ) -> Result<Vec<Renewed>, StoreError> {
-        renewals.sort_by(|one, other| key(&one.used).cmp(&key(&other.used)));
+        renewals.sort_by(|one, other| key_of(&one.used).cmp(&key_of(&other.used)));
         let mut transaction = self.begin().await?;
         let now = clock(&mut transaction).await?;
         let lasts =
@@ -90,7 +90,7 @@ impl Store {
     /// Settles what a dead process of this instance had leased, once its spool has been read: in these budgets it spent what
     /// the ledger says; of others nobody knows any more, and what it might have spent there counts.
     pub async fn settle_leases(&self, who: &Incarnation, spent: &[Use]) -> Result<(), StoreError> {
-        let mut spent: Vec<_> = spent.iter().map(|used| (key(used), used)).collect();
+        let mut spent: Vec<_> = spent.iter().map(|used| (key_of(used), used)).collect();
         spent.sort_by(|one, other| one.0.cmp(&other.0));
         let mut transaction = self.begin().await?;
         let now = clock(&mut transaction).await?;
@@ -151,19 +151,35 @@ impl Store {
             .collect()
     }
 
-    /// What this instance booked in a budget since `since`, the start of an hour or of a day. Of units and sessions only
-    /// their own members can tell; they are asked one by one.
-    pub async fn spent_by_instance(
-        &self,
-        scope: &Scope,
-        measure: Measure,
-        since: UnixMs,
-    ) -> Result<Amount, StoreError> {
-        let mut sum = sum_of(measure, since);
-        sum.push(" AND instance = ").push_bind(self.instance());
-        narrow(&mut sum, scope);
-        let sum: Option<Option<i64>> = sum.scalar(self.reader()).await?;
-        Ok(Amount(sum.flatten().unwrap_or(0)))
+    /// Tells the other instances that more of these budgets is needed than is left.
+    pub async fn ask_others(&self, short: &[&Renewed]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let counter = query("UPDATE meta SET value = value + 1 WHERE name = 'leases_asked' RETURNING value");
+        let counter: Option<i64> = counter.scalar(&mut transaction).await?;
+        let mut keys: Vec<_> = short.iter().map(|one| key(&one.budget, one.window_start)).collect();
+        keys.sort();
+        for (budget, start) in keys {
+            query("UPDATE lease_windows SET asked = $3 WHERE budget = $1 AND window_start = $2")
+                .bind(budget)
+                .bind(start)
+                .bind(counter.unwrap_or_default())
+                .execute(&mut transaction)
+                .await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Which budgets were asked for since `counter`, and where the counter is now.
+    pub async fn asked_for(&self, counter: i64) -> Result<(i64, Vec<BudgetId>), StoreError> {
+        let sql = "SELECT value FROM meta WHERE name = 'leases_asked'";
+        let now: i64 = query(sql).scalar(self.reader()).await?.unwrap_or_default();
+        if now == counter {
+            return Ok((now, Vec::new()));
+        }
+        let asked = query("SELECT budget FROM lease_windows WHERE asked > $1 ORDER BY budget").bind(counter);
+        let asked: Vec<String> = asked.column(self.reader()).await?;
+        let budgets = asked.iter().map(|budget| from_json(budget, budget)).collect::<Result<_, _>>()?;
+        Ok((now, budgets))
     }
 }
 
@@ -184,7 +200,7 @@ async fn renew_one(
          FROM leases LEFT JOIN instances ON instances.instance = leases.instance
          WHERE leases.budget = $1 AND leases.window_start = $2 AND leases.instance <> $3",
     );
-    let (budget, start) = key(used);
+    let (budget, start) = key_of(used);
     let others = others.bind(budget).bind(start).bind(&who.instance).bind(now.0).fetch_all(&mut *transaction).await?;
     let other = |column: &str| match others.first() {
         Some(row) => Ok::<_, StoreError>(Amount(row.get::<Option<i64>>(column)?.unwrap_or(0))),
@@ -203,7 +219,7 @@ async fn renew_one(
 
 /// Locks a window of a budget. Whether nobody had before.
 async fn lock(transaction: &mut Transaction, used: &Use) -> Result<bool, StoreError> {
-    let (budget, start) = key(used);
+    let (budget, start) = key_of(used);
     let made = query(
         "INSERT INTO lease_windows (budget, window_start, window_end) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
     );
@@ -231,7 +247,7 @@ async fn note_others(transaction: &mut Transaction, who: &Incarnation, used: &Us
 }
 
 async fn put(transaction: &mut Transaction, instance: &str, used: &Use, ceiling: Amount) -> Result<(), StoreError> {
-    let (budget, start) = key(used);
+    let (budget, start) = key_of(used);
     query(
         "INSERT INTO leases (budget, window_start, instance, ceiling, settled, held) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (budget, window_start, instance) DO UPDATE SET
@@ -248,19 +264,14 @@ async fn put(transaction: &mut Transaction, instance: &str, used: &Use, ceiling:
     Ok(())
 }
 
-/// Under which name a window of a budget is kept. A window that goes with the clock has one for ever.
-fn key(used: &Use) -> (String, i64) {
-    let start = if used.budget.window.bounds(used.window_start).1.is_none() { 0 } else { used.window_start.0 };
-    (to_json(&used.budget), start)
+fn key_of(used: &Use) -> (String, i64) {
+    key(&used.budget, used.window_start)
 }
 
-fn sum_of(measure: Measure, since: UnixMs) -> Statement {
-    let mut sum = query(match measure {
-        Measure::Usd => "SELECT CAST(SUM(cost_nano) AS BIGINT) AS spent FROM instance_spend",
-        Measure::Tokens => "SELECT CAST(SUM(tokens) AS BIGINT) AS spent FROM instance_spend",
-    });
-    from(&mut sum, since);
-    sum
+/// Under which name a window of a budget is kept. A window that goes with the clock has one for ever.
+fn key(budget: &BudgetId, window_start: UnixMs) -> (String, i64) {
+    let start = if budget.window.bounds(window_start).1.is_none() { 0 } else { window_start.0 };
+    (to_json(budget), start)
 }
 
 fn sum_by_instance(measure: Measure, since: UnixMs) -> Statement {

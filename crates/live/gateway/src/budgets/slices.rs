@@ -5,7 +5,8 @@ use ledger::hold::Slice;
 use ledger::lease::Use;
 use ledger::{Amount, BudgetId};
 
-use super::{Budgets, Entry};
+use super::Budgets;
+use super::table::Entry;
 use crate::clock;
 
 impl Budgets {
@@ -18,8 +19,7 @@ impl Budgets {
     /// Lets go of what a slice has beyond what is used and `spare`. How it is used then; nothing where there is no such budget.
     pub fn let_go(&self, budget: &BudgetId, spare: Amount) -> Option<Use> {
         let now = clock::now();
-        let table = self.table.read();
-        let entry = table.of(&budget.scope)?.iter().find(|one| *one.budget == *budget)?;
+        let entry = self.table.read().find(budget)?;
         let used = entry.used(now);
         if used.spare() <= spare {
             return Some(used);
@@ -35,14 +35,21 @@ impl Budgets {
 }
 
 impl Entry {
+    /// Nothing may be spent of a shared budget before a slice of it has come.
+    pub(super) fn shared(&self) {
+        let mut account = self.account.lock();
+        let slice = account.slice().unwrap_or_default();
+        account.set_slice(Some(slice));
+    }
+
     fn used(&self, now: UnixMs) -> Use {
         let mut account = self.account.lock();
         let (settled, held) = account.used(now);
         let window_start = account.window_start(now);
         Use {
-            budget: BudgetId::clone(&self.budget),
+            budget: self.meta.budget.clone(),
             window_start,
-            window_end: self.budget.window.bounds(window_start).1,
+            window_end: self.meta.budget.window.bounds(window_start).1,
             most: account.most(),
             // Where nothing refuses there is no slice to keep to, and others need not leave room.
             ceiling: account.slice().map_or(settled.plus(held), |slice| slice.ceiling),

@@ -38,8 +38,12 @@ CREATE TABLE lease_windows (
     budget       TEXT COLLATE "C" NOT NULL,
     window_start BIGINT NOT NULL,
     window_end   BIGINT,
+    -- Moves when an instance needs more than is left: the others let go of what they do not use.
+    asked        BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (budget, window_start)
 );
+
+INSERT INTO meta (name, value) VALUES ('leases_asked', 0);
 
 -- Each instance's part: it settles and holds no more than its ceiling.
 CREATE TABLE leases (

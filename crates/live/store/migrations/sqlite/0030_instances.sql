@@ -47,8 +47,12 @@ CREATE TABLE lease_windows (
     budget       TEXT NOT NULL,
     window_start INTEGER NOT NULL,
     window_end   INTEGER,
+    -- Moves when an instance needs more than is left: the others let go of what they do not use.
+    asked        INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (budget, window_start)
 ) STRICT, WITHOUT ROWID;
+
+INSERT INTO meta (name, value) VALUES ('leases_asked', 0);
 
 -- Each instance's part: it settles and holds no more than its ceiling.
 CREATE TABLE leases (
