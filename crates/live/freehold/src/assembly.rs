@@ -126,7 +126,7 @@ impl Instance {
                 let (ask, wanted) = mpsc::channel(ASKING_AT_ONCE);
                 gateway.budgets.ask_for_slices(ask);
                 let slices = Arc::new(GatewaySlices(gateway.clone()));
-                let mut lessor = Lessor::new(store.clone(), who.clone(), slices, wanted);
+                let mut lessor = Lessor::new(store.apart(), who.clone(), slices, wanted);
                 lessor.begin().await?;
                 Some(lessor)
             }
@@ -159,7 +159,8 @@ impl Instance {
             background.spawn(control::retention::run(control.clone(), stopping.clone())),
         ];
         if let Some(lessor) = lessor {
-            jobs.push(background.spawn(lessor.run(stopping.clone())));
+            // Not below the calls: one whose slice is empty waits for it.
+            jobs.push(tokio::spawn(lessor.run(stopping.clone())));
         }
         if let Some(exporter) = exporter {
             jobs.push(background.spawn(exporter.run(stopping.clone())));

@@ -186,6 +186,13 @@ impl Store {
         }
     }
 
+    pub(crate) fn postgres(&self) -> Option<&PgPool> {
+        match &self.database {
+            Database::Sqlite { .. } => None,
+            Database::Postgres(pool) => Some(pool),
+        }
+    }
+
     pub(crate) fn reader(&self) -> On<'_> {
         match &self.database {
             Database::Sqlite { read, .. } => On::SqlitePool(read),

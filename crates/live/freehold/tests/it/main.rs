@@ -24,6 +24,7 @@ mod operating;
 mod pains;
 mod passed;
 mod prices;
+mod race;
 mod realtime;
 mod responses;
 mod sdk;
