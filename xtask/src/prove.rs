@@ -62,6 +62,15 @@ const PROOFS: &[Proof] = &[
         numbers: &[Number { flag: "--cases", variable: "FREEHOLD_PROVE_CASES", default: Some(1_000_000) }, SEED],
     },
     Proof {
+        name: "race",
+        shows: "three instances on one PostgreSQL race for a budget worth 100 calls, one killed, the database restarted: nothing over, all books agree; --calls N (10,000)",
+        package: "freehold",
+        target: "it",
+        tests: "three_instances",
+        ignored: false,
+        numbers: &[Number { flag: "--calls", variable: "FREEHOLD_PROVE_CALLS", default: Some(10_000) }],
+    },
+    Proof {
         name: "budget",
         shows: "1,000 calls at once on a budget worth 100: 100 served, nothing over, nothing left held",
         package: "freehold",

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use domain::UnixMs;
 use ledger::hold::Slice;
 use ledger::lease::{LEASE_MS, MARGIN_MS, RENEW_EVERY_MS, Use, Wanted, keeps};
-use ledger::{Amount, BudgetId};
-use store::{Incarnation, Renewal, Renewed, Store, StoreError};
+use ledger::{Amount, BudgetId, Measure, Scope};
+use store::{Counted, Incarnation, Renewal, Renewed, Store, StoreError, Whose};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -71,6 +71,44 @@ pub async fn begin(store: &Store, data: &DataDirectory, _lock: &DataLock) -> Res
     let who = Incarnation { instance: data.instance()?, incarnation: random_text() };
     store.begin_instance(&who, &data.place()?, LEASE_MS).await?;
     Ok(who)
+}
+
+/// Settles what a dead process of this instance had leased by what its books say, now that its spool has been read. Of units
+/// only the configuration says who belongs to them: what it might have spent there counts until a process that knows it
+/// starts. How many leases there were.
+pub async fn settle_from_books(store: &Store, who: &Incarnation, now: UnixMs) -> Result<usize, StoreError> {
+    let own = store.leases().await?.into_iter().filter(|lease| lease.instance == who.instance);
+    let mut settled = Vec::new();
+    for lease in own {
+        let whose = match &lease.budget.scope {
+            Scope::Organisation => Whose::Everybodys,
+            Scope::Workflow(name) => Whose::Workflows(vec![name.clone()]),
+            Scope::Key(id) => Whose::Key(id.clone()),
+            Scope::Unit(_) | Scope::Session { .. } => continue,
+        };
+        let (window_start, window_end) = lease.budget.window.bounds(now);
+        if lease.window_start != window_start && window_end.is_some() {
+            continue;
+        }
+        let counted = match lease.budget.measure {
+            Measure::Usd => Counted::Cost,
+            Measure::Tokens => Counted::Tokens,
+        };
+        let booked = store.booked_since(&whose, counted, window_start).await?;
+        let spent = Amount(booked.iter().map(|(_, amount)| amount).sum());
+        let (held, most) = (Amount::ZERO, None);
+        settled.push(Use {
+            budget: lease.budget,
+            window_start,
+            window_end,
+            most,
+            ceiling: spent,
+            settled: spent,
+            held,
+        });
+    }
+    store.settle_leases(who, &settled).await?;
+    Ok(settled.len())
 }
 
 impl Lessor {

@@ -59,6 +59,7 @@ enum Command {
     Provider(commands::provider::Arguments),
     /// Show and export what was booked
     Ledger(commands::ledger::Arguments),
+    Instance(commands::instance::Arguments),
     /// Compare price lists, figure by figure
     Price(commands::price::Arguments),
     /// Write a consistent copy of the data directory while Freehold runs
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
             Command::Key(arguments) => commands::key::run(arguments).await,
             Command::Provider(arguments) => commands::provider::run(arguments).await,
             Command::Ledger(arguments) => commands::ledger::run(arguments).await,
+            Command::Instance(arguments) => commands::instance::run(arguments).await,
             Command::Price(arguments) => commands::price::run(arguments),
             Command::Backup(arguments) => commands::backup::run(arguments).await,
             Command::Restore(arguments) => commands::restore::run(arguments).await,

@@ -22,10 +22,13 @@ pub struct Storage {
 impl Storage {
     /// Opens what is there already, for commands that look at it.
     pub async fn open_existing(&self) -> anyhow::Result<Store> {
-        if self.database.is_none() {
-            policy::ensure_data(&self.data)?;
+        match &self.database {
+            Some(address) => connect(address).await,
+            None => {
+                policy::ensure_data(&self.data)?;
+                open(&DataDirectory::open(&self.data)?, None).await
+            }
         }
-        open(&DataDirectory::open(&self.data)?, self.database.as_deref()).await
     }
 }
 
@@ -34,8 +37,7 @@ pub async fn open(data: &DataDirectory, database: Option<&str>) -> anyhow::Resul
     let Some(address) = database else {
         return Store::open(&data.database()).await.context("the database cannot be opened");
     };
-    // The address may hold a password, and is not repeated.
-    let store = Store::connect(address).await.context("the PostgreSQL database cannot be opened")?;
+    let store = connect(address).await?;
     anyhow::ensure!(
         Pepper::load_or_make(data)?.is_that_of(&store).await?,
         "the keys in this database were made with another pepper; copy the file `pepper` of the first instance's data \
@@ -43,4 +45,9 @@ pub async fn open(data: &DataDirectory, database: Option<&str>) -> anyhow::Resul
         data.root().display()
     );
     Ok(store)
+}
+
+/// The address may hold a password, and is not repeated.
+async fn connect(address: &str) -> anyhow::Result<Store> {
+    Store::connect(address).await.context("the PostgreSQL database cannot be opened")
 }

@@ -52,6 +52,7 @@ impl Store {
         );
         let known = query(sql).bind(&who.instance).fetch_optional(&mut transaction).await?;
         if let Some(known) = known.map(|row| instance_row(&row, now)).transpose()?
+            && self.is_shared()
             && known.place != place
             && known.is_live()
         {
@@ -75,11 +76,11 @@ impl Store {
         .execute(&mut transaction)
         .await?;
         if transaction.dialect() == Dialect::Sqlite {
-            // What was taken over before instances had names is this one's: there is no other.
+            // Whatever was taken over under another name, or before there were names, is this one's: there is no other.
             for sql in [
-                "UPDATE intents SET instance = $1 WHERE instance = ''",
-                "UPDATE segments SET instance = $1 WHERE instance = ''",
-                "UPDATE attempts SET instance = $1 WHERE instance = '' AND cost_kind = 'at_most'",
+                "UPDATE intents SET instance = $1 WHERE instance <> $1",
+                "UPDATE segments SET instance = $1 WHERE instance <> $1",
+                "UPDATE attempts SET instance = $1 WHERE instance <> $1 AND cost_kind = 'at_most'",
             ] {
                 query(sql).bind(&who.instance).execute(&mut transaction).await?;
             }

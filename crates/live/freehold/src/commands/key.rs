@@ -81,7 +81,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Action::List | Action::Revoke { .. } => arguments.storage.open_existing().await?,
     };
-    let data = DataDirectory::open(&arguments.storage.data)?;
     match arguments.action {
         Action::Create { label, workflows, direct, budgets, requests_per_minute, tokens_per_minute, expires } => {
             let wish = NewKey {
@@ -96,6 +95,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 tokens_per_minute,
                 expires_at: expires.as_deref().map(read_day_after).transpose()?,
             };
+            let data = DataDirectory::open(&arguments.storage.data)?;
             let pepper = Pepper::load_or_make(&data)?;
             let (grant, text) = keys::create(&store, &pepper, wish, "command line", clock::now()).await?;
             let aws = pepper.aws_secret_access_key(&grant);

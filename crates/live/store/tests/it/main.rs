@@ -1,5 +1,6 @@
 //! The store on real databases: SQLite files and a PostgreSQL server of this process.
 
 mod books;
+mod leases;
 mod upgrade;
 mod world;
