@@ -1,7 +1,7 @@
 //! A budget as pages show it: what is booked, held and left, in words and as a bar.
 
 use control::views::BudgetNow;
-use domain::NanoUsd;
+use ledger::Amount;
 
 use crate::show::{self, When};
 use crate::svg::{self, Bar, Part, WIDTH};
@@ -30,10 +30,10 @@ pub struct BudgetShown {
 impl BudgetShown {
     /// The budget with its bar.
     pub fn new(budget: &BudgetNow) -> BudgetShown {
-        let some = |amount: NanoUsd| (amount > NanoUsd::ZERO).then(|| amount.to_string());
+        let some = |amount: Amount| (amount > Amount::ZERO).then(|| budget.measure.shown(amount));
         BudgetShown {
-            spent: budget.settled.to_string(),
-            limit: budget.limit.to_string(),
+            spent: budget.measure.figure(budget.settled),
+            limit: budget.measure.shown(budget.limit),
             share: show::share(budget.settled.0, budget.limit.0),
             per: budget.per.clone(),
             held: some(budget.held),
@@ -54,11 +54,11 @@ fn budget_bar(budget: &BudgetNow) -> Bar {
         _ => "settled",
     };
     let label = format!(
-        "{} of {} USD booked ({}), {} USD held",
-        budget.settled,
-        budget.limit,
+        "{} of {} booked ({}), {} held",
+        budget.measure.figure(budget.settled),
+        budget.measure.shown(budget.limit),
         show::share(budget.settled.0, budget.limit.0),
-        budget.held
+        budget.measure.shown(budget.held)
     );
     let parts = [Part { class, from: 0, width: settled }, Part { class: "held", from: settled, width: held }];
     Bar { label, parts: parts.into_iter().filter(|part| part.width > 0).collect() }
@@ -72,11 +72,16 @@ mod tests {
     fn held_money_never_leaves_the_bar() {
         let budget = BudgetNow {
             scope: "workflow a".into(),
-            limit: NanoUsd::usd(100),
             per: "month".into(),
-            settled: NanoUsd::usd(95),
-            held: NanoUsd::usd(20),
-            overrun: NanoUsd(0),
+            measure: ledger::Measure::Tokens,
+            limit: Amount(100),
+            hard: true,
+            settled: Amount(95),
+            held: Amount(20),
+            overrun: Amount(0),
+            left: Amount(0),
+            approval_at: None,
+            approval: None,
             resets_at: None,
         };
         let bar = budget_bar(&budget);

@@ -1,7 +1,7 @@
 //! What needs somebody's eye, each as a stable code and a sentence that says what to do next.
 
-use domain::{NanoUsd, UnixMs};
-use ledger::Window;
+use domain::UnixMs;
+use ledger::{Amount, Window};
 use routing::State;
 use store::rollup::{DAY_MS, start_of};
 use store::{Dimension, SegmentState, SpendRow};
@@ -26,7 +26,7 @@ pub(crate) struct Today {
 
 impl Today {
     pub fn of(now: UnixMs) -> Today {
-        Today { day: UnixMs(start_of(now, DAY_MS)), month: Window::Month.bounds(now).0 }
+        Today { day: UnixMs(start_of(now, DAY_MS)), month: Window::MONTH.bounds(now).0 }
     }
 }
 
@@ -47,7 +47,7 @@ pub(crate) async fn all(control: &Control, today: Today, budgets: &[BudgetNow]) 
         alarms.extend(books(&model, &row));
     }
     alarms.extend(money::all(control, today).await?);
-    alarms.extend(budgets.iter().filter(|budget| budget.overrun > NanoUsd::ZERO).map(overrun));
+    alarms.extend(budgets.iter().filter(|budget| budget.overrun > Amount::ZERO).map(overrun));
     alarms.extend(behind(running.spool_behind()));
     let segments = control.store().segments().await?;
     alarms.extend(segments.iter().filter(|segment| segment.corrupt_lines > 0).map(corrupt));
@@ -94,7 +94,8 @@ fn books(model: &str, row: &SpendRow) -> Vec<Alarm> {
 fn overrun(budget: &BudgetNow) -> Alarm {
     let message = format!(
         "{} was billed {} USD above what its providers had declared as the most; compare with their bill",
-        budget.scope, budget.overrun
+        budget.scope,
+        budget.measure.shown(budget.overrun)
     );
     alarm("overrun", message)
 }

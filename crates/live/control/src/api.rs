@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use domain::{CallId, KeyBudget, KeyId, UnixMs, WorkflowName};
+use domain::{CallId, KeyId, UnixMs, WorkflowName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -194,6 +194,8 @@ struct KeyWish {
     #[serde(default)]
     budget: Option<BudgetWish>,
     #[serde(default)]
+    budgets: Vec<String>,
+    #[serde(default)]
     requests_per_minute: Option<u32>,
     #[serde(default)]
     tokens_per_minute: Option<u64>,
@@ -215,16 +217,13 @@ async fn create_key(
 ) -> Answer {
     let body = body.map_err(|rejection| bad_request(rejection.body_text()))?;
     let wish: KeyWish = serde_json::from_slice(&body).map_err(|error| bad_request(format!("the body: {error}")))?;
-    let budget = wish
-        .budget
-        .map(|budget| budget.limit_usd.parse().map(|limit| KeyBudget { limit, per: budget.per }))
-        .transpose()
-        .map_err(|error: domain::money::BadMoney| bad_request(format!("budget.limit_usd: {error}")))?;
+    let mut budgets = wish.budgets;
+    budgets.extend(wish.budget.map(|budget| format!("{} USD per {}", budget.limit_usd, budget.per)));
     let wish = NewKey {
         label: wish.label,
         workflows: wish.workflows,
         direct: wish.direct,
-        budget,
+        budgets,
         requests_per_minute: wish.requests_per_minute,
         tokens_per_minute: wish.tokens_per_minute,
         expires_at: wish.expires_at,

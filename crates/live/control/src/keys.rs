@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use domain::{KeyBudget, KeyGrant, KeyId, NanoUsd, UnixMs, WorkflowName};
-use ledger::Window;
+use config::Budget;
+use domain::{KeyGrant, KeyId, UnixMs, WorkflowName};
 use serde::{Deserialize, Serialize};
 use store::{AuditLine, Store, StoreError};
 use tokio::sync::watch;
@@ -27,8 +27,8 @@ pub struct NewKey {
     pub workflows: Option<Vec<WorkflowName>>,
     /// Whether it may name `lane:NAME` and `model:NAME`.
     pub direct: bool,
-    /// What it may spend.
-    pub budget: Option<KeyBudget>,
+    /// What it may spend, each like `200 USD per month`, `2M tokens per rolling 24h` or `1 USD per session, then notify`.
+    pub budgets: Vec<String>,
     /// Requests a minute; `None` means unlimited.
     pub requests_per_minute: Option<u32>,
     /// Tokens a minute; `None` means unlimited.
@@ -53,7 +53,7 @@ pub async fn create(
         label: wish.label.trim().to_owned(),
         workflows: wish.workflows,
         direct: wish.direct,
-        budget: wish.budget,
+        budgets: wish.budgets,
         requests_per_minute: wish.requests_per_minute,
         tokens_per_minute: wish.tokens_per_minute,
         created_at: now,
@@ -87,14 +87,13 @@ fn check(wish: &NewKey, now: UnixMs) -> Result<(), String> {
             "a key for no workflow at all could do nothing; name workflows, or leave the list out for all".into()
         );
     }
-    if let Some(budget) = &wish.budget {
-        if budget.limit <= NanoUsd::ZERO {
-            return Err("a budget's limit is an amount above zero".into());
+    let mut budgets: Vec<Budget> = Vec::new();
+    for text in &wish.budgets {
+        let budget: Budget = text.parse().map_err(|error: config::BadBudget| error.to_string())?;
+        if budgets.iter().any(|other| (other.measure, &other.per) == (budget.measure, &budget.per)) {
+            return Err(format!("`{text}` is the second budget of its kind; give one for each window"));
         }
-        if budget.per.parse::<Window>().is_err() {
-            let per = budget.per.chars().take(40).collect::<String>();
-            return Err(format!("`{per}` is no window; write hour, day, week, month, year or total"));
-        }
+        budgets.push(budget);
     }
     if wish.requests_per_minute == Some(0) || wish.tokens_per_minute == Some(0) {
         return Err("a limit of zero a minute would let nothing through; leave it out for no limit".into());

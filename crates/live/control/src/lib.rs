@@ -18,6 +18,7 @@ pub mod focus_export;
 pub mod hidden_costs;
 pub mod ingest;
 pub mod keys;
+pub mod leases;
 pub mod ledger_export;
 pub mod otlp;
 pub mod overview;

@@ -6,7 +6,7 @@ use config::Snapshot;
 use domain::{ModelName, UnixMs};
 use routing::HealthView;
 
-use crate::views::BudgetNow;
+use crate::views::{BudgetNow, BudgetReached};
 
 /// The running gateway, as the pages and the admin API see it.
 pub trait Running: Send + Sync {
@@ -20,6 +20,10 @@ pub trait Running: Send + Sync {
     }
     /// Every budget as it stands.
     fn budgets(&self) -> Vec<BudgetNow>;
+    /// Budgets that have reached a share of their limit, newest first.
+    fn budgets_reached(&self) -> Vec<BudgetReached> {
+        Vec::new()
+    }
     /// Calls being answered.
     fn in_flight(&self) -> u64;
     /// Why the configuration on disk was not taken over; empty when it was.

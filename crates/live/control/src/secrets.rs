@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use domain::CallId;
+use store::{Store, StoreError};
 use subtle::ConstantTimeEq;
 
 use crate::data::{DataDirectory, write_private};
@@ -77,6 +78,15 @@ impl Pepper {
         grant.aws_secret_access_key(&self.0)
     }
 
+    /// Whether the hashes in a database that several folders share are keyed with this pepper. The first to ask decides.
+    pub async fn is_that_of(&self, store: &Store) -> Result<bool, StoreError> {
+        let hash = self.hash_for("the pepper of a database", "");
+        let mut number = [0; 8];
+        number.copy_from_slice(&hash[..8]);
+        let number = i64::from_le_bytes(number);
+        Ok(store.first_number("pepper", number).await? == number)
+    }
+
     /// Mints an identifier and a secret of 256 random bits behind a prefix such as `fh`.
     pub fn mint(&self, prefix: &str) -> Minted {
         let (id, secret) = (letters::<ID_LETTERS>(), letters::<SECRET_LETTERS>());
@@ -120,7 +130,7 @@ pub(crate) fn trace_of(call: CallId) -> String {
     format!("{:032x}", call.number())
 }
 
-fn letters<const COUNT: usize>() -> String {
+pub(crate) fn letters<const COUNT: usize>() -> String {
     // 256 is a multiple of 32, so each letter is as likely as any other.
     random::<COUNT>().iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
 }

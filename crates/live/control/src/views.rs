@@ -1,6 +1,7 @@
 //! What the pages and the admin API show: plain values, read from the store and from what is running. No HTML here.
 
 use domain::{CallEnd, Class, Entry, KeyGrant, NanoUsd, UnixMs};
+use ledger::{Amount, Approval, Measure};
 use routing::HealthView;
 use serde::{Deserialize, Serialize};
 
@@ -41,20 +42,47 @@ pub struct Spend {
 /// A budget as it stands in the running gateway.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct BudgetNow {
-    /// `workflow claims-triage` or `key ab12cd`.
+    /// `organisation`, `workflow claims-triage`, `key ab12cd` and so on.
     pub scope: String,
-    /// The limit.
-    pub limit: NanoUsd,
     /// `month` and so on.
     pub per: String,
+    /// What amounts are: nano-dollars or tokens.
+    pub measure: Measure,
+    /// The limit.
+    pub limit: Amount,
+    /// Whether anything is ever refused.
+    pub hard: bool,
     /// Booked in this window.
-    pub settled: NanoUsd,
+    pub settled: Amount,
     /// Reserved for calls in flight.
-    pub held: NanoUsd,
+    pub held: Amount,
     /// Booked beyond the limit because a provider billed above its own cap.
-    pub overrun: NanoUsd,
-    /// When the window turns; absent for `total`.
+    pub overrun: Amount,
+    /// What may still be held.
+    pub left: Amount,
+    /// From which amount on somebody must approve.
+    pub approval_at: Option<Amount>,
+    /// What was approved beyond it.
+    pub approval: Option<Approval>,
+    /// When the window turns; absent for `total` and for rolling windows.
     pub resets_at: Option<UnixMs>,
+}
+
+/// A budget that has reached a share of its limit.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct BudgetReached {
+    /// When.
+    pub at: UnixMs,
+    /// Whose.
+    pub scope: String,
+    /// `month` and so on.
+    pub per: String,
+    /// The limit, with its unit.
+    pub limit: String,
+    /// The share, percent.
+    pub share_percent: u16,
+    /// What happens from there on: `notify`, `downgrade`, `require_approval` or `refuse`.
+    pub act: String,
 }
 
 /// The first page.

@@ -11,24 +11,25 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use config::{Catalog, Problem, Severity, Snapshot, SpoolMode};
 use control::keys::KeyWatch;
+use control::leases::{ASKING_AT_ONCE, Lessor};
 use control::otlp::Exporter;
 use control::ports::Running;
 use control::{Control, DataDirectory, DataLock, Ingest, Pepper};
 use domain::KeyGrant;
-use gateway::budgets::{Limit, Scope};
 use gateway::clock;
 use gateway::dataplane::Gateway;
 use gateway::ports::{Keys, Policy};
 use gateway::spool::{Durability, Spool};
-use ledger::Window;
 use store::Store;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::background::Background;
+use crate::limits::limits;
 use crate::policy;
 use crate::running::RunningGateway;
+use crate::slices::GatewaySlices;
 use crate::storage;
 
 /// How often the configuration file is looked at, milliseconds.
@@ -87,6 +88,8 @@ impl Instance {
         let folder = data.clone();
         let store = background.done(async move { storage::open(&folder, database.as_deref()).await }).await??;
         let pepper = Pepper::load_or_make(data)?;
+        let who = control::leases::begin(&store, data, &lock).await?;
+        let store = store.of_instance(&who.instance);
         let recovered = control::recover(&store, data, &lock, clock::now()).await?;
         if recovered.pass.fresh > 0 || recovered.indeterminate > 0 {
             tracing::info!(
@@ -117,6 +120,17 @@ impl Instance {
         let gateway = Arc::new(Gateway::new(policy, keys_now, pepper.bytes(), spool)?);
 
         remember(&gateway, &store).await?;
+        let lessor = match store.is_shared() {
+            false => None,
+            true => {
+                let (ask, wanted) = mpsc::channel(ASKING_AT_ONCE);
+                gateway.budgets.ask_for_slices(ask);
+                let slices = Arc::new(GatewaySlices(gateway.clone()));
+                let mut lessor = Lessor::new(store.apart(), who.clone(), slices, wanted);
+                lessor.begin().await?;
+                Some(lessor)
+            }
+        };
 
         let listener = bind(server.listen, "listen").await?;
         let console_listener = background.done(bind(server.console_listen, "console_listen")).await??;
@@ -144,6 +158,10 @@ impl Instance {
             background.spawn(watch_keys.run(stopping.clone())),
             background.spawn(control::retention::run(control.clone(), stopping.clone())),
         ];
+        if let Some(lessor) = lessor {
+            // Not below the calls: one whose slice is empty waits for it.
+            jobs.push(tokio::spawn(lessor.run(stopping.clone())));
+        }
         if let Some(exporter) = exporter {
             jobs.push(background.spawn(exporter.run(stopping.clone())));
         }
@@ -196,39 +214,6 @@ async fn remember(gateway: &Gateway, store: &Store) -> anyhow::Result<()> {
     store.owed(since, KEPT_MOST).await?.iter().for_each(|record| gateway.deferred.wait_for(record));
     store.kept(since, KEPT_MOST).await?.iter().for_each(|record| gateway.owners.recall(record));
     Ok(())
-}
-
-/// Every budget of this configuration and these keys. What is booked already is read for accounts `known` has not.
-async fn limits(
-    store: &Store,
-    snapshot: &Snapshot,
-    grants: &[KeyGrant],
-    known: Option<&Gateway>,
-) -> anyhow::Result<Vec<Limit>> {
-    let of_workflows = snapshot.workflows.values().filter_map(|workflow| {
-        let budget = workflow.budget.as_ref()?;
-        Some((Scope::Workflow(workflow.name.clone()), budget.limit, budget.window))
-    });
-    let of_keys = grants.iter().filter(|grant| grant.revoked_at.is_none()).filter_map(|grant| {
-        let budget = grant.budget.as_ref()?;
-        // A window that does not read was refused when the key was made; a day is the safe side of a damaged row.
-        Some((Scope::Key(grant.id.clone()), budget.limit, budget.per.parse().unwrap_or(Window::Day)))
-    });
-    let now = clock::now();
-    let mut limits = Vec::new();
-    for (scope, limit, window) in of_workflows.chain(of_keys) {
-        let settled = if known.is_some_and(|gateway| gateway.budgets.has(&scope, window)) {
-            domain::NanoUsd::ZERO
-        } else {
-            let of = match &scope {
-                Scope::Workflow(name) => store::Scope::Workflow(name.clone()),
-                Scope::Key(id) => store::Scope::Key(id.clone()),
-            };
-            store.spent_since(&of, window.bounds(now).0).await?
-        };
-        limits.push(Limit { scope, limit, window, settled });
-    }
-    Ok(limits)
 }
 
 /// Keeps the gateway's policy what the file and the keys say.

@@ -4,10 +4,12 @@ mod assembly;
 mod background;
 mod commands;
 mod fetch;
+mod limits;
 mod logging;
 mod panics;
 mod policy;
 mod running;
+mod slices;
 mod storage;
 
 use std::process::ExitCode;
@@ -59,6 +61,7 @@ enum Command {
     Ledger(commands::ledger::Arguments),
     /// Report on what was booked: hidden costs
     Report(commands::report::Arguments),
+    Instance(commands::instance::Arguments),
     /// Compare price lists, figure by figure
     Price(commands::price::Arguments),
     /// Write a consistent copy of the data directory while Freehold runs
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
             Command::Provider(arguments) => commands::provider::run(arguments).await,
             Command::Ledger(arguments) => commands::ledger::run(arguments).await,
             Command::Report(arguments) => commands::report::run(arguments).await,
+            Command::Instance(arguments) => commands::instance::run(arguments).await,
             Command::Price(arguments) => commands::price::run(arguments),
             Command::Backup(arguments) => commands::backup::run(arguments).await,
             Command::Restore(arguments) => commands::restore::run(arguments).await,

@@ -7,10 +7,12 @@ use std::sync::atomic::Ordering;
 use config::Snapshot;
 use control::Progress;
 use control::ports::Running;
-use control::views::BudgetNow;
+use control::views::{BudgetNow, BudgetReached};
 use domain::{ModelName, UnixMs};
+use gateway::budgets::{BudgetView, Reached};
 use gateway::clock;
 use gateway::dataplane::Gateway;
+use ledger::{Measure, Scope};
 use routing::{HealthView, State};
 use tokio::sync::Notify;
 
@@ -63,14 +65,33 @@ impl Running for RunningGateway {
     fn budgets(&self) -> Vec<BudgetNow> {
         let views = self.gateway.budgets.view().into_iter();
         views
-            .map(|(scope, window, view)| BudgetNow {
-                scope: scope.to_string().replace('`', ""),
-                limit: view.limit,
-                per: window.to_string(),
-                settled: view.settled,
-                held: view.held,
-                overrun: view.overrun,
-                resets_at: view.resets_at,
+            .map(|BudgetView { budget, account, .. }| BudgetNow {
+                scope: budget.scope.plain(),
+                per: budget.window.to_string(),
+                measure: budget.measure,
+                limit: account.limit,
+                hard: account.hard,
+                settled: account.settled,
+                held: account.held,
+                overrun: account.overrun,
+                left: account.left,
+                approval_at: account.approval_at,
+                approval: account.approval,
+                resets_at: account.resets_at,
+            })
+            .collect()
+    }
+
+    fn budgets_reached(&self) -> Vec<BudgetReached> {
+        let reached = self.gateway.budgets.reached().into_iter();
+        reached
+            .map(|Reached { at, budget, notice, limit }| BudgetReached {
+                at,
+                scope: budget.scope.plain(),
+                per: budget.window.to_string(),
+                limit: budget.measure.shown(limit),
+                share_percent: notice.share_percent,
+                act: notice.act.to_owned(),
             })
             .collect()
     }
@@ -119,13 +140,24 @@ impl Running for RunningGateway {
             let value = u8::from(keeper.standing().good);
             write(format_args!("freehold_provider_token{{provider=\"{}\"}} {value}", provider.name));
         }
-        for (name, help, pick) in BUDGET_GAUGES {
+        // Sessions are as many as clients like, so they are no series.
+        let mut budgets = self.gateway.budgets.view();
+        budgets.retain(|view| !matches!(view.budget.scope, Scope::Session { .. }));
+        for (name, help, measure, pick) in BUDGET_GAUGES {
             write(format_args!("# HELP {name} {help}"));
             write(format_args!("# TYPE {name} gauge"));
-            for (scope, _, view) in self.gateway.budgets.view() {
-                let scope = scope.to_string().replace('`', "");
-                write(format_args!("{name}{{scope=\"{scope}\"}} {}", pick(&view).0));
+            for BudgetView { budget, account, .. } in budgets.iter().filter(|view| view.budget.measure == *measure) {
+                let (scope, per) = (budget.scope.plain(), &budget.window);
+                write(format_args!("{name}{{scope=\"{scope}\",per=\"{per}\"}} {}", pick(account).0));
             }
+        }
+        write(format_args!("# HELP freehold_budget_thresholds_reached Shares of its limit a budget has reached."));
+        write(format_args!("# TYPE freehold_budget_thresholds_reached counter"));
+        for BudgetView { budget, reached, .. } in &budgets {
+            let (scope, per, measure) = (budget.scope.plain(), &budget.window, budget.measure.as_str());
+            write(format_args!(
+                "freehold_budget_thresholds_reached_total{{scope=\"{scope}\",per=\"{per}\",measure=\"{measure}\"}} {reached}"
+            ));
         }
         text.push_str("# EOF\n");
         text
@@ -136,11 +168,14 @@ impl Running for RunningGateway {
     }
 }
 
-type PickAmount = fn(&ledger::AccountView) -> domain::NanoUsd;
+type PickAmount = fn(&ledger::AccountView) -> ledger::Amount;
 
 /// What is shown of each budget.
-const BUDGET_GAUGES: [(&str, &str, PickAmount); 3] = [
-    ("freehold_budget_limit_nano_usd", "The limit of a budget.", |view| view.limit),
-    ("freehold_budget_settled_nano_usd", "What is booked in its window.", |view| view.settled),
-    ("freehold_budget_held_nano_usd", "What is reserved for calls in flight.", |view| view.held),
+const BUDGET_GAUGES: &[(&str, &str, Measure, PickAmount)] = &[
+    ("freehold_budget_limit_nano_usd", "The limit of a budget of money.", Measure::Usd, |view| view.limit),
+    ("freehold_budget_settled_nano_usd", "What is booked in its window.", Measure::Usd, |view| view.settled),
+    ("freehold_budget_held_nano_usd", "What is reserved for calls in flight.", Measure::Usd, |view| view.held),
+    ("freehold_budget_limit_tokens", "The limit of a budget of tokens.", Measure::Tokens, |view| view.limit),
+    ("freehold_budget_settled_tokens", "What is booked in its window.", Measure::Tokens, |view| view.settled),
+    ("freehold_budget_held_tokens", "What is reserved for calls in flight.", Measure::Tokens, |view| view.held),
 ];

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use control::DataDirectory;
+use control::{DataDirectory, Pepper};
 use store::Store;
 
 use crate::policy;
@@ -22,18 +22,32 @@ pub struct Storage {
 impl Storage {
     /// Opens what is there already, for commands that look at it.
     pub async fn open_existing(&self) -> anyhow::Result<Store> {
-        if self.database.is_none() {
-            policy::ensure_data(&self.data)?;
+        match &self.database {
+            Some(address) => connect(address).await,
+            None => {
+                policy::ensure_data(&self.data)?;
+                open(&DataDirectory::open(&self.data)?, None).await
+            }
         }
-        open(&DataDirectory::open(&self.data)?, self.database.as_deref()).await
     }
 }
 
 /// Opens the database and brings its schema up to date.
 pub async fn open(data: &DataDirectory, database: Option<&str>) -> anyhow::Result<Store> {
-    match database {
-        None => Store::open(&data.database()).await.context("the database cannot be opened"),
-        // The address may hold a password, and is not repeated.
-        Some(address) => Store::connect(address).await.context("the PostgreSQL database cannot be opened"),
-    }
+    let Some(address) = database else {
+        return Store::open(&data.database()).await.context("the database cannot be opened");
+    };
+    let store = connect(address).await?;
+    anyhow::ensure!(
+        Pepper::load_or_make(data)?.is_that_of(&store).await?,
+        "the keys in this database were made with another pepper; copy the file `pepper` of the first instance's data \
+         directory to {}",
+        data.root().display()
+    );
+    Ok(store)
+}
+
+/// The address may hold a password, and is not repeated.
+async fn connect(address: &str) -> anyhow::Result<Store> {
+    Store::connect(address).await.context("the PostgreSQL database cannot be opened")
 }

@@ -4,13 +4,14 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use config::{AtLimit, Model, OnLoss, Timeouts, Workflow};
+use config::{Model, OnLoss, Timeouts, Workflow};
 use domain::{AttemptId, Cause, Entry, Fault, FaultClass, Intent, LaneName, NanoUsd, ProviderName};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
+use ledger::budget::Spend;
 use routing::{Candidate, Next, Route};
 use tokio::time::timeout_at;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -18,7 +19,7 @@ use wire::{Ask, Ids, Maker, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
 
 use crate::admit::Admitted;
 use crate::bound::{Bound, scopes};
-use crate::budgets::{Held, Scope, Spent};
+use crate::budgets::{Held, Pick};
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::deployed::{Deployed, Size};
@@ -117,8 +118,9 @@ pub async fn attempt(
     let deadline = admitted.call.arrived + Duration::from_millis(total_ms);
     // 64 of the 128 bits are enough for jitter.
     let seed = gateway.chance.draw() as u64;
-    let mut route =
-        Route::new(candidates(deployed, call, workflow.as_deref()), policy, seed, admitted.call.at + total_ms);
+    let candidates = candidates(deployed, call, workflow.as_deref());
+    let cheapest = candidates.iter().filter_map(|candidate| candidate.expected_cost).min();
+    let mut route = Route::new(candidates, policy, seed, admitted.call.at + total_ms);
     let mut last: Option<Fault> = None;
     // Who is taken for the maker of what the request carries that only its maker can read.
     let mut maker: Option<ProviderName> = None;
@@ -172,9 +174,13 @@ pub async fn attempt(
                 continue;
             }
         };
+        let pick = match (candidate.expected_cost, cheapest) {
+            (Some(cost), Some(cheapest)) if cost > cheapest => Pick::Dearer,
+            _ => Pick::Cheapest,
+        };
         let held = tokio::select! {
             biased;
-            held = hold(gateway, call, &bound, &model) => held,
+            held = hold(gateway, call, &bound, &model, pick) => held,
             () = client.gone() => Err(Refusal::ClientGone),
         };
         let held = match held {
@@ -182,7 +188,7 @@ pub async fn attempt(
             Err(refusal) => {
                 slot.health.lock().abandoned(probe);
                 match refusal {
-                    Refusal::Budget(spent) if downgrades(workflow.as_deref(), &spent) => {
+                    Refusal::Budget(spent) if spent.downgrades => {
                         trail.note("hold", format!("{}: {}", model.name, Refusal::Budget(spent.clone())));
                         route.skip(candidate.model, "its budget does not cover it");
                         skipped.money = Some(spent);
@@ -224,7 +230,7 @@ pub async fn attempt(
         let open = trail.open.insert(Open::new(intent.clone(), held, probe));
         if let Err(error) = gateway.spool.intent(&Entry::Intent(intent.clone())).await {
             slot.health.lock().abandoned(probe);
-            open.settle(&gateway.budgets, NanoUsd::ZERO);
+            open.settle(&gateway.budgets, Spend::ZERO);
             trail.open = None;
             return Err(Refusal::Spool(error.to_string()));
         }
@@ -318,26 +324,26 @@ fn timeouts(model: &Model, workflow: Option<&Workflow>) -> Timeouts {
 }
 
 /// Reserves the bound on every budget that applies.
-pub(crate) async fn hold(gateway: &Gateway, call: &Protected, bound: &Bound, model: &Model) -> Result<Held, Refusal> {
+pub(crate) async fn hold(
+    gateway: &Gateway,
+    call: &Protected,
+    bound: &Bound,
+    model: &Model,
+    pick: Pick,
+) -> Result<Held, Refusal> {
     let scopes = scopes(call);
-    if !bound.budgeted {
+    if !bound.under.any {
         return Ok(gateway.budgets.note(scopes));
     }
-    let Some(amount) = bound.cost else {
-        let scope = scopes.iter().flatten().find(|scope| gateway.budgets.limits(scope));
-        let scope = scope.map_or_else(|| "a scope".to_owned(), ToString::to_string);
+    if bound.cost.is_none() && bound.under.hard_money {
+        let scope = gateway.budgets.hard_money(&scopes);
+        let scope = scope.map_or_else(|| "a scope".to_owned(), |scope| scope.to_string());
         return Err(Refusal::Unpriced { model: model.name.clone(), scope });
-    };
-    gateway.budgets.hold(scopes, amount).await.map_err(|spent| {
+    }
+    gateway.budgets.hold(scopes, bound.spend(), pick).await.map_err(|spent| {
         gateway.metrics.budget_refusals.inc();
         Refusal::Budget(Box::new(spent))
     })
-}
-
-/// Whether a spent budget sends the call to something cheaper instead of refusing it.
-fn downgrades(workflow: Option<&Workflow>, spent: &Spent) -> bool {
-    let at_limit = workflow.and_then(|workflow| workflow.budget.as_ref()).map(|budget| budget.at_limit);
-    matches!(spent.scope, Scope::Workflow(_)) && at_limit == Some(AtLimit::Downgrade)
 }
 
 fn translate(call: &Protected, model: &Model, bound: &Bound, maker: Maker, foreign: bool) -> Result<Outgoing, Fault> {

@@ -2,9 +2,10 @@
 
 use config::{Model, Workflow};
 use domain::NanoUsd;
+use ledger::budget::Spend;
 use wire::{Head, Operation};
 
-use crate::budgets::Scope;
+use crate::budgets::{Scopes, Under};
 use crate::dataplane::Gateway;
 use crate::protect::Protected;
 use crate::units;
@@ -31,19 +32,20 @@ const CONTEXT_OF_REALTIME: u64 = 128_000;
 pub struct Bound {
     /// Absent where the model has no price.
     pub cost: Option<NanoUsd>,
+    /// The most tokens it can send and receive.
+    pub tokens: u64,
     /// A cap to send along, where the client named none and a budget must hold.
     pub insert_max_output: Option<u64>,
-    /// Whether any budget applies.
-    pub budgeted: bool,
+    /// Under what kinds of budgets it falls.
+    pub under: Under,
 }
 
 impl Bound {
     /// The bound of one attempt.
     pub fn of(call: &Protected, model: &Model, workflow: Option<&Workflow>, gateway: &Gateway) -> Bound {
         let admitted = call.call();
-        let scopes = scopes(call);
-        let budgeted = scopes.iter().flatten().any(|scope| gateway.budgets.limits(scope));
-        let (insert_max_output, output_cap) = caps(admitted.operation, &admitted.head, workflow, model, budgeted);
+        let under = gateway.budgets.under(&scopes(call));
+        let (insert_max_output, output_cap) = caps(admitted.operation, &admitted.head, workflow, model, under.hard);
         let row = model.prices.as_ref().and_then(|book| book.row(admitted.call.at));
         // Of a prompt that the provider keeps we see nothing; no prompt is longer than the model's context.
         let context = model.context_tokens.filter(|_| admitted.head.bound.hidden_prompt).unwrap_or(u64::MAX);
@@ -85,7 +87,20 @@ impl Bound {
                 row.and_then(|row| ledger::price::upper_bound_of_ranking(row, input, admitted.head.search_units_upper))
             }
         };
-        Bound { cost, insert_max_output, budgeted }
+        let tokens = match admitted.operation {
+            Operation::CountTokens => 0,
+            Operation::Realtime => {
+                let context = model.context_tokens.unwrap_or(CONTEXT_OF_REALTIME);
+                context.saturating_add(model.max_output_tokens.unwrap_or(OUTPUT_CAP_WHERE_NONE_IS_KNOWN))
+            }
+            _ => input.saturating_add(output_cap.saturating_mul(u64::from(admitted.head.n.max(1)))),
+        };
+        Bound { cost, tokens, insert_max_output, under }
+    }
+
+    /// What is held for it.
+    pub fn spend(&self) -> Spend {
+        Spend { usd: self.cost.unwrap_or(NanoUsd::ZERO), tokens: self.tokens }
     }
 }
 
@@ -118,7 +133,7 @@ pub fn caps(
 }
 
 /// The budgets that may apply to a call.
-pub fn scopes(call: &Protected) -> [Option<Scope>; 2] {
-    let workflow = call.call().target.workflow().map(|workflow| Scope::Workflow(workflow.name.clone()));
-    [workflow, Some(Scope::Key(call.call().call.key.grant.id.clone()))]
+pub fn scopes(call: &Protected) -> Scopes {
+    let workflow = call.call().target.workflow().map(|workflow| workflow.name.clone());
+    Scopes { workflow, key: call.call().call.key.grant.id.clone(), session: None }
 }

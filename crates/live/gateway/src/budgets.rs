@@ -1,239 +1,482 @@
-//! Budgets on one instance: what is held and settled per scope, and the bounded wait when money is only reserved.
-//! The arithmetic is `ledger::hold`; here are the locks and the waiting.
+//! Budgets on one instance: what is held and settled per account, and the bounded wait when money is only reserved, or this
+//! instance's slice of a shared budget is used up. The arithmetic is `ledger::hold`; here are the locks and the waiting.
 
-use std::sync::Arc;
+mod sessions;
+mod slices;
+mod table;
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use domain::{KeyId, NanoUsd, UnixMs, WorkflowName};
-use ledger::hold::{Account, AccountView, Short};
+use config::{AtLimit, Per};
+use domain::{KeyId, NanoUsd, SessionId, UnixMs, WorkflowName};
+use ledger::budget::{Amount, Approval, BudgetId, Measure, Scope, Spend, Terms};
+use ledger::hold::{Account, AccountView, Gate, Short, Slice, hold_all};
+use ledger::lease::Wanted;
 use ledger::window::Window;
-use parking_lot::{Mutex, RwLock};
-use rustc_hash::FxHashMap;
-use tokio::sync::Notify;
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use smallvec::SmallVec;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
+use self::table::{Entry, Table};
 use crate::clock;
 
-/// How long a call waits for money that others have only reserved, milliseconds.
+/// How long a call waits for money that others have only reserved, or for a larger slice, milliseconds.
 pub const HOLD_WAIT_MS: u64 = 200;
 
-/// Whose money it is.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Scope {
-    /// A workflow's budget.
-    Workflow(WorkflowName),
-    /// A key's budget.
-    Key(KeyId),
-}
-
-impl std::fmt::Display for Scope {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Scope::Workflow(name) => write!(f, "workflow `{name}`"),
-            Scope::Key(id) => write!(f, "key `{id}`"),
-        }
-    }
-}
+/// Accounts that a call usually falls under: kept without allocating.
+const FEW: usize = 4;
 
 /// A limit that must hold, with what history says was already spent in its window.
 #[derive(Clone, Debug)]
 pub struct Limit {
-    /// Whose.
-    pub scope: Scope,
-    /// How much.
-    pub limit: NanoUsd,
-    /// How often it starts anew.
-    pub window: Window,
-    /// Booked so far in the current window; only looked at when the account is new.
-    pub settled: NanoUsd,
+    /// Which.
+    pub budget: BudgetId,
+    /// How much, and what happens near it.
+    pub terms: Terms,
+    /// What was approved beyond it.
+    pub approval: Option<Approval>,
+    /// What happens near it beside refusing.
+    pub rule: Rule,
+    /// Whether each session of the workflow or key has this much for itself.
+    pub each_session: bool,
+    /// Of a unit: the workflows that belong to it.
+    pub members: Vec<WorkflowName>,
+    /// Booked so far, and when; only looked at when the account is new.
+    pub settled: Vec<(UnixMs, Amount)>,
+}
+
+impl Limit {
+    /// What a configured budget comes to for a scope, with nothing spent and nothing approved yet.
+    pub fn of(scope: Scope, budget: &config::Budget) -> Limit {
+        let (window, each_session) = match &budget.per {
+            Per::Window(window) => (window.clone(), false),
+            Per::Session => (Window::TOTAL, true),
+        };
+        let notice = |(share_percent, amount, act)| Notice { share_percent, amount, act };
+        Limit {
+            budget: BudgetId { scope, window, measure: budget.measure },
+            terms: budget.terms(),
+            approval: None,
+            rule: Rule {
+                downgrades: budget.at_limit == AtLimit::Downgrade,
+                downgrade_at: budget.downgrade_at(),
+                notices: budget.notices().into_iter().map(notice).collect(),
+            },
+            each_session,
+            members: Vec::new(),
+            settled: Vec::new(),
+        }
+    }
+
+    /// A hard limit on money of which nothing is spent yet.
+    pub fn hard(scope: Scope, limit: NanoUsd, window: Window) -> Limit {
+        Limit {
+            budget: BudgetId { scope, window, measure: Measure::Usd },
+            terms: Terms::hard(limit.into()),
+            approval: None,
+            rule: Rule::default(),
+            each_session: false,
+            members: Vec::new(),
+            settled: Vec::new(),
+        }
+    }
+}
+
+/// Whose budgets a call falls under, besides the organisation's and that of its workflow's unit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scopes {
+    /// Its workflow.
+    pub workflow: Option<WorkflowName>,
+    /// Its key.
+    pub key: KeyId,
+    /// Its session, where the client names one.
+    pub session: Option<SessionId>,
+}
+
+/// What happens near a limit beside refusing, which is the account's own.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rule {
+    /// A call that does not fit tries something cheaper before it is refused.
+    pub downgrades: bool,
+    /// From this amount on only the cheapest model of a call is used.
+    pub downgrade_at: Option<Amount>,
+    /// Shares of the limit whose reaching is told, lowest first.
+    pub notices: Vec<Notice>,
+}
+
+/// A share of a limit whose reaching is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notice {
+    /// The share, percent.
+    pub share_percent: u16,
+    /// How much that is.
+    pub amount: Amount,
+    /// What happens from there on, as the configuration says it.
+    pub act: &'static str,
+}
+
+/// A budget that has reached a share of its limit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reached {
+    /// When.
+    pub at: UnixMs,
+    /// Which.
+    pub budget: BudgetId,
+    /// Which share, and what happens from there on.
+    pub notice: Notice,
+    /// The limit.
+    pub limit: Amount,
 }
 
 /// Every budget account.
 #[derive(Default)]
 pub struct Budgets {
-    accounts: RwLock<FxHashMap<Scope, Entry>>,
+    table: RwLock<Table>,
     freed: Notify,
+    lessor: OnceLock<mpsc::Sender<Wanted>>,
+    reached: Mutex<VecDeque<Reached>>,
 }
 
-#[derive(Clone)]
-struct Entry {
-    window: Window,
-    account: Arc<Mutex<Account>>,
-}
+/// How many budgets that reached a share are remembered, for the console.
+const REACHED_KEPT: usize = 200;
 
-/// Money reserved for an attempt, and whose. It must be settled or released; dropping it would leave it held for ever, so
+/// What is reserved for an attempt, and whose. It must be settled or released; dropping it would leave it held for ever, so
 /// nothing here does that silently: both ways out consume it, and it cannot be cloned.
 #[must_use]
-#[derive(Debug)]
 pub struct Held {
-    amount: NanoUsd,
+    spend: Spend,
     at: UnixMs,
-    scopes: [Option<Scope>; 2],
-    /// The very accounts it was taken from; a scope without one had no budget then.
-    taken: [Option<Arc<Mutex<Account>>>; 2],
+    scopes: Scopes,
+    generation: u64,
+    /// The very accounts it was taken from.
+    taken: Taken,
+}
+
+/// Accounts something was taken from, in the order of their names.
+type Taken = SmallVec<[Entry; FEW]>;
+
+/// Which of the models that may take a call is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pick {
+    /// The cheapest, or the only one.
+    Cheapest,
+    /// One that is dearer than another.
+    Dearer,
 }
 
 /// A budget that refused.
 #[derive(Clone, Debug)]
 pub struct Spent {
-    /// Whose.
-    pub scope: Scope,
-    /// What was asked for.
-    pub asked: NanoUsd,
+    /// Which.
+    pub budget: BudgetId,
     /// What stood in the way.
     pub short: Short,
+    /// Whether something cheaper is to be tried before the call is refused.
+    pub downgrades: bool,
+}
+
+/// Under what kinds of budgets a call falls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Under {
+    /// Any at all.
+    pub any: bool,
+    /// One that refuses.
+    pub hard: bool,
+    /// One that refuses by money, so that what has no price cannot pass.
+    pub hard_money: bool,
 }
 
 impl Held {
     /// What is reserved.
-    pub fn amount(&self) -> NanoUsd {
-        self.amount
+    pub fn spend(&self) -> Spend {
+        self.spend
     }
 }
 
 impl Budgets {
     /// Makes the accounts match these limits. Known accounts keep what calls under way hold.
     pub fn set(&self, limits: Vec<Limit>, now: UnixMs) {
-        let mut accounts = self.accounts.write();
-        let mut next = FxHashMap::default();
-        for Limit { scope, limit, window, settled } in limits {
-            let entry = match accounts.remove(&scope) {
-                Some(known) if known.window == window => {
-                    known.account.lock().set_limit(limit);
-                    known
-                }
-                Some(known) => {
-                    known.account.lock().rewindow(limit, window, settled, now);
-                    Entry { window, ..known }
-                }
-                None => {
-                    let account = Account::new(limit, window, settled, window.bounds(now).0);
-                    Entry { window, account: Arc::new(Mutex::new(account)) }
-                }
-            };
-            next.insert(scope, entry);
+        let mut table = self.table.write();
+        table.follow(limits, now);
+        if self.lessor.get().is_some() {
+            table.all().for_each(Entry::shared);
         }
-        *accounts = next;
-        drop(accounts);
+        drop(table);
         self.freed.notify_waiters();
     }
 
-    /// Whether a scope has a budget.
-    pub fn limits(&self, scope: &Scope) -> bool {
-        self.accounts.read().contains_key(scope)
+    /// Whoever shares budgets out among instances hears of every slice that is used up. The channel is bounded; what does not
+    /// fit is asked again by the next call. Set once.
+    pub fn ask_for_slices(&self, lessor: mpsc::Sender<Wanted>) {
+        // A second one would take nothing from the first.
+        let _ = self.lessor.set(lessor);
+        self.table.read().all().for_each(Entry::shared);
     }
 
-    /// Whether a scope has a budget with this window.
-    pub fn has(&self, scope: &Scope, window: Window) -> bool {
-        self.accounts.read().get(scope).is_some_and(|entry| entry.window == window)
+    /// The slice this instance has of a budget from now on, if that is still in the window meant. Whether it was taken over.
+    pub fn set_slice(&self, budget: &BudgetId, window_start: UnixMs, slice: Slice) -> bool {
+        let now = clock::now();
+        let Some(entry) = self.table.read().find(budget) else { return false };
+        let mut account = entry.account.lock();
+        let meant = account.window_start(now) == window_start || budget.window.bounds(now).1.is_none();
+        if meant {
+            account.set_slice(Some(slice));
+        }
+        drop(account);
+        self.freed.notify_waiters();
+        meant
     }
 
-    /// Reserves `amount` on every scope that has a budget, or on none. Where the money is not spent but only reserved
-    /// by others, waits up to [`HOLD_WAIT_MS`] for it.
-    pub async fn hold(&self, scopes: [Option<Scope>; 2], amount: NanoUsd) -> Result<Held, Spent> {
-        let until = Instant::now() + Duration::from_millis(HOLD_WAIT_MS);
+    /// Under what kinds of budgets a call falls.
+    pub fn under(&self, scopes: &Scopes) -> Under {
+        let table = self.table.read();
+        let sessions = table.sessions.of(scopes, clock::now());
+        let mut under = Under::default();
+        for entry in table.entries_of(scopes, &sessions) {
+            under.any = true;
+            let hard = entry.account.lock().terms().is_hard();
+            under.hard |= hard;
+            under.hard_money |= hard && entry.meta.budget.measure == Measure::Usd;
+        }
+        under
+    }
+
+    /// The widest scope whose budget of money refuses.
+    pub fn hard_money(&self, scopes: &Scopes) -> Option<Scope> {
+        let table = self.table.read();
+        let sessions = table.sessions.of(scopes, clock::now());
+        let mut hard = table
+            .entries_of(scopes, &sessions)
+            .filter(|entry| entry.meta.budget.measure == Measure::Usd && entry.account.lock().terms().is_hard());
+        hard.next().map(|entry| entry.meta.budget.scope.clone())
+    }
+
+    /// Whether this budget has an account.
+    pub fn has(&self, budget: &BudgetId) -> bool {
+        self.table.read().find(budget).is_some()
+    }
+
+    /// Reserves `spend` on every budget it falls under, or on none. Where it is not spent but only reserved by others, or where
+    /// only this instance's slice is used up, waits up to [`HOLD_WAIT_MS`] for it.
+    pub async fn hold(&self, scopes: Scopes, spend: Spend, pick: Pick) -> Result<Held, Spent> {
+        let mut until: Option<Instant> = None;
         let mut last_try = false;
         loop {
-            let freed = self.freed.notified();
-            tokio::pin!(freed);
-            // Enabled before the try, so that money freed in between is not missed.
-            freed.as_mut().enable();
-            let now = clock::now();
-            match self.try_hold(&scopes, amount, now) {
-                Ok(taken) => return Ok(Held { amount, at: now, scopes, taken }),
-                Err(spent) if spent.only_reserved() && !last_try => {
-                    last_try = tokio::time::timeout_at(until, freed).await.is_err();
-                }
+            // Enabled before the try, so that money freed in between is not missed; the first try goes without.
+            let freed = until.map(|_| self.freed.notified());
+            let mut freed = std::pin::pin!(freed);
+            if let Some(freed) = freed.as_mut().as_pin_mut() {
+                freed.enable();
+            }
+            match self.try_hold(&scopes, spend, pick) {
+                Ok((taken, generation, at)) => return Ok(Held { spend, at, scopes, generation, taken }),
+                Err(spent) if spent.may_pass_soon() && !last_try => match (until, freed.as_pin_mut()) {
+                    (Some(until), Some(freed)) => last_try = tokio::time::timeout_at(until, freed).await.is_err(),
+                    _ => until = Some(Instant::now() + Duration::from_millis(HOLD_WAIT_MS)),
+                },
                 Err(spent) => return Err(spent),
             }
         }
     }
 
     /// Notes whose money an attempt will cost that no budget limits now, so that a budget which appears meanwhile has it.
-    pub fn note(&self, scopes: [Option<Scope>; 2]) -> Held {
-        Held { amount: NanoUsd::ZERO, at: clock::now(), scopes, taken: [None, None] }
-    }
-
-    fn try_hold(
-        &self,
-        scopes: &[Option<Scope>; 2],
-        asked: NanoUsd,
-        now: UnixMs,
-    ) -> Result<[Option<Arc<Mutex<Account>>>; 2], Spent> {
-        let accounts = self.accounts.read();
-        let mut taken: [Option<Arc<Mutex<Account>>>; 2] = [None, None];
-        for (place, scope) in scopes.iter().enumerate() {
-            let Some(scope) = scope else { continue };
-            let Some(entry) = accounts.get(scope) else { continue };
-            let held = entry.account.lock().hold(asked, now);
-            if let Err(short) = held {
-                for account in taken.into_iter().flatten() {
-                    account.lock().release(asked);
-                }
-                // Nobody is woken for what was held for this moment only: waiters that wake each other without end would
-                // stop everything. Who was refused because of it tries once more when its wait is over.
-                return Err(Spent { scope: scope.clone(), asked, short });
-            }
-            taken[place] = Some(entry.account.clone());
+    pub fn note(&self, scopes: Scopes) -> Held {
+        let generation = self.table.read().generation;
+        // What no account was asked for is looked up again when it is settled.
+        Held {
+            spend: Spend::ZERO,
+            at: clock::now(),
+            scopes,
+            generation: generation.wrapping_sub(1),
+            taken: SmallVec::new(),
         }
-        Ok(taken)
     }
 
-    /// Books what it cost and frees the rest. Returns what was billed beyond what had been held, the largest of all scopes.
-    pub fn settle(&self, held: Held, actual: NanoUsd) -> NanoUsd {
+    /// Reserves more for an attempt that holds something, on every account it holds on or on none. It keeps what it holds
+    /// where that is refused. Waits for nothing.
+    pub fn top_up(&self, held: &mut Held, more: Spend) -> Result<(), Spent> {
         let now = clock::now();
-        let Held { amount, at, scopes, taken } = held;
-        let accounts = self.accounts.read();
-        let mut overrun = NanoUsd::ZERO;
-        for (scope, taken) in scopes.iter().zip(&taken) {
-            let Some(scope) = scope else { continue };
-            let current = accounts.get(scope).map(|entry| &entry.account);
-            if let Some(account) = taken {
-                overrun = overrun.max(account.lock().settle(amount, actual, at, now).overrun);
+        let mut open: SmallVec<[(MutexGuard<'_, Account>, Amount); FEW]> = SmallVec::new();
+        for entry in &held.taken {
+            open.push((entry.account.lock(), more.of(entry.meta.budget.measure)));
+        }
+        let topped = hold_all(&mut open, now);
+        let reached = reached_by(&mut open);
+        drop(open);
+        match topped {
+            Ok(()) => {
+                held.spend = held.spend.plus(more);
+                for (place, mark) in reached {
+                    self.tell(&held.taken[place], mark, now);
+                }
+                Ok(())
             }
-            // A budget that appeared, or was made anew, while the attempt was under way.
-            if let Some(current) = current.filter(|current| taken.as_ref().is_none_or(|old| !Arc::ptr_eq(old, current)))
-            {
-                current.lock().book(actual, at, now);
+            Err((place, short)) => Err(self.spent(&held.taken[place], short, now)),
+        }
+    }
+
+    fn try_hold(&self, scopes: &Scopes, spend: Spend, pick: Pick) -> Result<(Taken, u64, UnixMs), Spent> {
+        let now = clock::now();
+        let table = self.table.read();
+        let sessions = table.sessions.of(scopes, now);
+        let taken: Taken = table.entries_of(scopes, &sessions).cloned().collect();
+        let generation = table.generation;
+        drop(table);
+        // Every call locks its accounts in the order of their names, so that no two wait for each other.
+        let mut open: SmallVec<[(MutexGuard<'_, Account>, Amount); FEW]> = SmallVec::new();
+        for entry in &taken {
+            open.push((entry.account.lock(), spend.of(entry.meta.budget.measure)));
+        }
+        if pick == Pick::Dearer {
+            for (place, (account, amount)) in open.iter_mut().enumerate() {
+                let Some(at) = taken[place].meta.rule.downgrade_at else { continue };
+                let (settled, held) = account.used(now);
+                if settled.plus(held).plus(*amount) > at {
+                    let short = account.short_of(*amount, at, now);
+                    drop(open);
+                    return Err(Spent { downgrades: true, ..self.spent(&taken[place], short, now) });
+                }
             }
         }
-        drop(accounts);
+        let held = hold_all(&mut open, now);
+        let reached = reached_by(&mut open);
+        drop(open);
+        for (place, mark) in reached {
+            self.tell(&taken[place], mark, now);
+        }
+        match held {
+            Ok(()) => Ok((taken, generation, now)),
+            Err((place, short)) => Err(self.spent(&taken[place], short, now)),
+        }
+    }
+
+    /// What a call is told of the account that refused it; an instance whose slice is used up asks for more.
+    fn spent(&self, entry: &Entry, short: Short, now: UnixMs) -> Spent {
+        let budget = entry.meta.budget.clone();
+        if let (Gate::Slice, Some(lessor)) = (short.gate, self.lessor.get()) {
+            let window_start = entry.account.lock().window_start(now);
+            let _ = lessor.try_send(Wanted { budget: budget.clone(), window_start, more: short.asked });
+        }
+        Spent { budget, short, downgrades: entry.meta.rule.downgrades }
+    }
+
+    /// Says once a window that a budget has reached a share of its limit.
+    fn tell(&self, entry: &Entry, mark: usize, at: UnixMs) {
+        let Some(notice) = entry.meta.rule.notices.get(mark).cloned() else { return };
+        entry.meta.reached.fetch_add(1, Ordering::Relaxed);
+        let (budget, limit) = (entry.meta.budget.clone(), entry.account.lock().terms().limit);
+        tracing::warn!(
+            scope = budget.scope.plain(),
+            per = %budget.window,
+            share_percent = notice.share_percent,
+            act = notice.act,
+            "a budget of {} has reached {} % of its limit",
+            budget.measure.shown(limit),
+            notice.share_percent
+        );
+        let mut reached = self.reached.lock();
+        if reached.len() >= REACHED_KEPT {
+            reached.pop_front();
+        }
+        reached.push_back(Reached { at, budget, notice, limit });
+    }
+
+    /// Budgets that have reached a share of their limit, newest first.
+    pub fn reached(&self) -> Vec<Reached> {
+        self.reached.lock().iter().rev().cloned().collect()
+    }
+
+    /// Books what it cost and frees the rest. Returns the money billed beyond what had been held.
+    pub fn settle(&self, held: Held, actual: Spend) -> NanoUsd {
+        let now = clock::now();
+        let Held { spend, at, scopes, generation, taken } = held;
+        let mut overrun = NanoUsd::ZERO;
+        for entry in &taken {
+            let measure = entry.meta.budget.measure;
+            let mut account = entry.account.lock();
+            let settled = account.settle(spend.of(measure), actual.of(measure), at, now);
+            let mark = account.newly_reached();
+            drop(account);
+            if let Some(mark) = mark {
+                self.tell(entry, mark, now);
+            }
+            if measure == Measure::Usd {
+                overrun = overrun.max(NanoUsd(settled.overrun.0));
+            }
+        }
+        let table = self.table.read();
+        if table.generation != generation {
+            // A budget that appeared, or was made anew, while the attempt was under way.
+            let sessions = table.sessions.of(&scopes, now);
+            for entry in table.entries_of(&scopes, &sessions) {
+                if !taken.iter().any(|taken| Arc::ptr_eq(&taken.account, &entry.account)) {
+                    entry.account.lock().book(actual.of(entry.meta.budget.measure), at, now);
+                }
+            }
+        }
+        drop(table);
         self.freed.notify_waiters();
         overrun
     }
 
     /// Frees all of it: nothing was spent.
     pub fn release(&self, held: Held) {
-        self.settle(held, NanoUsd::ZERO);
+        self.settle(held, Spend::ZERO);
     }
 
     /// Replaces the upper bound that an attempt of these scopes was booked with at `at` by what it cost.
-    pub fn correct(&self, scopes: [Option<Scope>; 2], bound: NanoUsd, actual: NanoUsd, at: UnixMs) {
+    pub fn correct(&self, scopes: &Scopes, bound: Spend, actual: Spend, at: UnixMs) {
         let now = clock::now();
-        let accounts = self.accounts.read();
-        for entry in scopes.iter().flatten().filter_map(|scope| accounts.get(scope)) {
-            entry.account.lock().correct(bound, actual, at, now);
+        let table = self.table.read();
+        let sessions = table.sessions.of(scopes, now);
+        for entry in table.entries_of(scopes, &sessions) {
+            let measure = entry.meta.budget.measure;
+            entry.account.lock().correct(bound.of(measure), actual.of(measure), at, now);
         }
-        drop(accounts);
+        drop(table);
         self.freed.notify_waiters();
     }
 
-    /// Every account as it stands.
-    pub fn view(&self) -> Vec<(Scope, Window, AccountView)> {
+    /// Every account as it stands, from the widest scope to the narrowest.
+    pub fn view(&self) -> Vec<BudgetView> {
         let now = clock::now();
-        let accounts = self.accounts.read();
-        let mut views: Vec<_> = accounts
-            .iter()
-            .map(|(scope, entry)| (scope.clone(), entry.window, entry.account.lock().view(now)))
-            .collect();
-        views.sort_by_key(|(scope, _, _)| scope.to_string());
+        let table = self.table.read();
+        let view = |entry: &Entry| BudgetView {
+            budget: entry.meta.budget.clone(),
+            account: entry.account.lock().view(now),
+            reached: entry.meta.reached.load(Ordering::Relaxed),
+        };
+        let mut views: Vec<BudgetView> = table.all().map(view).chain(table.sessions.all().iter().map(view)).collect();
+        drop(table);
+        views.sort_by(|one, other| one.budget.cmp(&other.budget));
         views
     }
 }
 
+/// An account as it stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BudgetView {
+    /// Which.
+    pub budget: BudgetId,
+    /// What is booked, held and left.
+    pub account: AccountView,
+    /// How often it has reached a share of its limit that is told, since it was made.
+    pub reached: u64,
+}
+
+/// The places of accounts that have newly reached a mark, and which.
+fn reached_by(open: &mut [(MutexGuard<'_, Account>, Amount)]) -> SmallVec<[(usize, usize); 1]> {
+    let reached = open.iter_mut().enumerate();
+    reached.filter_map(|(place, (account, _))| Some((place, account.newly_reached()?))).collect()
+}
+
 impl Spent {
-    /// Whether the amount would fit if everything reserved were given back.
-    pub fn only_reserved(&self) -> bool {
-        self.short.settled.saturating_add(self.asked) <= self.short.limit
+    /// Whether it may pass in a moment: when calls in flight give back what they reserved, or a larger slice comes.
+    pub fn may_pass_soon(&self) -> bool {
+        self.short.only_reserved || self.short.gate == Gate::Slice
     }
 }

@@ -12,6 +12,7 @@ use std::task::Poll;
 
 use domain::record::CallFailure;
 use domain::{CallId, Entry, NanoUsd};
+use ledger::budget::Spend;
 use wire::errors::{ClientError, error_frame};
 use wire::{Dialect, Framing, Operation};
 
@@ -110,7 +111,8 @@ impl Edge {
             }
             if !open.is_booked() {
                 let bound = open.intent().hold.unwrap_or(NanoUsd::ZERO);
-                open.settle(&self.gateway.budgets, bound);
+                let held = open.held();
+                open.settle(&self.gateway.budgets, Spend { usd: bound, tokens: held.tokens });
                 self.trail.cost += bound;
             }
             let record = open.indeterminate(model.map(|model| &**model), why, clock::now());

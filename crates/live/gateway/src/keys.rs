@@ -146,7 +146,7 @@ mod tests {
             label: "test".into(),
             workflows: None,
             direct: false,
-            budget: None,
+            budgets: Vec::new(),
             requests_per_minute: Some(60),
             tokens_per_minute: None,
             created_at: UnixMs(0),

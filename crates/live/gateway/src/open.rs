@@ -2,6 +2,7 @@
 
 use config::Model;
 use domain::{AttemptEnd, Cost, Intent, NanoUsd, Record, UnixMs, Usage, UsageOrigin};
+use ledger::budget::Spend;
 
 use crate::budgets::{Budgets, Held};
 
@@ -37,10 +38,15 @@ impl Open {
         self.booked.is_some()
     }
 
+    /// What is held for it; nothing once it is settled.
+    pub fn held(&self) -> Spend {
+        self.held.as_ref().map_or(Spend::ZERO, Held::spend)
+    }
+
     /// Books what it cost and frees the rest of the hold. Returns what was billed beyond it.
-    pub fn settle(&mut self, budgets: &Budgets, actual: NanoUsd) -> NanoUsd {
+    pub fn settle(&mut self, budgets: &Budgets, actual: Spend) -> NanoUsd {
         let overrun = self.held.take().map_or(NanoUsd::ZERO, |held| budgets.settle(held, actual));
-        self.booked = Some(actual);
+        self.booked = Some(actual.usd);
         overrun
     }
 
@@ -72,21 +78,21 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budgets::{Limit, Scope};
-    use ledger::Window;
+    use crate::budgets::{Limit, Pick, Scopes};
+    use ledger::{Amount, Scope, Window};
 
     #[tokio::test]
     async fn an_attempt_that_was_settled_and_not_written_down_is_booked_at_what_it_was_settled_with() {
         let budgets = Budgets::default();
-        let scope = Scope::Workflow("w".into());
-        let limit = Limit { scope: scope.clone(), limit: NanoUsd(100), window: Window::Total, settled: NanoUsd::ZERO };
+        let limit = Limit::hard(Scope::Workflow("w".into()), NanoUsd(100), Window::TOTAL);
         budgets.set(vec![limit], UnixMs(1));
-        let held = budgets.hold([Some(scope), None], NanoUsd(60)).await.unwrap();
+        let scopes = Scopes { workflow: Some("w".into()), key: domain::KeyId("k".into()), session: None };
+        let held = budgets.hold(scopes, Spend::usd(NanoUsd(60)), Pick::Cheapest).await.unwrap();
         let intent = Intent { hold: Some(NanoUsd(60)), ..testkit::facts::Sample::new(1, UnixMs(1)).intent() };
         let mut open = Open::new(intent, held, false);
-        assert_eq!(open.settle(&budgets, NanoUsd(75)), NanoUsd(15));
+        assert_eq!(open.settle(&budgets, Spend::usd(NanoUsd(75))), NanoUsd(15));
         let view = budgets.view();
-        assert_eq!((view[0].2.settled, view[0].2.held), (NanoUsd(75), NanoUsd::ZERO));
+        assert_eq!((view[0].account.settled, view[0].account.held), (Amount(75), Amount::ZERO));
         let record = open.indeterminate(None, "it failed", UnixMs(5));
         assert_eq!((record.cost.booked(), record.end), (NanoUsd(75), AttemptEnd::Indeterminate));
     }

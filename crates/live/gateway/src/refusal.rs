@@ -2,6 +2,7 @@
 //! whether trying again helps, whether it was billed, and what to do next.
 
 use domain::{Blame, Fault, Loss, LossKind, ModelName};
+use ledger::{Gate, Period};
 use thiserror::Error;
 use wire::Dialect;
 use wire::errors::{ClientError, Retry};
@@ -332,17 +333,39 @@ fn key_sentence(refusal: KeyRefusal) -> String {
     }
 }
 
+/// Which budget, how it stands, and what to do: whoever reads it need not look anything up.
 fn budget_sentence(spent: &Spent) -> String {
-    let Spent { scope, asked, short } = spent;
-    let resets = match short.resets_at {
-        Some(at) => format!("or wait until it starts anew on {at}"),
-        None => "it never starts anew by itself".to_owned(),
+    let Spent { budget, short, .. } = spent;
+    let shown = |amount| short.measure.shown(amount);
+    let (scope, per) = (&budget.scope, &budget.window);
+    let stands = format!(
+        "{} of {} booked, {} held for calls in flight, this call may take up to {}",
+        short.measure.figure(short.settled),
+        shown(short.limit),
+        shown(short.held),
+        shown(short.asked)
+    );
+    let state = match short.gate {
+        Gate::Approval => "needs an approval to go on",
+        Gate::Slice => "has no more for this instance at the moment",
+        Gate::Limit if short.only_reserved => "is reserved by calls in flight",
+        Gate::Limit => "is spent",
     };
-    format!(
-        "the budget of {scope} is spent: {} of {} USD booked, {} USD held for calls in flight, this call may cost up to \
-         {asked} USD; raise the limit, or ask for fewer output tokens; {resets}",
-        short.settled, short.limit, short.held
-    )
+    let remedy = match short.gate {
+        Gate::Approval => {
+            let (whose, measure) = (budget.scope.plain(), budget.measure.as_str());
+            format!("approve more with `freehold budget approve \"{whose}\" --per \"{per}\" --measure {measure}`")
+        }
+        Gate::Slice => "try again in a moment".to_owned(),
+        Gate::Limit if short.only_reserved => "try again in a moment".to_owned(),
+        Gate::Limit => "raise the limit, or ask for fewer output tokens".to_owned(),
+    };
+    let resets = match (short.resets_at, per.period()) {
+        (Some(at), Period::Rolling(_)) => format!("or wait until enough has left the window, on {at}"),
+        (Some(at), _) => format!("or wait until it starts anew on {at}"),
+        (None, _) => "it never starts anew by itself".to_owned(),
+    };
+    format!("the budget of {scope} per {per} {state}: {stands}; {remedy}; {resets}")
 }
 
 fn lossy_sentence(lossy: &Lossy) -> String {
@@ -438,8 +461,11 @@ impl Refusal {
             }
             Refusal::NotAllowed { .. } => plain(403, "not_allowed", Blame::Client, Retry::No),
             Refusal::Limit { wait_ms, .. } => plain(429, "key_limit", Blame::Client, Retry::After(*wait_ms)),
+            Refusal::Budget(spent) if spent.short.gate == Gate::Approval => {
+                plain(429, "budget_needs_approval", Blame::Client, Retry::No)
+            }
             // What is only reserved by calls in flight may be free again in a moment.
-            Refusal::Budget(spent) if spent.only_reserved() => {
+            Refusal::Budget(spent) if spent.may_pass_soon() => {
                 plain(429, "budget_reserved", Blame::Client, Retry::After(1_000))
             }
             Refusal::Budget(_) => plain(429, "budget_spent", Blame::Client, Retry::No),

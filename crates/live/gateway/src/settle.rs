@@ -7,6 +7,7 @@ use std::time::Instant;
 use config::Model;
 use domain::{AttemptEnd, Cost, Fault, FaultClass, Intent, Loss, Meter, NanoUsd, Record, Usage, UsageOrigin};
 use ledger::PriceRow;
+use ledger::budget::Spend;
 use ledger::price::Served;
 use routing::Candidate;
 use tokio::sync::watch;
@@ -144,7 +145,7 @@ pub async fn settle(
             ledger::price::together(std::iter::once(own).chain(beside))
         }
     };
-    let overrun = trail.settle(books.budgets, cost.booked());
+    let overrun = trail.settle(books.budgets, spent(&cost, &with_beside(usage, beside)));
     if overrun > NanoUsd::ZERO {
         tracing::warn!(attempt = %attempt.intent.attempt, usd = %overrun, "a provider billed above its own cap; booked as overrun");
         books.metrics.overrun_nano_usd.inc_by(overrun.0.unsigned_abs());
@@ -193,6 +194,16 @@ fn priced_beside(one: &Beside, call: &Protected, asked: &Model, row: Option<&Pri
         Some(own) => ledger::price::price(&one.usage, Some(own), served),
         None => ledger::price::price_standing_in(&one.usage, row, served),
     }
+}
+
+/// What an attempt takes from budgets of money and of tokens.
+pub fn spent(cost: &Cost, usage: &Usage) -> Spend {
+    Spend { usd: cost.booked(), tokens: tokens(usage) }
+}
+
+/// Tokens sent and received.
+pub fn tokens(usage: &Usage) -> u64 {
+    usage.input_tokens().saturating_add(usage.output_tokens())
 }
 
 fn with_beside(mut usage: Usage, beside: &[Beside]) -> Usage {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use config::CaptureRule;
 use domain::record::{BodyPrint, CallFailure, Capture, StageNote};
 use domain::{CallEnd, CallId, Class, KeyId, LaneName, Loss, ModelName, NanoUsd, UnixMs, WorkflowName};
+use ledger::budget::Spend;
 
 use crate::budgets::Budgets;
 use crate::open::Open;
@@ -158,8 +159,8 @@ impl Trail {
     }
 
     /// Books what the attempt under way cost. Returns what was billed beyond its hold.
-    pub fn settle(&mut self, budgets: &Budgets, actual: NanoUsd) -> NanoUsd {
-        self.cost += actual;
+    pub fn settle(&mut self, budgets: &Budgets, actual: Spend) -> NanoUsd {
+        self.cost += actual.usd;
         self.open.as_mut().map_or(NanoUsd::ZERO, |open| open.settle(budgets, actual))
     }
 

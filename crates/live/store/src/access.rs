@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::{KeyBudget, KeyGrant, KeyId, NanoUsd, UnixMs};
+use domain::{KeyGrant, KeyId, NanoUsd, UnixMs};
 
 use crate::open::{Store, StoreError, from_json, signed, to_json};
 use crate::sql::{Row, query};
@@ -48,20 +48,27 @@ impl Store {
         Ok(query(sql).scalar(self.reader()).await?.unwrap_or_default())
     }
 
+    /// Keeps a number under a name, unless one is there: the one that is there then.
+    pub async fn first_number(&self, name: &str, number: i64) -> Result<i64, StoreError> {
+        let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+        query(sql).bind(name).bind(number).execute(self.writer()).await?;
+        let kept = query("SELECT value FROM meta WHERE name = $1").bind(name).scalar(self.writer()).await?;
+        Ok(kept.unwrap_or(number))
+    }
+
     /// Keeps a new key. An identifier that exists already is an error of the database.
     pub async fn insert_key(&self, grant: &KeyGrant) -> Result<(), StoreError> {
         query(
-            "INSERT INTO keys (id, hash, label, workflows, direct, budget_nano, budget_per, requests_per_minute,
+            "INSERT INTO keys (id, hash, label, workflows, direct, budgets, requests_per_minute,
                                tokens_per_minute, created_at, expires_at, revoked_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(grant.id.to_string())
         .bind(grant.hash.to_vec())
         .bind(&grant.label)
         .bind(grant.workflows.as_ref().map(to_json))
         .bind(grant.direct)
-        .bind(grant.budget.as_ref().map(|budget| budget.limit.0))
-        .bind(grant.budget.as_ref().map(|budget| budget.per.clone()))
+        .bind(to_json(&grant.budgets))
         .bind(grant.requests_per_minute.map(i64::from))
         .bind(grant.tokens_per_minute.map(signed))
         .bind(grant.created_at.0)
@@ -169,9 +176,11 @@ impl Store {
 fn key_grant(row: &Row) -> Result<KeyGrant, StoreError> {
     let id: String = row.get("id")?;
     let workflows: Option<String> = row.get("workflows")?;
-    let budget = match (row.get::<Option<i64>>("budget_nano")?, row.get("budget_per")?) {
-        (Some(limit), Some(per)) => Some(KeyBudget { limit: NanoUsd(limit), per }),
-        _ => None,
+    let budgets: Option<String> = row.get("budgets")?;
+    // Keys made before they could have several.
+    let only = match (row.get::<Option<i64>>("budget_nano")?, row.get::<Option<String>>("budget_per")?) {
+        (Some(limit), Some(per)) => vec![format!("{} USD per {per}", NanoUsd(limit))],
+        _ => Vec::new(),
     };
     let whole = |column: &str| row.get::<Option<i64>>(column);
     Ok(KeyGrant {
@@ -179,7 +188,7 @@ fn key_grant(row: &Row) -> Result<KeyGrant, StoreError> {
         label: row.get("label")?,
         workflows: workflows.map(|names| from_json(&format!("key {id}"), &names)).transpose()?,
         direct: row.get::<i64>("direct")? != 0,
-        budget,
+        budgets: budgets.map_or(Ok(only), |budgets| from_json(&format!("key {id}"), &budgets))?,
         requests_per_minute: whole("requests_per_minute")?.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
         tokens_per_minute: whole("tokens_per_minute")?.map(|limit| limit.max(0).unsigned_abs()),
         created_at: UnixMs(row.get("created_at")?),

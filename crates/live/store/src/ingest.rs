@@ -2,7 +2,7 @@
 //!
 //! Rows go in many to a statement (`rows.rs`); sums are added up in memory first, so that each is one row of a batch.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use domain::{AttemptEnd, CallEnd, CallId, Cost, Entry, Intent, Record};
 use rustc_hash::FxHashSet;
@@ -54,8 +54,8 @@ pub struct SegmentState {
 }
 
 const ATTEMPTS: Table = Table {
-    into: "attempts (attempt, at, workflow, lane, model, provider, key, cause, end_kind, cost_kind, cost_nano, usage, record)",
-    columns: 13,
+    into: "attempts (attempt, at, workflow, lane, model, provider, key, cause, end_kind, cost_kind, cost_nano, usage, record, instance)",
+    columns: 14,
     key: "attempt",
     again: Again::Nothing,
 };
@@ -74,7 +74,7 @@ const JOURNAL: Table = Table {
 const CAPTURES: Table =
     Table { into: "captures (call, until, capture)", columns: 3, key: "call", again: Again::Nothing };
 const INTENTS: Table =
-    Table { into: "intents (attempt, at, intent)", columns: 3, key: "attempt", again: Again::Nothing };
+    Table { into: "intents (attempt, at, intent, instance)", columns: 4, key: "attempt", again: Again::Nothing };
 // A sum stays at 9e18 instead of overflowing into a float, or into an error that would stop everything behind it.
 const SPEND: Table = Table {
     into: "spend (width_ms, start, workflow, lane, model, key,
@@ -91,6 +91,17 @@ const SPEND: Table = Table {
              THEN 9000000000000000000 ELSE spend.output_tokens + excluded.output_tokens END,
          unpriced = spend.unpriced + excluded.unpriced,
          indeterminate = spend.indeterminate + excluded.indeterminate",
+    ),
+};
+const INSTANCE_SPEND: Table = Table {
+    into: "instance_spend (width_ms, start, instance, workflow, key, cost_nano, tokens)",
+    columns: 7,
+    key: "width_ms, start, instance, workflow, key",
+    again: Again::Update(
+        "cost_nano = CASE WHEN instance_spend.cost_nano > 9000000000000000000 - excluded.cost_nano
+             THEN 9000000000000000000 ELSE instance_spend.cost_nano + excluded.cost_nano END,
+         tokens = CASE WHEN instance_spend.tokens > 9000000000000000000 - excluded.tokens
+             THEN 9000000000000000000 ELSE instance_spend.tokens + excluded.tokens END",
     ),
 };
 const TRAFFIC: Table = Table {
@@ -119,9 +130,11 @@ const KEY_USE: Table = Table {
              THEN key_use.last_used_at ELSE excluded.last_used_at END",
     ),
 };
+const SEGMENTS: &str =
+    "SELECT name, upto_offset, corrupt_lines, corrupt_offset FROM segments WHERE instance = $1 ORDER BY name";
 const MOVE_SEGMENT: &str = "
-    INSERT INTO segments (name, upto_offset, corrupt_lines, corrupt_offset) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (name) DO UPDATE SET
+    INSERT INTO segments (name, upto_offset, corrupt_lines, corrupt_offset, instance) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (instance, name) DO UPDATE SET
         upto_offset = excluded.upto_offset,
         corrupt_lines = segments.corrupt_lines + excluded.corrupt_lines,
         corrupt_offset = COALESCE(segments.corrupt_offset, excluded.corrupt_offset)";
@@ -148,8 +161,9 @@ impl Store {
         segment: Option<&SegmentState>,
     ) -> Result<Ingested, StoreError> {
         // Writing a thousand entries as JSON takes milliseconds that no call should wait for.
+        let instance = self.instance().to_owned();
         let (mut entries, mut facts) = tokio::task::spawn_blocking(move || {
-            let facts = Facts::of(&entries, written);
+            let facts = Facts::of(&entries, written, instance);
             (entries, facts)
         })
         .await
@@ -160,12 +174,12 @@ impl Store {
             let mut transaction = self.begin_taking_over().await?;
             let mut link = Link::begin(&mut transaction).await?;
             if let Some(segment) = segment {
-                let reached = reached(&mut transaction, segment).await?;
+                let reached = reached(&mut transaction, self.instance(), segment).await?;
                 if reached.is_some_and(|reached| reached >= signed(segment.upto_offset)) {
                     repeated += entries.iter().filter(|entry| is_fact(entry)).count() as u64;
                     return Ok(Ingested { fresh: Vec::new(), repeated });
                 }
-                link.of(&segment.name, reached.unwrap_or(0), signed(segment.upto_offset));
+                link.of(&self.name_in_books(&segment.name), reached.unwrap_or(0), signed(segment.upto_offset));
             }
             if self.dialect() == Dialect::Postgres {
                 crate::postgres::make_days(&mut transaction, entries.iter().filter_map(call_of)).await?;
@@ -186,7 +200,7 @@ impl Store {
             let known = self.known(&entries).await?;
             entries = new_ones(entries, &known);
             repeated += offered - entries.iter().filter(|entry| is_fact(entry)).count() as u64;
-            facts = Facts::of(&entries, Vec::new());
+            facts = Facts::of(&entries, Vec::new(), self.instance().to_owned());
         }
     }
 
@@ -200,19 +214,18 @@ impl Store {
         Ok(known.into_iter().collect())
     }
 
-    /// Attempts that were about to be sent and left no record, oldest first.
+    /// Attempts of this instance that were about to be sent and left no record, oldest first.
     pub async fn open_intents(&self) -> Result<Vec<Intent>, StoreError> {
-        let rows = query("SELECT attempt, intent FROM intents ORDER BY attempt").fetch_all(self.reader()).await?;
+        let sql = "SELECT attempt, intent FROM intents WHERE instance = $1 ORDER BY attempt";
+        let rows = query(sql).bind(self.instance()).fetch_all(self.reader()).await?;
         rows.iter()
             .map(|row| crate::open::from_json(&row.get::<String>("attempt")?, &row.get::<String>("intent")?))
             .collect()
     }
 
-    /// How far each known segment was taken over, in the order of their names.
+    /// How far each known segment of this instance was taken over, in the order of their names.
     pub async fn segments(&self) -> Result<Vec<SegmentState>, StoreError> {
-        let rows = query("SELECT name, upto_offset, corrupt_lines, corrupt_offset FROM segments ORDER BY name")
-            .fetch_all(self.reader())
-            .await?;
+        let rows = query(SEGMENTS).bind(self.instance()).fetch_all(self.reader()).await?;
         rows.iter()
             .map(|row| {
                 Ok(SegmentState {
@@ -227,7 +240,11 @@ impl Store {
 
     /// Forgets a segment whose file is gone.
     pub async fn forget_segment(&self, name: &str) -> Result<(), StoreError> {
-        query("DELETE FROM segments WHERE name = $1").bind(name).execute(self.writer()).await?;
+        query("DELETE FROM segments WHERE instance = $1 AND name = $2")
+            .bind(self.instance())
+            .bind(name)
+            .execute(self.writer())
+            .await?;
         Ok(())
     }
 }
@@ -236,6 +253,7 @@ impl Store {
 /// needed.
 #[derive(Default)]
 struct Facts {
+    instance: String,
     attempts: Rows,
     calls: Rows,
     journal: Rows,
@@ -251,7 +269,7 @@ struct Facts {
 }
 
 impl Facts {
-    fn of(entries: &[Entry], written: Vec<String>) -> Facts {
+    fn of(entries: &[Entry], written: Vec<String>, instance: String) -> Facts {
         let ended: FxHashSet<_> = entries
             .iter()
             .filter_map(|entry| match entry {
@@ -259,7 +277,7 @@ impl Facts {
                 Entry::Intent(_) | Entry::Call(_) => None,
             })
             .collect();
-        let mut facts = Facts::default();
+        let mut facts = Facts { instance, ..Facts::default() };
         let written = written.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
         for (entry, written) in entries.iter().zip(written) {
             match entry {
@@ -270,6 +288,7 @@ impl Facts {
                     facts.intents.text(attempt.clone());
                     facts.intents.whole(intent.at.0);
                     facts.intents.text(to_json(intent));
+                    facts.intents.text(facts.instance.clone());
                     facts.begun.push(attempt);
                 }
                 Entry::Record(record) => facts.push_record(record, written),
@@ -284,6 +303,7 @@ impl Facts {
         let text = written.unwrap_or_else(|| to_json(record));
         self.seal.attempt(&text);
         push_attempt(&mut self.attempts, &attempt, record, text);
+        self.attempts.text(self.instance.clone());
         for (line, entry) in ledger::journal::entries(record).into_iter().enumerate() {
             self.journal.text(attempt.clone());
             self.journal.whole(line as i64);
@@ -380,9 +400,14 @@ fn new_ones(entries: Vec<Entry>, known: &HashSet<String>) -> Vec<Entry> {
     entries.into_iter().filter(|entry| is_new(entry)).collect()
 }
 
-/// How far the store has read this segment.
-async fn reached(transaction: &mut Transaction, segment: &SegmentState) -> Result<Option<i64>, StoreError> {
-    let reached = query("SELECT upto_offset FROM segments WHERE name = $1").bind(&segment.name);
+/// How far the store has read this segment of an instance.
+async fn reached(
+    transaction: &mut Transaction,
+    instance: &str,
+    segment: &SegmentState,
+) -> Result<Option<i64>, StoreError> {
+    let reached =
+        query("SELECT upto_offset FROM segments WHERE instance = $1 AND name = $2").bind(instance).bind(&segment.name);
     Ok(reached.scalar(transaction).await?)
 }
 
@@ -394,13 +419,14 @@ async fn finish(
     JOURNAL.insert(transaction, &mut facts.journal).await?;
     CAPTURES.insert(transaction, &mut facts.captures).await?;
     open_intents(transaction, facts).await?;
-    add_sums(transaction, &facts.sums).await?;
+    add_sums(transaction, &facts.sums, &facts.instance).await?;
     if let Some(segment) = segment {
         query(MOVE_SEGMENT)
             .bind(&segment.name)
             .bind(signed(segment.upto_offset))
             .bind(signed(segment.corrupt_lines))
             .bind(segment.corrupt_offset.map(signed))
+            .bind(&facts.instance)
             .execute(transaction)
             .await?;
     }
@@ -426,9 +452,14 @@ async fn open_intents(transaction: &mut Transaction, facts: &mut Facts) -> Resul
     Ok(())
 }
 
-async fn add_sums(transaction: &mut Transaction, sums: &Sums) -> Result<(), StoreError> {
+async fn add_sums(transaction: &mut Transaction, sums: &Sums, instance: &str) -> Result<(), StoreError> {
     let mut rows = Rows::default();
+    let mut own: BTreeMap<(i64, i64, String, String), (i64, i64)> = BTreeMap::new();
     for ((width, start, workflow, lane, model, key), sum) in sums.spend() {
+        let (cost, tokens) = own.entry((width, start, workflow.clone(), key.clone())).or_default();
+        *cost = cost.saturating_add(sum.cost_nano);
+        *tokens = tokens.saturating_add(sum.input_tokens).saturating_add(sum.output_tokens);
+
         rows.whole(width);
         rows.whole(start);
         [workflow, lane, model, key].into_iter().for_each(|name| rows.text(name));
@@ -437,6 +468,14 @@ async fn add_sums(transaction: &mut Transaction, sums: &Sums) -> Result<(), Stor
         counts.into_iter().for_each(|count| rows.whole(count));
     }
     SPEND.insert(transaction, &mut rows).await?;
+    for ((width, start, workflow, key), (cost, tokens)) in own {
+        rows.whole(width);
+        rows.whole(start);
+        [instance.to_owned(), workflow, key].into_iter().for_each(|name| rows.text(name));
+        rows.whole(cost);
+        rows.whole(tokens);
+    }
+    INSTANCE_SPEND.insert(transaction, &mut rows).await?;
     for ((width, start, workflow, lane, model, key), sum) in sums.traffic() {
         rows.whole(width);
         rows.whole(start);

@@ -6,19 +6,16 @@ use std::collections::HashSet;
 use domain::{Record, UnixMs};
 
 use crate::open::{Store, StoreError, from_json};
-use crate::sql::query;
+use crate::sql::{Statement, query};
 
 impl Store {
-    /// Attempts sent since `since` that were answered later than their calls, and are not settled; the newest `limit`, oldest first.
+    /// This instance's attempts sent since `since` that were answered later than their calls, and are not settled; the newest `limit`, oldest first.
     pub async fn owed(&self, since: UnixMs, limit: u32) -> Result<Vec<Record>, StoreError> {
-        let booked = self
-            .records(
-                "SELECT attempt, record FROM attempts
-                 WHERE cost_kind = 'at_most' AND end_kind != 'indeterminate' AND at >= $1 ORDER BY at DESC LIMIT $2",
-                since,
-                limit,
-            )
-            .await?;
+        let sql = "SELECT attempt, record FROM attempts
+                   WHERE cost_kind = 'at_most' AND end_kind != 'indeterminate' AND at >= $1 AND instance = $3
+                   ORDER BY at DESC LIMIT $2";
+        let owed = query(sql).bind(since.0).bind(i64::from(limit)).bind(self.instance());
+        let booked = self.records(owed).await?;
         let settlements: Vec<String> =
             booked.iter().map(|record| record.intent.attempt.settlement().to_string()).collect();
         let mut settled = query("SELECT attempt FROM attempts WHERE attempt");
@@ -33,11 +30,11 @@ impl Store {
     pub async fn kept(&self, since: UnixMs, limit: u32) -> Result<Vec<Record>, StoreError> {
         let sql = "SELECT attempt, record FROM attempts
                    WHERE cause IN ('keep', 'batch') AND at >= $1 ORDER BY at DESC LIMIT $2";
-        self.records(sql, since, limit).await
+        self.records(query(sql).bind(since.0).bind(i64::from(limit))).await
     }
 
-    async fn records(&self, sql: &'static str, since: UnixMs, limit: u32) -> Result<Vec<Record>, StoreError> {
-        let rows = query(sql).bind(since.0).bind(i64::from(limit)).fetch_all(self.reader()).await?;
+    async fn records(&self, found: Statement) -> Result<Vec<Record>, StoreError> {
+        let rows = found.fetch_all(self.reader()).await?;
         rows.iter().rev().map(|row| from_json(&row.get::<String>("attempt")?, &row.get::<String>("record")?)).collect()
     }
 }

@@ -4,17 +4,21 @@
 //! embedded one, `postgres` the shared one, `sql` a statement for both; [`ingest`] takes over what the spool holds,
 //! once, `rows` puts it into tables and [`chain`] seals each batch; [`rollup`] and [`meters`] say what is summed, [`books`] reads all of it back
 //! to be verified; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
-//! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe, [`told`] what they say they billed; [`prune`] forgets what is old.
+//! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe, [`told`] what they say they billed;
+//! [`instances`] are the processes that serve from it, [`leases`] what each may spend; [`prune`] forgets what is old.
 //!
 //! Every value reaches SQL as a bound parameter and every statement is made of literals; there is no `LIKE`.
 
 pub mod access;
 pub mod books;
+pub mod budgets;
 pub mod calls;
 pub mod chain;
 pub mod history;
 pub mod ingest;
+pub mod instances;
 pub mod kept;
+pub mod leases;
 pub mod meters;
 pub mod open;
 mod postgres;
@@ -28,11 +32,14 @@ pub mod told;
 
 pub use access::{AdminToken, StoredSession};
 pub use books::{Books, Expected, RawAttempt, RawCall, SumRow, SumTable};
+pub use budgets::{Counted, StoredApproval, Whose};
 pub use calls::{CallQuery, StoredCall};
 pub use chain::{BatchRow, Digest};
 pub use history::{AuditLine, Revision};
 pub use ingest::{Batch, Ingested, SegmentState};
 pub use meters::MeterSum;
+pub use instances::{Incarnation, InstanceRow};
+pub use leases::{LeaseRow, Renewal, Renewed};
 pub use open::{Store, StoreError};
 pub use prune::{Pruned, Upto};
 pub use spend::{Dimension, Scope, SpendRow, TrafficPoint, TrafficScope};

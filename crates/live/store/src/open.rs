@@ -1,6 +1,7 @@
 //! The database, embedded or shared, and what can go wrong with it: opening it is in `sqlite.rs` and `postgres.rs`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgPool, PgPoolOptions};
@@ -22,6 +23,8 @@ const WRITERS_LOCK: i64 = 0x6672_6565_686f_6c64;
 pub struct Store {
     database: Database,
     cells: Cells,
+    /// Whose facts it takes over; empty for commands and tests.
+    instance: Arc<str>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,9 +59,15 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// It took longer than there was time; trying again helps.
+    #[error("the store is busy; it will be tried again")]
+    Busy,
     /// The copy could not be made.
     #[error("cannot back up to {0}: the file exists already; name one that does not")]
     BackupExists(String),
+    /// Another process has this instance's name.
+    #[error("{0}")]
+    Elsewhere(String),
     /// What was asked is for the embedded database only.
     #[error("{0}")]
     OtherTool(&'static str),
@@ -81,7 +90,32 @@ impl StoreError {
 
 impl Store {
     pub(crate) fn of(database: Database) -> Store {
-        Store { database, cells: Cells::default() }
+        Store { database, cells: Cells::default(), instance: Arc::from("") }
+    }
+
+    /// The same store as this instance sees it: what it takes over is noted as this instance's, and of what was in flight it
+    /// sees its own.
+    #[must_use]
+    pub fn of_instance(&self, instance: &str) -> Store {
+        Store { instance: Arc::from(instance), ..self.clone() }
+    }
+
+    /// Whose facts it takes over; empty where nobody said.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// How the books name a segment of this instance: two instances may have segments of one name.
+    pub fn name_in_books(&self, segment: &str) -> String {
+        match self.instance() {
+            "" => segment.to_owned(),
+            instance => format!("{instance}/{segment}"),
+        }
+    }
+
+    /// Whether several instances may write to it.
+    pub fn is_shared(&self) -> bool {
+        self.dialect() == Dialect::Postgres
     }
 
     /// Closes every connection; what was committed is on its way to the disk.
@@ -126,7 +160,7 @@ impl Store {
                 Database::Postgres(pool.connect_with(options).await?)
             }
         };
-        Ok(Store { database, cells: self.cells.clone() })
+        Ok(Store { database, cells: self.cells.clone(), instance: self.instance.clone() })
     }
 
     /// Ends a frozen view.
@@ -206,6 +240,13 @@ impl Store {
 
     pub(crate) fn cells(&self) -> &Cells {
         &self.cells
+    }
+
+    pub(crate) fn postgres(&self) -> Option<&PgPool> {
+        match &self.database {
+            Database::Sqlite { .. } => None,
+            Database::Postgres(pool) => Some(pool),
+        }
     }
 
     pub(crate) fn reader(&self) -> On<'_> {

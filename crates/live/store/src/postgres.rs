@@ -13,6 +13,8 @@ use crate::sql::{Statement, Transaction, query};
 
 /// Connections of one instance: what it writes, what it leases, and a few pages at a time.
 const CONNECTIONS: u32 = 8;
+/// Connections of a store that is apart.
+const CONNECTIONS_APART: u32 = 2;
 /// The tables with a row for each fact.
 const BY_DAY: [&str; 3] = ["attempts", "journal", "calls"];
 /// The days there are, as the names of their partitions of `attempts`.
@@ -22,7 +24,9 @@ const DAYS: &str = "SELECT child.relname::text FROM pg_inherits JOIN pg_class ch
 const MIGRATIONS: Migrations = &[
     (1, "ledger", include_str!("../migrations/postgres/0001_ledger.sql")),
     (2, "access", include_str!("../migrations/postgres/0002_access.sql")),
-    (20, "books", include_str!("../migrations/postgres/0020_books.sql")),
+    (20, "budgets", include_str!("../migrations/postgres/0020_budgets.sql")),
+    (30, "instances", include_str!("../migrations/postgres/0030_instances.sql")),
+    (40, "books", include_str!("../migrations/postgres/0040_books.sql")),
 ];
 
 impl Store {
@@ -36,15 +40,25 @@ impl Store {
         let options = PgConnectOptions::from_str(address)?
             .application_name("freehold")
             .options([("lock_timeout", format!("{busy_timeout_ms}ms"))]);
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(Duration::from_millis(busy_timeout_ms.max(1_000)))
-            .connect_with(options)
-            .await?;
+        let pool = pool(CONNECTIONS, busy_timeout_ms).connect_with(options).await?;
         migrator(MIGRATIONS).run(&pool).await?;
         let store = Store::of(Database::Postgres(pool));
         store.sum_what_came_before().await?;
         Ok(store)
+    }
+
+    /// The same database by connections of its own, which belong to the runtime that first uses them: what calls wait for
+    /// does not wait for what runs below them. The embedded database has one writer, and stays as it is.
+    #[must_use]
+    pub fn apart(&self) -> Store {
+        match self.postgres() {
+            None => self.clone(),
+            Some(shared) => {
+                let options = PgConnectOptions::clone(&shared.connect_options());
+                let apart = pool(CONNECTIONS_APART, BUSY_TIMEOUT_MS).connect_lazy_with(options);
+                Store::of(Database::Postgres(apart)).of_instance(self.instance())
+            }
+        }
     }
 
     /// Drops the days whose every attempt was sent and whose every call ended before `before`. How many of each those were.
@@ -78,6 +92,10 @@ impl Store {
         transaction.commit().await?;
         Ok((counts.count("attempts")?, counts.count("calls")?))
     }
+}
+
+fn pool(connections: u32, busy_timeout_ms: u64) -> PgPoolOptions {
+    PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_millis(busy_timeout_ms.max(1_000)))
 }
 
 /// Makes the partitions that rows of these calls go into. Asked each time, because another instance may have dropped one.

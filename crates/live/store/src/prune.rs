@@ -65,6 +65,7 @@ impl Store {
                 "DELETE FROM traffic WHERE width_ms = $1 AND start < $2",
                 "DELETE FROM first_tokens WHERE width_ms = $1 AND start < $2",
                 "DELETE FROM spend WHERE width_ms = $1 AND start < $2",
+                "DELETE FROM instance_spend WHERE width_ms = $1 AND start < $2",
             ] {
                 query(sql).bind(width).bind(start).execute(&mut transaction).await?;
             }

@@ -17,7 +17,9 @@ const MIGRATIONS: Migrations = &[
     (1, "ledger", include_str!("../migrations/sqlite/0001_ledger.sql")),
     (2, "access", include_str!("../migrations/sqlite/0002_access.sql")),
     (3, "kept", include_str!("../migrations/sqlite/0003_kept.sql")),
-    (20, "books", include_str!("../migrations/sqlite/0020_books.sql")),
+    (20, "budgets", include_str!("../migrations/sqlite/0020_budgets.sql")),
+    (30, "instances", include_str!("../migrations/sqlite/0030_instances.sql")),
+    (40, "books", include_str!("../migrations/sqlite/0040_books.sql")),
 ];
 
 impl Store {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use domain::UnixMs;
 
+use crate::budgets::Budget;
 use crate::catalog::Catalog;
 use crate::key::{Key, Section};
 use crate::models::Model;
@@ -13,7 +14,7 @@ use crate::raw::{self, Table};
 use crate::secret::Vault;
 use crate::snapshot::Snapshot;
 use crate::workflows::{Parts, Workflow};
-use crate::{aliases, criticality, defaults, lanes, mcp, models, providers, server, workflows};
+use crate::{aliases, budgets, criticality, defaults, lanes, mcp, models, providers, server, workflows};
 
 /// Everything a check depends on.
 pub struct Input<'a> {
@@ -42,6 +43,8 @@ pub const ROOT: Section = Section {
         section("models"),
         section("lanes"),
         section("criticality"),
+        section("organisation"),
+        section("units"),
         section("workflows"),
         section("aliases"),
         section("mcp"),
@@ -87,7 +90,18 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
     let models = models::read(root, input.catalog, &providers, input.now);
     let lanes = lanes::read(root, &models);
     let criticality = criticality::read(root, &lanes);
-    let parts = Parts { defaults, models: &models, lanes: &lanes, criticality: &criticality, now: input.now };
+    let (organisation, zone) = budgets::organisation(root);
+    let units = budgets::units(root, &zone);
+    let parts = Parts {
+        defaults,
+        models: &models,
+        lanes: &lanes,
+        criticality: &criticality,
+        units: &units,
+        organisation: &organisation,
+        zone,
+        now: input.now,
+    };
     let workflows = workflows::read(root, &parts);
     let aliases = aliases::read(root, &workflows);
     let mcp = mcp::read(root, &workflows, defaults.timeouts, vault);
@@ -101,6 +115,8 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
         providers: values(providers)?,
         models: values(models)?,
         lanes: values(lanes)?,
+        units: values(units)?,
+        organisation,
         workflows: values(workflows)?.into_iter().map(|workflow| (workflow.name.clone(), workflow)).collect(),
         aliases,
         mcp: values(mcp)?,
@@ -116,8 +132,10 @@ fn values<T>(declared: Vec<Declared<T>>) -> Option<Vec<T>> {
 /// Warns about models without a price, unless a budget has already made that an error.
 fn unpriced(problems: &Problems, models: &[Declared<Arc<Model>>], workflows: &[Declared<Arc<Workflow>>], now: UnixMs) {
     let budgeted = |index: usize| {
-        let mut with_budget =
-            workflows.iter().filter_map(|one| one.value.as_deref()).filter(|one| one.budget.is_some());
+        let mut with_budget = workflows
+            .iter()
+            .filter_map(|one| one.value.as_deref())
+            .filter(|one| one.budgets.iter().any(Budget::is_hard_money));
         with_budget.any(|workflow| workflow.lanes.iter().any(|hops| hops.models.contains(&index)))
     };
     for declared in models {

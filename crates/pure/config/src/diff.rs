@@ -6,8 +6,9 @@ use std::sync::Arc;
 use domain::Meter;
 use ledger::PriceRow;
 
+use crate::budgets::Unit;
 use crate::defaults::Timeouts;
-use crate::explain::{budget_text, price_text, regions};
+use crate::explain::{budgets_text, price_text, regions};
 use crate::lanes::Lane;
 use crate::mcp::{self, McpServer, listed};
 use crate::models::Model;
@@ -26,6 +27,17 @@ pub fn diff(running: &Snapshot, new: &Snapshot) -> Vec<String> {
     compare("model", model_facts(running), model_facts(new), &mut sentences);
     let lane_facts = |snapshot: &Snapshot| facts(&snapshot.lanes, |one: &Arc<Lane>| lane(snapshot, one));
     compare("lane", lane_facts(running), lane_facts(new), &mut sentences);
+    let organisation = |snapshot: &Snapshot| {
+        let facts = vec![("budgets", budgets_text(&snapshot.organisation.budgets))];
+        BTreeMap::from([("organisation".to_owned(), facts)])
+    };
+    compare("the", organisation(running), organisation(new), &mut sentences);
+    let unit_facts = |snapshot: &Snapshot| {
+        facts(&snapshot.units, |unit: &Arc<Unit>| {
+            (unit.name.to_string(), vec![("budgets", budgets_text(&unit.budgets))])
+        })
+    };
+    compare("unit", unit_facts(running), unit_facts(new), &mut sentences);
     let workflow_facts =
         |snapshot: &Snapshot| facts(snapshot.workflows.values(), |one: &Arc<Workflow>| workflow(snapshot, one));
     compare("workflow", workflow_facts(running), workflow_facts(new), &mut sentences);
@@ -199,7 +211,8 @@ fn workflow(snapshot: &Snapshot, workflow: &Arc<Workflow>) -> (String, Facts) {
     let facts = vec![
         ("criticality", workflow.criticality.clone()),
         ("lanes", hops.collect::<Vec<_>>().join(", then ")),
-        ("budget", or_none(workflow.budget.as_ref().map(budget_text))),
+        ("unit", or_none(workflow.unit.as_ref())),
+        ("budget", budgets_text(&workflow.budgets)),
         ("residency", if workflow.residency.is_empty() { NONE.to_owned() } else { regions(&workflow.residency) }),
         ("capture", or_none(capture)),
         ("retry", retry(&workflow.retry)),

@@ -3,13 +3,14 @@
 use domain::{Meter, Region};
 use ledger::PriceRow;
 
+use crate::budgets::{AtLimit, Budget, Per};
 use crate::lanes::Lane;
 use crate::mcp;
 use crate::models::Model;
 use crate::numbers::milli_text;
 use crate::providers::Provider;
 use crate::snapshot::Snapshot;
-use crate::workflows::{AtLimit, Budget, OnLoss, Workflow};
+use crate::workflows::{OnLoss, Workflow};
 
 /// What the configuration comes to: a paragraph per workflow, then the lanes no workflow uses, and the providers.
 pub fn explain(snapshot: &Snapshot) -> String {
@@ -43,10 +44,10 @@ fn paragraph(snapshot: &Snapshot, workflow: &Workflow) -> String {
     if !aliases.is_empty() {
         text.push_str(&format!("  aliases: {}\n", aliases.join(", ")));
     }
-    text.push_str(&format!(
-        "  budget: {}\n",
-        workflow.budget.map_or_else(|| "none".to_owned(), |budget| budget_text(&budget))
-    ));
+    if let Some(unit) = &workflow.unit {
+        text.push_str(&format!("  unit: {unit}\n"));
+    }
+    text.push_str(&format!("  budget: {}\n", budgets_text(&workflow.budgets)));
     if !workflow.residency.is_empty() {
         text.push_str(&format!("  residency: {}\n", regions(&workflow.residency)));
         for excluded in &workflow.excluded {
@@ -73,16 +74,29 @@ fn paragraph(snapshot: &Snapshot, workflow: &Workflow) -> String {
     text
 }
 
-/// `500.00 USD per month, then a cheaper model if there is one`.
-pub(crate) fn budget_text(budget: &Budget) -> String {
+/// Each budget in words; `none` where there is none.
+pub(crate) fn budgets_text(budgets: &[Budget]) -> String {
+    let texts: Vec<String> = budgets.iter().map(budget_text).collect();
+    if texts.is_empty() { "none".to_owned() } else { texts.join("; ") }
+}
+
+/// `500.00 USD per month, then something cheaper, else refused`.
+fn budget_text(budget: &Budget) -> String {
     let then = match budget.at_limit {
         AtLimit::Downgrade => "then something cheaper, else refused",
         AtLimit::Refuse => "then refused",
+        AtLimit::RequireApproval => "then refused until approved",
+        AtLimit::Notify => "then told",
     };
-    match budget.window {
-        ledger::Window::Total => format!("{} USD in total, {then}", budget.limit),
-        window => format!("{} USD per {}, {then}", budget.limit, window.as_str()),
+    let limit = budget.measure.shown(budget.limit);
+    let mut text = match &budget.per {
+        Per::Window(window) if window.period() == ledger::Period::Total => format!("{limit} in total, {then}"),
+        per => format!("{limit} per {per}, {then}"),
+    };
+    for threshold in &budget.at {
+        text.push_str(&format!(", from {} % on {}", threshold.share_percent, threshold.act.as_str()));
     }
+    text
 }
 
 fn lane_line(lane: &Lane) -> String {

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`problem`] is what people see, `raw` reads the file as written and [`key`] describes each key; then
 //! one file per section, in the order in which they build on each other: [`server`], [`defaults`], [`providers`],
-//! [`models`], [`lanes`], [`criticality`], [`workflows`], [`aliases`], [`mcp`]. [`secret`] keeps credentials from being printed,
+//! [`models`], [`lanes`], [`criticality`], [`budgets`], [`workflows`], [`aliases`], [`mcp`]. [`secret`] keeps credentials from being printed,
 //! [`identity`] says who Freehold is where there is none to keep, [`auth`] how they
 //! are sent, [`url`], [`endpoint`], `fill`, `query` and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices,
 //! [`tokenizers`] lists the public ones, and [`catalog`] reads the data files. [`check`] puts the sections together
@@ -12,6 +12,7 @@
 
 pub mod aliases;
 pub mod auth;
+pub mod budgets;
 pub mod catalog;
 pub mod check;
 pub mod criticality;
@@ -42,6 +43,7 @@ pub mod url;
 pub mod workflows;
 
 pub use auth::AuthScheme;
+pub use budgets::{Act, AtLimit, BadBudget, Budget, Organisation, Per, Threshold, Unit};
 pub use catalog::{Catalog, Mode, price_rows};
 pub use check::{Input, check, check_elsewhere};
 pub use defaults::{Defaults, TimeoutOverrides, Timeouts};
@@ -60,4 +62,4 @@ pub use server::{Server, SpoolMode};
 pub use snapshot::{Resolved, Snapshot};
 pub use tokenizers::{Tokenizer, Vocabulary};
 pub use url::BaseUrl;
-pub use workflows::{AtLimit, Budget, CaptureRule, Excluded, LaneHops, OnLoss, Workflow};
+pub use workflows::{CaptureRule, Excluded, LaneHops, OnLoss, Workflow};

@@ -5,7 +5,7 @@ use domain::Meter;
 
 use crate::key::{Key, Section};
 use crate::{
-    aliases, criticality, defaults, identity, lanes, mcp, models, prices, providers, secret, server, workflows,
+    aliases, budgets, criticality, defaults, identity, lanes, mcp, models, prices, providers, secret, server, workflows,
 };
 
 /// Every table of freehold.toml, in the order of the reference.
@@ -26,8 +26,11 @@ pub const SECTIONS: &[&Section] = &[
     &lanes::SECTION,
     &lanes::SLO,
     &criticality::SECTION,
+    &budgets::ORGANISATION,
+    &budgets::UNIT,
     &workflows::SECTION,
-    &workflows::BUDGET,
+    &budgets::BUDGET,
+    &budgets::THRESHOLD,
     &workflows::CAPTURE,
     &aliases::SECTION,
     &mcp::SECTION,

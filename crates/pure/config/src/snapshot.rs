@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use domain::{UnixMs, WorkflowName};
 
+use crate::budgets::{Organisation, Unit};
 use crate::defaults::Defaults;
 use crate::lanes::Lane;
 use crate::mcp::McpServer;
@@ -34,6 +35,10 @@ pub struct Snapshot {
     pub models: Vec<Arc<Model>>,
     /// Pools of models, in declared order; a `routing::LaneIndex` counts here.
     pub lanes: Vec<Arc<Lane>>,
+    /// Everything it serves together.
+    pub organisation: Organisation,
+    /// Parts of the organisation, in declared order.
+    pub units: Vec<Arc<Unit>>,
     /// What applications ask for.
     pub workflows: BTreeMap<WorkflowName, Arc<Workflow>>,
     /// Other names for it.

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use domain::{NanoUsd, Region, UnixMs, WorkflowName};
-use ledger::Window;
+use domain::{NanoUsd, Region, UnitName, UnixMs, WorkflowName};
+use ledger::Zone;
 use routing::{LaneIndex, ModelIndex, RetryPolicy};
 
+use crate::budgets::{self, AtLimit, BUDGETS_KEY, Budget, Organisation, Sessions, Unit};
 use crate::defaults::{self, Defaults, RETRY_KEY, TIMEOUTS_KEY, TimeoutOverrides};
 use crate::key::{Key, Section};
 use crate::lanes::Lane;
 use crate::models::Model;
 use crate::names::{Declared, find};
+use crate::problem::Place;
 use crate::raw::{Named, Table};
 
 /// A business task, as calls are decided by it.
@@ -25,8 +27,10 @@ pub struct Workflow {
     pub lanes: Vec<LaneHops>,
     /// The models residency keeps out.
     pub excluded: Vec<Excluded>,
+    /// The part of the organisation it belongs to.
+    pub unit: Option<UnitName>,
     /// What it may spend.
-    pub budget: Option<Budget>,
+    pub budgets: Vec<Budget>,
     /// Where its data may be processed; empty means anywhere.
     pub residency: Vec<Region>,
     /// Whether and how long bodies are kept.
@@ -59,36 +63,6 @@ pub struct Excluded {
     pub model: ModelIndex,
     /// Such as `its region us is outside`.
     pub why: String,
-}
-
-/// A hard limit on what a workflow spends in a window.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Budget {
-    /// At most this much.
-    pub limit: NanoUsd,
-    /// In each of these.
-    pub window: Window,
-    /// What happens to a call that does not fit any more.
-    pub at_limit: AtLimit,
-}
-
-/// What happens to a call whose hold does not fit into the budget. The budget is hard either way.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AtLimit {
-    /// Something cheaper is tried, and refused only when nothing fits.
-    Downgrade,
-    /// It is refused.
-    Refuse,
-}
-
-impl AtLimit {
-    /// As in the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            AtLimit::Downgrade => "downgrade",
-            AtLimit::Refuse => "refuse",
-        }
-    }
 }
 
 /// What becomes of a call that a translation would have to change for a model.
@@ -135,8 +109,16 @@ pub const SECTION: Section = Section {
             name: "budget",
             takes: "table",
             default: "none",
-            meaning: "A hard limit on what it spends: money is held before a call is sent.",
+            meaning: "A limit on what it spends: money is held before a call is sent.",
             example: "{ limit = \"500 USD\", per = \"month\", at_limit = \"downgrade\" }",
+        },
+        BUDGETS_KEY,
+        Key {
+            name: "unit",
+            takes: "text, name of a `[units.*]` entry",
+            default: "none",
+            meaning: "The part of the organisation whose budgets its calls count in.",
+            example: "\"claims\"",
         },
         Key {
             name: "residency",
@@ -186,36 +168,6 @@ pub const SECTION: Section = Section {
     meters: false,
 };
 
-/// Keys of `budget = { … }`.
-pub const BUDGET: Section = Section {
-    path: "workflows.NAME.budget",
-    about: "A hard limit. Windows are those of the calendar in UTC; a week begins on Monday.",
-    keys: &[
-        Key {
-            name: "limit",
-            takes: "amount text with its currency, USD",
-            default: "required",
-            meaning: "At most this much in each window.",
-            example: "\"500 USD\"",
-        },
-        Key {
-            name: "per",
-            takes: "`hour`, `day`, `week`, `month`, `year` or `total`",
-            default: "required",
-            meaning: "The window.",
-            example: "\"month\"",
-        },
-        Key {
-            name: "at_limit",
-            takes: "`refuse` or `downgrade`",
-            default: "`refuse`",
-            meaning: "What happens to a call that does not fit any more: it is refused, or something cheaper is tried first.",
-            example: "\"downgrade\"",
-        },
-    ],
-    meters: false,
-};
-
 /// Keys of `capture = { … }`.
 pub const CAPTURE: Section = Section {
     path: "workflows.NAME.capture",
@@ -245,6 +197,9 @@ pub(crate) struct Parts<'p, 'd> {
     pub models: &'p [Declared<'d, Arc<Model>>],
     pub lanes: &'p [Declared<'d, Arc<Lane>>],
     pub criticality: &'p [Declared<'d, Vec<LaneIndex>>],
+    pub units: &'p [Declared<'d, Arc<Unit>>],
+    pub organisation: &'p Organisation,
+    pub zone: Zone,
     pub now: UnixMs,
 }
 
@@ -272,7 +227,8 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
     if !table.has("criticality") && !table.is_spoiled() {
         table.missing("criticality", "name a `[criticality.*]` entry");
     }
-    let budget = budget(table);
+    let budgets = budgets(table, &parts.zone);
+    let unit = table.text("unit").map(|unit| find("unit", &unit, parts.units, table.problems()));
     let residency = residency(table);
     let capture = capture(table);
     let retry = defaults::retry(table, parts.defaults.retry);
@@ -285,16 +241,24 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
     let class = find("criticality", &criticality, parts.criticality, table.problems())?;
     let lanes = parts.criticality[class].value.as_deref()?;
     let (lanes, excluded) = hops(table, lanes, &residency, parts)?;
-    if let Some(budget) = budget {
+    let unit = match unit {
+        Some(unit) => Some(parts.units[unit?].value.as_deref()?),
+        None => None,
+    };
+    let above = parts.organisation.budgets.iter().chain(unit.into_iter().flat_map(|unit| &unit.budgets));
+    if budgets.iter().chain(above).any(Budget::is_hard_money) {
         unpriced(table, &lanes, parts);
-        nothing_cheaper(table, budget, &lanes, parts);
+    }
+    if budgets.iter().any(|budget| budget.at_limit == AtLimit::Downgrade || budget.downgrade_at().is_some()) {
+        nothing_cheaper(table, &lanes, parts);
     }
     Some(Workflow {
         name: WorkflowName::from(named.name),
         criticality: criticality.value.to_owned(),
         lanes,
         excluded,
-        budget,
+        unit: unit.map(|unit| unit.name.clone()),
+        budgets,
         residency,
         capture,
         retry,
@@ -320,28 +284,15 @@ fn not_built(table: &Table) {
     }
 }
 
-fn budget(table: &Table) -> Option<Budget> {
-    let table = table.table("budget", &BUDGET)?;
-    for (name, remedy) in [
-        ("limit", "write an amount and its currency, such as limit = \"500 USD\""),
-        ("per", "write a window, such as per = \"month\""),
-    ] {
-        if !table.has(name) && !table.is_spoiled() {
-            table.missing(name, remedy);
-        }
+/// The budgets of `budget` and `budgets`.
+fn budgets(table: &Table, zone: &Zone) -> Vec<Budget> {
+    let mut budgets = budgets::list(table, zone, Sessions::Allowed);
+    if let Some(one) = table.table("budget", &budgets::BUDGET)
+        && let Some(budget) = budgets::read(&one, zone, Sessions::Allowed)
+    {
+        budgets::add(budget, &mut budgets, &one);
     }
-    let limit = table.usd("limit");
-    let windows: Vec<(&str, Window)> = Window::ALL.iter().map(|window| (window.as_str(), *window)).collect();
-    let window = table.choice("per", &windows);
-    let at_limit = table
-        .choice("at_limit", &[("refuse", AtLimit::Refuse), ("downgrade", AtLimit::Downgrade)])
-        .unwrap_or(AtLimit::Refuse);
-    let limit = limit?;
-    if limit.value <= NanoUsd::ZERO {
-        let remedy = "write an amount above zero; to stop a workflow, revoke its keys or remove it";
-        table.problems().error(&limit.place, "allows nothing", remedy);
-    }
-    Some(Budget { limit: limit.value, window: window?, at_limit })
+    budgets
 }
 
 fn residency(table: &Table) -> Vec<Region> {
@@ -420,12 +371,12 @@ fn unpriced(table: &Table, lanes: &[LaneHops], parts: &Parts) {
             "give `[models.{}]` a `price`, take it out of the lanes of this workflow, or remove the budget",
             model.name
         );
-        table.problems().error(&table.place_of("budget"), reason, remedy);
+        table.problems().error(&place_of_budget(table), reason, remedy);
     }
 }
 
 /// `downgrade` needs something cheaper to go to.
-fn nothing_cheaper(table: &Table, budget: Budget, lanes: &[LaneHops], parts: &Parts) {
+fn nothing_cheaper(table: &Table, lanes: &[LaneHops], parts: &Parts) {
     // What a thousand tokens in and as many out cost: only the order of models matters here.
     let cost = |model: &Model| model.price_at(parts.now).map(|row| ledger::price::expected(row, 1000, 1000, parts.now));
     let costs: Vec<NanoUsd> = models(lanes, parts).filter_map(cost).collect();
@@ -435,11 +386,15 @@ fn nothing_cheaper(table: &Table, budget: Budget, lanes: &[LaneHops], parts: &Pa
         hops.models.iter().filter_map(|model| cost(parts.models[*model].value.as_deref()?)).collect::<Vec<_>>()
     };
     let differs = lanes.iter().map(lane_costs).any(|costs| costs.iter().any(|cost| *cost != costs[0]));
-    if budget.at_limit == AtLimit::Downgrade && !cheaper && !differs {
-        let reason = "`at_limit` is `downgrade`, but no lane of this workflow has a cheaper model to go to";
+    if !cheaper && !differs {
+        let reason = "a budget says `downgrade`, but no lane of this workflow has a cheaper model to go to";
         let remedy = "add a cheaper lane to its criticality, or write `at_limit = \"refuse\"`";
-        table.problems().warn(&table.place_of("budget"), reason, remedy);
+        table.problems().warn(&place_of_budget(table), reason, remedy);
     }
+}
+
+fn place_of_budget(table: &Table) -> Place {
+    table.place_of(if table.has("budget") { "budget" } else { "budgets" })
 }
 
 fn models<'p>(lanes: &'p [LaneHops], parts: &'p Parts) -> impl Iterator<Item = &'p Model> {

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::KeyId;
-use crate::money::NanoUsd;
 use crate::names::WorkflowName;
 use crate::time::UnixMs;
 
@@ -20,8 +19,8 @@ pub struct KeyGrant {
     pub workflows: Option<Vec<WorkflowName>>,
     /// Whether it may name `lane:NAME` and `model:NAME`.
     pub direct: bool,
-    /// What it may spend.
-    pub budget: Option<KeyBudget>,
+    /// What it may spend, each as `freehold key create --budget` takes it: `200 USD per month`.
+    pub budgets: Vec<String>,
     /// Requests a minute; `None` means unlimited.
     pub requests_per_minute: Option<u32>,
     /// Tokens a minute, sent and received; `None` means unlimited.
@@ -46,13 +45,4 @@ impl KeyGrant {
         hasher.update(self.id.0.as_bytes()).update(&self.hash);
         hasher.finalize().to_hex().to_string()
     }
-}
-
-/// A hard limit on what one key spends in a calendar window (UTC).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct KeyBudget {
-    /// At most this much.
-    pub limit: NanoUsd,
-    /// `hour`, `day`, `week`, `month`, `year` or `total`, as in the configuration.
-    pub per: String,
 }

@@ -66,3 +66,11 @@ name!(
     /// One `[providers.*]` entry of the configuration.
     ProviderName
 );
+name!(
+    /// A part of the organisation that workflows belong to, for its budget.
+    UnitName
+);
+name!(
+    /// What a client calls the conversation or the run that its calls belong to.
+    SessionId
+);

@@ -124,7 +124,7 @@ impl Charge {
 
     /// The provider's month, UTC, and its end.
     fn billing_period(&self) -> (UnixMs, UnixMs) {
-        let (start, end) = crate::Window::Month.bounds(self.hour);
+        let (start, end) = crate::Window::utc(crate::Period::Month).bounds(self.hour);
         (start, end.expect("a month ends"))
     }
 

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use control::keys::NewKey;
 use control::views::KeyView;
-use domain::{KeyBudget, KeyId, NanoUsd, UnixMs, WorkflowName};
+use domain::{KeyId, NanoUsd, UnixMs, WorkflowName};
 
 use crate::budget::BudgetShown;
 use crate::desk::{Desk, Visitor};
@@ -169,10 +169,7 @@ fn row(key: &KeyView, month: Column, now: UnixMs) -> Row {
         state_at: state_at.map(When::at),
         workflows: if grant.direct { format!("{workflows}; lanes and models directly") } else { workflows },
         budget: key.budget.as_ref().map(BudgetShown::new),
-        budget_note: grant
-            .budget
-            .as_ref()
-            .map_or_else(|| "no budget".to_owned(), |b| format!("{} USD per {}", b.limit, b.per)),
+        budget_note: grant.budgets.first().map_or_else(|| "no budget".to_owned(), |_| grant.budgets.join("; ")),
         limits,
         month: month.money(key.month),
         last_used: key.last_used.map(|at| When::near(at, now)),
@@ -230,14 +227,14 @@ fn wish(fields: &Fields, now: UnixMs) -> Result<NewKey, String> {
         label: label.to_owned(),
         workflows,
         direct,
-        budget: budget(fields.text("limit"), fields.text("per"))?,
+        budgets: budget(fields.text("limit"), fields.text("per"))?.into_iter().collect(),
         requests_per_minute: number(fields.text("requests_per_minute"), "Requests a minute")?,
         tokens_per_minute: number(fields.text("tokens_per_minute"), "Tokens a minute")?,
         expires_at,
     })
 }
 
-fn budget(limit: &str, per: &str) -> Result<Option<KeyBudget>, String> {
+fn budget(limit: &str, per: &str) -> Result<Option<String>, String> {
     if limit.is_empty() {
         return Ok(None);
     }
@@ -248,7 +245,7 @@ fn budget(limit: &str, per: &str) -> Result<Option<KeyBudget>, String> {
     if !WINDOWS.contains(&per) {
         return Err(format!("Budget: choose one of {}.", WINDOWS.join(", ")));
     }
-    Ok(Some(KeyBudget { limit, per: per.to_owned() }))
+    Ok(Some(format!("{limit} USD per {per}")))
 }
 
 fn number<N: std::str::FromStr + PartialEq + Default>(text: &str, what: &str) -> Result<Option<N>, String> {
@@ -293,7 +290,7 @@ mod tests {
         let wish = wish(&fields, UnixMs(0)).unwrap();
         assert_eq!(wish.label, "claims app");
         assert_eq!(wish.workflows, Some(vec!["claims-triage".into(), "support-reply".into()]));
-        assert_eq!(wish.budget, Some(KeyBudget { limit: NanoUsd::usd(50), per: "month".into() }));
+        assert_eq!(wish.budgets, ["50.00 USD per month"]);
         assert_eq!((wish.requests_per_minute, wish.tokens_per_minute), (Some(600), None));
         assert_eq!(wish.expires_at.unwrap().to_string(), "2027-03-02T00:00:00.000Z");
     }

@@ -28,7 +28,7 @@ pub(crate) async fn compare(
             let example = format!("{} lines of `{}`", segment.corrupt_lines, segment.name);
             findings.add("spool_unreadable", example);
         }
-        let end = ends.get(&segment.name).copied();
+        let end = ends.get(&store.name_in_books(&segment.name)).copied();
         let is_older = end.is_none() && (books.folded_seq > 0 || books.attempts_before > 0);
         if !is_older && end != i64::try_from(segment.upto_offset).ok() {
             let end = end.map_or("nowhere".to_owned(), |end| end.to_string());
@@ -42,7 +42,7 @@ pub(crate) async fn compare(
     for name in names(spool) {
         let upto = match known.get(name.as_str()) {
             Some(segment) => segment.upto_offset,
-            None if ends.contains_key(&name) => {
+            None if ends.contains_key(&store.name_in_books(&name)) => {
                 findings.add("segment_offset", format!("`{name}` was read, and counts as unread"));
                 continue;
             }
@@ -52,7 +52,7 @@ pub(crate) async fn compare(
         let file = Segment { name: &name, path: spool.join(&name), upto, known_corrupt };
         lines(store, &file, findings, read).await?;
     }
-    for segment in segments.iter().filter(|segment| ends.contains_key(&segment.name)) {
+    for segment in segments.iter().filter(|segment| ends.contains_key(&store.name_in_books(&segment.name))) {
         let path = spool.join(&segment.name);
         // A server that runs beside this may just have deleted it, or another instance has it.
         if spool.is_dir() && !path.exists() && !path.with_extension("bad").exists() {

@@ -2,7 +2,7 @@
 
 use control::keys::{self, KeyWatch, NewKey};
 use control::{ControlError, Pepper, sessions};
-use domain::{KeyBudget, KeyId, NanoUsd, UnixMs};
+use domain::{KeyId, UnixMs};
 use std::sync::atomic::Ordering;
 use store::Store;
 
@@ -51,13 +51,12 @@ async fn the_secret_of_a_key_is_nowhere_in_the_files() {
 #[tokio::test]
 async fn a_key_that_could_do_nothing_or_harm_is_refused_with_the_reason() {
     let house = House::new().await;
-    let budget = |limit, per: &str| Some(KeyBudget { limit, per: per.into() });
     for wrong in [
         NewKey { label: " ".into(), ..wish() },
         NewKey { label: "a\nb".into(), ..wish() },
         NewKey { workflows: Some(Vec::new()), ..wish() },
-        NewKey { budget: budget(NanoUsd::ZERO, "day"), ..wish() },
-        NewKey { budget: budget(NanoUsd::usd(1), "fortnight"), ..wish() },
+        NewKey { budgets: vec!["0 USD per day".into()], ..wish() },
+        NewKey { budgets: vec!["1 USD per fortnight".into()], ..wish() },
         NewKey { requests_per_minute: Some(0), ..wish() },
         NewKey { expires_at: Some(NOON), ..wish() },
     ] {

@@ -92,11 +92,16 @@ impl Running for Desk {
     fn budgets(&self) -> Vec<BudgetNow> {
         vec![BudgetNow {
             scope: "workflow claims-triage".into(),
-            limit: NanoUsd::usd(500),
             per: "month".into(),
-            settled: NanoUsd::usd(1),
-            held: NanoUsd::ZERO,
-            overrun: NanoUsd(3),
+            measure: ledger::Measure::Usd,
+            limit: NanoUsd::usd(500).into(),
+            hard: true,
+            settled: NanoUsd::usd(1).into(),
+            held: ledger::Amount::ZERO,
+            overrun: ledger::Amount(3),
+            left: NanoUsd::usd(499).into(),
+            approval_at: None,
+            approval: None,
             resets_at: None,
         }]
     }

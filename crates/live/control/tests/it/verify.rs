@@ -299,7 +299,7 @@ async fn books_of_the_version_before_are_summed_and_proven() {
     let address = format!("sqlite://{}", house.data.database().display());
     let mut hand = sqlx::SqliteConnection::connect(&address).await.unwrap();
     let undo = "DROP TABLE meters; DROP TABLE cells; DROP TABLE batches; DROP TABLE books; DROP TABLE told;
-                DELETE FROM _sqlx_migrations WHERE version = 20";
+                DELETE FROM _sqlx_migrations WHERE version = 40";
     sqlx::raw_sql(undo).execute(&mut hand).await.unwrap();
     hand.close().await.unwrap();
     let upgraded = Store::open(&house.data.database()).await.unwrap();

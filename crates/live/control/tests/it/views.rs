@@ -33,7 +33,7 @@ async fn the_overview_adds_up() {
     assert_eq!(names, ["claims-triage", "(direct)"]);
     let claims = &overview.workflows[0];
     assert_eq!((claims.calls_today, claims.errors_today), (2, 1));
-    assert_eq!(claims.budget.as_ref().unwrap().limit, NanoUsd::usd(500));
+    assert_eq!(claims.budget.as_ref().unwrap().limit, NanoUsd::usd(500).into());
     assert_eq!(overview.lanes.iter().map(|spend| spend.month).sum::<NanoUsd>(), overview.spent_month);
     assert_eq!(overview.last_hour.len(), 60);
     assert_eq!(overview.last_hour.iter().map(|point| point.calls).sum::<u64>(), 3);

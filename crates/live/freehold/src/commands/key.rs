@@ -7,7 +7,7 @@ use clap::{Subcommand, ValueEnum};
 use control::keys::{self, NewKey};
 use control::ledger_export::csv_line;
 use control::{DataDirectory, Pepper};
-use domain::{KeyBudget, KeyGrant, KeyId, NanoUsd, UnixMs, WorkflowName};
+use domain::{KeyGrant, KeyId, UnixMs, WorkflowName};
 use gateway::clock;
 
 use crate::storage::{self, Storage};
@@ -37,9 +37,10 @@ enum Action {
         /// Whether it may name lane:NAME and model:NAME
         #[arg(long)]
         direct: bool,
-        /// What it may spend, such as "200 USD per month" (hour, day, week, month, year, total; UTC)
-        #[arg(long)]
-        budget: Option<String>,
+        /// What it may spend, such as "200 USD per month", "2M tokens per rolling 24h", "50 USD per day Europe/Berlin" or
+        /// "1 USD per session, then notify"; repeat for more
+        #[arg(long = "budget")]
+        budgets: Vec<String>,
         /// Requests a minute
         #[arg(long)]
         requests_per_minute: Option<u32>,
@@ -80,9 +81,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Action::List | Action::Revoke { .. } => arguments.storage.open_existing().await?,
     };
-    let data = DataDirectory::open(&arguments.storage.data)?;
     match arguments.action {
-        Action::Create { label, workflows, direct, budget, requests_per_minute, tokens_per_minute, expires } => {
+        Action::Create { label, workflows, direct, budgets, requests_per_minute, tokens_per_minute, expires } => {
             let wish = NewKey {
                 label,
                 workflows: match workflows.is_empty() {
@@ -90,11 +90,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                     false => Some(workflows.into_iter().map(WorkflowName::new).collect()),
                 },
                 direct,
-                budget: budget.as_deref().map(read_budget).transpose()?,
+                budgets,
                 requests_per_minute,
                 tokens_per_minute,
                 expires_at: expires.as_deref().map(read_day_after).transpose()?,
             };
+            let data = DataDirectory::open(&arguments.storage.data)?;
             let pepper = Pepper::load_or_make(&data)?;
             let (grant, text) = keys::create(&store, &pepper, wish, "command line", clock::now()).await?;
             let aws = pepper.aws_secret_access_key(&grant);
@@ -149,7 +150,7 @@ fn fields(grant: &KeyGrant, now: UnixMs) -> [String; 9] {
         state,
         or_all(&grant.workflows),
         grant.direct.to_string(),
-        or_none(grant.budget.as_ref().map(|budget| format!("{} USD per {}", budget.limit, budget.per))),
+        or_none((!grant.budgets.is_empty()).then(|| grant.budgets.join("; "))),
         or_none(grant.requests_per_minute.map(|limit| limit.to_string())),
         or_none(grant.tokens_per_minute.map(|limit| limit.to_string())),
         grant.created_at.to_string(),
@@ -190,14 +191,6 @@ pub fn print_table<const N: usize>(columns: &[&str; N], rows: &[[String; N]]) {
     };
     line(columns);
     rows.iter().for_each(|row| line(&row.each_ref().map(String::as_str)));
-}
-
-fn read_budget(text: &str) -> anyhow::Result<KeyBudget> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let [amount, "USD", "per", per] = words[..] else {
-        anyhow::bail!("`{text}` is no budget; write it like \"200 USD per month\"");
-    };
-    Ok(KeyBudget { limit: amount.parse::<NanoUsd>()?, per: per.to_owned() })
 }
 
 /// The first millisecond after a day, so that the key works all through it.

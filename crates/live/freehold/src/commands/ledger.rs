@@ -109,8 +109,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     match arguments.action {
         Action::Verify { head } => {
-            let spool = arguments.storage.data.join("spool");
-            let report = verify(&store, &spool, head.as_deref()).await?;
+            let report = verify(&store, &arguments.storage.data, head.as_deref()).await?;
             print_report(&report, arguments.output);
             if !report.proven {
                 code = ExitCode::from(UNPROVEN);
@@ -172,9 +171,15 @@ async fn focus(store: &Store, from: UnixMs, to: UnixMs, wanted: &ExportArguments
     Ok(handed)
 }
 
-async fn verify(store: &Store, spool: &Path, head: Option<&str>) -> anyhow::Result<Report> {
+/// The books, and the spool of the instance that serves from this data directory, where there is one.
+async fn verify(store: &Store, data: &Path, head: Option<&str>) -> anyhow::Result<Report> {
     let now = UnixMs(jiff::Timestamp::now().as_millisecond());
-    control::verify::verify(store, Some(spool), head, now).await.context("the books cannot be read")
+    let spool = data.join("spool");
+    let (store, spool) = match spool.is_dir() {
+        true => (store.of_instance(&control::DataDirectory::open(data)?.instance()?), Some(&*spool)),
+        false => (store.clone(), None),
+    };
+    control::verify::verify(&store, spool, head, now).await.context("the books cannot be read")
 }
 
 /// One line a day and figure: ours, theirs, and ours over theirs.

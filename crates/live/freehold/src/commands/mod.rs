@@ -4,6 +4,7 @@ pub mod backup;
 pub mod check;
 pub mod demo;
 pub mod init;
+pub mod instance;
 pub mod key;
 pub mod ledger;
 pub mod price;

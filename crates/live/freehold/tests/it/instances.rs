@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use testkit::postgres::Postgres;
 
-use crate::harness::{Simulator, Site};
+use crate::harness::{Simulator, Site, eventually, run_on, text};
 
 /// A workflow on a simulated provider.
 fn configuration(address: std::net::SocketAddr) -> String {
@@ -31,4 +31,86 @@ fn calls_go_on_while_postgresql_is_away_and_nothing_is_lost() {
     assert_eq!(freehold.stop(), Some(0));
     let attempts: BTreeSet<String> = site.ledger().iter().map(|row| row["attempt"].to_string()).collect();
     assert_eq!(attempts.len(), 51);
+}
+
+/// A second data directory on the database of the first, with its pepper.
+fn beside(first: &Site, name: &str, address: std::net::SocketAddr) -> Site {
+    let mut other = Site::new(name, &configuration(address));
+    other.database = first.database.clone();
+    std::fs::create_dir_all(other.data()).unwrap();
+    std::fs::copy(first.data().join("pepper"), other.data().join("pepper")).unwrap();
+    other
+}
+
+fn site_on(postgres: &Postgres, name: &str, address: std::net::SocketAddr) -> Site {
+    let mut site = Site::new(name, &configuration(address));
+    site.database = Some(postgres.database());
+    site
+}
+
+#[test]
+fn instances_share_keys_and_a_revoked_one_is_refused_by_all() {
+    let postgres = Postgres::start();
+    let scratch = testkit::scratch_dir("sharing-scenario");
+    let simulator = Simulator::start(scratch.path(), "[providers.sim]\n");
+    let first = site_on(&postgres, "sharing-1", simulator.address);
+    let one = first.start();
+    let second = beside(&first, "sharing-2", simulator.address);
+    let two = second.start_with(one.key.clone());
+    assert_eq!((one.chat("w", "").status, two.chat("w", "").status), (200, 200));
+    let id = one.key.split('_').nth(1).unwrap();
+    let (code, out) = run_on(&["key", "revoke", id, "--data", &text(&second.data())], &second.database);
+    assert_eq!(code, 0, "{out}");
+    eventually("both refuse it", || (one.chat("w", "").status == 401 && two.chat("w", "").status == 401).then_some(()));
+    let (code, out) = run_on(&["instance", "list", "--output", "json"], &first.database);
+    assert_eq!((code, out.lines().filter(|line| line.contains("\"serving\"")).count()), (0, 2), "{out}");
+}
+
+#[test]
+fn a_copied_data_directory_and_another_pepper_are_refused_with_the_remedy() {
+    let postgres = Postgres::start();
+    let scratch = testkit::scratch_dir("copied-scenario");
+    let simulator = Simulator::start(scratch.path(), "[providers.sim]\n");
+    let first = site_on(&postgres, "copied-1", simulator.address);
+    let _one = first.start();
+    let second = beside(&first, "copied-2", simulator.address);
+    std::fs::copy(first.data().join("instance"), second.data().join("instance")).unwrap();
+    let serve = ["serve", "--config", &text(&second.file()), "--data", &text(&second.data())];
+    let (code, out) = run_on(&serve, &second.database);
+    assert!(code == 1 && out.contains("delete the file `instance`"), "{code}: {out}");
+    std::fs::write(second.data().join("pepper"), [7; 32]).unwrap();
+    let (code, out) = run_on(&serve, &second.database);
+    assert!(code == 1 && out.contains("copy the file `pepper`"), "{code}: {out}");
+}
+
+/// What an instance leased counts until its spool is read, and no longer.
+#[test]
+fn the_lease_of_a_killed_instance_is_freed_by_whoever_reads_its_spool() {
+    let postgres = Postgres::start();
+    let scratch = testkit::scratch_dir("killed-scenario");
+    let simulator = Simulator::start(scratch.path(), "[providers.sim]\noutput_tokens = 10\n");
+    let mut site = Site::new(
+        "killed",
+        &configuration(simulator.address).replace(
+            "criticality = \"c\"\n",
+            "criticality = \"c\"\nbudget = { limit = \"1 USD\", per = \"total\", at_limit = \"refuse\" }\n",
+        ),
+    );
+    site.database = Some(postgres.database());
+    let freehold = site.start();
+    assert_eq!(freehold.chat("w", r#","max_tokens":10"#).status, 200);
+    freehold.kill();
+    let address = site.database.clone().unwrap();
+    let leased = || postgres.run(&address, "SELECT ceiling > settled FROM leases;");
+    assert_eq!(leased().trim(), "t");
+    let (code, out) = run_on(&["instance", "recover", "--data", &text(&site.data())], &site.database);
+    assert!(code == 0 && out.contains("1 leases settled"), "{out}");
+    assert_eq!(leased().trim(), "f");
+    let settled = postgres.run(&address, "SELECT settled, held FROM leases;");
+    let booked: i64 = site.ledger().iter().map(|row| nano(&row["amount"])).sum();
+    assert_eq!(settled.trim(), format!("{booked}|0"));
+}
+
+fn nano(amount: &serde_json::Value) -> i64 {
+    amount.as_str().unwrap().parse::<domain::NanoUsd>().unwrap().0
 }

@@ -28,6 +28,7 @@ mod operating;
 mod pains;
 mod passed;
 mod prices;
+mod race;
 mod realtime;
 mod responses;
 mod sdk;

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use config::Input;
 use domain::{AttemptEnd, Blame, CallEnd, Cost, Entry, KeyGrant, KeyId, NanoUsd, Record, UnixMs};
-use ledger::Window;
 use ledger::segment::Decoder;
+use ledger::{Amount, Scope, Window};
 use testkit::ScratchDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
-use crate::budgets::{Limit, Scope};
+use crate::budgets::Limit;
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::ports::{Keys, Policy};
@@ -54,15 +54,14 @@ fn serve(name: &str, durability: Durability, pieces: &[String]) -> Served {
         now: clock::now(),
     };
     let snapshot = Arc::new(config::check(&input).unwrap());
-    let scope = Scope::Workflow("w".into());
-    let limits = vec![Limit { scope, limit: LIMIT, window: Window::Total, settled: NanoUsd::ZERO }];
+    let limits = vec![Limit::hard(Scope::Workflow("w".into()), LIMIT, Window::TOTAL)];
     let grant = KeyGrant {
         id: KeyId("ab".into()),
         hash: *blake3::keyed_hash(&PEPPER, b"secret").as_bytes(),
         label: "test".into(),
         workflows: None,
         direct: false,
-        budget: None,
+        budgets: Vec::new(),
         requests_per_minute: None,
         tokens_per_minute: None,
         created_at: UnixMs(0),
@@ -119,8 +118,9 @@ impl Served {
 
     /// What the workflow's budget has booked and holds.
     fn balance(&self) -> (NanoUsd, NanoUsd) {
-        let view = self.gateway.budgets.view();
-        (view[0].2.settled, view[0].2.held)
+        let Amount(settled) = self.gateway.budgets.view()[0].account.settled;
+        let Amount(held) = self.gateway.budgets.view()[0].account.held;
+        (NanoUsd(settled), NanoUsd(held))
     }
 
     fn entries(&self) -> Vec<Entry> {

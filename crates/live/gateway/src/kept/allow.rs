@@ -14,7 +14,7 @@ use wire::kept::{Ids, Kind, Reference, references, with_names};
 
 use super::owners::Owner;
 use super::seal::{Note, Opened, Seals};
-use crate::budgets::Scope;
+use crate::budgets::Scopes;
 use crate::keys::Key;
 use crate::refusal::Refusal;
 use crate::target::{Target, hint, may_use, short, unnamed, within};
@@ -159,9 +159,9 @@ impl Holder {
     }
 
     /// The budgets that may apply.
-    pub fn scopes(&self) -> [Option<Scope>; 2] {
-        let workflow = self.target.workflow().map(|workflow| Scope::Workflow(workflow.name.clone()));
-        [workflow, Some(Scope::Key(self.key.grant.id.clone()))]
+    pub fn scopes(&self) -> Scopes {
+        let workflow = self.target.workflow().map(|workflow| workflow.name.clone());
+        Scopes { workflow, key: self.key.grant.id.clone(), session: None }
     }
 
     /// What this key's client calls something of its provider's.

@@ -9,12 +9,15 @@ use domain::{
     AttemptEnd, AttemptId, CallId, Cause, Cost, Entry, FaultClass, Intent, ModelName, NanoUsd, Record, Usage,
     UsageOrigin,
 };
+use ledger::budget::Spend;
 
 use super::allow::Holder;
+use crate::budgets::Pick;
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::open::Open;
 use crate::refusal::Refusal;
+use crate::settle::spent;
 use crate::trail::Trail;
 
 /// An attempt that was written down.
@@ -50,14 +53,18 @@ impl Booking {
         trail: &mut Trail,
     ) -> Result<Booking, Refusal> {
         let (scopes, model) = (holder.scopes(), holder.model());
-        let limited = scopes.iter().flatten().find(|scope| gateway.budgets.limits(scope)).map(ToString::to_string);
-        let held = match (limited, bound) {
-            (None, _) => gateway.budgets.note(scopes),
-            (Some(limited), None) => return Err(unpriced(model.name.clone(), limited)),
-            (Some(_), Some(amount)) => gateway.budgets.hold(scopes, amount).await.map_err(|spent| {
-                gateway.metrics.budget_refusals.inc();
-                Refusal::Budget(Box::new(spent))
-            })?,
+        let under = gateway.budgets.under(&scopes);
+        let held = match (gateway.budgets.hard_money(&scopes).filter(|_| under.hard_money), bound) {
+            (Some(limited), None) => return Err(unpriced(model.name.clone(), limited.to_string())),
+            _ if !under.any => gateway.budgets.note(scopes),
+            // Of tokens nothing is known here beforehand; what was used is booked.
+            (_, bound) => {
+                let spend = Spend::usd(bound.unwrap_or(NanoUsd::ZERO));
+                gateway.budgets.hold(scopes, spend, Pick::Cheapest).await.map_err(|spent| {
+                    gateway.metrics.budget_refusals.inc();
+                    Refusal::Budget(Box::new(spent))
+                })?
+            }
         };
         trail.attempts = 1;
         let intent = Intent {
@@ -74,7 +81,7 @@ impl Booking {
         // From here on whatever becomes of this task finds the attempt in the trail.
         let open = trail.open.insert(Open::new(intent.clone(), held, false));
         if let Err(error) = gateway.spool.intent(&Entry::Intent(intent.clone())).await {
-            open.settle(&gateway.budgets, NanoUsd::ZERO);
+            open.settle(&gateway.budgets, Spend::ZERO);
             trail.open = None;
             return Err(Refusal::Spool(error.to_string()));
         }
@@ -113,7 +120,7 @@ impl Booking {
             provider_request_id: id,
             intent: self.intent,
         };
-        trail.settle(&gateway.budgets, record.cost.booked());
+        trail.settle(&gateway.budgets, spent(&record.cost, &record.usage));
         gateway.metrics.attempt(&record);
         record
     }

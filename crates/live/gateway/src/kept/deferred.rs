@@ -6,13 +6,15 @@ use config::Model;
 use domain::{
     AttemptEnd, Cost, CostLine, Intent, KeyId, NanoUsd, ProviderName, Record, Usage, UsageOrigin, WorkflowName,
 };
+use ledger::budget::Spend;
 use ledger::price::Served;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use crate::budgets::{Budgets, Scope};
+use crate::budgets::{Budgets, Scopes};
 use crate::clock;
 use crate::metrics::Metrics;
+use crate::settle::tokens;
 
 /// Most that is waited for. What does not fit stays booked at its upper bound.
 const MOST: usize = 65_536;
@@ -67,14 +69,15 @@ impl Deferred {
         let scopes = scopes(intent.workflow.as_ref(), &intent.key);
         let record = record(intent, told);
         let change = record.cost.booked();
-        budgets.correct(scopes, bound, change + bound, at);
+        let actual = Spend { usd: change + bound, tokens: tokens(&record.usage) };
+        budgets.correct(&scopes, Spend::usd(bound), actual, at);
         metrics.attempt(&record);
         Some((record, change))
     }
 }
 
-fn scopes(workflow: Option<&WorkflowName>, key: &KeyId) -> [Option<Scope>; 2] {
-    [workflow.cloned().map(Scope::Workflow), Some(Scope::Key(key.clone()))]
+fn scopes(workflow: Option<&WorkflowName>, key: &KeyId) -> Scopes {
+    Scopes { workflow: workflow.cloned(), key: key.clone(), session: None }
 }
 
 /// What settles an attempt: what it cost, less what it was booked with.
@@ -121,7 +124,7 @@ mod tests {
     use super::*;
     use crate::budgets::Limit;
     use domain::{Meter, UnixMs};
-    use ledger::Window;
+    use ledger::{Amount, Scope, Window};
 
     #[tokio::test]
     async fn what_is_told_later_is_settled_once_and_takes_the_place_of_its_upper_bound() {
@@ -131,9 +134,8 @@ mod tests {
         record.intent.hold = Some(NanoUsd(60));
         record.cost = Cost::AtMost(Some(NanoUsd(60)));
         record.provider_request_id = Some("resp_1".into());
-        let scope = Scope::Key(record.intent.key.clone());
-        let limit = Limit { scope: scope.clone(), limit: NanoUsd(100), window: Window::Total, settled: NanoUsd(60) };
-        budgets.set(vec![limit], UnixMs(1));
+        let limit = Limit::hard(Scope::Key(record.intent.key.clone()), NanoUsd(100), Window::TOTAL);
+        budgets.set(vec![Limit { settled: vec![(UnixMs(1), Amount(60))], ..limit }], UnixMs(1));
         let provider = record.intent.provider.clone();
         deferred.wait_for(&record);
         let usage = Usage::ZERO.with(Meter::Input, 3);
@@ -143,7 +145,7 @@ mod tests {
         assert_eq!((change, settled.cost.booked()), (NanoUsd(-60), NanoUsd(-60)));
         assert!(matches!(settled.cost, Cost::Unpriced { .. }));
         assert_eq!(settled.intent.attempt, record.intent.attempt.settlement());
-        assert_eq!(budgets.view()[0].2.settled, NanoUsd::ZERO);
+        assert_eq!(budgets.view()[0].account.settled, Amount::ZERO);
         assert!(deferred.settle(&budgets, &metrics, &provider, &told).is_none(), "a second time changes nothing");
     }
 }

@@ -99,7 +99,7 @@ fn rewritten(asking: &Asking<'_>, text: &Bytes, asked: &[Asked], trail: &mut Tra
             return Err(Refusal::UnsealedFile { id: short(&id) });
         }
     }
-    let budgeted = holder.scopes().iter().flatten().any(|scope| asking.gateway.budgets.limits(scope));
+    let budgeted = asking.gateway.budgets.under(&holder.scopes()).hard;
     let workflow = holder.target().workflow();
     let row = model.price_at(asking.arrival.at).filter(|row| row.tiers.iter().any(|tier| tier.tier == TIER));
     let mut bound = row.map(|_| NanoUsd::ZERO);

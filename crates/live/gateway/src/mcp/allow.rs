@@ -14,7 +14,7 @@ use wire::mcp::{Id, Kind, Message};
 use super::refusal::Refusal;
 use super::session;
 use crate::admit::take_request;
-use crate::budgets::Scope;
+use crate::budgets::Scopes;
 use crate::keys::Key;
 use crate::refusal::Refusal as CallRefusal;
 use crate::target::{short, within};
@@ -203,9 +203,9 @@ impl Caller {
     }
 
     /// The budgets that may apply.
-    pub fn scopes(&self) -> [Option<Scope>; 2] {
-        let workflow = self.workflow.as_ref().map(|workflow| Scope::Workflow(workflow.name.clone()));
-        [workflow, Some(Scope::Key(self.key.grant.id.clone()))]
+    pub fn scopes(&self) -> Scopes {
+        let workflow = self.workflow.as_ref().map(|workflow| workflow.name.clone());
+        Scopes { workflow, key: self.key.grant.id.clone(), session: None }
     }
 
     /// Whose requests these are: identifiers are only unique within one session of one key.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use domain::record::CallFailure;
 use domain::{AttemptId, Blame, Cause, Entry, Intent, ModelName, NanoUsd, ProviderName};
 use http::HeaderMap;
+use ledger::budget::Spend;
 use wire::mcp::said::Outcome;
 use wire::mcp::{Id, Message};
 
@@ -14,7 +15,7 @@ use super::allow::{Caller, Passed};
 use super::booking;
 use super::exchange::{End, Exchanged, Parting, Request, exchange};
 use super::refusal::Refusal;
-use crate::budgets::Held;
+use crate::budgets::{Held, Pick};
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
@@ -94,7 +95,7 @@ pub async fn live(gateway: Arc<Gateway>, deployed: Arc<Deployed>, call: ToolCall
     // From here on whatever becomes of this task finds the attempt in the trail.
     let open = trail.open.insert(Open::new(intent.clone(), held, false));
     if let Err(error) = gateway.spool.intent(&Entry::Intent(intent.clone())).await {
-        open.settle(&gateway.budgets, NanoUsd::ZERO);
+        open.settle(&gateway.budgets, Spend::ZERO);
         trail.open = None;
         return refuse(&gateway, trail, client, id, &rpc, CallRefusal::Spool(error.to_string()).into()).await;
     }
@@ -103,7 +104,7 @@ pub async fn live(gateway: Arc<Gateway>, deployed: Arc<Deployed>, call: ToolCall
     let latency_ms = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX);
 
     let record = booking::record(intent, &server, &tool, &exchanged, latency_ms, clock::now());
-    trail.settle(&gateway.budgets, record.cost.booked());
+    trail.settle(&gateway.budgets, Spend::usd(record.cost.booked()));
     gateway.metrics.attempt(&record);
     trail.model = Some(model);
     trail.stream = exchanged.streamed;
@@ -152,14 +153,14 @@ fn shown(gateway: &Gateway, caller: &Caller, tool: &str) -> ModelName {
 /// Reserves the price on every budget that applies.
 async fn hold(gateway: &Gateway, caller: &Caller, tool: &str, price: Option<NanoUsd>) -> Result<Held, Refusal> {
     let scopes = caller.scopes();
-    let Some(limited) = scopes.iter().flatten().find(|scope| gateway.budgets.limits(scope)) else {
+    if !gateway.budgets.under(&scopes).any {
         return Ok(gateway.budgets.note(scopes));
-    };
-    let Some(price) = price else {
+    }
+    if let (None, Some(limited)) = (price, gateway.budgets.hard_money(&scopes)) {
         let (tool, server) = (short(tool), caller.server().name.to_string());
         return Err(Refusal::Unpriced { tool, server, scope: limited.to_string() });
-    };
-    gateway.budgets.hold(scopes, price).await.map_err(|spent| {
+    }
+    gateway.budgets.hold(scopes, Spend::usd(price.unwrap_or(NanoUsd::ZERO)), Pick::Cheapest).await.map_err(|spent| {
         gateway.metrics.budget_refusals.inc();
         CallRefusal::Budget(Box::new(spent)).into()
     })

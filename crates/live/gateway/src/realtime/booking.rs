@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use config::Model;
 use domain::{
-    AttemptEnd, AttemptId, Cost, Entry, Fault, FaultClass, Intent, Meter, ModelName, NanoUsd, Record, Usage,
-    UsageOrigin,
+    AttemptEnd, AttemptId, Cost, Entry, Fault, FaultClass, Intent, Meter, ModelName, Record, Usage, UsageOrigin,
 };
+use ledger::budget::Spend;
 use ledger::price::Served;
 use routing::Candidate;
 use wire::Seen;
@@ -16,13 +16,14 @@ use wire::realtime::{Said, Told, guessed};
 
 use crate::attempt::hold;
 use crate::bound::{Bound, scopes};
+use crate::budgets::Pick;
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::deployed::Slot;
 use crate::open::Open;
 use crate::protect::Protected;
 use crate::refusal::Refusal;
-use crate::settle::{Attempt, Ending, settle};
+use crate::settle::{Attempt, Ending, settle, spent};
 use crate::trail::Trail;
 
 /// The status of a connection that became a socket.
@@ -57,7 +58,7 @@ pub struct Rule<'a> {
 impl Rule<'_> {
     /// Under a budget only a model with a price may do it.
     pub fn forbids(&self, upstream: &str) -> Option<Refusal> {
-        let scope = scopes(self.call).into_iter().flatten().find(|scope| self.gateway.budgets.limits(scope))?;
+        let scope = self.gateway.budgets.hard_money(&scopes(self.call))?;
         let priced = transcriber(self.call, &self.model, upstream).is_some_and(|model| model.prices.is_some());
         (!priced).then(|| Refusal::Unpriced { model: ModelName::new(upstream), scope: scope.to_string() })
     }
@@ -201,11 +202,11 @@ impl<'a> Booking<'a> {
         self.gateway.keys.load().claimed(&key.0, clock::now()).map_err(Refusal::Key)?;
         let workflow = admitted.target.workflow();
         let bound = Bound::of(self.call, &self.model, workflow.map(|workflow| &**workflow), self.gateway);
-        let held = hold(self.gateway, self.call, &bound, &self.model).await?;
+        let held = hold(self.gateway, self.call, &bound, &self.model, Pick::Cheapest).await?;
         let intent = Intent { hold: bound.cost, ..self.intent(trail) };
         let open = trail.open.insert(Open::new(intent.clone(), held, false));
         if let Err(error) = self.gateway.spool.intent(&Entry::Intent(intent.clone())).await {
-            open.settle(&self.gateway.budgets, NanoUsd::ZERO);
+            open.settle(&self.gateway.budgets, Spend::ZERO);
             trail.open = None;
             return Err(Refusal::Spool(error.to_string()));
         }
@@ -247,7 +248,7 @@ impl<'a> Booking<'a> {
             _ => Cost::Unpriced { lines: Vec::new(), missing: vec![Meter::InputAudio] },
         };
         let held = self.gateway.budgets.note(scopes(self.call));
-        self.gateway.budgets.settle(held, cost.booked());
+        self.gateway.budgets.settle(held, spent(&cost, &usage));
         trail.cost += cost.booked();
         let record = Record {
             ended_at: clock::now(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::record::Capture;
-use domain::{AttemptEnd, Blame, Cost, Entry, KeyBudget, KeyGrant, KeyId, NanoUsd, UnixMs};
+use domain::{AttemptEnd, Blame, Cost, Entry, KeyGrant, KeyId, NanoUsd, UnixMs};
 use proptest::prelude::*;
 use store::rollup::{DAY_MS, MINUTE_MS};
 use store::{
@@ -209,7 +209,7 @@ fn grant(id: &str) -> KeyGrant {
         label: "billing robot".into(),
         workflows: Some(vec!["claims-triage".into()]),
         direct: true,
-        budget: Some(KeyBudget { limit: NanoUsd::usd(5), per: "day".into() }),
+        budgets: vec!["5 USD per day".into(), "2M tokens per rolling 24h".into()],
         requests_per_minute: Some(60),
         tokens_per_minute: Some(100_000),
         created_at: NOON,

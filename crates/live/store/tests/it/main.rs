@@ -1,6 +1,7 @@
 //! The store on real databases: SQLite files and a PostgreSQL server of this process.
 
 mod books;
+mod leases;
 mod sums;
 mod upgrade;
 mod world;

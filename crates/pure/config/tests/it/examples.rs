@@ -9,7 +9,7 @@ use crate::{NOW, check, design, passes};
 fn the_designs_example_passes() {
     let snapshot = passes(&design());
     assert_eq!(snapshot.models.len(), 2);
-    assert_eq!(snapshot.workflows["claims-triage"].budget.unwrap().limit, NanoUsd::usd(500));
+    assert_eq!(snapshot.workflows["claims-triage"].budgets[0].limit, NanoUsd::usd(500).into());
     insta::assert_snapshot!(crate::printed(&snapshot.warnings));
 }
 
@@ -56,7 +56,16 @@ fn every_key_arrives_in_the_snapshot() {
 
     let digest = &snapshot.workflows["digest"];
     assert_eq!(digest.lanes[0].models, [0, 1, 2]);
-    assert_eq!((digest.budget.unwrap().at_limit, digest.on_loss), (AtLimit::Downgrade, OnLoss::Refuse));
+    let budgets: Vec<String> = digest.budgets.iter().map(ToString::to_string).collect();
+    assert_eq!(budgets, ["1.00 USD per session", "5.50 USD per week Europe/Berlin, then downgrade"]);
+    assert_eq!((digest.budgets[1].at_limit, digest.on_loss), (AtLimit::Downgrade, OnLoss::Refuse));
+    assert_eq!(digest.unit.as_ref().map(|unit| unit.as_str()), Some("claims"));
+    let of_units: Vec<String> = snapshot.units[0].budgets.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        of_units,
+        ["90000000 tokens per rolling 24h", "900.00 USD per day; notify at 80%; require_approval at 95%"]
+    );
+    assert_eq!(snapshot.organisation.budgets[0].to_string(), "20000.00 USD per month Europe/Berlin, then notify");
     assert_eq!((digest.retry.max_attempts, digest.retry.base_ms), (1, 100));
     let deadlines = digest.deadlines.over(mirror.timeouts);
     assert_eq!((deadlines.total_ms, deadlines.first_token_ms), (30_000, 5_000));

@@ -15,6 +15,7 @@ use control::keys::NewKey;
 use control::sessions::{Login, Session};
 use control::views::*;
 use domain::*;
+use ledger::Amount;
 
 /// The admin token of the sample.
 pub const TOKEN: &str = "sample";
@@ -86,11 +87,16 @@ impl Canned {
         let today = [18_220_411_900, 4_120_900_000, 2_010_004_500, 24_981_330, 0][i];
         let budget = budgets[i].map(|(limit, per)| BudgetNow {
             scope: format!("workflow {}", WORKFLOWS[i]),
-            limit: NanoUsd::usd(limit),
             per: per.to_owned(),
-            settled: NanoUsd(month),
-            held: NanoUsd(if i == 0 { 241_000_000 } else { 0 }),
-            overrun: NanoUsd(if i == 4 { 1_204_000 } else { 0 }),
+            measure: ledger::Measure::Usd,
+            limit: NanoUsd::usd(limit).into(),
+            hard: true,
+            settled: Amount(month),
+            held: Amount(if i == 0 { 241_000_000 } else { 0 }),
+            overrun: Amount(if i == 4 { 1_204_000 } else { 0 }),
+            left: Amount(NanoUsd::usd(limit).0 - month),
+            approval_at: None,
+            approval: None,
             resets_at: Some(self.midnight() + if per == "day" { DAY } else { 10 * DAY }),
         });
         let (calls_today, errors_today) = [(8_412, 31), (3_960, 4), (1_204, 0), (911, 120), (0, 0)][i];
@@ -153,7 +159,7 @@ impl Canned {
                 label: label.to_owned(),
                 workflows: workflows.map(|names| names.iter().map(|name| (*name).into()).collect()),
                 direct: false,
-                budget: None,
+                budgets: Vec::new(),
                 requests_per_minute: None,
                 tokens_per_minute: None,
                 created_at: self.now - 40 * DAY,
@@ -168,14 +174,19 @@ impl Canned {
             key("ab12cd", "claims app, production", Some(&["claims-triage", "contract-summary"]), 470_934_368_400);
         claims.grant.requests_per_minute = Some(600);
         claims.grant.tokens_per_minute = Some(2_000_000);
-        claims.grant.budget = Some(KeyBudget { limit: NanoUsd::usd(600), per: "month".into() });
+        claims.grant.budgets = vec!["600.00 USD per month".into()];
         claims.budget = Some(BudgetNow {
             scope: "key ab12cd".into(),
-            limit: NanoUsd::usd(600),
             per: "month".into(),
-            settled: NanoUsd(470_934_368_400),
-            held: NanoUsd(241_000_000),
-            overrun: NanoUsd(0),
+            measure: ledger::Measure::Usd,
+            limit: NanoUsd::usd(600).into(),
+            hard: true,
+            settled: Amount(470_934_368_400),
+            held: Amount(241_000_000),
+            overrun: Amount(0),
+            left: Amount(128_824_631_600),
+            approval_at: None,
+            approval: None,
             resets_at: Some(self.midnight() + 10 * DAY),
         });
         let mut bench = key("9xk2mf", "evaluation <b>bench</b>", None, 96_437_000);
@@ -366,7 +377,7 @@ impl Pages for Canned {
                 label: wish.label,
                 workflows: wish.workflows,
                 direct: wish.direct,
-                budget: wish.budget,
+                budgets: wish.budgets,
                 requests_per_minute: wish.requests_per_minute,
                 tokens_per_minute: wish.tokens_per_minute,
                 created_at: self.now,

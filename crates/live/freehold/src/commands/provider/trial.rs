@@ -187,7 +187,7 @@ async fn calls(
         label: format!("freehold provider test, {model}"),
         workflows: None,
         direct: true,
-        budget: None,
+        budgets: Vec::new(),
         requests_per_minute: None,
         tokens_per_minute: None,
         created_at: clock::now(),

@@ -1,0 +1,95 @@
+//! Every budget of a configuration and the keys, with what history has booked and what somebody approved.
+
+use config::{Budget, Snapshot};
+use domain::{KeyGrant, UnixMs};
+use gateway::budgets::Limit;
+use gateway::clock;
+use gateway::dataplane::Gateway;
+use ledger::budget::{Amount, Approval, BudgetId, Measure, Scope};
+use store::{Counted, Store, StoredApproval, Whose};
+
+/// Every budget of this configuration and these keys. What is booked already is read for accounts `known` has not.
+pub async fn limits(
+    store: &Store,
+    snapshot: &Snapshot,
+    grants: &[KeyGrant],
+    known: Option<&Gateway>,
+) -> anyhow::Result<Vec<Limit>> {
+    let now = clock::now();
+    let approvals = store.approvals(now).await?;
+    let mut limits = declared(snapshot, grants);
+    for limit in &mut limits {
+        limit.approval = approval(&approvals, &limit.budget);
+        let is_known = known.is_some_and(|gateway| gateway.budgets.has(&limit.budget));
+        if !is_known && !limit.each_session {
+            limit.settled = booked(store, limit, now).await?;
+        }
+    }
+    Ok(limits)
+}
+
+fn declared(snapshot: &Snapshot, grants: &[KeyGrant]) -> Vec<Limit> {
+    let mut limits = Vec::new();
+    let mut add = |scope: Scope, budget: &Budget| limits.push(Limit::of(scope, budget));
+    snapshot.organisation.budgets.iter().for_each(|budget| add(Scope::Organisation, budget));
+    for unit in &snapshot.units {
+        unit.budgets.iter().for_each(|budget| add(Scope::Unit(unit.name.clone()), budget));
+    }
+    for workflow in snapshot.workflows.values() {
+        workflow.budgets.iter().for_each(|budget| add(Scope::Workflow(workflow.name.clone()), budget));
+    }
+    for grant in grants.iter().filter(|grant| grant.revoked_at.is_none()) {
+        for text in &grant.budgets {
+            match text.parse() {
+                Ok(budget) => add(Scope::Key(grant.id.clone()), &budget),
+                // It was read when the key was made, so the row is damaged. Who wrote it meant some limit.
+                Err(error) => tracing::error!(key = %grant.id, %error, "a key's budget cannot be read and is not kept"),
+            }
+        }
+    }
+    for limit in &mut limits {
+        if let Scope::Unit(unit) = &limit.budget.scope {
+            let members = snapshot.workflows.values().filter(|workflow| workflow.unit.as_ref() == Some(unit));
+            limit.members = members.map(|workflow| workflow.name.clone()).collect();
+        }
+    }
+    limits
+}
+
+/// What history has booked in the window that is open now.
+async fn booked(store: &Store, limit: &Limit, now: UnixMs) -> anyhow::Result<Vec<(UnixMs, Amount)>> {
+    let whose = match &limit.budget.scope {
+        Scope::Organisation => Whose::Everybodys,
+        Scope::Unit(_) if limit.members.is_empty() => return Ok(Vec::new()),
+        Scope::Unit(_) => Whose::Workflows(limit.members.clone()),
+        Scope::Workflow(name) => Whose::Workflows(vec![name.clone()]),
+        Scope::Key(id) => Whose::Key(id.clone()),
+        Scope::Session { .. } => return Ok(Vec::new()),
+    };
+    let counted = match limit.budget.measure {
+        Measure::Usd => Counted::Cost,
+        Measure::Tokens => Counted::Tokens,
+    };
+    let since = limit.budget.window.bounds(now).0;
+    let booked = store.booked_since(&whose, counted, since).await?;
+    Ok(booked.into_iter().map(|(at, amount)| (at.min(now), Amount(amount))).collect())
+}
+
+/// All that was approved for a budget.
+fn approval(approvals: &[StoredApproval], budget: &BudgetId) -> Option<Approval> {
+    let (scope, per) = (budget.scope.plain(), budget.window.to_string());
+    let same = |one: &&StoredApproval| one.scope == scope && one.per == per && one.measure == budget.measure.as_str();
+    approvals.iter().filter(same).fold(None, |sum: Option<Approval>, one| {
+        let more = match (sum.map(|sum| sum.more), one.more) {
+            (Some(None), _) | (_, None) => None,
+            (Some(Some(before)), Some(more)) => Some(before.plus(Amount(more))),
+            (None, Some(more)) => Some(Amount(more)),
+        };
+        // The end of the window they were all given in.
+        let until = match sum {
+            Some(sum) => sum.until.min(one.until).or(one.until),
+            None => one.until,
+        };
+        Some(Approval { more, until })
+    })
+}
