@@ -5,14 +5,19 @@ validate.py FILE
 
 import json
 import logging
+import os
 import sys
 
+import focus_validator
 from focus_validator.validator import Validator
 
 logging.disable(logging.CRITICAL)
 
+file = os.path.abspath(sys.argv[1])
+# It looks for its list of currencies below the folder it is started in.
+os.chdir(os.path.dirname(os.path.dirname(focus_validator.__file__)))
 validator = Validator(
-    data_filename=sys.argv[1],
+    data_filename=file,
     output_destination=None,
     output_type="console",
     rules_version="1.2",
@@ -23,12 +28,33 @@ validator = Validator(
 )
 validator.load()
 results = validator.spec_rules.validate(validator.focus_data)
-failed, passed = [], 0
-for rule, result in results.by_rule_id.items():
-    if result.get("ok"):
-        passed += 1
-    else:
-        failed.append(rule)
-# A rule made of others fails with each of them; what counts is which of the simple ones fail.
-composite = {rule for rule in failed if "Items" in json.dumps(results.by_rule_id[rule].get("details", {}).get("children", "")) or results.by_rule_id[rule].get("details", {}).get("children")}
-print(json.dumps({"passed": passed, "failed": sorted(set(failed) - composite), "composite": sorted(composite)}))
+failed = {rule for rule, result in results.by_rule_id.items() if not result.get("ok")}
+
+
+def parts(requirement):
+    """The rules a rule is made of."""
+    if isinstance(requirement, dict):
+        if requirement.get("CheckFunction") == "CheckModelRule":
+            yield requirement["ModelRuleId"]
+        for value in requirement.values():
+            yield from parts(value)
+    elif isinstance(requirement, list):
+        for value in requirement:
+            yield from parts(value)
+
+
+# A rule that is made of others fails with any of them; what counts is which of the simple ones fail.
+with open(os.path.join(os.path.dirname(focus_validator.__file__), "rules/model-1.2.json")) as model:
+    rules = json.load(model)["ModelRules"]
+made_of = {rule: set(parts(rules[rule]["ValidationCriteria"]["Requirement"])) for rule in failed if rule in rules}
+simple = {rule for rule in failed if not made_of.get(rule, set()) & failed}
+print(
+    json.dumps(
+        {
+            "passed": len(results.by_rule_id) - len(failed),
+            "failed": sorted(simple),
+            "with_them": sorted(failed - simple),
+            "why": {rule: str(results.by_rule_id[rule].get("details", {}).get("message"))[:300] for rule in sorted(simple)},
+        }
+    )
+)

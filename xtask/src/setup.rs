@@ -117,8 +117,9 @@ pub fn python_environment() -> Result<()> {
     Ok(())
 }
 
-/// The FinOps Foundation's validator of FOCUS files. Its package asks for a newer Python than Debian 12 has, and runs on it.
-const FOCUS_VALIDATOR: &str = "focus-validator==2.0.1";
+/// The FinOps Foundation's validator of FOCUS files, and the newest reader of Parquet that takes the numpy it pins. The package asks
+/// for a newer Python than Debian 12 has, and runs on it.
+const FOCUS_VALIDATOR: &str = "focus-validator==2.0.1 pyarrow==19.0.1";
 
 /// The Python with that validator: apart, because it pins packages of its own.
 pub fn focus_python() -> PathBuf {
@@ -136,7 +137,7 @@ pub fn focus_environment() -> Result<()> {
     shell::run(shell::command("python3", &["-m", "venv", "--clear", text(&venv)?]))?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--ignore-requires-python"];
     let mut install = shell::command(focus_python(), &pip);
-    install.arg(FOCUS_VALIDATOR);
+    install.args(FOCUS_VALIDATOR.split(' '));
     shell::run(install)?;
     Ok(fs::write(&stamp, FOCUS_VALIDATOR)?)
 }

@@ -1,11 +1,12 @@
 //! Units and money by hour and by day, as reports and exports want them: by workflow, model, provider, region, cause, meter and
 //! price row. A sum is a few integers; what it is of stands in `cells`, once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::{Cause, Meter, NanoUsd, PicoUsd, Record, UnixMs};
 use ledger::cells::{Basis, Cell, summands};
+use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::StrDeserializer;
@@ -38,7 +39,7 @@ pub(crate) type Counts = (i64, i64, i64);
 
 /// The sums of one batch, by hour.
 #[derive(Default)]
-pub(crate) struct MeterSums(HashMap<(i64, Cell), Counts>);
+pub(crate) struct MeterSums(FxHashMap<(i64, Cell), Counts>);
 
 impl MeterSums {
     pub fn add_record(&mut self, record: &Record) {
@@ -62,7 +63,7 @@ impl MeterSums {
 
 /// Numbers of cells that are known; they never change.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Cells(Arc<Mutex<HashMap<Cell, i64>>>);
+pub(crate) struct Cells(Arc<Mutex<FxHashMap<Cell, i64>>>);
 
 impl Cells {
     fn get(&self, cell: &Cell) -> Option<i64> {

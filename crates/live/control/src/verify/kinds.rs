@@ -101,6 +101,12 @@ pub const KINDS: &[Kind] = &[
         flight at its upper bound; else look for the call in the log",
     ),
     note(
+        "segment_gone",
+        "a spool segment that was read is gone, and not forgotten",
+        "normal for a moment while a server runs, and for segments of other instances; else compare the provider's usage of that time, \
+         for what was not read yet is lost",
+    ),
+    note(
         "call_without_end",
         "attempts of a call that never ended",
         "normal after a kill between two attempts, and while a realtime \

@@ -232,7 +232,8 @@ impl Chain {
 
     fn goes_through(&self, head: &str, books: &Books) -> bool {
         let head = head.trim().to_ascii_lowercase();
-        hex(&books.folded_chain) == head || self.batches.iter().any(|batch| hex(&batch.chain) == head)
+        (books.folded_seq > 0 && hex(&books.folded_chain) == head)
+            || self.batches.iter().any(|batch| hex(&batch.chain) == head)
     }
 
     fn attempt(&mut self, row: &RawAttempt, findings: &mut Findings) {

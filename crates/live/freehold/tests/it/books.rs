@@ -144,6 +144,7 @@ fn the_official_validator_finds_nothing_but_what_no_file_can_satisfy() {
         let found = Command::new(&python).arg(&program).arg(&file).output().unwrap();
         let out = String::from_utf8(found.stdout).unwrap();
         assert!(found.status.success(), "{out}{}", String::from_utf8_lossy(&found.stderr));
+        println!("{name}: {out}");
         let rules: serde_json::Value = serde_json::from_str(&out).unwrap();
         let failed: Vec<&str> = rules["failed"].as_array().unwrap().iter().map(|rule| rule.as_str().unwrap()).collect();
         let ours: Vec<&&str> = failed.iter().filter(|rule| !IMPOSSIBLE.contains(rule)).collect();
