@@ -205,7 +205,7 @@ const DAMAGES: &[(&str, &str, &str)] = &[
     ),
     (
         "an intent of an attempt that ended",
-        "INSERT INTO intents SELECT attempt, at, (SELECT intent FROM intents) FROM attempts WHERE seq = 2",
+        "INSERT INTO intents (attempt, at, intent) SELECT attempt, at, (SELECT intent FROM intents) FROM attempts WHERE seq = 2",
         "intent_twice",
     ),
     (
