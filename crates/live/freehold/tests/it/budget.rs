@@ -93,7 +93,10 @@ fn a_thousand_calls_on_a_budget_worth_a_hundred_are_served_exactly_a_hundred_tim
     });
     assert_eq!((served.into_inner(), refused.into_inner()), (100, 900));
     let metrics = freehold.metrics();
-    assert!(metrics.contains("freehold_budget_settled_nano_usd{scope=\"workflow w\",per=\"total\"} 1000000000"), "{metrics}");
+    assert!(
+        metrics.contains("freehold_budget_settled_nano_usd{scope=\"workflow w\",per=\"total\"} 1000000000"),
+        "{metrics}"
+    );
     assert!(metrics.contains("freehold_budget_held_nano_usd{scope=\"workflow w\",per=\"total\"} 0"), "{metrics}");
     assert_eq!(freehold.stop(), Some(0));
     let rows = crate::harness::ledger(&site.data());
