@@ -130,6 +130,16 @@ impl Slot {
         self.bytes_per_token.lock().estimate(bytes)
     }
 
+    /// The bytes of output that may be so many tokens.
+    pub fn bytes_of_tokens(&self, tokens: u64) -> u64 {
+        self.bytes_per_token.lock().bytes_of(tokens)
+    }
+
+    /// A length that at most one answer in a hundred for this workflow exceeds, tokens; `None` before enough were seen.
+    pub fn output_q99(&self, workflow: Option<&WorkflowName>) -> Option<u64> {
+        self.output.lock().get(&workflow.cloned()).and_then(OutputLength::q99)
+    }
+
     /// What a call of this size should cost here, by what its like have cost.
     pub fn expected_cost(
         &self,

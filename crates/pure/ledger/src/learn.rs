@@ -53,6 +53,16 @@ impl BytesPerToken {
     }
 }
 
+impl BytesPerToken {
+    /// The bytes at which the upper end of the estimate reaches so many tokens, at least one.
+    pub fn bytes_of(&self, tokens: u64) -> u64 {
+        const SAMPLE_BYTES: u64 = 1_000_000;
+        let (estimate, error_percent) = self.estimate(SAMPLE_BYTES);
+        let upper = u128::from(estimate) * (100 + u128::from(error_percent)) / 100;
+        clamp(u128::from(tokens) * u128::from(SAMPLE_BYTES) / upper.max(1)).max(1)
+    }
+}
+
 /// Moves an average towards `new` by 1/n, rounding to the nearest.
 fn average(old: u64, new: u64, n: u64) -> u64 {
     let n = u128::from(n.max(1));
@@ -170,6 +180,14 @@ mod tests {
     #[test]
     fn before_anything_is_learned_the_rule_of_thumb_holds_with_a_wide_error() {
         assert_eq!(BytesPerToken::default().estimate(401), (101, 300));
+    }
+
+    #[test]
+    fn so_many_bytes_may_be_so_many_tokens() {
+        let mut learned = BytesPerToken::default();
+        assert_eq!(learned.bytes_of(100), 100, "before anything is learned a byte may be a token");
+        (1..=5).for_each(|n| learned.observe(n * 300, n * 100));
+        assert_eq!(learned.bytes_of(100), 299);
     }
 
     #[test]
