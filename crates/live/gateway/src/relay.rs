@@ -210,7 +210,8 @@ impl Stream<'_> {
             if seen.ended {
                 return Stop::Ended;
             }
-            if let Some(top_up) = top_up.as_mut().filter(|top_up| top_up.is_due(seen))
+            if let Some(top_up) = top_up.as_mut()
+                && top_up.is_due(seen)
                 && let Some(held) = trail.open.as_mut().and_then(Open::hold)
                 && let Err(spent) = top_up.take(seen, budgets, held)
             {

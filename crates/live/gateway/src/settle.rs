@@ -187,6 +187,7 @@ pub async fn settle(
         let workflow = attempt.intent.workflow.as_ref();
         attempt.slot.observe(workflow, admitted.head.prompt_bytes, usage.input_tokens(), usage.output_tokens());
         attempt.slot.observe_reasoning(&usage, seen.map_or(0, |seen| seen.output_bytes));
+        attempt.slot.observe_answer(&usage, seen.map_or(0, |seen| seen.output_bytes));
     }
     judge(&attempt.slot, attempt.probe, attempt.first_token_ms, latency_ms, ending);
 
@@ -303,7 +304,7 @@ fn consumed(
     let output_bytes = seen.map_or(0, |seen| seen.output_bytes);
     let (output_estimate, error_percent) = match &counted {
         Some(counted) => (counted.output.tokens, counted.output.error_percent()),
-        None => attempt.slot.estimate_tokens(output_bytes),
+        None => attempt.slot.estimate_answer_tokens(output_bytes),
     };
     match seen.and_then(|seen| seen.usage) {
         Some(usage) if matches!(ending, Ending::Served(_)) => (usage, UsageOrigin::Reported),

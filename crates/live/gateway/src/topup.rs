@@ -23,24 +23,32 @@ pub struct TopUp {
     exhausted: bool,
     /// Output bytes at which to look again.
     next_bytes: u64,
+    /// Output bytes when last asked.
+    last_bytes: u64,
+    /// The most output bytes that came at once: as many may come next, and cannot be sent back.
+    most_at_once: u64,
 }
 
 impl TopUp {
     /// A stream that holds this part of what it can cost.
     pub fn new(part: Part, model: Arc<Model>, slot: Arc<Slot>, at: UnixMs) -> TopUp {
-        let mut top_up = TopUp { part, model, slot, at, exhausted: false, next_bytes: 0 };
+        let mut top_up =
+            TopUp { part, model, slot, at, exhausted: false, next_bytes: 0, last_bytes: 0, most_at_once: 0 };
         top_up.look_again();
         top_up
     }
 
     /// Whether to look now: one comparison for each frame.
-    pub fn is_due(&self, seen: &Seen) -> bool {
-        seen.output_bytes >= self.next_bytes
+    pub fn is_due(&mut self, seen: &Seen) -> bool {
+        let came = seen.output_bytes.saturating_sub(self.last_bytes);
+        self.last_bytes = seen.output_bytes;
+        self.most_at_once = self.most_at_once.max(came);
+        seen.output_bytes.saturating_add(self.most_at_once) >= self.next_bytes
     }
 
     /// Takes more where what has come nears what is held. The error says that a budget has no more and what is held is used.
     pub fn take(&mut self, seen: &Seen, budgets: &Budgets, held: &mut Held) -> Result<(), Spent> {
-        let emitted = self.emitted(seen);
+        let emitted = self.emitted(seen).saturating_add(self.slot.upper_tokens(self.most_at_once));
         if emitted * 100 < self.part.output * self.due_percent() {
             // The provider itself tells of fewer tokens than the bytes might have been.
             self.look_again_from(seen);
@@ -91,18 +99,14 @@ impl TopUp {
 
     /// Looks again a little later than now.
     fn look_again_from(&mut self, seen: &Seen) {
-        self.next_bytes = seen.output_bytes + self.slot.bytes_of_tokens(LEAST_OUTPUT_HELD / 4);
+        self.next_bytes = seen.output_bytes + self.most_at_once + self.slot.bytes_of_tokens(LEAST_OUTPUT_HELD / 4);
     }
 
     /// The most tokens that may have come: as told, where the provider tells with each piece, or else by their bytes.
     fn emitted(&self, seen: &Seen) -> u64 {
         match seen.usage.map(|usage| usage.output_tokens()).filter(|_| self.tells_as_it_goes()) {
             Some(tokens) => tokens,
-            None => {
-                let (tokens, error_percent) = self.slot.estimate_tokens(seen.output_bytes);
-                let upper = tokens.saturating_mul(100 + u64::from(error_percent)) / 100;
-                upper.min(seen.output_bytes)
-            }
+            None => self.slot.upper_tokens(seen.output_bytes),
         }
     }
 

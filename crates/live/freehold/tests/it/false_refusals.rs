@@ -8,7 +8,7 @@ use crate::harness::{Simulator, Site};
 use crate::http::Connection;
 
 /// Arrivals a second: as many as the two cores of the smallest machine serve with room to spare.
-const ARRIVALS_PER_SECOND: u32 = 120;
+const ARRIVALS_PER_SECOND: u32 = 150;
 /// Tokens the budget is worth for each call that it is to be worth: the mean length of an answer.
 const MEAN_TOKENS: u64 = 100;
 
@@ -79,7 +79,7 @@ fn ask(gateway: SocketAddr, authorization: &str, workflow: &str, number: u64) ->
 
 #[test]
 fn false_refusals_are_at_most_one_in_a_hundred_of_what_an_oracle_admits() {
-    let worth = std::env::var("FREEHOLD_PROVE_CALLS").ok().and_then(|calls| calls.parse().ok()).unwrap_or(300_u64);
+    let worth = std::env::var("FREEHOLD_PROVE_CALLS").ok().and_then(|calls| calls.parse().ok()).unwrap_or(1_000_u64);
     let scratch = testkit::scratch_dir("false-refusals");
     let simulator = Simulator::start(scratch.path(), SCENARIO);
     let site = Site::new("false-refusals", &configuration(simulator.address, worth));
@@ -89,10 +89,10 @@ fn false_refusals_are_at_most_one_in_a_hundred_of_what_an_oracle_admits() {
     // How long each answer is: the same question has the same answer.
     let mut lengths: Vec<u64> = vec![0; usize::try_from(arrivals).unwrap()];
     std::thread::scope(|scope| {
-        for (part, lengths) in lengths.chunks_mut(usize::try_from(arrivals.div_ceil(8)).unwrap()).enumerate() {
+        for (part, lengths) in lengths.chunks_mut(usize::try_from(arrivals.div_ceil(16)).unwrap()).enumerate() {
             let authorization = &authorization;
             scope.spawn(move || {
-                let first = u64::try_from(part).unwrap() * arrivals.div_ceil(8);
+                let first = u64::try_from(part).unwrap() * arrivals.div_ceil(16);
                 for (place, length) in lengths.iter_mut().enumerate() {
                     let Came::Whole(tokens) = ask(gateway, authorization, "free", first + place as u64) else {
                         panic!("no budget, no refusal");
