@@ -3,13 +3,14 @@
 //!
 //! Reading order: [`data`] is the folder a process owns and [`failure`] what can go wrong; [`secrets`], [`keys`] and
 //! [`sessions`] say who may do what; [`ingest`] takes the spool over and [`recover`] does so after a death, before the
-//! gateway serves; [`control`] answers questions, with [`overview`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
+//! gateway serves; [`control`] answers questions, with [`overview`], [`budgets`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
 //! [`views`] is what they look like and [`ports`] what is asked of the running gateway; [`ledger_export`] prints the
 //! books, [`focus_export`] hands them out as FOCUS charges ([`parquet_file`] writes such files), [`hidden_costs`] reports, [`capture`] compares with what providers say, [`verify`] proves them, [`otlp`] sends spans, [`retention`] forgets what [`archive`] has kept.
 
 mod alarms;
 pub mod api;
 pub mod archive;
+pub mod budgets;
 pub mod capture;
 pub mod control;
 pub mod data;

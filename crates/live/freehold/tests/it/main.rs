@@ -3,12 +3,15 @@
 mod beside;
 mod books;
 mod budget;
+mod budget_scopes;
+mod budget_streams;
 mod bytes;
 mod bytes_google;
 mod calls;
 mod compact;
 mod configuration;
 mod deadlines;
+mod false_refusals;
 mod harness;
 mod hostile;
 mod http;
