@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use control::instances::InstanceView;
 use control::keys::NewKey;
 use control::sessions::{Login, Session};
 use control::views::{
@@ -54,6 +55,8 @@ pub trait Pages: Send + Sync {
     fn lanes(&self) -> Answer<'_, Vec<LaneView>>;
     /// Every server of tools.
     fn tool_servers(&self) -> Answer<'_, Vec<ToolServerView>>;
+    /// Every instance on the database.
+    fn instances(&self) -> Answer<'_, Vec<InstanceView>>;
     /// Calls that ended, newest first.
     fn calls(&self, filter: CallFilter) -> Answer<'_, Vec<CallEnd>>;
     /// One call; `None` when nothing is known of it.
@@ -118,6 +121,10 @@ impl Pages for Control {
 
     fn lanes(&self) -> Answer<'_, Vec<LaneView>> {
         Box::pin(async move { Ok(Control::lanes(self).await?) })
+    }
+
+    fn instances(&self) -> Answer<'_, Vec<InstanceView>> {
+        Box::pin(async move { Ok(Control::instances(self).await?) })
     }
 
     fn tool_servers(&self) -> Answer<'_, Vec<ToolServerView>> {

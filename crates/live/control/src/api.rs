@@ -42,6 +42,7 @@ pub fn api(control: Control) -> Router {
         .route("/lanes", get(lanes))
         .route("/lanes/{name}", get(lane))
         .route("/tools", get(tool_servers))
+        .route("/instances", get(instances))
         .route("/calls", get(calls))
         .route("/calls/after", get(calls_after))
         .route("/calls/{id}", get(call))
@@ -112,6 +113,10 @@ async fn lanes(State(control): State<Control>) -> Answer {
 
 async fn tool_servers(State(control): State<Control>) -> Answer {
     json_of(&control.tool_servers().await?)
+}
+
+async fn instances(State(control): State<Control>) -> Answer {
+    json_of(&control.instances().await?)
 }
 
 async fn lane(State(control): State<Control>, Path(name): Path<String>) -> Answer {

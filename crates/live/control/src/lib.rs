@@ -5,7 +5,8 @@
 //! [`sessions`] say who may do what; [`ingest`] takes the spool over and [`recover`] does so after a death, before the
 //! gateway serves; [`control`] answers questions, with [`overview`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
 //! [`views`] is what they look like and [`ports`] what is asked of the running gateway; [`ledger_export`] prints the
-//! books, [`otlp`] sends spans, [`retention`] forgets.
+//! books, [`otlp`] sends spans, [`retention`] forgets. [`leases`] shares budgets out among
+//! instances, [`instances`] shows them.
 
 mod alarms;
 pub mod api;
@@ -13,6 +14,7 @@ pub mod control;
 pub mod data;
 pub mod failure;
 pub mod ingest;
+pub mod instances;
 pub mod keys;
 pub mod leases;
 pub mod ledger_export;

@@ -8,6 +8,7 @@ pub mod call;
 pub mod calls;
 pub mod configuration;
 pub mod error;
+pub mod instances;
 pub mod keys;
 pub mod lanes;
 pub mod login;
@@ -36,6 +37,7 @@ pub const PAGES: &[Page] = &[
     Page { path: "/calls", menu: Some("Calls"), route: || get(calls::show) },
     Page { path: "/calls/{id}", menu: None, route: || get(call::show) },
     Page { path: "/configuration", menu: Some("Configuration"), route: || get(configuration::show) },
+    Page { path: "/instances", menu: Some("Instances"), route: || get(instances::show) },
     Page { path: "/keys", menu: Some("Keys"), route: || get(keys::show).post(keys::make) },
     Page { path: "/keys/{id}/revoke", menu: None, route: || get(keys::ask_to_revoke).post(keys::revoke) },
     Page { path: "/login", menu: None, route: || get(login::show).post(login::enter) },
