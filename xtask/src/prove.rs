@@ -79,6 +79,24 @@ const PROOFS: &[Proof] = &[
         ignored: false,
         numbers: &[],
     },
+    Proof {
+        name: "holds",
+        shows: "reserve, top up, settle, release, expire in any order over several accounts: nothing over, no leak; --cases N (1000000), --seed N",
+        package: "freehold-ledger",
+        target: "holds",
+        tests: "no_order_of_steps",
+        ignored: false,
+        numbers: &[Number { flag: "--cases", variable: "FREEHOLD_PROVE_CASES", default: Some(1_000_000) }, SEED],
+    },
+    Proof {
+        name: "refusals",
+        shows: "open-loop arrivals at twice a budget: at most 1 % of what an oracle admits is refused; --calls N (3000)",
+        package: "freehold",
+        target: "it",
+        tests: "false_refusals",
+        ignored: false,
+        numbers: &[Number { flag: "--calls", variable: "FREEHOLD_PROVE_CALLS", default: Some(3_000) }],
+    },
 ];
 
 /// `prove NAME [PART] [FLAG N]…`: runs it, or what of it is called so (`prove fuzz form`), in release and prints how long it took.

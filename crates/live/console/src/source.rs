@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use control::budgets::{BudgetsView, NewApproval};
 use control::instances::InstanceView;
 use control::keys::NewKey;
 use control::sessions::{Login, Session};
@@ -53,6 +54,10 @@ pub trait Pages: Send + Sync {
     fn workflow<'a>(&'a self, name: &'a str) -> Answer<'a, Option<WorkflowView>>;
     /// Every lane with its models.
     fn lanes(&self) -> Answer<'_, Vec<LaneView>>;
+    /// Every budget, and which have reached a share of their limit.
+    fn budgets(&self) -> Answer<'_, BudgetsView>;
+    /// Lets a budget go on for `by`; answers with what was approved.
+    fn approve_budget<'a>(&'a self, wish: NewApproval, by: &'a str) -> Answer<'a, String>;
     /// Every server of tools.
     fn tool_servers(&self) -> Answer<'_, Vec<ToolServerView>>;
     /// Every instance on the database.
@@ -121,6 +126,14 @@ impl Pages for Control {
 
     fn lanes(&self) -> Answer<'_, Vec<LaneView>> {
         Box::pin(async move { Ok(Control::lanes(self).await?) })
+    }
+
+    fn budgets(&self) -> Answer<'_, BudgetsView> {
+        Box::pin(async move { Ok(Control::budgets(self)) })
+    }
+
+    fn approve_budget<'a>(&'a self, wish: NewApproval, by: &'a str) -> Answer<'a, String> {
+        Box::pin(async move { Ok(Control::approve_budget(self, &wish, by).await?) })
     }
 
     fn instances(&self) -> Answer<'_, Vec<InstanceView>> {

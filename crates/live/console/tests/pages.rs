@@ -136,6 +136,24 @@ async fn a_key_is_made_shown_once_and_revoked_after_a_question() {
 }
 
 #[tokio::test]
+async fn budgets_show_how_they_stand_and_one_that_waits_is_approved() {
+    let console = logged_in().await;
+    let shown = get(&console, "/budgets").await.text;
+    for text in
+        ["workflow claims-triage", "412.03", "Calls beyond 450.00 USD need an approval", "has reached 80 %", "hard"]
+    {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+    let form = |scope: &str| format!("csrf=sample-csrf&scope={scope}&per=month&measure=USD&amount=50+USD");
+    let approved = post(&console, "/budgets/approve", &form("workflow+claims-triage")).await;
+    assert_eq!((approved.status, approved.location()), (StatusCode::SEE_OTHER, "/budgets"));
+    assert_eq!(post(&console, "/budgets/approve", &form("nobody")).await.status, StatusCode::NOT_FOUND);
+    let empty = Canned::empty(NOW);
+    empty.login(TOKEN, "").await.unwrap();
+    assert!(get(&router_over(Arc::new(empty)), "/budgets").await.text.contains("No budgets yet"));
+}
+
+#[tokio::test]
 async fn tools_show_who_may_call_them_and_what_they_cost() {
     let shown = get(&logged_in().await, "/tools").await.text;
     for text in ["crm", "https://crm.example/mcp", "read_claim", "not allowed", "0.005", "unpriced", "/mcp/crm"] {

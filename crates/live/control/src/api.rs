@@ -22,6 +22,7 @@ use serde_json::json;
 use store::StoreError;
 use tokio::sync::mpsc;
 
+use crate::budgets::NewApproval;
 use crate::control::Control;
 use crate::failure::ControlError;
 use crate::keys::NewKey;
@@ -43,6 +44,8 @@ pub fn api(control: Control) -> Router {
         .route("/lanes/{name}", get(lane))
         .route("/tools", get(tool_servers))
         .route("/instances", get(instances))
+        .route("/budgets", get(budgets))
+        .route("/budgets/approve", post(approve_budget))
         .route("/calls", get(calls))
         .route("/calls/after", get(calls_after))
         .route("/calls/{id}", get(call))
@@ -121,6 +124,21 @@ async fn instances(State(control): State<Control>) -> Answer {
 
 async fn lane(State(control): State<Control>, Path(name): Path<String>) -> Answer {
     json_of(&control.lane(&name).await?.ok_or_else(|| not_found("lane", &name))?)
+}
+
+async fn budgets(State(control): State<Control>) -> Answer {
+    json_of(&control.budgets())
+}
+
+async fn approve_budget(
+    State(control): State<Control>,
+    Extension(Admin(admin)): Extension<Admin>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let body = body.map_err(|rejection| bad_request(rejection.body_text()))?;
+    let wish: NewApproval = serde_json::from_slice(&body).map_err(|error| bad_request(format!("the body: {error}")))?;
+    let approved = control.approve_budget(&wish, &admin).await?;
+    Ok((StatusCode::CREATED, json_of(&json!({ "approved": approved }))?).into_response())
 }
 
 /// Which calls; as [`CallFilter`], and unknown names are refused.

@@ -3,13 +3,14 @@
 //!
 //! Reading order: [`data`] is the folder a process owns and [`failure`] what can go wrong; [`secrets`], [`keys`] and
 //! [`sessions`] say who may do what; [`ingest`] takes the spool over and [`recover`] does so after a death, before the
-//! gateway serves; [`control`] answers questions, with [`overview`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
+//! gateway serves; [`control`] answers questions, with [`overview`], [`budgets`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
 //! [`views`] is what they look like and [`ports`] what is asked of the running gateway; [`ledger_export`] prints the
 //! books, [`otlp`] sends spans, [`retention`] forgets. [`leases`] shares budgets out among
 //! instances, [`instances`] shows them.
 
 mod alarms;
 pub mod api;
+pub mod budgets;
 pub mod control;
 pub mod data;
 pub mod failure;

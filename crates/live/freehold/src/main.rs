@@ -55,6 +55,8 @@ enum Command {
     Simulate(commands::simulate::Arguments),
     /// Create, list and revoke keys
     Key(commands::key::Arguments),
+    /// Show how budgets stand, and let those go on that wait for an approval
+    Budget(commands::budget::Arguments),
     /// List the providers known, and test one with a few cheap calls
     Provider(commands::provider::Arguments),
     /// Show and export what was booked
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
             Command::Check(arguments) => commands::check::run(arguments).await,
             Command::Simulate(arguments) => commands::simulate::run(arguments).await,
             Command::Key(arguments) => commands::key::run(arguments).await,
+            Command::Budget(arguments) => commands::budget::run(arguments).await,
             Command::Provider(arguments) => commands::provider::run(arguments).await,
             Command::Ledger(arguments) => commands::ledger::run(arguments).await,
             Command::Instance(arguments) => commands::instance::run(arguments).await,

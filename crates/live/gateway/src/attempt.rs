@@ -154,7 +154,7 @@ pub async fn attempt(
             }
         }
         let model = deployed.model(candidate.model).clone();
-        let bound = Bound::of(call, &model, workflow.as_deref(), gateway);
+        let bound = Bound::of(call, &model, slot, workflow.as_deref(), gateway);
         let foreign = maker.as_ref().is_some_and(|maker| *maker != model.provider.name);
         let outgoing = match translate(call, &model, &bound, slot.maker, foreign) {
             Ok(outgoing) if outgoing.losses.is_empty() || !refuses_losses => outgoing,
@@ -243,6 +243,8 @@ pub async fn attempt(
             losses: outgoing.losses.clone(),
             first_token_ms: None,
             status: None,
+            our_cap: bound.insert_max_output,
+            part: bound.part,
             slot: slot.clone(),
         };
         let timeouts = timeouts(&model, workflow.as_deref());
@@ -340,7 +342,7 @@ pub(crate) async fn hold(
         let scope = scope.map_or_else(|| "a scope".to_owned(), |scope| scope.to_string());
         return Err(Refusal::Unpriced { model: model.name.clone(), scope });
     }
-    gateway.budgets.hold(scopes, bound.spend(), pick).await.map_err(|spent| {
+    gateway.budgets.hold(scopes, bound.spend(model, call.call().call.at), pick).await.map_err(|spent| {
         gateway.metrics.budget_refusals.inc();
         Refusal::Budget(Box::new(spent))
     })

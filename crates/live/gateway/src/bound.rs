@@ -1,12 +1,13 @@
 //! The most an attempt can cost: the length of its prompt, a cap on its answer, and the prices of both.
 
 use config::{Model, Workflow};
-use domain::NanoUsd;
+use domain::{NanoUsd, UnixMs};
 use ledger::budget::Spend;
 use wire::{Head, Operation};
 
 use crate::budgets::{Scopes, Under};
 use crate::dataplane::Gateway;
+use crate::deployed::Slot;
 use crate::protect::Protected;
 use crate::units;
 
@@ -24,6 +25,23 @@ const OUTPUT_CAP_OF_INVOCATIONS: u64 = 8_192;
 /// What a realtime conversation may grow to where the model's context is not known, tokens: the largest of OpenAI's models.
 const CONTEXT_OF_REALTIME: u64 = 128_000;
 
+/// What is held at least of a streamed answer's output, tokens (the floor of the learned quantile).
+pub const LEAST_OUTPUT_HELD: u64 = 64;
+
+/// What is held of a streamed answer's output before enough answers were seen to know their length, tokens.
+pub const OUTPUT_HELD_UNLEARNED: u64 = 1_024;
+
+/// How much of a streamed answer is held: as much as nearly all of its like have needed. More is taken while it streams.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// The most the input can be, tokens.
+    pub input: u64,
+    /// Output that is held, tokens, of all answers together.
+    pub output: u64,
+    /// The most the output can be, tokens, of all answers together.
+    pub cap: u64,
+}
+
 /// The most an attempt can cost, and the cap on its output that makes this true.
 pub struct Bound {
     /// Absent where the model has no price.
@@ -32,13 +50,15 @@ pub struct Bound {
     pub tokens: u64,
     /// A cap to send along, where the client named none and a budget must hold.
     pub insert_max_output: Option<u64>,
+    /// The part of the output that is held at first; absent where all of it is.
+    pub part: Option<Part>,
     /// Under what kinds of budgets it falls.
     pub under: Under,
 }
 
 impl Bound {
     /// The bound of one attempt.
-    pub fn of(call: &Protected, model: &Model, workflow: Option<&Workflow>, gateway: &Gateway) -> Bound {
+    pub fn of(call: &Protected, model: &Model, slot: &Slot, workflow: Option<&Workflow>, gateway: &Gateway) -> Bound {
         let admitted = call.call();
         let under = gateway.budgets.under(&scopes(call));
         let (insert_max_output, output_cap) = caps(admitted.operation, &admitted.head, workflow, model, under.hard);
@@ -86,13 +106,45 @@ impl Bound {
             }
             _ => input.saturating_add(output_cap.saturating_mul(u64::from(admitted.head.n.max(1)))),
         };
-        Bound { cost, tokens, insert_max_output, under }
+        let cap = output_cap.saturating_mul(u64::from(admitted.head.n.max(1)));
+        let part = part(call, workflow, slot, input, cap).filter(|_| under.any);
+        Bound { cost, tokens, insert_max_output, part, under }
     }
 
-    /// What is held for it.
-    pub fn spend(&self) -> Spend {
-        Spend { usd: self.cost.unwrap_or(NanoUsd::ZERO), tokens: self.tokens }
+    /// What is held for it before it is sent.
+    pub fn spend(&self, model: &Model, at: UnixMs) -> Spend {
+        match &self.part {
+            None => Spend { usd: self.cost.unwrap_or(NanoUsd::ZERO), tokens: self.tokens },
+            Some(part) => part.spend(model, at),
+        }
     }
+}
+
+impl Part {
+    /// What holding it takes.
+    pub fn spend(&self, model: &Model, at: UnixMs) -> Spend {
+        let row = model.prices.as_ref().and_then(|book| book.row(at));
+        let usd = row.map_or(NanoUsd::ZERO, |row| ledger::price::upper_bound(row, self.input, self.output, 1, at));
+        Spend { usd, tokens: self.input.saturating_add(self.output) }
+    }
+}
+
+/// The part of a streamed answer that is held first. Nothing where all of it must be: an answer that comes as a whole is as
+/// long as it is once it is seen, and of reasoning that a model does not show nobody sees how long it is.
+fn part(call: &Protected, workflow: Option<&Workflow>, slot: &Slot, input: u64, cap: u64) -> Option<Part> {
+    let admitted = call.call();
+    let seen_as_it_comes = admitted.head.stream
+        && matches!(admitted.operation, Operation::Chat | Operation::Completions)
+        && !admitted.head.bound.background
+        && !admitted.head.features.reasoning
+        && !slot.reasons_unseen();
+    if !seen_as_it_comes {
+        return None;
+    }
+    let n = u64::from(admitted.head.n.max(1));
+    let learned = slot.output_q99(workflow.map(|workflow| &workflow.name)).unwrap_or(OUTPUT_HELD_UNLEARNED);
+    let output = learned.max(LEAST_OUTPUT_HELD).saturating_mul(n);
+    (output < cap).then_some(Part { input, output, cap })
 }
 
 /// A cap on the output to send along, where the client named none, and the cap that holds then.
@@ -126,5 +178,5 @@ pub fn caps(
 /// The budgets that may apply to a call.
 pub fn scopes(call: &Protected) -> Scopes {
     let workflow = call.call().target.workflow().map(|workflow| workflow.name.clone());
-    Scopes { workflow, key: call.call().call.key.grant.id.clone(), session: None }
+    Scopes { workflow, key: call.call().call.key.grant.id.clone(), session: call.call().call.session.clone() }
 }

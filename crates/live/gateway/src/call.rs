@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use domain::{CallId, UnixMs};
+use domain::{CallId, SessionId, UnixMs};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use wire::dialect::from_path_segment;
 use wire::{Address, Framing};
@@ -32,6 +32,8 @@ pub struct Call {
     pub carried: Vec<(HeaderName, HeaderValue)>,
     /// The boundary of its body, where that is a form.
     pub form: Option<String>,
+    /// The session its client names.
+    pub session: Option<SessionId>,
     /// The workflow its header names, for requests that may leave the model out.
     pub workflow: Option<String>,
     /// How the events of a streamed answer are to follow one another.
@@ -40,6 +42,26 @@ pub struct Call {
     pub query: String,
     /// The body.
     pub body: Bytes,
+}
+
+/// Headers that name the session a call belongs to, ours first: `X-Claude-Code-Session-Id` is what Claude Code sends with every
+/// request (its gateway protocol reference, "Request headers").
+const SESSION_HEADERS: [&str; 2] = ["freehold-session", "x-claude-code-session-id"];
+
+/// Longest name of a session that is kept as it is, characters; a longer one goes by its hash.
+const LONGEST_SESSION: usize = 64;
+
+/// The session that the headers of a request name.
+pub fn session_named(headers: &HeaderMap) -> Option<SessionId> {
+    let named = SESSION_HEADERS.iter().find_map(|name| headers.get(*name))?;
+    let plain = named.to_str().ok().map(str::trim);
+    match plain {
+        Some("") => None,
+        Some(text) if text.len() <= LONGEST_SESSION && text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Some(SessionId::new(text))
+        }
+        _ => Some(SessionId::new(&blake3::hash(named.as_bytes()).to_hex()[..32])),
+    }
 }
 
 /// Headers that hold nothing but the key, as the vendors' SDKs send them.
@@ -97,6 +119,19 @@ mod tests {
         ));
         assert!(matches!(read(&[("authorization", "Basic eDp5")]), Err(Refusal::CredentialUnreadable)));
         assert_eq!(read(&[("x-goog-api-key", "fh_a_b")]).unwrap().as_deref(), Some("fh_a_b"));
+    }
+
+    #[test]
+    fn a_session_is_what_the_client_calls_it_or_a_hash_of_that() {
+        let named = |pairs: &[_]| session_named(&headers(pairs)).map(|session| session.as_str().to_owned());
+        assert_eq!(
+            named(&[("freehold-session", " run-7 "), ("x-claude-code-session-id", "c")]).as_deref(),
+            Some("run-7")
+        );
+        assert_eq!(named(&[("x-claude-code-session-id", "c")]).as_deref(), Some("c"));
+        assert_eq!((named(&[]), named(&[("freehold-session", " ")])), (None, None));
+        assert_eq!(named(&[("freehold-session", &"x".repeat(65))]).map(|name| name.len()), Some(32));
+        assert_eq!(named(&[("freehold-session", "two words")]).map(|name| name.len()), Some(32));
     }
 
     #[test]

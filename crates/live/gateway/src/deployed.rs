@@ -36,6 +36,8 @@ pub struct Slot {
     /// Breaker and first-token times.
     pub health: Mutex<ModelHealth>,
     bytes_per_token: Mutex<BytesPerToken>,
+    /// The same of answers, whose text is of another kind than prompts.
+    answer_bytes_per_token: Mutex<BytesPerToken>,
     output: Mutex<FxHashMap<Option<WorkflowName>, OutputLength>>,
     reasons_unseen: AtomicBool,
 }
@@ -85,6 +87,7 @@ impl Slot {
             maker,
             health: Mutex::new(ModelHealth::new(BreakerSettings::default())),
             bytes_per_token: Mutex::default(),
+            answer_bytes_per_token: Mutex::default(),
             output: Mutex::default(),
             reasons_unseen: AtomicBool::new(false),
         }
@@ -94,6 +97,7 @@ impl Slot {
     fn renewed(&self) -> Slot {
         Slot {
             bytes_per_token: Mutex::new(self.bytes_per_token.lock().clone()),
+            answer_bytes_per_token: Mutex::new(self.answer_bytes_per_token.lock().clone()),
             output: Mutex::new(self.output.lock().clone()),
             reasons_unseen: AtomicBool::new(self.reasons_unseen()),
             ..Slot::made_by(self.maker)
@@ -106,6 +110,14 @@ impl Slot {
             self.bytes_per_token.lock().observe(prompt_bytes, input_tokens);
         }
         self.output.lock().entry(workflow.cloned()).or_default().observe(output_tokens);
+    }
+
+    /// Learns from a usage how many bytes of an answer its tokens are; nothing of an answer that was not all text.
+    pub fn observe_answer(&self, usage: &Usage, output_bytes: u64) {
+        let shown = usage.get(Meter::Output);
+        if usage.get(Meter::Reasoning) == 0 && output_bytes > 0 {
+            self.answer_bytes_per_token.lock().observe(output_bytes, shown);
+        }
     }
 
     /// Learns from a usage whether the model bills reasoning that it does not show: the text that came is then nearer to
@@ -128,6 +140,31 @@ impl Slot {
     /// Tokens of this many bytes, by this model's own measure, and how far off that may be in percent.
     pub fn estimate_tokens(&self, bytes: u64) -> (u64, u16) {
         self.bytes_per_token.lock().estimate(bytes)
+    }
+
+    /// Tokens of this many bytes of an answer, by what answers were seen to be, or else prompts.
+    pub fn estimate_answer_tokens(&self, bytes: u64) -> (u64, u16) {
+        let answers = self.answer_bytes_per_token.lock();
+        if answers.is_learned() {
+            return answers.estimate(bytes);
+        }
+        drop(answers);
+        self.estimate_tokens(bytes)
+    }
+
+    /// The most tokens that so many bytes of a stream are taken for.
+    pub fn upper_tokens(&self, bytes: u64) -> u64 {
+        self.answer_bytes_per_token.lock().upper(bytes)
+    }
+
+    /// The bytes of output that may be so many tokens.
+    pub fn bytes_of_tokens(&self, tokens: u64) -> u64 {
+        self.answer_bytes_per_token.lock().bytes_of(tokens)
+    }
+
+    /// A length that at most one answer in a hundred for this workflow exceeds, tokens; `None` before enough were seen.
+    pub fn output_q99(&self, workflow: Option<&WorkflowName>) -> Option<u64> {
+        self.output.lock().get(&workflow.cloned()).and_then(OutputLength::q99)
     }
 
     /// What a call of this size should cost here, by what its like have cost.

@@ -26,6 +26,7 @@ use crate::relay::{Parting, RelayEnd, relay};
 use crate::reply::{ReplyBody, Waiting};
 use crate::settle::{Ending, settle};
 use crate::spool::Kept;
+use crate::topup::TopUp;
 use crate::trail::Trail;
 
 /// Lives one call from its bytes to its booking. Runs to its end whatever the client does.
@@ -109,20 +110,25 @@ pub async fn live(
         return over.parting.deliver().await;
     }
 
-    let relayed = relay(answered, client, head, (errors, framing), &call, trail).await;
+    let top_up = answered.attempt.part.map(|part| {
+        let model = deployed.model(answered.attempt.candidate.model).clone();
+        TopUp::new(part, model, answered.attempt.slot.clone(), protected.call().call.at)
+    });
+    let relayed = relay(&gateway.budgets, top_up, answered, client, head, (errors, framing), &call, trail).await;
 
     let seen = relayed.seen;
     let ending = match &relayed.end {
         RelayEnd::Served => Ending::Served(&seen),
         RelayEnd::Failed(fault, _) => Ending::Failed { fault, seen: Some(&seen), after_content: true },
         RelayEnd::Gone => Ending::Cancelled(Some(&seen)),
+        RelayEnd::Spent(_) => Ending::Spent(&seen),
     };
     let record = settle(&gateway.books(), &protected, relayed.attempt, trail, &ending).await;
     trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
     correct_limits(protected.call(), trail.tokens_used, clock::now());
     let failure = match relayed.end {
         RelayEnd::Served => None,
-        RelayEnd::Failed(_, refusal) => Some(refusal),
+        RelayEnd::Failed(_, refusal) | RelayEnd::Spent(refusal) => Some(refusal),
         RelayEnd::Gone => Some(Refusal::ClientGone),
     };
     let status = if matches!(failure, Some(Refusal::ClientGone)) { 499 } else { 200 };
@@ -219,10 +225,12 @@ const X_AMZN_REQUESTID: HeaderName = HeaderName::from_static("x-amzn-requestid")
 /// What answered.
 pub const FREEHOLD_MODEL: HeaderName = HeaderName::from_static("freehold-model");
 const FREEHOLD_LANE: HeaderName = HeaderName::from_static("freehold-lane");
+/// The cap on the output that we put in, where the client named none.
+const OUTPUT_CAP: HeaderName = HeaderName::from_static("freehold-output-cap");
 /// What the events inside Bedrock's chunks are.
 const INNER_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-amzn-bedrock-content-type");
 /// Headers an answer has at most, with what hyper adds.
-const HEADERS: usize = 15;
+const HEADERS: usize = 16;
 
 /// The head of an answer, with what every one has.
 pub fn head(call: &str, status: StatusCode, content_type: &'static str) -> http::response::Builder {
@@ -277,7 +285,13 @@ fn answer_head(
         crate::attempt::Answer::Whole { seen, .. } => &seen.losses[..],
         crate::attempt::Answer::Stream { relay, .. } => &relay.seen().losses[..],
     };
-    let losses: Vec<_> = attempt.losses.iter().chain(seen_losses).cloned().collect();
+    let mut losses: Vec<_> = attempt.losses.iter().chain(seen_losses).cloned().collect();
+    if let crate::attempt::Answer::Whole { seen, .. } = &answered.answer {
+        losses.extend(attempt.cut_by_us(seen));
+    }
+    if let Some(cap) = attempt.our_cap {
+        head = head.header(OUTPUT_CAP, cap);
+    }
     if let Some(losses) = wire::errors::loss_header(&losses) {
         head = head.header("freehold-loss", losses);
     }

@@ -38,6 +38,11 @@ impl Open {
         self.booked.is_some()
     }
 
+    /// The hold itself, to be topped up while the attempt is under way.
+    pub fn hold(&mut self) -> Option<&mut Held> {
+        self.held.as_mut()
+    }
+
     /// What is held for it; nothing once it is settled.
     pub fn held(&self) -> Spend {
         self.held.as_ref().map_or(Spend::ZERO, Held::spend)

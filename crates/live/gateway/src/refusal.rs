@@ -217,6 +217,9 @@ pub enum Refusal {
         /// The path asked.
         path: String,
     },
+    /// A budget had no more for an answer that was under way.
+    #[error("the answer was ended here because {}", budget_sentence(.0))]
+    BudgetCut(Box<Spent>),
     /// No model may take it.
     #[error("no model may take this call: {why}")]
     NoCandidate {
@@ -402,7 +405,9 @@ impl Refusal {
         }
         let Meaning { status, code, blame, retry, param } = self.meaning();
         let message = self.to_string();
-        ClientError { status, code, message, blame, retry, billed: false, call: call.to_owned(), param }
+        // An answer that was under way has used tokens.
+        let billed = matches!(self, Refusal::BudgetCut(_));
+        ClientError { status, code, message, blame, retry, billed, call: call.to_owned(), param }
     }
 
     fn meaning(&self) -> Meaning {
@@ -449,6 +454,7 @@ impl Refusal {
                 plain(429, "budget_reserved", Blame::Client, Retry::After(1_000))
             }
             Refusal::Budget(_) => plain(429, "budget_spent", Blame::Client, Retry::No),
+            Refusal::BudgetCut(_) => plain(429, "budget_cut", Blame::Client, Retry::No),
             Refusal::NotKept { .. } => plain(404, "not_kept", Blame::Client, Retry::No),
             Refusal::Gone { .. } => plain(404, "gone", Blame::Client, Retry::No),
             Refusal::KeptElsewhere { .. } => plain(400, "kept_elsewhere", Blame::Client, Retry::No),

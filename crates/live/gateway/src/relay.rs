@@ -13,10 +13,13 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use wire::{Dialect, Framing, Seen, StreamRelay};
 
 use crate::attempt::{Answer, Answered};
+use crate::budgets::{Budgets, Spent};
+use crate::open::Open;
 use crate::pool::sentence;
 use crate::refusal::Refusal;
 use crate::reply::{Behind, Gone, ReplyBody, Streaming, Waiting};
 use crate::settle::Attempt;
+use crate::topup::TopUp;
 use crate::trail::Trail;
 
 /// How long the rest of an upstream answer is read after its closing event, so that the connection can be used again.
@@ -46,6 +49,8 @@ pub enum RelayEnd {
     Served,
     /// By a fault after content had reached the client; the refusal is what the error frame says.
     Failed(Fault, Refusal),
+    /// By us: a budget had no more for it.
+    Spent(Refusal),
     /// The client went away.
     Gone,
 }
@@ -60,8 +65,10 @@ pub enum Parting {
     Nobody,
 }
 
-/// Relays an answer up to its last bytes.
+/// Relays an answer up to its last bytes. What it holds of `budgets` grows with it.
 pub async fn relay(
+    budgets: &Budgets,
+    top_up: Option<TopUp>,
     answered: Answered,
     client: Waiting,
     head: http::response::Builder,
@@ -84,14 +91,22 @@ pub async fn relay(
                 return Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody };
             };
             trail.stream_out = Some(client.last_word());
-            let stream =
-                Stream { incoming, relay, client, deadline: deadline.into(), frame_ms, held_up: Duration::ZERO };
+            let stream = Stream {
+                incoming,
+                relay,
+                client,
+                deadline: deadline.into(),
+                frame_ms,
+                held_up: Duration::ZERO,
+                budgets,
+                top_up,
+            };
             stream.run(attempt, first, spoken, call, trail).await
         }
     }
 }
 
-struct Stream {
+struct Stream<'a> {
     incoming: Incoming,
     relay: Box<StreamRelay>,
     client: Streaming,
@@ -99,6 +114,9 @@ struct Stream {
     frame_ms: u64,
     /// How long the client has kept us from reading.
     held_up: Duration,
+    budgets: &'a Budgets,
+    /// Takes more for what is only held in part.
+    top_up: Option<TopUp>,
 }
 
 /// Why the pump stopped.
@@ -106,9 +124,11 @@ enum Stop {
     Ended,
     Fault(Fault),
     Gone,
+    /// A budget has no more, and what is held is used.
+    Spent(Box<Spent>),
 }
 
-impl Stream {
+impl Stream<'_> {
     async fn run(
         mut self,
         attempt: Attempt,
@@ -123,8 +143,19 @@ impl Stream {
             Stop::Fault(fault) if self.held_up >= HELD_UP && at_a_distance(fault.class) => Stop::Gone,
             stop => stop,
         };
+        if matches!(stop, Stop::Gone) {
+            self.drain().await;
+        }
         let seen = self.relay.seen().clone();
         let (end, rest) = match stop {
+            Stop::Spent(spent) => {
+                let refusal = Refusal::BudgetCut(spent);
+                if !self.relay.stop_short(&refusal.to_string(), &mut out) {
+                    let error = refusal.client_error(call, dialect);
+                    out.extend_from_slice(&wire::errors::error_frame(dialect, framing, &error));
+                }
+                (RelayEnd::Spent(refusal), None)
+            }
             Stop::Gone => {
                 trail.stream_out = None;
                 return Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody };
@@ -146,9 +177,24 @@ impl Stream {
         Relayed { attempt, seen, end, parting: Parting::Stream(self.client, out, Box::new(rest)) }
     }
 
+    /// Reads on for a client that is gone where all of the answer has come and only its usage has not: that costs nothing, and
+    /// spares an estimate. Anything longer would be made, and billed, for nobody.
+    async fn drain(&mut self) {
+        let until = Instant::now() + Duration::from_millis(DRAIN_MS);
+        let mut nobody = Vec::new();
+        while self.relay.seen().finish.is_some() && !self.relay.seen().ended && self.relay.seen().fault.is_none() {
+            let Ok(Some(Ok(frame))) = timeout_at(until, self.incoming.frame()).await else { return };
+            let Some(data) = frame.data_ref() else { continue };
+            if self.relay.feed(data, &mut nobody).is_err() {
+                return;
+            }
+            nobody.clear();
+        }
+    }
+
     /// Moves frames until the stream is over; what was not handed over yet is left in `out`.
     async fn pump(&mut self, out: &mut Vec<u8>, trail: &mut Trail) -> Stop {
-        let Stream { incoming, relay, client, deadline, frame_ms, held_up } = self;
+        let Stream { incoming, relay, client, deadline, frame_ms, held_up, budgets, top_up } = self;
         let patience = Duration::from_millis(*frame_ms);
         let (pieces, gone) = client.apart();
         let mut gone = pin!(gone);
@@ -163,6 +209,13 @@ impl Stream {
             }
             if seen.ended {
                 return Stop::Ended;
+            }
+            if let Some(top_up) = top_up.as_mut()
+                && top_up.is_due(seen)
+                && let Some(held) = trail.open.as_mut().and_then(Open::hold)
+                && let Err(spent) = top_up.take(seen, budgets, held)
+            {
+                return Stop::Spent(Box::new(spent));
             }
             if !out.is_empty() {
                 trail.answer(out);

@@ -26,7 +26,7 @@ use wire::models::ListedModel;
 use wire::{Address, Dialect, Framing, Operation};
 
 use crate::admit::authenticate;
-use crate::call::{Call, credential};
+use crate::call::{self, Call, credential};
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::edge;
@@ -507,7 +507,8 @@ fn call(
     let query = query.map_or_else(String::new, |query| format!("?{query}"));
     let framing = endpoints::framing(endpoint, head.uri.query());
     let workflow = workflow_named(head);
-    Call { id, endpoint, address, at, arrived, key, carried, form, workflow, framing, query, body }
+    let session = call::session_named(&head.headers);
+    Call { id, endpoint, address, at, arrived, key, carried, form, session, workflow, framing, query, body }
 }
 
 /// Opens the body of an invocation: what it speaks, and what it wants. Anthropic's bodies are that dialect's from here on; others

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use config::Model;
-use domain::{AttemptEnd, Cost, Fault, FaultClass, Intent, Loss, Meter, NanoUsd, Record, Usage, UsageOrigin};
+use domain::{AttemptEnd, Cost, Fault, FaultClass, Intent, Loss, LossKind, Meter, NanoUsd, Record, Usage, UsageOrigin};
 use ledger::PriceRow;
 use ledger::budget::Spend;
 use ledger::price::Served;
@@ -14,11 +14,13 @@ use tokio::sync::watch;
 use wire::usage::Beside;
 use wire::{Operation, Seen};
 
+use crate::bound::Part;
 use crate::budgets::Budgets;
 use crate::clock;
 use crate::deployed::Slot;
 use crate::kept::deferred::Deferred;
 use crate::metrics::Metrics;
+use crate::open::Open;
 use crate::protect::Protected;
 use crate::tokens::{Counted, Texts, TokenCounter};
 use crate::trail::Trail;
@@ -46,6 +48,10 @@ pub struct Attempt {
     pub first_token_ms: Option<u64>,
     /// The provider's status.
     pub status: Option<u16>,
+    /// The cap on its output that we put in, tokens.
+    pub our_cap: Option<u64>,
+    /// What of its output is held, where that is not all.
+    pub part: Option<Part>,
     /// What is known of the model.
     pub slot: Arc<Slot>,
 }
@@ -65,6 +71,26 @@ pub enum Ending<'a> {
     },
     /// The client went away.
     Cancelled(Option<&'a Seen>),
+    /// We ended it, because a budget had no more.
+    Spent(&'a Seen),
+}
+
+/// What the record of an answer says that we ended because a budget had no more.
+pub const FINISH_SPENT: &str = "freehold_budget";
+
+/// The providers' words for an answer that was cut at its cap.
+const CUT_AT_CAP: [&str; 4] = ["length", "max_tokens", "MAX_TOKENS", "max_output_tokens"];
+
+impl Attempt {
+    /// Says that an answer was cut at a cap of ours, not of the client's.
+    pub fn cut_by_us(&self, seen: &Seen) -> Option<Loss> {
+        let cap = self.our_cap?;
+        let finish = seen.finish.as_deref().filter(|finish| CUT_AT_CAP.contains(finish))?;
+        let reason = format!(
+            "the answer was cut ({finish}) at {cap} output tokens: a cap that Freehold set, because the request named none"
+        );
+        Some(Loss { pointer: "/max_tokens".into(), kind: LossKind::Dropped, reason })
+    }
 }
 
 /// The books an attempt is settled in.
@@ -142,19 +168,32 @@ pub async fn settle(
             ledger::price::together(std::iter::once(own).chain(beside))
         }
     };
-    let overrun = trail.settle(books.budgets, spent(&cost, &with_beside(usage, beside)));
+    let actual = spent(&cost, &with_beside(usage, beside));
+    if attempt.part.is_some()
+        && let Some(held) = trail.open.as_mut().and_then(Open::hold)
+    {
+        // What came with the last piece was not looked at yet. Where a budget has room for it, nothing is overrun.
+        let more = actual.beyond(held.spend());
+        if more != Spend::ZERO {
+            let _ = books.budgets.top_up(held, more);
+        }
+    }
+    let overrun = trail.settle(books.budgets, actual);
     if overrun > NanoUsd::ZERO {
-        tracing::warn!(attempt = %attempt.intent.attempt, usd = %overrun, "a provider billed above its own cap; booked as overrun");
+        tracing::warn!(attempt = %attempt.intent.attempt, usd = %overrun, "more was billed than could be held for it; booked as overrun");
         books.metrics.overrun_nano_usd.inc_by(overrun.0.unsigned_abs());
     }
     if usage_origin == UsageOrigin::Reported {
         let workflow = attempt.intent.workflow.as_ref();
         attempt.slot.observe(workflow, admitted.head.prompt_bytes, usage.input_tokens(), usage.output_tokens());
         attempt.slot.observe_reasoning(&usage, seen.map_or(0, |seen| seen.output_bytes));
+        attempt.slot.observe_answer(&usage, seen.map_or(0, |seen| seen.output_bytes));
     }
     judge(&attempt.slot, attempt.probe, attempt.first_token_ms, latency_ms, ending);
 
+    let cut = seen.and_then(|seen| attempt.cut_by_us(seen));
     let mut losses = attempt.losses;
+    losses.extend(cut);
     losses.extend(seen.iter().flat_map(|seen| seen.losses.iter().cloned()));
     let record = Record {
         ended_at: now,
@@ -211,7 +250,7 @@ fn with_beside(mut usage: Usage, beside: &[Beside]) -> Usage {
 impl Ending<'_> {
     fn seen(&self) -> Option<&Seen> {
         match self {
-            Ending::Served(seen) => Some(seen),
+            Ending::Served(seen) | Ending::Spent(seen) => Some(seen),
             Ending::Failed { seen, .. } | Ending::Cancelled(seen) => *seen,
         }
     }
@@ -219,7 +258,7 @@ impl Ending<'_> {
     /// Whether the provider may have done work that it bills.
     fn may_have_worked(&self) -> bool {
         match self {
-            Ending::Served(_) | Ending::Cancelled(_) => true,
+            Ending::Served(_) | Ending::Cancelled(_) | Ending::Spent(_) => true,
             // A provider that we left because it was slow may have done the work all the same.
             Ending::Failed { fault, seen, .. } => {
                 seen.is_some() || matches!(fault.class, FaultClass::FirstTokenTimeout | FaultClass::TotalTimeout)
@@ -244,6 +283,7 @@ impl Ending<'_> {
                 after_content: *after_content,
             },
             Ending::Cancelled(_) => AttemptEnd::Cancelled,
+            Ending::Spent(_) => AttemptEnd::Served { finish: Some(FINISH_SPENT.to_owned()) },
         }
     }
 }
@@ -264,7 +304,7 @@ fn consumed(
     let output_bytes = seen.map_or(0, |seen| seen.output_bytes);
     let (output_estimate, error_percent) = match &counted {
         Some(counted) => (counted.output.tokens, counted.output.error_percent()),
-        None => attempt.slot.estimate_tokens(output_bytes),
+        None => attempt.slot.estimate_answer_tokens(output_bytes),
     };
     match seen.and_then(|seen| seen.usage) {
         Some(usage) if matches!(ending, Ending::Served(_)) => (usage, UsageOrigin::Reported),
@@ -337,7 +377,7 @@ fn judge(slot: &Slot, probe: bool, first_token_ms: Option<u64>, latency_ms: u64,
     let now = clock::now();
     let mut health = slot.health.lock();
     match ending {
-        Ending::Served(_) => health.succeeded(now, first_token_ms, latency_ms, probe),
+        Ending::Served(_) | Ending::Spent(_) => health.succeeded(now, first_token_ms, latency_ms, probe),
         Ending::Failed { fault, .. } => health.failed(now, fault, probe),
         Ending::Cancelled(_) => health.abandoned(probe),
     }

@@ -53,6 +53,28 @@ impl BytesPerToken {
     }
 }
 
+impl BytesPerToken {
+    /// The bytes at which the upper end of the estimate reaches so many tokens, at least one.
+    pub fn bytes_of(&self, tokens: u64) -> u64 {
+        const SAMPLE_BYTES: u64 = 1_000_000;
+        let upper = self.upper(SAMPLE_BYTES);
+        clamp(u128::from(tokens) * u128::from(SAMPLE_BYTES) / u128::from(upper.max(1))).max(1)
+    }
+
+    /// Whether anything was observed.
+    pub fn is_learned(&self) -> bool {
+        self.observations > 0
+    }
+
+    /// The most tokens that so many bytes of a stream are taken for: the upper end of the estimate, but no more than twice
+    /// it. Before anything is learned that is two bytes a token, which covers Chinese and Japanese (three bytes a character,
+    /// seldom more than one and a half tokens each); a byte for each token would end answers that fit four times over.
+    pub fn upper(&self, bytes: u64) -> u64 {
+        let (estimate, error_percent) = self.estimate(bytes);
+        clamp(u128::from(estimate) * (100 + u128::from(error_percent.min(100))) / 100)
+    }
+}
+
 /// Moves an average towards `new` by 1/n, rounding to the nearest.
 fn average(old: u64, new: u64, n: u64) -> u64 {
     let n = u128::from(n.max(1));
@@ -170,6 +192,14 @@ mod tests {
     #[test]
     fn before_anything_is_learned_the_rule_of_thumb_holds_with_a_wide_error() {
         assert_eq!(BytesPerToken::default().estimate(401), (101, 300));
+    }
+
+    #[test]
+    fn so_many_bytes_may_be_so_many_tokens() {
+        let mut learned = BytesPerToken::default();
+        assert_eq!((learned.bytes_of(100), learned.upper(200)), (200, 100), "before anything is learned");
+        (1..=5).for_each(|n| learned.observe(n * 300, n * 100));
+        assert_eq!(learned.bytes_of(100), 299);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::desk::Desk;
 
+pub mod budgets;
 pub mod call;
 pub mod calls;
 pub mod configuration;
@@ -33,6 +34,8 @@ pub const PAGES: &[Page] = &[
     Page { path: "/workflows", menu: Some("Workflows"), route: || get(workflows::show) },
     Page { path: "/workflows/{name}", menu: None, route: || get(workflow::show) },
     Page { path: "/lanes", menu: Some("Lanes"), route: || get(lanes::show) },
+    Page { path: "/budgets", menu: Some("Budgets"), route: || get(budgets::show) },
+    Page { path: "/budgets/approve", menu: None, route: || post(budgets::approve) },
     Page { path: "/tools", menu: Some("Tools"), route: || get(tools::show) },
     Page { path: "/calls", menu: Some("Calls"), route: || get(calls::show) },
     Page { path: "/calls/{id}", menu: None, route: || get(call::show) },

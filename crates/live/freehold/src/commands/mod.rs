@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod backup;
+pub mod budget;
 pub mod check;
 pub mod demo;
 pub mod init;

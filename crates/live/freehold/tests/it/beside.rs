@@ -85,7 +85,7 @@ fn every_client_gets_vectors_of_every_provider_that_makes_them() {
     assert_eq!(simulator.transcript().len(), 9);
     let spent = freehold.metrics();
     for provider in dialects {
-        let settled = format!("freehold_budget_settled_nano_usd{{scope=\"workflow {provider}\"}} ");
+        let settled = format!("freehold_budget_settled_nano_usd{{scope=\"workflow {provider}\",per=\"total\"}} ");
         let line = spent.lines().find_map(|line| line.strip_prefix(&settled)).unwrap();
         assert!(line.parse::<f64>().unwrap() > 0.0, "{provider}: {line}");
     }

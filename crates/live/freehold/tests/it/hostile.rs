@@ -268,7 +268,7 @@ fn endless(head: &'static str, again: &'static [u8]) -> SocketAddr {
 
 /// Every attempt has its record, and the budget holds nothing.
 fn nothing_is_held(freehold: &Freehold, name: &str) {
-    let nothing = "freehold_budget_held_nano_usd{scope=\"workflow w\"} 0";
+    let nothing = "freehold_budget_held_nano_usd{scope=\"workflow w\",per=\"total\"} 0";
     eventually(&format!("{name}: the budget holds nothing"), || freehold.metrics().contains(nothing).then_some(()));
     assert!(freehold.metrics().contains("freehold_panics_total 0"), "{name}");
 }

@@ -76,7 +76,7 @@ impl Stage {
     fn total(&self, lines: usize) -> (i64, i64) {
         let nano = |[_, amount, _]: &[String; 3]| amount.replace('.', "").parse::<i64>().unwrap_or(0);
         let ledger = self.booked(lines).iter().map(nano).sum();
-        let gauge = "freehold_budget_settled_nano_usd{scope=\"workflow w\"} ";
+        let gauge = "freehold_budget_settled_nano_usd{scope=\"workflow w\",per=\"total\"} ";
         let metrics = self.freehold.metrics();
         let budget = metrics.lines().find_map(|line| line.strip_prefix(gauge)).unwrap().parse().unwrap();
         (ledger, budget)

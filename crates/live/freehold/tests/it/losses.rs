@@ -75,8 +75,8 @@ fn a_workflow_that_refuses_losses_sends_a_call_where_nothing_is_lost_or_nowhere(
         assert_eq!(refused.header("x-should-retry"), Some("false"));
     }
     assert!(simulator.transcript().is_empty(), "what is refused is sent to nobody");
-    assert!(metrics("freehold_budget_held_nano_usd{scope=\"workflow strict\"} 0"));
-    assert!(metrics("freehold_budget_settled_nano_usd{scope=\"workflow strict\"} 0"));
+    assert!(metrics("freehold_budget_held_nano_usd{scope=\"workflow strict\",per=\"total\"} 0"));
+    assert!(metrics("freehold_budget_settled_nano_usd{scope=\"workflow strict\",per=\"total\"} 0"));
 
     // The same call where the second lane can be told all of it.
     let elsewhere = freehold.chat("elsewhere", LOSSY);

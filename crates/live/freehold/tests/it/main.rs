@@ -2,11 +2,14 @@
 
 mod beside;
 mod budget;
+mod budget_scopes;
+mod budget_streams;
 mod bytes;
 mod bytes_google;
 mod calls;
 mod configuration;
 mod deadlines;
+mod false_refusals;
 mod harness;
 mod hostile;
 mod http;

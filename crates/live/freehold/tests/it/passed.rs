@@ -178,7 +178,7 @@ fn what_a_kill_or_a_leaving_client_cuts_off_is_booked_at_the_most_it_can_have_co
         let mut connection = Connection::open(freehold.gateway).unwrap();
         connection.send("POST", path, &headers, body.as_bytes()).unwrap();
         let gauge = |freehold: &Freehold, what: &str| {
-            let name = format!("freehold_budget_{what}_nano_usd{{scope=\"workflow w\"}} ");
+            let name = format!("freehold_budget_{what}_nano_usd{{scope=\"workflow w\",per=\"total\"}} ");
             let found = freehold.metrics().lines().find_map(|line| line.strip_prefix(&name)?.parse::<i64>().ok());
             found.unwrap_or_default()
         };

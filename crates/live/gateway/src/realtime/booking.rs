@@ -201,7 +201,7 @@ impl<'a> Booking<'a> {
         // A key that was revoked in the middle of a session gets no further response.
         self.gateway.keys.load().claimed(&key.0, clock::now()).map_err(Refusal::Key)?;
         let workflow = admitted.target.workflow();
-        let bound = Bound::of(self.call, &self.model, workflow.map(|workflow| &**workflow), self.gateway);
+        let bound = Bound::of(self.call, &self.model, &self.slot, workflow.map(|workflow| &**workflow), self.gateway);
         let held = hold(self.gateway, self.call, &bound, &self.model, Pick::Cheapest).await?;
         let intent = Intent { hold: bound.cost, ..self.intent(trail) };
         let open = trail.open.insert(Open::new(intent.clone(), held, false));
@@ -219,6 +219,8 @@ impl<'a> Booking<'a> {
             losses: Vec::new(),
             first_token_ms: None,
             status: Some(SWITCHED),
+            our_cap: None,
+            part: None,
             slot: self.slot.clone(),
         });
         Ok(())

@@ -15,6 +15,8 @@ pub(super) struct Stream {
     tally: Tally,
     /// Whether a message was opened.
     opened: bool,
+    /// The content block that was opened and not closed.
+    pub open_block: Option<u64>,
     /// Whether an event came that needs an opened message and found none.
     pub lacks_opening: bool,
 }
@@ -26,6 +28,7 @@ pub(super) fn event(data: &[u8], seen: &mut Seen, stream: &mut Stream) -> Result
     cursor.object(|cursor, member| {
         match &*member.key.name(data) {
             b"type" => event.kind = cursor.string_or_skip()?,
+            b"index" => event.index = Some(cursor.value()?),
             b"message" if cursor.peek() == Some(b'{') => event.message.read(cursor)?,
             b"delta" if cursor.peek() == Some(b'{') => event.part(cursor, false)?,
             b"content_block" if cursor.peek() == Some(b'{') => event.part(cursor, true)?,
@@ -47,6 +50,11 @@ pub(super) fn event(data: &[u8], seen: &mut Seen, stream: &mut Stream) -> Result
         }
         b"message_stop" => seen.ended = true,
         b"message_start" => stream.opened = true,
+        b"content_block_start" => {
+            let index = event.index.as_ref().and_then(|index| std::str::from_utf8(&data[index.clone()]).ok());
+            stream.open_block = index.and_then(|index| index.parse().ok());
+        }
+        b"content_block_stop" => stream.open_block = None,
         _ => {}
     }
     event.message.output = event.output;
@@ -96,6 +104,8 @@ pub(super) fn opening(id: &str, asked_model: &str) -> Vec<u8> {
 #[derive(Default)]
 struct Event {
     kind: Option<Text>,
+    /// Where the number of its content block stands.
+    index: Option<Range<usize>>,
     /// The message it opens; other events borrow its `usage`.
     message: Message,
     output: Output,

@@ -2,7 +2,7 @@
 //!
 //! [`ReplyPlan`] says what the answer is to look like and [`Seen`] what was seen of it; [`StreamRelay`] relays a stream,
 //! [`reply_body`] a whole answer, `batch` what came of one request of a batch; [`Kept`] is the beginning of its text. `openai`, `responses`, `anthropic`, `gemini`,
-//! `bedrock` and `cohere` read their dialect in place.
+//! `bedrock` and `cohere` read their dialect in place; `stop` ends an answer before its provider does.
 
 mod anthropic;
 mod batch;
@@ -16,6 +16,7 @@ mod media;
 mod openai;
 mod plan;
 mod responses;
+mod stop;
 mod stream;
 
 pub(crate) use batch::result_body;

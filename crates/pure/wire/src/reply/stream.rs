@@ -169,6 +169,45 @@ impl StreamRelay {
         &self.relay.seen
     }
 
+    pub(super) fn plan(&self) -> &ReplyPlan {
+        &self.relay.plan
+    }
+
+    /// The content block of an Anthropic stream that was opened and not closed.
+    pub(super) fn open_block(&self) -> Option<u64> {
+        self.relay.events.open_block
+    }
+
+    /// A frame of the provider's that has not ended never will.
+    pub(super) fn forget_partial_frame(&mut self) {
+        match &mut self.cutter {
+            Cutter::Events(splitter) => drop(splitter.take_rest()),
+            Cutter::Messages(splitter) => drop(splitter.take_rest()),
+            Cutter::Nothing => {}
+        }
+    }
+
+    /// Takes a frame as if it had come from the provider.
+    pub(super) fn take_piece(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.relay.piece(piece, out)
+    }
+
+    /// Takes one of Amazon's messages as if it had come from the provider.
+    pub(super) fn take_message(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.relay.message(raw, out)
+    }
+
+    /// What is to be written at the end of the stream.
+    pub(super) fn close(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.end_frames(out)
+    }
+
+    /// Frames as the last elements of the client's array.
+    pub(super) fn write_elements(&mut self, frames: &[u8], out: &mut Vec<u8>) {
+        self.relay.elements.write(frames, out);
+        self.relay.elements.end(out);
+    }
+
     /// Bytes of memory held: the longest frame that has not ended, at most 64 KiB more, and what a client's dialect can only
     /// say whole or says once more at the end: the arguments of tool calls, or the answer so far.
     pub fn buffered_bytes(&self) -> usize {

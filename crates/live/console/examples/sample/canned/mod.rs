@@ -10,6 +10,7 @@ mod texts;
 use std::sync::Mutex;
 
 use console::{Answer, Names, Pages, Trouble};
+use control::budgets::{BudgetsView, NewApproval};
 use control::instances::{InstanceState, InstanceView, LeaseView};
 use control::keys::NewKey;
 use control::sessions::{Login, Session};
@@ -254,6 +255,32 @@ impl Pages for Canned {
     fn workflow<'a>(&'a self, name: &'a str) -> Answer<'a, Option<WorkflowView>> {
         ready(WORKFLOWS.iter().position(|known| *known == name).map(|i| self.workflow_view(i)))
     }
+    fn budgets(&self) -> Answer<'_, BudgetsView> {
+        let mut budgets: Vec<BudgetNow> = (0..5).filter_map(|i| self.spend(i).budget).collect();
+        if self.empty {
+            budgets.clear();
+        }
+        if let Some(first) = budgets.first_mut() {
+            first.approval_at = Some(Amount(NanoUsd::usd(450).0));
+        }
+        let reached = budgets.iter().take(1).map(|budget| BudgetReached {
+            at: self.now - 600_000,
+            scope: budget.scope.clone(),
+            per: budget.per.clone(),
+            limit: budget.measure.shown(budget.limit),
+            share_percent: 80,
+            act: "notify".into(),
+        });
+        let reached = reached.collect();
+        ready(BudgetsView { budgets, reached })
+    }
+    fn approve_budget<'a>(&'a self, wish: NewApproval, _by: &'a str) -> Answer<'a, String> {
+        match wish.scope.as_str() {
+            "workflow claims-triage" => ready("approved".to_owned()),
+            scope => Box::pin(std::future::ready(Err(Trouble::NotFound(format!("There is no budget of `{scope}`."))))),
+        }
+    }
+
     fn instances(&self) -> Answer<'_, Vec<InstanceView>> {
         let lease = |booked: &str, held: &str, leased: &str, indeterminate: &str| LeaseView {
             budget: "workflow claims-triage per month".into(),
