@@ -22,7 +22,7 @@ if (!BASE || !TOKEN) {
 
 const WIDTHS = [360, 1280];
 const SCHEMES = ["light", "dark"];
-const MENU = ["Overview", "Workflows", "Lanes", "Budgets", "Tools", "Costs", "Calls", "Configuration", "Keys"];
+const MENU = ["Overview", "Workflows", "Lanes", "Budgets", "Tools", "Costs", "Calls", "Configuration", "Instances", "Keys"];
 /** Every page that has an address of its own: heading, and a text that must be on it. */
 const PAGES = [
   { path: "/", name: "overview", heading: "Overview", holds: "Spent this month", picture: true },
@@ -33,6 +33,7 @@ const PAGES = [
   { path: "/costs", name: "costs", heading: "Costs", holds: "Booked, USD" },
   { path: "/calls", name: "calls", heading: "Calls", holds: "Outcome", picture: true },
   { path: "/configuration", name: "configuration", heading: "Configuration", holds: "The file as written" },
+  { path: "/instances", name: "instances", heading: "Instances", holds: "serving" },
   { path: "/keys", name: "keys", heading: "Keys", holds: "Make a key" },
 ];
 /** The least contrast of small text on its ground, and of large text (WCAG 2.2, 1.4.3). */

@@ -17,7 +17,18 @@ const MORE_FRAMES: u64 = 100;
 /// Counts by what was done, client and provider.
 type Counts = BTreeMap<[String; 3], u64>;
 
+/// What is counted: an example, and the folder its fixtures lie below.
+struct Example {
+    package: &'static str,
+    name: &'static str,
+    folder: &'static str,
+}
+
+const WIRE: Example = Example { package: "freehold-wire", name: "instructions", folder: "crates/pure/wire" };
+const HOLDS: Example = Example { package: "freehold-gateway", name: "holds", folder: "crates/live/gateway" };
+
 /// `bench instructions [--save FILE] [--against FILE]`: counts, prints a table, keeps the counts, sets them beside kept ones.
+/// `bench instructions holds`: what holding and settling take of a call, with leases and without.
 pub fn run(arguments: &[String]) -> Result<ExitCode> {
     let file = |flag: &str| -> Result<Option<&String>> {
         let Some(at) = arguments.iter().position(|argument| argument == flag) else { return Ok(None) };
@@ -34,7 +45,11 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
     }
     let before = against.map(|file| std::fs::read_to_string(file).with_context(|| file.clone())).transpose()?;
     let before = before.as_deref().map(parse).transpose()?.unwrap_or_default();
-    let counts = counted()?;
+    if arguments.first().is_some_and(|what| what == "holds") {
+        println!("{}", holds(&counted(&HOLDS)?)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let counts = counted(&WIRE)?;
     if let Some(file) = save {
         std::fs::write(file, written(&counts)).with_context(|| file.clone())?;
     }
@@ -43,8 +58,8 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
 }
 
 /// Builds the example and runs it once under callgrind, which writes a file each time the counted function is left.
-fn counted() -> Result<Counts> {
-    let build = ["build", "--release", "--locked", "--package", "freehold-wire", "--example", "instructions"];
+fn counted(example: &Example) -> Result<Counts> {
+    let build = ["build", "--release", "--locked", "--package", example.package, "--example", example.name];
     let mut command = shell::command(cargo(), &build);
     // Callgrind knows functions by their symbols.
     command.env("CARGO_PROFILE_RELEASE_STRIP", "none");
@@ -56,12 +71,12 @@ fn counted() -> Result<Counts> {
     }
     std::fs::create_dir_all(&folder)?;
     let out = format!("--callgrind-out-file={}", folder.join("out").display());
-    let function = "instructions::measured";
+    let function = format!("{}::measured", example.name);
     let mut command = shell::command("valgrind", &["--tool=callgrind", "--quiet", "--collect-atstart=no", &out]);
     for flag in ["toggle-collect", "zero-before", "dump-after"] {
         command.arg(format!("--{flag}={function}"));
     }
-    command.arg(target.join("release/examples/instructions")).current_dir(root().join("crates/pure/wire"));
+    command.arg(target.join("release/examples").join(example.name)).current_dir(root().join(example.folder));
     let names = command.output().context("valgrind could not be started")?;
     if !names.status.success() {
         bail!("valgrind ended with {}: {}", names.status, String::from_utf8_lossy(&names.stderr));
@@ -72,6 +87,20 @@ fn counted() -> Result<Counts> {
         counts.insert(key(line)?, total(&file)?);
     }
     Ok(counts)
+}
+
+/// Instructions of a hold and its settlement, and the ratio.
+fn holds(counts: &Counts) -> Result<String> {
+    let each = |which: &str| -> Result<f64> {
+        let found = counts.iter().find(|([what, ..], _)| what == which);
+        let ([_, _, calls], count) = found.with_context(|| format!("nothing was counted {which}"))?;
+        Ok(*count as f64 / calls.parse::<f64>()?)
+    };
+    let (alone, leased) = (each("alone")?, each("leased")?);
+    Ok(format!(
+        "a hold and its settlement on two budgets: {alone:.0} instructions alone, {leased:.0} with slices, ratio {:.2}",
+        leased / alone
+    ))
 }
 
 /// The count in a file of callgrind's.

@@ -4,6 +4,7 @@
 mod http;
 mod instructions;
 mod load;
+mod postgres;
 mod process;
 mod report;
 mod rollups;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use self::postgres::Postgres;
 use self::process::{Place, machine_ticks, pinned};
 use self::report::Measured;
 use self::targets::{Ask, FRAMES, Target, Upstream};
@@ -31,6 +33,7 @@ struct Plan {
     /// Calls a second of the open loop.
     per_second: f64,
     exact: bool,
+    leases: bool,
 }
 
 /// One load, and the name of its figures.
@@ -51,7 +54,8 @@ const PHASES: &[Phase] = &[
     Phase { name: "streams1000", ask: Ask::Paced, shape: "streams", connections: 1000 },
 ];
 
-/// `bench instructions …` counts instead, `bench rollups …` times pages over many records. Else: `bench [--quick] [--exact] [--rounds N] [--seconds N] [--rate N] [--binary FILE]`.
+/// `bench instructions …` counts instead, `bench rollups …` times pages over many records. Else: `bench [--quick] [--exact] [--leases] [--rounds N]
+/// [--seconds N] [--rate N] [--binary FILE]`.
 pub fn run(arguments: &[String]) -> Result<ExitCode> {
     if let [flag, order] = arguments
         && flag == "--load"
@@ -85,6 +89,7 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
         rest_s: if quick { 5 } else { 60 },
         per_second: number("--rate", 300.0)?,
         exact: has("--exact"),
+        leases: has("--leases"),
     };
     let missing = setup::missing_packages(&[("nginx", "nginx-light"), ("taskset", "util-linux")]);
     if !missing.is_empty() {
@@ -120,13 +125,21 @@ fn measure(plan: &Plan, binary: &Path) -> Result<Vec<Measured>> {
         }
         std::fs::create_dir_all(&folder)?;
         let upstream = Upstream::start(binary, &folder)?;
+        let postgres = if plan.leases { Some(Postgres::start(&folder)?) } else { None };
         let mut starts: Vec<Box<dyn Fn() -> Result<Target> + '_>> = vec![
             Box::new(|| Ok(Target::direct(&upstream))),
             Box::new(|| Target::nginx(&upstream, &folder)),
-            Box::new(|| Target::freehold("freehold", binary, &upstream, &folder, "batched")),
+            Box::new(|| Target::freehold("freehold", binary, &upstream, &folder, "batched", None)),
         ];
         if plan.exact {
-            starts.push(Box::new(|| Target::freehold("freehold-exact", binary, &upstream, &folder, "exact")));
+            starts.push(Box::new(|| Target::freehold("freehold-exact", binary, &upstream, &folder, "exact", None)));
+        }
+        if let Some(postgres) = &postgres {
+            let database = Some(postgres.address.as_str());
+            let (upstream, folder) = (&upstream, &folder);
+            starts.push(Box::new(move || {
+                Target::freehold("freehold-leases", binary, upstream, folder, "batched", database)
+            }));
         }
         for start in starts {
             measured.push(measure_one(plan, round, &start()?)?);

@@ -86,6 +86,7 @@ impl Target {
         upstream: &Upstream,
         folder: &Path,
         spool: &str,
+        database: Option<&str>,
     ) -> Result<Target> {
         let folder = folder.join(name);
         let data = folder.join("data");
@@ -93,9 +94,10 @@ impl Target {
         let (address, console) = (free_address()?, free_address()?);
         let configuration = folder.join("freehold.toml");
         fs::write(&configuration, freehold_text(address, console, upstream.address, spool))?;
-        let key = create_key(binary, &data)?;
+        let key = create_key(binary, &data, database)?;
         let mut command = pinned(Place::Measured, binary);
         command.arg("serve").arg("--config").arg(&configuration).arg("--data").arg(&data).env("FREEHOLD_LOG", "warn");
+        command.envs(database.map(|address| ("FREEHOLD_DATABASE", address)));
         Target::started(name, address, Some(key), command, &folder.join("serve.log"))
     }
 
@@ -149,11 +151,12 @@ fn answers(address: SocketAddr, request: &str) -> bool {
     head.status == 200 && connection.body(&head, |_| ()).is_ok()
 }
 
-fn create_key(binary: &Path, data: &Path) -> Result<String> {
+fn create_key(binary: &Path, data: &Path, database: Option<&str>) -> Result<String> {
     let mut command = std::process::Command::new(binary);
     command.args(["key", "create", "--label", "bench", "--budget", "1000000 USD per month"]);
     command.args(["--requests-per-minute", "4000000000", "--tokens-per-minute", "4000000000000", "--output", "json"]);
     command.arg("--data").arg(data);
+    command.envs(database.map(|address| ("FREEHOLD_DATABASE", address)));
     let output = command.output().context("freehold key create could not be started")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';

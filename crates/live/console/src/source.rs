@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use control::budgets::{BudgetsView, NewApproval};
 use control::hidden_costs::HiddenCosts;
+use control::instances::InstanceView;
 use control::keys::NewKey;
 use control::sessions::{Login, Session};
 use control::views::{
@@ -62,6 +63,8 @@ pub trait Pages: Send + Sync {
     fn tool_servers(&self) -> Answer<'_, Vec<ToolServerView>>;
     /// What answers of the last days cost beyond their list price; today is the last of them.
     fn hidden_costs(&self, days: u32) -> Answer<'_, HiddenCosts>;
+    /// Every instance on the database.
+    fn instances(&self) -> Answer<'_, Vec<InstanceView>>;
     /// Calls that ended, newest first.
     fn calls(&self, filter: CallFilter) -> Answer<'_, Vec<CallEnd>>;
     /// One call; `None` when nothing is known of it.
@@ -134,6 +137,10 @@ impl Pages for Control {
 
     fn approve_budget<'a>(&'a self, wish: NewApproval, by: &'a str) -> Answer<'a, String> {
         Box::pin(async move { Ok(Control::approve_budget(self, &wish, by).await?) })
+    }
+
+    fn instances(&self) -> Answer<'_, Vec<InstanceView>> {
+        Box::pin(async move { Ok(Control::instances(self).await?) })
     }
 
     fn tool_servers(&self) -> Answer<'_, Vec<ToolServerView>> {

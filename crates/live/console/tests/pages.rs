@@ -167,6 +167,17 @@ async fn tools_show_who_may_call_them_and_what_they_cost() {
 }
 
 #[tokio::test]
+async fn instances_show_who_serves_and_what_a_dead_one_may_have_spent() {
+    let shown = get(&logged_in().await, "/instances").await.text;
+    for text in ["i_7k2m", "serving", "17.40 USD", "gone", "3.90 USD", "freehold instance recover"] {
+        assert!(shown.contains(text), "{text}");
+    }
+    let empty = Canned::empty(NOW);
+    empty.login(TOKEN, "").await.unwrap();
+    assert!(get(&router_over(Arc::new(empty)), "/instances").await.text.contains("No instance yet"));
+}
+
+#[tokio::test]
 async fn what_a_hostile_client_wrote_is_only_text() {
     let console = logged_in().await;
     let call = Canned::new(NOW).call_end(4);

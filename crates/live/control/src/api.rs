@@ -43,6 +43,7 @@ pub fn api(control: Control) -> Router {
         .route("/lanes", get(lanes))
         .route("/lanes/{name}", get(lane))
         .route("/tools", get(tool_servers))
+        .route("/instances", get(instances))
         .route("/budgets", get(budgets))
         .route("/budgets/approve", post(approve_budget))
         .route("/costs", get(hidden_costs))
@@ -126,6 +127,10 @@ async fn hidden_costs(State(control): State<Control>, Query(Days { days }): Quer
 
 async fn tool_servers(State(control): State<Control>) -> Answer {
     json_of(&control.tool_servers().await?)
+}
+
+async fn instances(State(control): State<Control>) -> Answer {
+    json_of(&control.instances().await?)
 }
 
 async fn lane(State(control): State<Control>, Path(name): Path<String>) -> Answer {

@@ -5,7 +5,9 @@
 //! [`sessions`] say who may do what; [`ingest`] takes the spool over and [`recover`] does so after a death, before the
 //! gateway serves; [`control`] answers questions, with [`overview`], [`budgets`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
 //! [`views`] is what they look like and [`ports`] what is asked of the running gateway; [`ledger_export`] prints the
-//! books, [`focus_export`] hands them out as FOCUS charges ([`parquet_file`] writes such files), [`hidden_costs`] reports, [`capture`] compares with what providers say, [`verify`] proves them, [`otlp`] sends spans, [`retention`] forgets what [`archive`] has kept.
+//! books, [`focus_export`] hands them out as FOCUS charges ([`parquet_file`] writes such files), [`hidden_costs`] reports, [`capture`] compares
+//! with what providers say, [`verify`] proves them, [`otlp`] sends spans, [`retention`] forgets what [`archive`] has kept. [`leases`] shares
+//! budgets out among instances, [`instances`] shows them.
 
 mod alarms;
 pub mod api;
@@ -18,6 +20,7 @@ pub mod failure;
 pub mod focus_export;
 pub mod hidden_costs;
 pub mod ingest;
+pub mod instances;
 pub mod keys;
 pub mod leases;
 pub mod ledger_export;

@@ -66,7 +66,7 @@ impl Store {
         lease_ms: u64,
         mut renewals: Vec<Renewal>,
     ) -> Result<Vec<Renewed>, StoreError> {
-        renewals.sort_by(|one, other| key_of(&one.used).cmp(&key_of(&other.used)));
+        renewals.sort_by_cached_key(|renewal| key_of(&renewal.used));
         let mut transaction = self.begin().await?;
         let now = clock(&mut transaction).await?;
         let lasts =

@@ -214,7 +214,8 @@ impl FromStr for Period {
         let read =
             units.iter().find_map(|(unit, ms)| stretch.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*ms));
         // Days and more are counted by quarters of an hour, so they are whole ones.
-        let whole = |span_ms: &u64| Period::Rolling(*span_ms).resolution_ms().is_some_and(|ms| span_ms % ms == 0);
+        let whole =
+            |span_ms: &u64| Period::Rolling(*span_ms).resolution_ms().is_some_and(|ms| span_ms.is_multiple_of(ms));
         let allowed = |span_ms: &u64| (MINUTE_MS..=366 * DAY_MS).contains(span_ms) && whole(span_ms);
         read.filter(allowed).map(Period::Rolling).ok_or_else(|| BadWindow::Rolling(cut()))
     }

@@ -10,6 +10,7 @@ pub mod calls;
 pub mod configuration;
 pub mod costs;
 pub mod error;
+pub mod instances;
 pub mod keys;
 pub mod lanes;
 pub mod login;
@@ -41,6 +42,7 @@ pub const PAGES: &[Page] = &[
     Page { path: "/calls", menu: Some("Calls"), route: || get(calls::show) },
     Page { path: "/calls/{id}", menu: None, route: || get(call::show) },
     Page { path: "/configuration", menu: Some("Configuration"), route: || get(configuration::show) },
+    Page { path: "/instances", menu: Some("Instances"), route: || get(instances::show) },
     Page { path: "/keys", menu: Some("Keys"), route: || get(keys::show).post(keys::make) },
     Page { path: "/keys/{id}/revoke", menu: None, route: || get(keys::ask_to_revoke).post(keys::revoke) },
     Page { path: "/login", menu: None, route: || get(login::show).post(login::enter) },

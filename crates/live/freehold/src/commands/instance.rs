@@ -1,14 +1,12 @@
 //! `freehold instance`: which processes serve from a database, and what each may spend of the budgets they share.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use control::DataDirectory;
+use control::instances::{InstanceView, LeaseView, view};
 use control::ledger_export::csv_line;
-use domain::UnixMs;
 use gateway::clock;
-use store::{InstanceRow, LeaseRow};
 
 use super::key::{Output, print_table};
 use crate::storage::{self, Storage};
@@ -63,20 +61,28 @@ async fn recover(storage: &Storage) -> anyhow::Result<()> {
     Ok(())
 }
 
-const COLUMNS: [&str; 9] =
-    ["instance", "state", "started_at", "budget", "window_start", "booked", "held", "leased", "indeterminate"];
+const COLUMNS: [&str; 10] = [
+    "instance",
+    "state",
+    "started_at",
+    "lease_ends",
+    "budget",
+    "window_start",
+    "booked",
+    "held",
+    "leased",
+    "indeterminate",
+];
 
 async fn list(storage: &Storage, output: Output) -> anyhow::Result<()> {
     let store = storage.open_existing().await?;
     let (instances, leases) = (store.instances().await?, store.leases().await?);
     store.close().await;
-    let mut by_instance: BTreeMap<&str, Vec<&LeaseRow>> = BTreeMap::new();
-    leases.iter().for_each(|lease| by_instance.entry(&lease.instance).or_default().push(lease));
     let mut rows = Vec::new();
-    for instance in &instances {
-        match by_instance.get(instance.instance.as_str()) {
-            None => rows.push(row(instance, None)),
-            Some(leases) => rows.extend(leases.iter().map(|lease| row(instance, Some(lease)))),
+    for instance in instances.iter().map(|instance| view(instance, &leases)) {
+        match instance.leases.as_slice() {
+            [] => rows.push(row(&instance, None)),
+            leases => rows.extend(leases.iter().map(|lease| row(&instance, Some(lease)))),
         }
     }
     match output {
@@ -97,32 +103,15 @@ async fn list(storage: &Storage, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn row(instance: &InstanceRow, lease: Option<&LeaseRow>) -> [String; 9] {
-    let (name, state, started_at) = (instance.instance.clone(), state(instance), instance.started_at.to_string());
-    let Some(lease) = lease else {
-        return [name, state, started_at, "".into(), "".into(), "".into(), "".into(), "".into(), "".into()];
-    };
-    let shown = |amount| lease.budget.measure.figure(amount);
-    let beside = lease.ceiling.minus(lease.settled).minus(lease.held).minus(lease.indeterminate).or_zero();
-    let start = if lease.window_start == UnixMs(0) { String::new() } else { lease.window_start.to_string() };
-    [
-        name,
-        state,
-        started_at,
-        lease.budget.to_string().replace('`', ""),
-        start,
-        shown(lease.settled),
-        shown(lease.held),
-        shown(beside),
-        shown(lease.indeterminate),
-    ]
-}
-
-/// In words: serving, ended, or gone without a word.
-fn state(instance: &InstanceRow) -> String {
-    match instance.ended_at {
-        Some(at) => format!("ended {at}"),
-        None if instance.is_live() => "serving".to_owned(),
-        None => format!("gone, its lease ended {}", instance.lease_ends),
-    }
+fn row(instance: &InstanceView, lease: Option<&LeaseView>) -> [String; 10] {
+    let state = instance.state.as_str().to_owned();
+    let of_instance =
+        [instance.instance.clone(), state, instance.started_at.to_string(), instance.lease_ends.to_string()];
+    let of_lease = lease.map_or_else(Default::default, |lease| {
+        let start = lease.window_start.map(|start| start.to_string()).unwrap_or_default();
+        let LeaseView { budget, booked, held, leased, indeterminate, .. } = lease.clone();
+        [budget, start, booked, held, leased, indeterminate]
+    });
+    let mut fields = of_instance.into_iter().chain(of_lease);
+    std::array::from_fn(|_| fields.next().expect("four and six are ten"))
 }

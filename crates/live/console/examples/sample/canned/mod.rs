@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use console::{Answer, Names, Pages, Trouble};
 use control::budgets::{BudgetsView, NewApproval};
 use control::hidden_costs::{Costs, HiddenCosts, Part};
+use control::instances::{InstanceState, InstanceView, LeaseView};
 use control::keys::NewKey;
 use control::sessions::{Login, Session};
 use control::views::*;
@@ -279,6 +280,31 @@ impl Pages for Canned {
             "workflow claims-triage" => ready("approved".to_owned()),
             scope => Box::pin(std::future::ready(Err(Trouble::NotFound(format!("There is no budget of `{scope}`."))))),
         }
+    }
+
+    fn instances(&self) -> Answer<'_, Vec<InstanceView>> {
+        let lease = |booked: &str, held: &str, leased: &str, indeterminate: &str| LeaseView {
+            budget: "workflow claims-triage per month".into(),
+            window_start: Some(self.now),
+            booked: booked.into(),
+            held: held.into(),
+            leased: leased.into(),
+            indeterminate: indeterminate.into(),
+        };
+        let instance = |name: &str, state, leases| InstanceView {
+            instance: name.into(),
+            state,
+            started_at: self.now,
+            lease_ends: self.now + 30_000,
+            place: "gateway-1:64768:1234 /var/lib/freehold".into(),
+            leases,
+        };
+        let instances = vec![
+            instance("i_7k2m", InstanceState::Serving, vec![lease("201.40 USD", "1.20 USD", "17.40 USD", "0.00 USD")]),
+            instance("i_9q4x", InstanceState::Gone, vec![lease("88.10 USD", "0.40 USD", "0.00 USD", "3.90 USD")]),
+            instance("i_old1", InstanceState::Ended, Vec::new()),
+        ];
+        ready(if self.empty { Vec::new() } else { instances })
     }
     fn tool_servers(&self) -> Answer<'_, Vec<ToolServerView>> {
         let tool = |name: &str, allowed, price: Option<i64>, month, calls, errors| ToolView {
