@@ -13,6 +13,7 @@ pub mod access;
 pub mod books;
 pub mod budgets;
 pub mod calls;
+mod cells;
 pub mod chain;
 pub mod history;
 pub mod ingest;

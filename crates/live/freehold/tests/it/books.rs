@@ -107,7 +107,7 @@ fn the_books_of_a_server_are_proven_handed_out_reported_on_and_compared() {
     assert!(code == 0 && out.starts_with("workflow,cause,end,answers,attempts,usd,multiplier"), "{out}");
 
     let day = serde_json::from_str::<serde_json::Value>(
-        &ledger(&site, &["ledger", "export", "--output", "json"]).1.lines().next().unwrap(),
+        ledger(&site, &["ledger", "export", "--output", "json"]).1.lines().next().unwrap(),
     )
     .unwrap()["at"]
         .as_str()
