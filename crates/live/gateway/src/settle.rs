@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use config::Model;
-use domain::{AttemptEnd, Cost, Fault, FaultClass, Intent, Loss, Meter, NanoUsd, Record, Usage, UsageOrigin};
+use domain::{AttemptEnd, Cost, Fault, FaultClass, Intent, Loss, Meter, NanoUsd, Record, ServedAs, Usage, UsageOrigin};
 use ledger::PriceRow;
 use ledger::price::Served;
 use routing::Candidate;
@@ -171,6 +171,9 @@ pub async fn settle(
         decision: attempt.decision,
         losses,
         provider_request_id: seen.and_then(|seen| seen.provider_request_id.clone()),
+        served: ServedAs { tier: served.tier.map(str::to_owned), region: served.region.map(str::to_owned) },
+        corrects: None,
+        counted: Vec::new(),
         intent: attempt.intent,
     };
     books.metrics.attempt(&record);

@@ -4,7 +4,8 @@
 
 use config::Model;
 use domain::{
-    AttemptEnd, Cost, CostLine, Intent, KeyId, NanoUsd, ProviderName, Record, Usage, UsageOrigin, WorkflowName,
+    AttemptEnd, Cost, CostLine, Intent, KeyId, NanoUsd, ProviderName, Record, ServedAs, Usage, UsageOrigin,
+    WorkflowName,
 };
 use ledger::price::Served;
 use parking_lot::Mutex;
@@ -112,6 +113,9 @@ fn record(intent: Intent, told: &Told<'_>) -> Record {
         decision: format!("settles {}: what it cost takes the place of the most it could have cost", intent.attempt),
         losses: Vec::new(),
         provider_request_id: Some(told.id.to_owned()),
+        served: ServedAs { tier: told.tier.map(str::to_owned), region: None },
+        corrects: None,
+        counted: Vec::new(),
         intent: Intent { attempt: intent.attempt.settlement(), hold: None, ..intent },
     }
 }

@@ -265,6 +265,9 @@ impl<'a> Booking<'a> {
             decision: "what was heard in the session, written down by the provider".into(),
             losses: Vec::new(),
             provider_request_id: None,
+            served: domain::ServedAs::default(),
+            corrects: None,
+            counted: Vec::new(),
             intent: intent.clone(),
         };
         self.gateway.metrics.attempt(&record);
@@ -294,7 +297,7 @@ fn spoken_so_far(usage: &Usage) -> Usage {
     Usage::ZERO
         .with(Meter::Input, sum(&[Meter::Input, Meter::CacheRead, Meter::Output]))
         .with(Meter::InputAudio, sum(&[Meter::InputAudio, Meter::CacheReadAudio, Meter::OutputAudio]))
-        .with(Meter::InputImage, usage.get(Meter::InputImage))
+        .with(Meter::InputImage, sum(&[Meter::InputImage, Meter::CacheReadImage]))
 }
 
 /// Two usages together.

@@ -144,7 +144,9 @@ impl Counts {
         let cached_audio = self.cached_audio.min(self.cached);
         let mut input = Part { total: prompt, left: prompt };
         usage.set(Meter::CacheReadAudio, input.take(cached_audio));
-        usage.set(Meter::CacheRead, input.take(self.cached - cached_audio));
+        let cached_image = self.cached_image.min(self.cached - cached_audio);
+        usage.set(Meter::CacheReadImage, input.take(cached_image));
+        usage.set(Meter::CacheRead, input.take(self.cached - cached_audio - cached_image));
         usage.set(Meter::CacheWrite5m, input.take(self.cache_write));
         usage.set(Meter::InputAudio, input.take(self.input_audio.saturating_sub(cached_audio)));
         usage.set(Meter::InputImage, input.take(self.input_image.saturating_sub(self.cached_image)));
