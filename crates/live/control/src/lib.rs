@@ -5,7 +5,7 @@
 //! [`sessions`] say who may do what; [`ingest`] takes the spool over and [`recover`] does so after a death, before the
 //! gateway serves; [`control`] answers questions, with [`overview`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
 //! [`views`] is what they look like and [`ports`] what is asked of the running gateway; [`ledger_export`] prints the
-//! books, [`otlp`] sends spans, [`retention`] forgets.
+//! books, [`reprice`] prices them anew, [`otlp`] sends spans, [`retention`] forgets.
 
 mod alarms;
 pub mod api;
@@ -20,6 +20,7 @@ pub mod overview;
 pub mod pages;
 pub mod ports;
 pub mod recover;
+pub mod reprice;
 pub mod retention;
 pub mod secrets;
 pub mod sessions;

@@ -9,6 +9,7 @@ use domain::{AttemptEnd, CallEnd, Cost, Entry, Intent, Record};
 use serde::Serialize;
 use sqlx::{Row, SqliteConnection};
 
+use crate::money::MoneyFacts;
 use crate::open::{Store, StoreError, signed, to_json};
 use crate::rollup::{Sums, text};
 use crate::rows::{Rows, Table};
@@ -211,6 +212,7 @@ struct Facts {
     /// Attempts that ended, whose intents are open no more.
     ended: Vec<String>,
     sums: Sums,
+    money: MoneyFacts,
 }
 
 impl Facts {
@@ -247,6 +249,7 @@ impl Facts {
             self.journal.whole(entry.amount.0);
         }
         self.sums.add_record(record);
+        self.money.add(record);
         self.ended.push(attempt);
     }
 
@@ -343,6 +346,7 @@ async fn finish(
     insert(connection, INSERT_INTENTS, &facts.intents).await?;
     insert(connection, DELETE_INTENTS, &facts.ended).await?;
     add_sums(connection, &facts.sums).await?;
+    facts.money.insert(connection).await?;
     if let Some(segment) = segment {
         sqlx::query(MOVE_SEGMENT)
             .bind(&segment.name)

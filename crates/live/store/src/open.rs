@@ -20,6 +20,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
     (2, "access", include_str!("../migrations/0002_access.sql")),
     (3, "kept", include_str!("../migrations/0003_kept.sql")),
+    (10, "money", include_str!("../migrations/0010_money.sql")),
 ];
 
 /// The store; cheap to clone.

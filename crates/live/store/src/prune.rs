@@ -30,6 +30,11 @@ impl Store {
         pruned.calls = self
             .erase("DELETE FROM calls WHERE seq IN (SELECT seq FROM calls WHERE ended_at < ?1 LIMIT ?2)", before.0)
             .await?;
+        self.erase(
+            "DELETE FROM cost_differences WHERE attempt IN (SELECT attempt FROM cost_differences WHERE at < ?1 LIMIT ?2)",
+            before.0,
+        )
+        .await?;
         for (width, start) in [
             (MINUTE_MS, start_of(now - MINUTES_KEPT_MS, MINUTE_MS)),
             // The hours of the last two days serve charts and hourly budgets, however short records are kept.

@@ -64,7 +64,8 @@ impl Sums {
             Some(intent.key.clone()),
         );
         let sum = self.spend.entry(whose).or_default();
-        sum.attempts += 1;
+        // A correction is no attempt more.
+        sum.attempts += i64::from(record.corrects.is_none());
         add(&mut sum.cost_nano, record.cost.booked().0);
         add(&mut sum.input_tokens, crate::open::signed(record.usage.input_tokens()));
         add(&mut sum.output_tokens, crate::open::signed(record.usage.output_tokens()));

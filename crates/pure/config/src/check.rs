@@ -6,14 +6,14 @@ use domain::UnixMs;
 
 use crate::catalog::Catalog;
 use crate::key::{Key, Section};
-use crate::models::Model;
+use crate::models::{Agreed, Model};
 use crate::names::Declared;
 use crate::problem::{Problem, Problems};
 use crate::raw::{self, Table};
 use crate::secret::Vault;
 use crate::snapshot::Snapshot;
 use crate::workflows::{Parts, Workflow};
-use crate::{aliases, criticality, defaults, lanes, mcp, models, providers, server, workflows};
+use crate::{aliases, capacity, contracts, criticality, defaults, lanes, mcp, models, providers, server, workflows};
 
 /// Everything a check depends on.
 pub struct Input<'a> {
@@ -40,6 +40,8 @@ pub const ROOT: Section = Section {
         section("defaults"),
         section("providers"),
         section("models"),
+        section("contracts"),
+        section("capacity"),
         section("lanes"),
         section("criticality"),
         section("workflows"),
@@ -84,7 +86,11 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
     let server = server::read(root, vault);
     let defaults = defaults::read(root);
     let providers = providers::read(root, input.catalog, defaults.timeouts, vault, input.now);
-    let models = models::read(root, input.catalog, &providers, input.now);
+    let contracts = contracts::read(root, &providers);
+    let capacities = capacity::read(root);
+    let agreed = Agreed { contracts: &contracts, capacities: &capacities };
+    let models = models::read(root, input.catalog, &providers, &agreed, input.now);
+    let capacities = capacity::known(root, capacities, &models);
     let lanes = lanes::read(root, &models);
     let criticality = criticality::read(root, &lanes);
     let parts = Parts { defaults, models: &models, lanes: &lanes, criticality: &criticality, now: input.now };
@@ -104,6 +110,8 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
         workflows: values(workflows)?.into_iter().map(|workflow| (workflow.name.clone(), workflow)).collect(),
         aliases,
         mcp: values(mcp)?,
+        contracts,
+        capacities,
         warnings: Vec::new(),
     })
 }

@@ -5,15 +5,18 @@
 //! one file per section, in the order in which they build on each other: [`server`], [`defaults`], [`providers`],
 //! [`models`], [`lanes`], [`criticality`], [`workflows`], [`aliases`], [`mcp`]. [`secret`] keeps credentials from being printed,
 //! [`identity`] says who Freehold is where there is none to keep, [`auth`] how they
-//! are sent, [`url`], [`endpoint`], `query` and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices,
+//! are sent, [`url`], [`endpoint`], `query` and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices, [`contracts`] what
+//! was agreed on them and [`capacity`] what was bought by the hour,
 //! [`tokenizers`] lists the public ones, and [`catalog`] reads the data files. [`check`] puts the sections together
 //! into a [`snapshot`]; [`explain`] says what it comes to, [`diff`] what would change, and [`reference`] prints the
 //! documentation of every key.
 
 pub mod aliases;
 pub mod auth;
+pub mod capacity;
 pub mod catalog;
 pub mod check;
+pub mod contracts;
 pub mod criticality;
 pub mod defaults;
 mod dialects;
@@ -41,8 +44,10 @@ pub mod url;
 pub mod workflows;
 
 pub use auth::AuthScheme;
+pub use capacity::BoughtCapacity;
 pub use catalog::{Catalog, Mode, price_rows};
 pub use check::{Input, check, check_elsewhere};
+pub use contracts::Contract;
 pub use defaults::{Defaults, TimeoutOverrides, Timeouts};
 pub use diff::{diff, waits_for_start};
 pub use endpoint::Endpoint;

@@ -28,4 +28,5 @@ pub use hold::{Account, AccountView, Settled, Short, hold_all};
 pub use learn::{BytesPerToken, OutputLength};
 pub use limits::{Bucket, TooFast};
 pub use price::{PriceBook, PriceRow, Prices, Served, price};
+pub use rounding::rate;
 pub use window::Window;

@@ -329,3 +329,39 @@ fn what_a_capacity_serves_names_it() {
     assert_eq!(name(tier("PROVISIONED_THROUGHPUT")), "openai/m@2026-11-12#tier-PROVISIONED_THROUGHPUT#capacity-east");
     assert_eq!(name(Served::standard(AT)), "openai/m@2026-11-12", "what flows over is billed by the token");
 }
+
+#[test]
+fn a_book_that_is_changed_for_a_while_keeps_its_rows_before_and_after() {
+    let old = PriceRow { to: Some(UnixMs(100)), ..PriceRow::new("p/m@a", "p", "m", Prices::NONE) };
+    let new = PriceRow { from: UnixMs(100), ..PriceRow::new("p/m@b", "p", "m", Prices::NONE) };
+    let book = PriceBook::new(vec![old, new]).unwrap();
+    let contract = |row: PriceRow| PriceRow { contract_millionths: Some(900_000), ..row };
+    let told = |book: &PriceBook| {
+        let told =
+            |row: &PriceRow| (row.id.clone(), row.from.0, row.to.map(|to| to.0), row.contract_millionths.is_some());
+        book.rows().iter().map(told).collect::<Vec<_>>()
+    };
+    let ever = BEGINNING.0;
+    let (a, b) = ("p/m@a".to_owned(), "p/m@b".to_owned());
+    assert_eq!(
+        told(&book.changed_between(UnixMs(50), Some(UnixMs(150)), &contract)),
+        [
+            (a.clone(), ever, Some(50), false),
+            (a.clone(), 50, Some(100), true),
+            (b.clone(), 100, Some(150), true),
+            (b.clone(), 150, None, false),
+        ]
+    );
+    assert_eq!(
+        told(&book.changed_between(UnixMs(100), None, &contract)),
+        [(a, ever, Some(100), false), (b, 100, None, true)]
+    );
+}
+
+#[test]
+fn every_price_of_a_row_is_changed_with_it() {
+    let doubled = row().map_prices(&|price| PicoUsd(price.0 * 2));
+    assert_eq!(doubled.prices.get(Meter::Input), Some(PicoUsd(5_000_000)));
+    assert_eq!(doubled.tiers[0].bands[0].prices.get(Meter::Output), Some(PicoUsd(22_500_000)));
+    assert_eq!(doubled.prices.get(Meter::Citation), None);
+}

@@ -53,6 +53,10 @@ pub enum Why {
     Bound,
     /// The list has no price for it at that time, or not for every meter.
     NoPrice,
+    /// A provisioned capacity served it, which is paid for by the hour.
+    Capacity,
+    /// Its price depends on what other calls consumed before it: a free allowance, a credit, a step of volume.
+    Totals,
     /// It was billed in one sum with others, and the list has other context bands than the one it was priced by.
     OtherBands,
 }
@@ -64,6 +68,8 @@ impl Why {
             Why::NotPriced => "no call of a model",
             Why::Bound => "booked at an upper bound",
             Why::NoPrice => "no price in the list at that time",
+            Why::Capacity => "served by provisioned capacity",
+            Why::Totals => "priced by a total over many calls",
             Why::OtherBands => "billed in one sum, and the list has other context bands",
         }
     }
@@ -83,6 +89,9 @@ pub fn reprice(record: &Record, corrections: &[Record], books: &dyn Books) -> Re
     }
     // What takes an upper bound back is no price.
     let priced: Vec<&CostLine> = lines.iter().filter(|line| line.amount >= NanoUsd::ZERO).collect();
+    if priced.iter().any(|line| line.price_row.contains("#capacity-")) {
+        return Repriced::Left(Why::Capacity);
+    }
     let now = match anew(record, &priced, books) {
         Ok(now) => now,
         Err(why) => return Repriced::Left(why),
@@ -134,6 +143,9 @@ fn anew(record: &Record, priced: &[&CostLine], books: &dyn Books) -> Result<Vec<
     let served = Served { at: record.intent.at, tier: tier.as_deref(), region: region.as_deref() };
     if !together {
         let row = books.of_record(record).and_then(|book| book.row(served.at));
+        if depends_on_totals(record, priced, row) {
+            return Err(Why::Totals);
+        }
         return match crate::price::price(&record.usage, row, &served) {
             Cost::Priced { lines, .. } => Ok(lines),
             Cost::Unpriced { .. } | Cost::AtMost(_) => Err(Why::NoPrice),
@@ -146,6 +158,9 @@ fn anew(record: &Record, priced: &[&CostLine], books: &dyn Books) -> Result<Vec<
 fn by_itself(record: &Record, line: &CostLine, books: &dyn Books, served: &Served) -> Result<CostLine, Why> {
     let id = row_id(&line.price_row);
     let row = books.of_line(record, id).and_then(|book| book.row(served.at)).ok_or(Why::NoPrice)?;
+    if depends_on_totals(record, &[line], Some(row)) {
+        return Err(Why::Totals);
+    }
     let bands = |row: &PriceRow| {
         let tiered = row.tiers.iter().flat_map(|tier| &tier.bands);
         row.bands.iter().chain(tiered).map(|band| band.above_input_tokens).collect::<std::collections::BTreeSet<_>>()
@@ -159,6 +174,17 @@ fn by_itself(record: &Record, line: &CostLine, books: &dyn Books, served: &Serve
     let price = terms.billed(found.price);
     let amount = price.times(line.units);
     Ok(CostLine { meter: line.meter, units: line.units, price, amount, price_row: terms.name(&found) })
+}
+
+/// Whether a total over many calls moved the price of a line, or would by the new row. One that only counts, as a commitment does,
+/// moves none.
+fn depends_on_totals(record: &Record, lines: &[&CostLine], row: Option<&PriceRow>) -> bool {
+    let moved = |name: &str| {
+        lines.iter().any(|line| part(&line.price_row, name).is_some() || part(&line.price_row, "free") == Some(name))
+    };
+    let moves =
+        |name: &str| row.is_some_and(|row| row.running.iter().any(|one| one.name == name && !one.steps.is_empty()));
+    record.counted.iter().any(|counted| moved(&counted.name) || moves(&counted.name))
 }
 
 /// The row that a line names, without what moved its price.

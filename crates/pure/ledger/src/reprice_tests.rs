@@ -157,6 +157,23 @@ fn a_bound_stays_a_bound_and_what_took_one_back_stays_out_of_it() {
     assert_eq!(sum(&changed(reprice(&settled, &[], &list)).lines), NanoUsd(-1_500_000));
 }
 
+#[test]
+fn what_depends_on_other_calls_or_on_a_capacity_stays_as_it_is() {
+    let list = || row("anthropic/m@a", 2_000_000);
+    let mut free = examples::record();
+    free.counted = vec![domain::Counted { name: "searches".into(), amount: 1 }];
+    let Cost::Priced { lines, .. } = &mut free.cost else { unreachable!("the example is priced") };
+    lines[0].price_row.push_str("#free-searches");
+    assert_eq!(reprice(&free, &[], &books(vec![list()])), Repriced::Left(Why::Totals));
+    let mut committed = examples::record();
+    committed.counted = vec![domain::Counted { name: "acme".into(), amount: 4_500_000 }];
+    assert!(matches!(reprice(&committed, &[], &books(vec![list()])), Repriced::Changed(_)), "counting moves no price");
+    let mut served = examples::record();
+    let Cost::Priced { lines, .. } = &mut served.cost else { unreachable!("the example is priced") };
+    lines[0].price_row.push_str("#capacity-east");
+    assert_eq!(reprice(&served, &[], &books(vec![list()])), Repriced::Left(Why::Capacity));
+}
+
 proptest! {
     #[test]
     fn corrections_lead_to_the_new_price_in_any_order_of_lists(

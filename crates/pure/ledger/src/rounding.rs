@@ -14,6 +14,11 @@ pub(crate) fn half_even(parts: i128, whole: i128) -> i64 {
     i64::try_from(quotient + i128::from(up)).unwrap_or(i64::MAX)
 }
 
+/// A price or an amount at a rate in billionths, half to even.
+pub fn rate(value: i64, billionths: i64) -> i64 {
+    half_even(i128::from(value) * i128::from(billionths), 1_000_000_000)
+}
+
 /// Reads a multiplier such as `1.1` exactly, in millionths.
 pub fn multiplier_millionths(text: &str) -> Result<u32, BadMoney> {
     let PicoUsd(millionths) = PicoUsd::per_million(text)?;

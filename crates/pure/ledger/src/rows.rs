@@ -175,6 +175,20 @@ impl PriceRow {
         }
     }
 
+    /// The row with every price changed, in every dimension.
+    #[must_use]
+    pub fn map_prices(mut self, change: &dyn Fn(PicoUsd) -> PicoUsd) -> PriceRow {
+        let all = |prices: &mut Prices| prices.0.iter_mut().flatten().for_each(|price| *price = change(*price));
+        all(&mut self.prices);
+        self.bands.iter_mut().for_each(|band| all(&mut band.prices));
+        self.slices.iter_mut().for_each(|slice| all(&mut slice.prices));
+        for tier in self.tiers.iter_mut().chain(self.off_peak.iter_mut().map(|off_peak| &mut off_peak.tier)) {
+            all(&mut tier.prices);
+            tier.bands.iter_mut().for_each(|band| all(&mut band.prices));
+        }
+        self
+    }
+
     /// Whether the row is valid at this moment.
     pub fn valid_at(&self, at: UnixMs) -> bool {
         self.from <= at && self.to.is_none_or(|to| at < to)
@@ -247,6 +261,30 @@ impl PriceBook {
     /// The row valid at this moment.
     pub fn row(&self, at: UnixMs) -> Option<&PriceRow> {
         self.rows.iter().rev().find(|row| row.valid_at(at))
+    }
+
+    /// The book with its rows changed within a stretch of time: rows that reach beyond it are cut where it begins and ends.
+    #[must_use]
+    pub fn changed_between(
+        &self,
+        from: UnixMs,
+        until: Option<UnixMs>,
+        change: &dyn Fn(PriceRow) -> PriceRow,
+    ) -> PriceBook {
+        let earlier = |one: Option<UnixMs>, other: Option<UnixMs>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let mut rows = Vec::new();
+        for row in &self.rows {
+            let part = |from: UnixMs, to: Option<UnixMs>| {
+                to.is_none_or(|to| from < to).then(|| PriceRow { from, to, ..row.clone() })
+            };
+            rows.extend(part(row.from, earlier(row.to, Some(from))));
+            rows.extend(part(row.from.max(from), earlier(row.to, until)).map(change));
+            rows.extend(until.and_then(|until| part(row.from.max(until), row.to)));
+        }
+        PriceBook { rows }
     }
 
     /// Every row, oldest first.

@@ -21,6 +21,8 @@ pub struct Running {
     pub per: Window,
     /// Counts nothing before; for contracts, which begin on a day.
     pub from: UnixMs,
+    /// Counts nothing from here on; absent while it lasts.
+    pub until: Option<UnixMs>,
     /// What is left of the price above each count, ascending. Below the first, everything is.
     pub steps: Vec<Step>,
 }
@@ -50,7 +52,12 @@ impl Running {
     /// So many units of a meter cost nothing in each period.
     pub fn allowance(name: impl Into<String>, meter: Meter, free: u64, per: Window) -> Running {
         let steps = vec![Step { above: 0, left_millionths: 0 }, Step { above: free, left_millionths: WHOLE }];
-        Running { name: name.into(), counts: Counts::Units(meter), per, from: UnixMs(i64::MIN), steps }
+        Running { name: name.into(), counts: Counts::Units(meter), per, from: UnixMs(i64::MIN), until: None, steps }
+    }
+
+    /// Whether it counts at this moment.
+    pub fn in_force(&self, at: UnixMs) -> bool {
+        self.from <= at && self.until.is_none_or(|until| at < until)
     }
 
     /// When the period began in which this moment lies.
@@ -66,12 +73,17 @@ impl Running {
     }
 }
 
-/// Applies the totals of a row to what an attempt cost. `before` is what each had counted in its period. Lines that cross a step
+/// Applies the totals of a row that are in force to what an attempt cost that was sent at `at`. `before` is what each had counted in its period. Lines that cross a step
 /// are split there, whole unit by whole unit, each part rounded once; a part with another price names the total. Returned beside the
 /// cost: what is to be added to each total.
-pub fn apply(cost: Cost, running: &[Running], before: &dyn Fn(&Running) -> u64) -> (Cost, Vec<Counted>) {
+pub fn apply(
+    cost: Cost,
+    running: &[Running],
+    at: UnixMs,
+    before: &mut dyn FnMut(&Running) -> u64,
+) -> (Cost, Vec<Counted>) {
     let mut counted = Vec::new();
-    let cost = running.iter().fold(cost, |cost, one| {
+    let cost = running.iter().filter(|one| one.in_force(at)).fold(cost, |cost, one| {
         let start = before(one);
         let mut count = start;
         let stepped = |lines: Vec<CostLine>, count: &mut u64| {
@@ -169,7 +181,7 @@ mod tests {
         // 14 USD per thousand, of which 1,500 a day are free for all models that share the name.
         let free = Running::allowance("searches", Meter::WebSearches, 1_500, Window::Day);
         let cost = priced(vec![line(Meter::Input, 100, 300_000), line(Meter::WebSearches, 4, 14_000_000_000)]);
-        let (cost, counted) = apply(cost, std::slice::from_ref(&free), &|_| 1_498);
+        let (cost, counted) = apply(cost, std::slice::from_ref(&free), UnixMs(1), &mut |_| 1_498);
         // 100 × 300 nano; two searches free; two at 14 000 000.
         assert_eq!(told(&cost), [(100, 30_000, "p/m@1"), (2, 0, "p/m@1#free-searches"), (2, 28_000_000, "p/m@1")]);
         assert_eq!(counted, [Counted { name: "searches".into(), amount: 4 }]);
@@ -179,10 +191,16 @@ mod tests {
     #[test]
     fn a_credit_is_spent_before_anything_costs() {
         let steps = vec![Step { above: 0, left_millionths: 0 }, Step { above: 1_000, left_millionths: WHOLE }];
-        let credit =
-            Running { name: "credit".into(), counts: Counts::Money, per: Window::Total, from: UnixMs(0), steps };
+        let credit = Running {
+            name: "credit".into(),
+            counts: Counts::Money,
+            per: Window::Total,
+            from: UnixMs(0),
+            until: None,
+            steps,
+        };
         // 10 tokens of 300 nano: 1,000 of 3,000 are the credit's; the fourth token crosses its end and is the credit's too.
-        let (cost, counted) = apply(priced(vec![line(Meter::Input, 10, 300_000)]), &[credit], &|_| 0);
+        let (cost, counted) = apply(priced(vec![line(Meter::Input, 10, 300_000)]), &[credit], UnixMs(1), &mut |_| 0);
         assert_eq!(told(&cost), [(4, 0, "p/m@1#free-credit"), (6, 1_800, "p/m@1")]);
         assert_eq!(counted[0].amount, 3_000);
     }
@@ -190,9 +208,15 @@ mod tests {
     #[test]
     fn above_a_step_of_volume_less_is_left_of_the_price() {
         let steps = vec![Step { above: 2_000, left_millionths: 950_000 }];
-        let volume =
-            Running { name: "volume".into(), counts: Counts::Money, per: Window::Month, from: UnixMs(0), steps };
-        let (cost, _) = apply(priced(vec![line(Meter::Output, 10, 1_000_000)]), &[volume], &|_| 1_000);
+        let volume = Running {
+            name: "volume".into(),
+            counts: Counts::Money,
+            per: Window::Month,
+            from: UnixMs(0),
+            until: None,
+            steps,
+        };
+        let (cost, _) = apply(priced(vec![line(Meter::Output, 10, 1_000_000)]), &[volume], UnixMs(1), &mut |_| 1_000);
         // One of a thousand nano reaches the step; nine cost 950 each.
         assert_eq!(told(&cost), [(1, 1_000, "p/m@1"), (9, 8_550, "p/m@1#volume-0.95")]);
     }
@@ -204,10 +228,11 @@ mod tests {
             counts: Counts::Money,
             per: Window::Total,
             from: UnixMs(0),
+            until: None,
             steps: Vec::new(),
         };
         let before = priced(vec![line(Meter::Input, 7, 2_000_000)]);
-        let (cost, counted) = apply(before.clone(), &[drawn], &|_| 5);
+        let (cost, counted) = apply(before.clone(), &[drawn], UnixMs(1), &mut |_| 5);
         assert_eq!((cost, counted), (before, vec![Counted { name: "acme".into(), amount: 14_000 }]));
     }
 
@@ -226,8 +251,8 @@ mod tests {
         ) {
             let counts = if money { Counts::Money } else { Counts::Units(Meter::Input) };
             let steps = vec![Step { above: 0, left_millionths: 0 }, Step { above: free, left_millionths: 900_000 }];
-            let running = Running { name: "r".into(), counts, per: Window::Total, from: UnixMs(0), steps };
-            let (cost, counted) = apply(priced(vec![line(Meter::Input, units, price)]), &[running], &|_| before);
+            let running = Running { name: "r".into(), counts, per: Window::Total, from: UnixMs(0), until: None, steps };
+            let (cost, counted) = apply(priced(vec![line(Meter::Input, units, price)]), &[running], UnixMs(1), &mut |_| before);
             let Cost::Priced { total, lines } = cost else { panic!("priced") };
             prop_assert_eq!(lines.iter().map(|line| line.units).sum::<u64>(), units);
             prop_assert!(lines.len() <= 2 && lines.iter().all(|line| line.amount == line.price.times(line.units)));

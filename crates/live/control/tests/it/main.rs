@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod ledger;
 mod otlp;
+mod reprice;
 mod spool;
 mod support;
 mod views;

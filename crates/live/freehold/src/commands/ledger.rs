@@ -9,6 +9,7 @@ use clap::Subcommand;
 use control::ledger_export::{self, Format, Pages, Summary, csv_line};
 use domain::UnixMs;
 use jiff::civil::Date;
+use ledger::provider_cost::Difference;
 use store::Store;
 
 use super::key::Output;
@@ -41,7 +42,16 @@ enum Action {
     /// Spend by workflow, lane and model, with the check that the books balance
     Show,
     /// One row per attempt and cost line
-    Export,
+    Export(ExportArguments),
+    /// What was booked at other prices than those of its own day, by a price list; and put right, if asked
+    Reprice(super::reprice::Arguments),
+}
+
+#[derive(clap::Args)]
+struct ExportArguments {
+    /// Only attempts whose provider says another cost than was booked, by more than 0.5 percent
+    #[arg(long)]
+    differing: bool,
 }
 
 /// Shows or exports.
@@ -56,13 +66,18 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let to = arguments.to.map(|day| day.tomorrow().and_then(midnight)).transpose()?.unwrap_or(UnixMs(i64::MAX));
     match arguments.action {
         Action::Show => show(&Summary::of(&store, from, to).await?, arguments.output),
-        Action::Export => export(&store, from, to, arguments.output).await?,
+        Action::Export(only) => export(&store, from, to, arguments.output, only.differing).await?,
+        Action::Reprice(reprice) => {
+            let code = super::reprice::run(&reprice, &store, (from, to), arguments.output).await;
+            store.close().await;
+            return code;
+        }
     }
     store.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn export(store: &Store, from: UnixMs, to: UnixMs, output: Output) -> anyhow::Result<()> {
+async fn export(store: &Store, from: UnixMs, to: UnixMs, output: Output, differing: bool) -> anyhow::Result<()> {
     let format = match output {
         Output::Table => Format::Table,
         Output::Json => Format::Json,
@@ -71,7 +86,8 @@ async fn export(store: &Store, from: UnixMs, to: UnixMs, output: Output) -> anyh
     let mut out = std::io::BufWriter::new(std::io::stdout());
     out.write_all(ledger_export::header(format).as_bytes())?;
     let mut pages = Pages::new(store, from, to);
-    while let Some(records) = pages.next().await? {
+    while let Some(mut records) = pages.next().await? {
+        records.retain(|record| !differing || Difference::of(record).is_some());
         out.write_all(ledger_export::print(format, &records).as_bytes())?;
     }
     Ok(out.flush()?)

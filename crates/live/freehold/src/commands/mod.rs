@@ -8,6 +8,7 @@ pub mod key;
 pub mod ledger;
 pub mod price;
 pub mod provider;
+mod reprice;
 pub mod restore;
 pub mod serve;
 pub mod simulate;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{exit, policy};
 
 /// The word for the list this binary was built with.
-const BUILT_IN: &str = "built-in";
+pub(super) const BUILT_IN: &str = "built-in";
 
 /// Compare price lists.
 #[derive(clap::Args)]

@@ -3,6 +3,7 @@
 mod catalog;
 mod examples;
 mod identities;
+mod prices;
 mod problems;
 mod reference;
 mod secrets;
