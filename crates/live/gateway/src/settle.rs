@@ -8,6 +8,7 @@ use config::Model;
 use domain::{AttemptEnd, Cost, Fault, FaultClass, Intent, Loss, Meter, NanoUsd, Record, ServedAs, Usage, UsageOrigin};
 use ledger::PriceRow;
 use ledger::price::Served;
+use ledger::provider_cost::Difference;
 use routing::Candidate;
 use tokio::sync::watch;
 use wire::usage::Beside;
@@ -20,6 +21,7 @@ use crate::kept::deferred::Deferred;
 use crate::metrics::Metrics;
 use crate::protect::Protected;
 use crate::tokens::{Counted, Texts, TokenCounter};
+use crate::totals::Totals;
 use crate::trail::Trail;
 use crate::units;
 
@@ -76,6 +78,8 @@ pub struct Books<'a> {
     pub tokens: &'a TokenCounter,
     /// What providers do later.
     pub deferred: &'a Deferred,
+    /// What many calls consumed together, where prices depend on it.
+    pub totals: &'a Totals,
     /// True when calls must end now.
     pub cut: &'a watch::Sender<bool>,
 }
@@ -137,10 +141,11 @@ pub async fn settle(
         true => ledger::price::price(&usage, row, &served),
         false => {
             let own = ledger::price::price(&usage, row, &served);
-            let beside = beside.iter().map(|one| priced_beside(one, call, model, row, &served));
+            let beside = beside.iter().map(|one| priced_beside(one, &call.snapshot().models, model, row, &served));
             ledger::price::together(std::iter::once(own).chain(beside))
         }
     };
+    let (cost, totals) = books.totals.priced(cost, row, attempt.intent.at);
     let overrun = trail.settle(books.budgets, cost.booked());
     if overrun > NanoUsd::ZERO {
         tracing::warn!(attempt = %attempt.intent.attempt, usd = %overrun, "a provider billed above its own cap; booked as overrun");
@@ -173,10 +178,11 @@ pub async fn settle(
         provider_request_id: seen.and_then(|seen| seen.provider_request_id.clone()),
         served: ServedAs { tier: served.tier.map(str::to_owned), region: served.region.map(str::to_owned) },
         corrects: None,
-        counted: Vec::new(),
+        counted: totals,
         intent: attempt.intent,
     };
     books.metrics.attempt(&record);
+    tell_difference(&record, books.metrics);
     if later {
         books.deferred.wait_for(&record);
     }
@@ -185,13 +191,37 @@ pub async fn settle(
 
 /// What a call of a model within the answer cost: by the price of the configured model of this provider that has its id. Without one
 /// the model that was asked stands in, and the alarm rings.
-fn priced_beside(one: &Beside, call: &Protected, asked: &Model, row: Option<&PriceRow>, served: &Served) -> Cost {
+pub fn priced_beside(
+    one: &Beside,
+    models: &[Arc<Model>],
+    asked: &Model,
+    row: Option<&PriceRow>,
+    served: &Served,
+) -> Cost {
     let Some(id) = &one.model else { return ledger::price::price(&one.usage, row, served) };
     let here = |model: &&Arc<Model>| model.provider.name == asked.provider.name && model.upstream == *id;
-    let own = call.snapshot().models.iter().find(here).and_then(|model| model.price_at(served.at));
+    let own = models.iter().find(here).and_then(|model| model.price_at(served.at));
     match own {
         Some(own) => ledger::price::price(&one.usage, Some(own), served),
         None => ledger::price::price_standing_in(&one.usage, row, served),
+    }
+}
+
+/// Says that a provider tells another cost than was booked. The first time of a model, and then each time that they have doubled: the
+/// metric and the books have every one.
+pub fn tell_difference(record: &Record, metrics: &Metrics) {
+    let Some(difference) = Difference::of(record) else { return };
+    let times = metrics.cost_difference(&record.intent.model);
+    if times.is_power_of_two() {
+        tracing::warn!(
+            attempt = %record.intent.attempt,
+            model = %record.intent.model,
+            booked_usd = %difference.ours,
+            provider_usd = %difference.theirs,
+            percent = difference.percent(),
+            times,
+            "a provider says another cost than was booked; compare its price list with ours, and see `freehold ledger export --differing`"
+        );
     }
 }
 

@@ -13,6 +13,7 @@ use ledger::price::Served;
 use routing::Candidate;
 use wire::Seen;
 use wire::realtime::{Said, Told, guessed};
+use wire::usage::Reported;
 
 use crate::attempt::hold;
 use crate::bound::{Bound, scopes};
@@ -157,21 +158,26 @@ impl<'a> Booking<'a> {
         &mut self,
         id: Option<String>,
         status: Option<String>,
-        usage: Option<Usage>,
+        reported: Option<Reported>,
         said: Said,
         trail: &mut Trail,
     ) -> Result<(), Refusal> {
         let Some(attempt) = self.attempt.take() else { return Ok(()) };
         let failed = status.as_deref() == Some("failed");
         let fault = Fault::new(FaultClass::ServerError, "the provider's response failed");
-        let told = usage.is_some();
+        let told = reported.is_some();
+        let residue = reported.as_ref().map_or(0, |reported| reported.residue);
+        let provider_cost = reported.as_ref().and_then(|reported| reported.cost);
         // Where nothing is told of a response that said something, it is guessed at.
-        let usage = usage.unwrap_or_else(|| match self.text_bytes + self.audio_bytes {
-            0 => Usage::ZERO,
-            _ => both(&self.context, &guessed(&said, self.text_bytes, self.audio_bytes)),
-        });
+        let usage =
+            reported.map(|reported| reported.usage).unwrap_or_else(|| match self.text_bytes + self.audio_bytes {
+                0 => Usage::ZERO,
+                _ => both(&self.context, &guessed(&said, self.text_bytes, self.audio_bytes)),
+            });
         let seen = Seen {
             usage: Some(usage),
+            usage_residue: residue,
+            provider_cost,
             output_bytes: self.text_bytes,
             content_started: true,
             ended: true,
@@ -232,20 +238,22 @@ impl<'a> Booking<'a> {
 
     /// What writes down what is heard is another model, billed by its own price: that of the configured model of this provider which
     /// has its id.
-    async fn transcribed(&self, usage: Option<Usage>, upstream: Option<String>, trail: &mut Trail) {
+    async fn transcribed(&self, reported: Option<Reported>, upstream: Option<String>, trail: &mut Trail) {
         let upstream = upstream.unwrap_or_default();
         let model = transcriber(self.call, &self.model, &upstream);
         let name = model.map_or_else(|| ModelName::new(&*upstream), |model| model.name.clone());
         let intent = Intent { model: name, ..self.intent(trail) };
         let row = model.and_then(|model| model.prices.as_ref()?.row(intent.at));
-        let (usage, usage_origin) = match usage {
-            Some(usage) => (usage, UsageOrigin::Reported),
+        let residue = reported.as_ref().map_or(0, |reported| reported.residue);
+        let (usage, usage_origin) = match reported {
+            Some(reported) => (reported.usage, UsageOrigin::Reported),
             None => (Usage::ZERO, UsageOrigin::None),
         };
         let cost = match usage_origin {
             UsageOrigin::Reported => ledger::price::price(&usage, row, &Served::standard(intent.at)),
             _ => Cost::Unpriced { lines: Vec::new(), missing: vec![Meter::InputAudio] },
         };
+        let (cost, counted) = self.gateway.totals.priced(cost, row, intent.at);
         let held = self.gateway.budgets.note(scopes(self.call));
         self.gateway.budgets.settle(held, cost.booked());
         trail.cost += cost.booked();
@@ -258,7 +266,7 @@ impl<'a> Booking<'a> {
             usage,
             usage_origin,
             cost,
-            usage_residue: 0,
+            usage_residue: residue,
             provider_cost: None,
             latency_ms: 0,
             first_token_ms: None,
@@ -267,7 +275,7 @@ impl<'a> Booking<'a> {
             provider_request_id: None,
             served: domain::ServedAs::default(),
             corrects: None,
-            counted: Vec::new(),
+            counted,
             intent: intent.clone(),
         };
         self.gateway.metrics.attempt(&record);
