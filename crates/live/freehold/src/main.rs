@@ -56,7 +56,7 @@ enum Command {
     Provider(commands::provider::Arguments),
     /// Show and export what was booked
     Ledger(commands::ledger::Arguments),
-    /// Compare price lists, figure by figure
+    /// Compare price lists, figure by figure, and read public ones
     Price(commands::price::Arguments),
     /// Write a consistent copy of the data directory while Freehold runs
     Backup(commands::backup::Arguments),

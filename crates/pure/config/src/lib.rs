@@ -7,7 +7,8 @@
 //! [`identity`] says who Freehold is where there is none to keep, [`auth`] how they
 //! are sent, [`url`], [`endpoint`], `query` and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices, [`contracts`] what
 //! was agreed on them and [`capacity`] what was bought by the hour,
-//! [`tokenizers`] lists the public ones, and [`catalog`] reads the data files. [`check`] puts the sections together
+//! [`tokenizers`] lists the public ones, [`catalog`] reads the data files,
+//! and [`lists`] the public price lists. [`check`] puts the sections together
 //! into a [`snapshot`]; [`explain`] says what it comes to, [`diff`] what would change, and [`reference`] prints the
 //! documentation of every key.
 
@@ -26,6 +27,7 @@ pub mod explain;
 pub mod identity;
 pub mod key;
 pub mod lanes;
+pub mod lists;
 pub mod mcp;
 pub mod models;
 mod names;

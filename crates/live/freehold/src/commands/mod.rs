@@ -7,6 +7,7 @@ pub mod init;
 pub mod key;
 pub mod ledger;
 pub mod price;
+mod price_import;
 pub mod provider;
 mod reprice;
 pub mod restore;

@@ -88,3 +88,30 @@ fn history_is_priced_anew_by_the_prices_of_its_day_and_put_right_once() {
     let (code, out) = reprice(&["--catalog", "/nowhere/prices.toml"]);
     assert!(code == 1 && out.contains("cannot be read"), "{out}");
 }
+
+#[test]
+fn a_public_list_is_read_compared_and_written_in_the_catalogs_form() {
+    let scratch = testkit::scratch_dir("import");
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pure/config/tests/it/fixtures/lists");
+    let list = format!("{fixtures}/litellm.json");
+    let written = text(&scratch.path().join("rows.toml"));
+    let (code, out) = run(&["price", "import", &list, "--as-of", "2026-11-20", "--write", &written]);
+    assert!(code == 0 && out.contains("rows read as litellm"), "{out}");
+    assert!(out.contains("fedramp_uplift_multiplier: 1 models, such as gpt-5.4"), "{out}");
+    assert!(out.contains("providers that the catalog does not know (left out; --all writes them)"), "{out}");
+    // What was written is a list like any other.
+    let (code, out) = run(&["price", "diff", &written, &written]);
+    assert_eq!((code, out.as_str()), (0, "0 added, 0 gone, 0 changed\n"));
+    let (code, out) = run(&["price", "import", &format!("{fixtures}/openrouter.json"), "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &report["rows"], &report["format"]), (0, &1.into(), &"openrouter".into()));
+
+    let broken = scratch.path().join("broken.json");
+    std::fs::write(&broken, "{").unwrap();
+    let (code, out) = run(&["price", "import", &text(&broken)]);
+    assert!(code == 1 && out.contains("is no list that is known by its shape"), "{out}");
+    let (code, out) = run(&["price", "import", &list, "--format", "lite"]);
+    assert!(code == 1 && out.contains("is no format; write openrouter, models-dev, litellm"), "{out}");
+    let (code, out) = run(&["price", "import", &list, "--format", "openrouter"]);
+    assert!(code == 1 && out.contains("no list of models"), "{out}");
+}

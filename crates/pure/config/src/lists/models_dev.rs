@@ -56,8 +56,12 @@ pub(super) fn read(text: &str, import: &mut Import) -> Result<(), String> {
 fn one(provider: &str, id: &str, full: &str, cost: &Object<'_>, import: &mut Import) -> Result<(), String> {
     let prices = prices(full, cost, &["tiers", "context_over_200k"], import)?;
     let mut bands = Vec::new();
-    let tiers: Vec<&RawValue> =
-        cost.get("tiers").map(|tiers| serde_json::from_str(tiers.get())).transpose().map_err(|_| format!("{full}: `tiers` is no list"))?.unwrap_or_default();
+    let tiers: Vec<&RawValue> = cost
+        .get("tiers")
+        .map(|tiers| serde_json::from_str(tiers.get()))
+        .transpose()
+        .map_err(|_| format!("{full}: `tiers` is no list"))?
+        .unwrap_or_default();
     for tier in tiers {
         let tier = object(tier.get()).ok_or_else(|| format!("{full}: a tier is no object"))?;
         let bound = tier.get("tier").and_then(|bound| object(bound.get())).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use ledger::hours::{DAY_MINUTES, Hours};
 use ledger::price::{BEGINNING, Band, OffPeak, PriceRow, Prices, RegionPrices, Slice, TierPrices};
+use ledger::running::{Counts, Running};
 
 use crate::numbers::day_text;
 
@@ -31,6 +32,7 @@ fn one(row: &PriceRow, text: &mut String) {
     list("region", row.regions.iter().map(region), text);
     list("slice", row.slices.iter().map(slice), text);
     list("off_peak", row.off_peak.iter().flat_map(off_peak), text);
+    list("allowance", row.running.iter().filter_map(allowance), text);
     let _ = writeln!(text, "source = {}\nas_of = {}", quoted(&row.source), quoted(&row.as_of));
 }
 
@@ -93,4 +95,12 @@ fn days(hours: &Hours) -> String {
 fn stretch(hours: &Hours) -> String {
     let clock = |minute: u16| format!("{:02}:{:02}", minute % DAY_MINUTES / 60, minute % 60);
     format!("hours = [\"{}-{}\"]", clock(hours.from_minute), clock(hours.to_minute))
+}
+
+/// An allowance; other totals are a contract's, and stand in no list.
+fn allowance(running: &Running) -> Option<String> {
+    let Counts::Units(meter) = running.counts else { return None };
+    let free = running.steps.iter().map(|step| step.above).max()?;
+    let name = format!("name = {}", quoted(&running.name));
+    Some(table([name, format!("meter = \"{meter}\""), format!("free = {free}"), format!("per = \"{}\"", running.per)]))
 }

@@ -3,6 +3,7 @@
 mod catalog;
 mod examples;
 mod identities;
+mod lists;
 mod prices;
 mod problems;
 mod reference;
