@@ -346,7 +346,7 @@ impl Summary {
                     groups.entry((row.workflow.clone(), row.lane.clone(), row.model.clone())).or_insert_with(|| {
                         Group { workflow: row.workflow, lane: row.lane, model: row.model, ..Group::default() }
                     });
-                group.attempts += u64::from(record.corrects.is_none());
+                group.attempts += u64::from(store::rollup::is_attempt(record));
                 group.input_tokens = group.input_tokens.saturating_add(record.usage.input_tokens());
                 group.output_tokens = group.output_tokens.saturating_add(record.usage.output_tokens());
                 group.booked = group.booked.saturating_add(record.cost.booked());
@@ -358,7 +358,7 @@ impl Summary {
     }
 
     fn add(&mut self, record: &Record) {
-        self.attempts += u64::from(record.corrects.is_none());
+        self.attempts += u64::from(store::rollup::is_attempt(record));
         self.booked = self.booked.saturating_add(record.cost.booked());
         self.unpriced += u64::from(store::rollup::is_unpriced(&record.cost));
         self.indeterminate += u64::from(record.end == AttemptEnd::Indeterminate);

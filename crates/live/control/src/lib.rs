@@ -5,10 +5,13 @@
 //! [`sessions`] say who may do what; [`ingest`] takes the spool over and [`recover`] does so after a death, before the
 //! gateway serves; [`control`] answers questions, with [`overview`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
 //! [`views`] is what they look like and [`ports`] what is asked of the running gateway; [`ledger_export`] prints the
-//! books, [`reprice`] prices them anew, [`otlp`] sends spans, [`retention`] forgets.
+//! books, [`reprice`] prices them anew, [`capacity`] books what was bought and not
+//! used, [`contracts`] says how far what was agreed is, [`otlp`] sends spans, [`retention`] forgets.
 
 mod alarms;
 pub mod api;
+pub mod capacity;
+pub mod contracts;
 pub mod control;
 pub mod data;
 pub mod failure;

@@ -139,6 +139,7 @@ impl Instance {
             background.spawn(ingest.run(stopping.clone(), Arc::new(clock::now))),
             background.spawn(watch_keys.run(stopping.clone())),
             background.spawn(control::retention::run(control.clone(), stopping.clone())),
+            background.spawn(control::capacity::run(control.clone(), stopping.clone())),
         ];
         if let Some(exporter) = exporter {
             jobs.push(background.spawn(exporter.run(stopping.clone())));

@@ -132,7 +132,7 @@ pub async fn settle(
     let served = Served {
         at: attempt.intent.at,
         tier: seen.and_then(|seen| seen.service_tier.as_deref()),
-        region: seen.and_then(|seen| seen.geography.as_deref()),
+        region: seen.and_then(|seen| seen.geography.as_deref()).or(billed_region(model)),
     };
     let beside = seen.map_or(&[][..], |seen| &seen.beside);
     let cost = match beside.is_empty() {
@@ -187,6 +187,11 @@ pub async fn settle(
         books.deferred.wait_for(&record);
     }
     record
+}
+
+/// Where a provider bills processing by the address it is asked at; an answer that says where it was processed knows better.
+pub fn billed_region(model: &Model) -> Option<&str> {
+    model.provider.billed_region.as_ref().map(|region| region.as_str())
 }
 
 /// What a call of a model within the answer cost: by the price of the configured model of this provider that has its id. Without one

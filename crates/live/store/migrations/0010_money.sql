@@ -1,5 +1,6 @@
 -- Corrections of what attempts were booked with, found by their time.
 CREATE INDEX attempts_corrections ON attempts (at) WHERE cause = 'correction';
+CREATE INDEX attempts_capacity ON attempts (at) WHERE cause = 'capacity';
 
 -- Attempts whose provider says another cost than was booked, by more than is tolerated.
 CREATE TABLE cost_differences (

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Counted, NanoUsd, Record, UnixMs};
+use domain::{AttemptId, Counted, ModelName, NanoUsd, Record, UnixMs};
 use ledger::provider_cost::Difference;
 use sqlx::{Row, SqliteConnection};
 
@@ -125,6 +125,52 @@ impl Store {
             sums.insert(row.try_get("model")?, sum);
         }
         Ok(sums)
+    }
+
+    /// Whether an attempt is booked.
+    pub async fn knows(&self, attempt: AttemptId) -> Result<bool, StoreError> {
+        let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM attempts WHERE attempt = ?1")
+            .bind(attempt.to_string())
+            .fetch_optional(self.reader())
+            .await?;
+        Ok(known.is_some())
+    }
+
+    /// Records of attempts of these models sent in `from..to`, in the order they were taken over, after the one at `cursor`, each
+    /// with its own cursor.
+    pub async fn records_of_models(
+        &self,
+        cursor: u64,
+        from: UnixMs,
+        to: UnixMs,
+        models: &[ModelName],
+        limit: u32,
+    ) -> Result<Vec<(u64, Record)>, StoreError> {
+        // By its time: an hour is a small part of all attempts.
+        let sql = "SELECT seq, attempt, record FROM attempts INDEXED BY attempts_by_time
+                   WHERE at >= ?1 AND at < ?2 AND seq > ?3 AND model IN (SELECT value FROM json_each(?4))
+                   ORDER BY seq LIMIT ?5";
+        let names: Vec<&str> = models.iter().map(ModelName::as_str).collect();
+        let rows = sqlx::query(sql)
+            .bind(from.0)
+            .bind(to.0)
+            .bind(signed(cursor))
+            .bind(to_json(&names))
+            .bind(i64::from(limit))
+            .fetch_all(self.reader())
+            .await?;
+        let read = |row: &sqlx::sqlite::SqliteRow| {
+            let record = from_json(row.try_get("attempt")?, row.try_get("record")?)?;
+            Ok((row.try_get::<i64, _>("seq")?.unsigned_abs(), record))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// What was booked of unused capacity in hours of `from..to`.
+    pub async fn capacity_records(&self, from: UnixMs, to: UnixMs) -> Result<Vec<Record>, StoreError> {
+        let sql = "SELECT attempt, record FROM attempts WHERE cause = 'capacity' AND at >= ?1 AND at < ?2 ORDER BY seq";
+        let rows = sqlx::query(sql).bind(from.0).bind(to.0).fetch_all(self.reader()).await?;
+        rows.iter().map(|row| from_json(row.try_get("attempt")?, row.try_get("record")?)).collect()
     }
 
     /// What was counted under a name by attempts sent since the hour of `since`.

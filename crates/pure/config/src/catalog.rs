@@ -51,6 +51,8 @@ pub struct CatalogProvider {
     pub prices_of: Option<String>,
     /// Where its default endpoint processes, if it promises that.
     pub region: Option<Region>,
+    /// The region whose price it bills at this address.
+    pub billed_region: Option<Region>,
     /// How it departs from its dialect.
     pub quirks: &'static Quirks,
     /// What else is worth knowing.
@@ -219,6 +221,7 @@ const PROVIDER: Section = Section {
         key("service"),
         key("prices_of"),
         key("region"),
+        key("billed_region"),
         key("quirks"),
         key("source"),
         key("sources"),
@@ -297,6 +300,7 @@ fn read_providers(catalog: &mut Catalog, root: &Table) {
             env: text("env"),
             prices_of: text("prices_of"),
             region: table.region("region"),
+            billed_region: table.region("billed_region"),
             quirks: table.choice("quirks", &quirks).unwrap_or(&Quirks::GENERIC),
             note: text("note"),
             source: sources(&table),

@@ -321,7 +321,7 @@ mod tests {
             .with(Meter::CacheReadAudio, 4)
             .with(Meter::Output, 30)
             .with(Meter::OutputAudio, 91);
-        assert_eq!(usage, Some(expected));
+        assert_eq!(usage, Some(Reported::of(expected)));
         let none = r#"{"type":"response.done","response":{"status":"failed","usage":null}}"#;
         assert_eq!(for_client(none, "m").1, Told::Done { id: None, status: Some("failed".into()), usage: None });
     }
@@ -339,7 +339,10 @@ mod tests {
             told(&format!(r#"{{"type":"conversation.item.input_audio_transcription.completed","usage":{usage}}}"#))
         };
         let by_length = Usage::ZERO.with(Meter::InputAudioMs, 2_500);
-        assert_eq!(written(r#"{"type":"duration","seconds":2.5}"#), Told::Transcribed { usage: Some(by_length) });
+        assert_eq!(
+            written(r#"{"type":"duration","seconds":2.5}"#),
+            Told::Transcribed { usage: Some(Reported::of(by_length)) }
+        );
         assert_eq!(written("null"), Told::Transcribed { usage: None });
         let second = Said { audio_bytes: 48_000, text_bytes: 8, transcribes_with: None };
         let guess = Usage::ZERO

@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod capacity;
 mod ledger;
 mod otlp;
 mod reprice;

@@ -45,6 +45,8 @@ enum Action {
     Export(ExportArguments),
     /// What was booked at other prices than those of its own day, by a price list; and put right, if asked
     Reprice(super::reprice::Arguments),
+    /// How far contracts, credits, steps of volume and bought capacity are
+    Contracts(super::contracts::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -67,6 +69,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.action {
         Action::Show => show(&Summary::of(&store, from, to).await?, arguments.output),
         Action::Export(only) => export(&store, from, to, arguments.output, only.differing).await?,
+        Action::Contracts(contracts) => {
+            let code = super::contracts::run(&contracts, &store, arguments.output).await;
+            store.close().await;
+            return code;
+        }
         Action::Reprice(reprice) => {
             let code = super::reprice::run(&reprice, &store, (from, to), arguments.output).await;
             store.close().await;

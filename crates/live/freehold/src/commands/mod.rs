@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod check;
+mod contracts;
 pub mod demo;
 pub mod init;
 pub mod key;

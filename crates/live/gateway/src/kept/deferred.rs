@@ -18,7 +18,7 @@ use wire::usage::Reported;
 use crate::budgets::{Budgets, Scope};
 use crate::clock;
 use crate::metrics::Metrics;
-use crate::settle::{priced_beside, tell_difference};
+use crate::settle::{billed_region, priced_beside, tell_difference};
 use crate::totals::Totals;
 
 /// Most that is waited for. What does not fit stays booked at its upper bound.
@@ -91,7 +91,7 @@ fn scopes(workflow: Option<&WorkflowName>, key: &KeyId) -> [Option<Scope>; 2] {
 fn record(intent: Intent, told: &Told<'_>, totals: &Totals) -> Record {
     let bound = intent.hold.filter(|bound| *bound > NanoUsd::ZERO);
     let row = told.model.and_then(|model| model.price_at(intent.at));
-    let regions = told.reported.iter().map(|one| one.geography.as_deref());
+    let regions = told.reported.iter().map(|one| region(one, told));
     let region = regions.clone().next().flatten().filter(|first| regions.clone().all(|one| one == Some(*first)));
     let cost = ledger::price::together(told.reported.iter().flat_map(|one| priced(one, told, row, intent.at)));
     let (cost, counted) = totals.priced(cost, row, intent.at);
@@ -139,13 +139,18 @@ fn priced<'a>(
     row: Option<&'a PriceRow>,
     at: UnixMs,
 ) -> impl Iterator<Item = Cost> + 'a {
-    let served = Served { at, tier: told.tier, region: one.geography.as_deref() };
+    let served = Served { at, tier: told.tier, region: region(one, told) };
     let own = ledger::price::price(&one.usage, row, &served);
     let beside = one.beside.iter().map(move |beside| match told.model {
         Some(model) => priced_beside(beside, told.models, model, row, &served),
         None => ledger::price::price_standing_in(&beside.usage, row, &served),
     });
     std::iter::once(own).chain(beside)
+}
+
+/// Where a request was processed, as far as its bill depends on it.
+fn region<'a>(one: &'a Reported, told: &'a Told<'_>) -> Option<&'a str> {
+    one.geography.as_deref().or_else(|| told.model.and_then(billed_region))
 }
 
 /// What all of them consumed, calls of other models within them included.
@@ -168,6 +173,43 @@ mod tests {
     use crate::budgets::Limit;
     use domain::Meter;
     use ledger::Window;
+
+    /// A model of a batch whose prices are a nano-dollar a token, ten in the US, with a dearer one beside it.
+    fn snapshot() -> config::Snapshot {
+        let text = "[providers.p]\ndialect = \"anthropic\"\nbase_url = \"http://127.0.0.1:1/v1\"\n\
+            [models.m]\nprovider = \"p\"\nmodel = \"v\"\n[models.m.price]\ninput = \"0.001\"\noutput = \"0.001\"\n\
+            tier = [{ tier = \"batch\", input = \"0.001\" }]\nregion = [{ region = \"us\", multiplier = \"10\" }]\n\
+            [models.advisor]\nprovider = \"p\"\nmodel = \"w\"\nprice = { input = \"0.1\", output = \"0.1\", tier = [{ tier = \"batch\", input = \"0.05\" }] }\n";
+        config::check_elsewhere("freehold.toml", text, &config::Catalog::default(), UnixMs(1)).unwrap()
+    }
+
+    #[test]
+    fn dimensions_4_and_9_each_request_of_a_batch_has_its_own_region_and_its_own_calls_of_other_models() {
+        let snapshot = snapshot();
+        let input = |tokens| Usage::ZERO.with(Meter::Input, tokens);
+        let at = |place: Option<&str>| Reported { geography: place.map(str::to_owned), ..Reported::of(input(1_000)) };
+        let beside = wire::usage::Beside { model: Some("w".into()), usage: input(1_000) };
+        let reported = [
+            at(Some("us")),
+            Reported { residue: 3, cost: Some(NanoUsd(1)), ..at(None) },
+            Reported { beside: vec![beside], ..at(None) },
+        ];
+        let told = Told {
+            id: "b",
+            reported: &reported,
+            tier: Some("batch"),
+            finish: "results",
+            model: Some(&snapshot.models[0]),
+            models: &snapshot.models,
+        };
+        let intent = testkit::facts::Sample::new(1, UnixMs(1)).record().intent;
+        let record = record(Intent { hold: None, ..intent }, &told, &Totals::default());
+        // 1000 tokens at ten nano-dollars, twice 1000 at one, and 1000 of the other model at fifty.
+        assert_eq!(record.cost.booked(), NanoUsd(10_000 + 2_000 + 50_000));
+        assert_eq!((record.usage.get(Meter::Input), record.usage_residue), (4_000, 3));
+        assert_eq!(record.provider_cost, None, "the provider did not say it of each");
+        assert_eq!((record.served.tier.as_deref(), record.served.region), (Some("batch"), None), "they differ");
+    }
 
     #[tokio::test]
     async fn what_is_told_later_is_settled_once_and_takes_the_place_of_its_upper_bound() {

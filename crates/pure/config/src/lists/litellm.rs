@@ -122,6 +122,7 @@ fn no_model(provider: &str, id: &str) -> Option<&'static str> {
     match provider {
         _ if id.contains("-commitment/") => Some("price provisioned units: write them as `[capacity.*]`"),
         "bedrock" if id.contains('/') => Some("price a model in one region, where the catalog goes by model ids"),
+        "azure" if id.contains('/') => Some("price a data zone, where the catalog goes by model ids"),
         "together" if id.starts_with("together-ai-") => Some("price a class of models by size"),
         "fireworks" if id.starts_with("fireworks-ai-") => Some("price a class of models by size"),
         _ if id.contains("-x-") => Some("price a size of a picture, not a model id"),

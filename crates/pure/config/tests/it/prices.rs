@@ -119,3 +119,26 @@ fn what_was_known_on_a_day_leaves_later_sources_out() {
     assert_eq!(at(&catalog.clone().known_on("2026-11-11")).as_deref(), Some("p/m@1"), "what ended it was not known");
     assert_eq!(at(&catalog.known_on("2026-10-31")), None);
 }
+
+#[test]
+fn litellm_36192_pain_8_azure_has_no_price_of_openais_and_ones_own_stands_above_every_list() {
+    // In August 2026 a public list gave Azure OpenAI's new prices by copying them. Each provider's rows are from its own entries.
+    let catalog = crate::catalog::shipped();
+    for azure in ["azure", "azure-deployments"] {
+        assert_ne!(catalog.provider(azure).unwrap().prices_of.as_deref(), Some("openai"));
+        let mut rows = catalog.models(azure).flat_map(|(_, model)| model.prices.iter().flat_map(|book| book.rows()));
+        assert!(rows.all(|row| row.provider == "azure"));
+    }
+    // Where a list has a price, ones own replaces it as a whole, and the line says whose it is.
+    let own = passes(&format!("{OPENAI}price = {{ input = \"1\", output = \"6\" }}\n"));
+    let row = own.models[0].price_at(NOW).unwrap();
+    assert_eq!((row.id.as_str(), row.prices.get(Meter::CacheRead)), ("freehold.toml/m", None));
+    assert!(row.source.starts_with("freehold.toml:"), "{}", row.source);
+    for (_, model) in catalog.models("openai") {
+        let rows = model.prices.iter().flat_map(|book| book.rows());
+        assert!(
+            rows.into_iter().all(|row| !row.source.is_empty() && !row.as_of.is_empty()),
+            "every price says who and when"
+        );
+    }
+}
