@@ -174,6 +174,10 @@ fn member(name: &str, raw: &RawValue, mode: &str, row: &mut PriceRow, import: &m
         "off_peak_pricing" => return off_peak(raw, row, import),
         _ => {}
     }
+    // One price for each of several things is no one meter's.
+    if raw.get().starts_with(['{', '[']) {
+        return Ok(false);
+    }
     let unit = UNIT_KEYS.iter().find(|(key, _, _, of)| *key == name && (of.is_empty() || *of == mode));
     if let Some((_, meter, places, _)) = unit {
         set(&mut row.prices, *meter, raw, *places, import)?;
