@@ -100,6 +100,9 @@ impl Sample {
             decision: "premium: only model".into(),
             losses: Vec::new(),
             provider_request_id: None,
+            served: domain::ServedAs::default(),
+            corrects: None,
+            counted: Vec::new(),
         }
     }
 

@@ -138,6 +138,8 @@ fn is_no_model(provider: &str, mode: &str, id: &str) -> bool {
         return true;
     }
     match provider {
+        // A deployment is called as its model is; prices of data zones stand under the zone.
+        "azure" => id.contains('/') || id.starts_with("ft:"),
         "bedrock" if !matches!(mode, "chat" | "embedding") => true,
         "bedrock" => id.contains('/'),
         "together" => id.starts_with("together-ai-"),

@@ -36,6 +36,7 @@ pub const SOURCES: &[Source] = &[
         prefix: "fireworks_ai/",
         genai: "fireworks",
     },
+    Source { provider: "azure", litellm: &["azure"], prefix: "azure/", genai: "azure" },
     Source { provider: "xai", litellm: &["xai"], prefix: "xai/", genai: "x-ai" },
     Source { provider: "bedrock", litellm: &["bedrock", "bedrock_converse"], prefix: "", genai: "aws" },
     Source {

@@ -4,7 +4,7 @@ use domain::UnixMs;
 use ledger::{Amount, Window};
 use routing::State;
 use store::rollup::{DAY_MS, start_of};
-use store::{Dimension, SegmentState, SpendRow};
+use store::{DifferenceSum, Dimension, SegmentState, SpendRow};
 
 use crate::control::Control;
 use crate::failure::ControlError;
@@ -47,6 +47,8 @@ pub(crate) async fn all(control: &Control, today: Today, budgets: &[BudgetNow]) 
         alarms.extend(books(&model, &row));
     }
     alarms.extend(money::all(control, today).await?);
+    let differing = control.store().cost_differences_by_model(today.day).await?;
+    alarms.extend(differing.iter().map(|(model, sum)| differs(model, sum)));
     alarms.extend(budgets.iter().filter(|budget| budget.overrun > Amount::ZERO).map(overrun));
     alarms.extend(behind(running.spool_behind()));
     let segments = control.store().segments().await?;
@@ -89,6 +91,15 @@ fn books(model: &str, row: &SpendRow) -> Vec<Alarm> {
         alarms.push(alarm("indeterminate", message));
     }
     alarms
+}
+
+fn differs(model: &str, sum: &DifferenceSum) -> Alarm {
+    let message = format!(
+        "{} attempts of model `{model}` today were booked at {} USD, and their provider says {} USD; more than 0.5 percent apart each. \
+         `freehold ledger export --differing` lists them; compare the provider's price list with ours",
+        sum.attempts, sum.ours, sum.theirs
+    );
+    alarm("provider_cost", message)
 }
 
 fn overrun(budget: &BudgetNow) -> Alarm {

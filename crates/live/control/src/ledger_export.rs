@@ -44,7 +44,7 @@ pub struct LedgerRow {
     pub amount: String,
     /// Which row of the price book said so.
     pub price_row: String,
-    /// `reported`, `estimated`, `none`, `upper_bound` or `unpriced`: how far the amount can be trusted.
+    /// `reported`, `estimated`, `none`, `upper_bound`, `unpriced` or `corrected`: how far the amount can be trusted.
     pub basis: String,
 }
 
@@ -183,6 +183,7 @@ fn bare_row(record: &Record) -> LedgerRow {
         amount: String::new(),
         price_row: String::new(),
         basis: match record.usage_origin {
+            _ if record.corrects.is_some() => "corrected",
             UsageOrigin::Reported => "reported",
             UsageOrigin::Estimated { .. } => "estimated",
             UsageOrigin::None => "none",
@@ -345,7 +346,7 @@ impl Summary {
                     groups.entry((row.workflow.clone(), row.lane.clone(), row.model.clone())).or_insert_with(|| {
                         Group { workflow: row.workflow, lane: row.lane, model: row.model, ..Group::default() }
                     });
-                group.attempts += 1;
+                group.attempts += u64::from(store::rollup::is_attempt(record));
                 group.input_tokens = group.input_tokens.saturating_add(record.usage.input_tokens());
                 group.output_tokens = group.output_tokens.saturating_add(record.usage.output_tokens());
                 group.booked = group.booked.saturating_add(record.cost.booked());
@@ -357,7 +358,7 @@ impl Summary {
     }
 
     fn add(&mut self, record: &Record) {
-        self.attempts += 1;
+        self.attempts += u64::from(store::rollup::is_attempt(record));
         self.booked = self.booked.saturating_add(record.cost.booked());
         self.unpriced += u64::from(store::rollup::is_unpriced(&record.cost));
         self.indeterminate += u64::from(record.end == AttemptEnd::Indeterminate);

@@ -5,7 +5,8 @@
 //! [`sessions`] say who may do what; [`ingest`] takes the spool over and [`recover`] does so after a death, before the
 //! gateway serves; [`control`] answers questions, with [`overview`], [`budgets`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
 //! [`views`] is what they look like and [`ports`] what is asked of the running gateway; [`ledger_export`] prints the
-//! books, [`focus_export`] hands them out as FOCUS charges ([`parquet_file`] writes such files), [`hidden_costs`] reports, [`capture`] compares
+//! books, [`reprice`] prices them anew, [`capacity`] books what was bought and not used, [`contracts`] says how far what was agreed is,
+//! [`focus_export`] hands them out as FOCUS charges ([`parquet_file`] writes such files), [`hidden_costs`] reports, [`capture`] compares
 //! with what providers say, [`verify`] proves them, [`otlp`] sends spans, [`retention`] forgets what [`archive`] has kept. [`leases`] shares
 //! budgets out among instances, [`instances`] shows them.
 
@@ -13,7 +14,9 @@ mod alarms;
 pub mod api;
 pub mod archive;
 pub mod budgets;
+pub mod capacity;
 pub mod capture;
+pub mod contracts;
 pub mod control;
 pub mod data;
 pub mod failure;
@@ -30,6 +33,7 @@ pub mod pages;
 pub mod parquet_file;
 pub mod ports;
 pub mod recover;
+pub mod reprice;
 pub mod retention;
 pub mod secrets;
 pub mod sessions;

@@ -118,6 +118,9 @@ fn indeterminate(intent: Intent) -> Record {
         decision: "in flight when Freehold was killed; its hold is the most it can have cost".to_owned(),
         losses: Vec::new(),
         provider_request_id: None,
+        served: domain::ServedAs::default(),
+        corrects: None,
+        counted: Vec::new(),
         intent,
     }
 }

@@ -120,6 +120,7 @@ impl Instance {
         let gateway = Arc::new(Gateway::new(policy, keys_now, pepper.bytes(), spool)?);
 
         remember(&gateway, &store).await?;
+        remember_totals(&gateway, &store, &snapshot).await?;
         let lessor = match store.is_shared() {
             false => None,
             true => {
@@ -157,6 +158,7 @@ impl Instance {
             background.spawn(ingest.run(stopping.clone(), Arc::new(clock::now))),
             background.spawn(watch_keys.run(stopping.clone())),
             background.spawn(control::retention::run(control.clone(), stopping.clone())),
+            background.spawn(control::capacity::run(control.clone(), stopping.clone())),
         ];
         if let Some(lessor) = lessor {
             // Not below the calls: one whose slice is empty waits for it.
@@ -213,6 +215,19 @@ async fn remember(gateway: &Gateway, store: &Store) -> anyhow::Result<()> {
     let since = clock::now() - KEPT_DAYS * 86_400_000;
     store.owed(since, KEPT_MOST).await?.iter().for_each(|record| gateway.deferred.wait_for(record));
     store.kept(since, KEPT_MOST).await?.iter().for_each(|record| gateway.owners.recall(record));
+    Ok(())
+}
+
+/// Tells a gateway what its prices depend on and it does not know yet.
+async fn remember_totals(gateway: &Gateway, store: &Store, snapshot: &Snapshot) -> anyhow::Result<()> {
+    let now = clock::now();
+    let rows = snapshot.models.iter().filter_map(|model| model.price_at(now));
+    for running in rows.flat_map(|row| &row.running) {
+        if !gateway.totals.knows(&running.name) {
+            let total = store.counted_since(&running.name, running.period_start(now)).await?;
+            gateway.totals.restore(running, total, now);
+        }
+    }
     Ok(())
 }
 
@@ -282,6 +297,10 @@ impl PolicyKeeper {
                 return false;
             }
         };
+        if let Err(error) = remember_totals(&self.gateway, &self.store, &snapshot).await {
+            self.refuse(vec![format!("what its prices depend on cannot be read, and is tried again: {error:#}")]);
+            return false;
+        }
         let before = self.gateway.deployed.load().snapshot.clone();
         if let Err(error) = self.gateway.deploy(Policy { snapshot: snapshot.clone(), limits }) {
             self.refuse(vec![error.to_string()]);

@@ -64,7 +64,7 @@ enum Command {
     /// Report on what was booked: hidden costs
     Report(commands::report::Arguments),
     Instance(commands::instance::Arguments),
-    /// Compare price lists, figure by figure
+    /// Compare price lists, figure by figure, and read public ones
     Price(commands::price::Arguments),
     /// Write a consistent copy of the data directory while Freehold runs
     Backup(commands::backup::Arguments),

@@ -9,13 +9,20 @@ use domain::UnixMs;
 
 /// Longest configuration or secret file read, bytes.
 const LONGEST_FILE_BYTES: u64 = 4 << 20;
+/// Longest list of prices read, bytes. LiteLLM's map has 3 MB, models.dev's less.
+const LONGEST_LIST_BYTES: u64 = 64 << 20;
 
 /// The price and model data this binary was built with.
 pub fn catalog() -> Result<Catalog, Vec<Problem>> {
+    catalog_with(PRICES)
+}
+
+/// The same with another price list.
+pub fn catalog_with(prices: &str) -> Result<Catalog, Vec<Problem>> {
     Catalog::parse(
         include_str!("../../../../catalog/providers.toml"),
         include_str!("../../../../catalog/models.toml"),
-        PRICES,
+        prices,
     )
 }
 
@@ -45,9 +52,18 @@ pub fn read(path: &Path) -> anyhow::Result<String> {
 
 /// Reads a file that a person wrote, of any kind.
 pub fn read_short(path: &Path) -> anyhow::Result<String> {
+    read_up_to(path, LONGEST_FILE_BYTES)
+}
+
+/// Reads a list of prices, which is longer than what people write.
+pub fn read_long(path: &Path) -> anyhow::Result<String> {
+    read_up_to(path, LONGEST_LIST_BYTES)
+}
+
+fn read_up_to(path: &Path, most_bytes: u64) -> anyhow::Result<String> {
     let shown = path.display();
     let length = std::fs::metadata(path).with_context(|| format!("`{shown}` cannot be read"))?.len();
-    anyhow::ensure!(length <= LONGEST_FILE_BYTES, "`{shown}` has {length} bytes, more than {LONGEST_FILE_BYTES}");
+    anyhow::ensure!(length <= most_bytes, "`{shown}` has {length} bytes, more than {most_bytes}");
     std::fs::read_to_string(path).with_context(|| format!("`{shown}` cannot be read as UTF-8 text"))
 }
 

@@ -23,6 +23,7 @@ use crate::ports::{Keys, Policy};
 use crate::settle::Books;
 use crate::spool::Spool;
 use crate::tokens::TokenCounter;
+use crate::totals::Totals;
 use crate::upstream::UpstreamError;
 
 /// The data plane: what every call needs, put together once.
@@ -45,6 +46,8 @@ pub struct Gateway {
     pub seals: Arc<Seals>,
     /// What providers do later, booked at the most it can cost.
     pub deferred: Deferred,
+    /// What many calls consumed together, where prices depend on it.
+    pub totals: Totals,
     /// Whose files and batches are, for lists.
     pub owners: Owners,
     /// Identifiers and seeds.
@@ -73,6 +76,7 @@ impl Gateway {
             mcp: Mcp::default(),
             seals: Arc::new(Seals::new(&pepper)),
             deferred: Deferred::default(),
+            totals: Totals::default(),
             owners: Owners::default(),
             chance: Chance::new(),
             rejected: Mutex::default(),
@@ -140,6 +144,7 @@ impl Gateway {
             metrics: &self.metrics,
             tokens: &self.tokens,
             deferred: &self.deferred,
+            totals: &self.totals,
             cut: &self.cut,
         }
     }

@@ -80,6 +80,8 @@ pub struct Metrics {
     pub unpriced: Family<ModelLabels, Counter>,
     /// Tokens of a usage that its own details do not explain, by model.
     pub usage_residue: Family<ModelLabels, Counter>,
+    /// Attempts whose provider says another cost than was booked.
+    pub cost_differences: Family<ModelLabels, Counter>,
     /// Attempts whose usage had to be estimated.
     pub estimated: Family<ModelLabels, Counter>,
     /// Nano-dollars billed above what had been held.
@@ -120,6 +122,7 @@ impl Metrics {
             cost_nano_usd: Family::default(),
             unpriced: Family::default(),
             usage_residue: Family::default(),
+            cost_differences: Family::default(),
             estimated: Family::default(),
             overrun_nano_usd: Counter::default(),
             budget_refusals: Counter::default(),
@@ -147,6 +150,11 @@ impl Metrics {
             "usage_residue_tokens",
             "Tokens booked on the base meter because the provider's details did not explain them",
             metrics.usage_residue.clone(),
+        );
+        registry.register(
+            "provider_cost_differences",
+            "Attempts whose provider says another cost than was booked, by more than 0.5 percent: an alarm",
+            metrics.cost_differences.clone(),
         );
         registry.register("estimated_attempts", "Attempts whose usage was estimated", metrics.estimated.clone());
         registry.register("overrun_nano_usd", "Nano-dollars billed above the hold", metrics.overrun_nano_usd.clone());
@@ -210,6 +218,11 @@ impl Metrics {
         if matches!(record.usage_origin, domain::UsageOrigin::Estimated { .. }) {
             self.estimated.get_or_create(&ModelLabels { model: model() }).inc();
         }
+    }
+
+    /// Counts an attempt whose provider says another cost than was booked; which of its model it is.
+    pub fn cost_difference(&self, model: &domain::ModelName) -> u64 {
+        self.cost_differences.get_or_create(&ModelLabels { model: model.to_string() }).inc() + 1
     }
 
     /// The Prometheus text format (OpenMetrics).

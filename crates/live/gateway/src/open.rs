@@ -75,6 +75,9 @@ impl Open {
             decision: format!("{why}; its hold is the most it can have cost"),
             losses: Vec::new(),
             provider_request_id: None,
+            served: domain::ServedAs::default(),
+            corrects: None,
+            counted: Vec::new(),
             intent,
         }
     }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use config::Model;
-use domain::{AttemptEnd, Cost, Fault, FaultClass, Intent, Loss, LossKind, Meter, NanoUsd, Record, Usage, UsageOrigin};
+use domain::{
+    AttemptEnd, Cost, Fault, FaultClass, Intent, Loss, LossKind, Meter, NanoUsd, Record, ServedAs, Usage, UsageOrigin,
+};
 use ledger::PriceRow;
 use ledger::budget::Spend;
 use ledger::price::Served;
+use ledger::provider_cost::Difference;
 use routing::Candidate;
 use tokio::sync::watch;
 use wire::usage::Beside;
@@ -23,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::open::Open;
 use crate::protect::Protected;
 use crate::tokens::{Counted, Texts, TokenCounter};
+use crate::totals::Totals;
 use crate::trail::Trail;
 use crate::units;
 
@@ -103,6 +107,8 @@ pub struct Books<'a> {
     pub tokens: &'a TokenCounter,
     /// What providers do later.
     pub deferred: &'a Deferred,
+    /// What many calls consumed together, where prices depend on it.
+    pub totals: &'a Totals,
     /// True when calls must end now.
     pub cut: &'a watch::Sender<bool>,
 }
@@ -158,7 +164,7 @@ pub async fn settle(
     let served = Served {
         at: attempt.intent.at,
         tier: seen.and_then(|seen| seen.service_tier.as_deref()),
-        region: seen.and_then(|seen| seen.geography.as_deref()),
+        region: seen.and_then(|seen| seen.geography.as_deref()).or(billed_region(model)),
     };
     let beside = seen.map_or(&[][..], |seen| &seen.beside);
     let cost = match beside.is_empty() {
@@ -167,10 +173,11 @@ pub async fn settle(
         true => ledger::price::price(&usage, row, &served),
         false => {
             let own = ledger::price::price(&usage, row, &served);
-            let beside = beside.iter().map(|one| priced_beside(one, call, model, row, &served));
+            let beside = beside.iter().map(|one| priced_beside(one, &call.snapshot().models, model, row, &served));
             ledger::price::together(std::iter::once(own).chain(beside))
         }
     };
+    let (cost, totals) = books.totals.priced(cost, row, attempt.intent.at);
     let actual = spent(&cost, &with_beside(usage, beside));
     if attempt.part.is_some()
         && let Some(held) = trail.open.as_mut().and_then(Open::hold)
@@ -214,21 +221,36 @@ pub async fn settle(
         decision: attempt.decision,
         losses,
         provider_request_id: seen.and_then(|seen| seen.provider_request_id.clone()),
+        served: ServedAs { tier: served.tier.map(str::to_owned), region: served.region.map(str::to_owned) },
+        corrects: None,
+        counted: totals,
         intent: attempt.intent,
     };
     books.metrics.attempt(&record);
+    tell_difference(&record, books.metrics);
     if later {
         books.deferred.wait_for(&record);
     }
     record
 }
 
+/// Where a provider bills processing by the address it is asked at; an answer that says where it was processed knows better.
+pub fn billed_region(model: &Model) -> Option<&str> {
+    model.provider.billed_region.as_ref().map(|region| region.as_str())
+}
+
 /// What a call of a model within the answer cost: by the price of the configured model of this provider that has its id. Without one
 /// the model that was asked stands in, and the alarm rings.
-fn priced_beside(one: &Beside, call: &Protected, asked: &Model, row: Option<&PriceRow>, served: &Served) -> Cost {
+pub fn priced_beside(
+    one: &Beside,
+    models: &[Arc<Model>],
+    asked: &Model,
+    row: Option<&PriceRow>,
+    served: &Served,
+) -> Cost {
     let Some(id) = &one.model else { return ledger::price::price(&one.usage, row, served) };
     let here = |model: &&Arc<Model>| model.provider.name == asked.provider.name && model.upstream == *id;
-    let own = call.snapshot().models.iter().find(here).and_then(|model| model.price_at(served.at));
+    let own = models.iter().find(here).and_then(|model| model.price_at(served.at));
     match own {
         Some(own) => ledger::price::price(&one.usage, Some(own), served),
         None => ledger::price::price_standing_in(&one.usage, row, served),
@@ -243,6 +265,24 @@ pub fn spent(cost: &Cost, usage: &Usage) -> Spend {
 /// Tokens sent and received.
 pub fn tokens(usage: &Usage) -> u64 {
     usage.input_tokens().saturating_add(usage.output_tokens())
+}
+
+/// Says that a provider tells another cost than was booked. The first time of a model, and then each time that they have doubled: the
+/// metric and the books have every one.
+pub fn tell_difference(record: &Record, metrics: &Metrics) {
+    let Some(difference) = Difference::of(record) else { return };
+    let times = metrics.cost_difference(&record.intent.model);
+    if times.is_power_of_two() {
+        tracing::warn!(
+            attempt = %record.intent.attempt,
+            model = %record.intent.model,
+            booked_usd = %difference.ours,
+            provider_usd = %difference.theirs,
+            percent = difference.percent(),
+            times,
+            "a provider says another cost than was booked; compare its price list with ours, and see `freehold ledger export --differing`"
+        );
+    }
 }
 
 fn with_beside(mut usage: Usage, beside: &[Beside]) -> Usage {

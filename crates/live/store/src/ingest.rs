@@ -9,6 +9,7 @@ use rustc_hash::FxHashSet;
 
 use crate::chain::{Link, Seal};
 use crate::meters::{self, MeterSums};
+use crate::money::MoneyFacts;
 use crate::open::{Store, StoreError, signed, to_json};
 use crate::rollup::{Sums, text};
 use crate::rows::{Again, Rows, Table};
@@ -266,6 +267,7 @@ struct Facts {
     sums: Sums,
     meters: MeterSums,
     seal: Seal,
+    money: MoneyFacts,
 }
 
 impl Facts {
@@ -312,6 +314,7 @@ impl Facts {
         }
         self.sums.add_record(record);
         self.meters.add_record(record);
+        self.money.add(record);
         self.ended.push(attempt);
     }
 
@@ -420,6 +423,7 @@ async fn finish(
     CAPTURES.insert(transaction, &mut facts.captures).await?;
     open_intents(transaction, facts).await?;
     add_sums(transaction, &facts.sums, &facts.instance).await?;
+    facts.money.insert(transaction).await?;
     if let Some(segment) = segment {
         query(MOVE_SEGMENT)
             .bind(&segment.name)

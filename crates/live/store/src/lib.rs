@@ -5,7 +5,8 @@
 //! once, `rows` puts it into tables and [`chain`] seals each batch; [`rollup`] and [`meters`] say what is summed, [`books`] reads all of it back
 //! to be verified; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
 //! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe, [`told`] what they say they billed;
-//! [`instances`] are the processes that serve from it, [`leases`] what each may spend; [`prune`] forgets what is old.
+//! [`money`] corrections and what else prices rest on; [`instances`] are the processes that serve from it, [`leases`] what each may spend;
+//! [`prune`] forgets what is old.
 //!
 //! Every value reaches SQL as a bound parameter and every statement is made of literals; there is no `LIKE`.
 
@@ -21,6 +22,7 @@ pub mod instances;
 pub mod kept;
 pub mod leases;
 pub mod meters;
+pub mod money;
 pub mod open;
 mod postgres;
 pub mod prune;
@@ -41,6 +43,7 @@ pub use ingest::{Batch, Ingested, SegmentState};
 pub use meters::MeterSum;
 pub use instances::{Incarnation, InstanceRow};
 pub use leases::{LeaseRow, Renewal, Renewed};
+pub use money::{CostDifference, DifferenceSum};
 pub use open::{Store, StoreError};
 pub use prune::{Pruned, Upto};
 pub use spend::{Dimension, Scope, SpendRow, TrafficPoint, TrafficScope};

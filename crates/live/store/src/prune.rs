@@ -54,6 +54,9 @@ impl Store {
             }
             Dialect::Postgres => self.drop_days(before, upto).await?,
         };
+        let sql = "DELETE FROM cost_differences WHERE attempt IN
+                       (SELECT attempt FROM cost_differences WHERE at < $1 LIMIT $2)";
+        self.erase(sql, before.0).await?;
         self.fold_batches().await?;
         for (width, start) in [
             (MINUTE_MS, start_of(now - MINUTES_KEPT_MS, MINUTE_MS)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{AttemptEnd, Blame, CallEnd, Cost, KeyId, LaneName, ModelName, Record, UnixMs, WorkflowName};
+use domain::{AttemptEnd, Blame, CallEnd, Cause, Cost, KeyId, LaneName, ModelName, Record, UnixMs, WorkflowName};
 use rustc_hash::FxHashMap;
 
 /// Milliseconds of a minute, an hour, a day: the widths sums are kept in.
@@ -65,13 +65,15 @@ impl Sums {
             Some(intent.key.clone()),
         );
         let sum = self.spend.entry(whose).or_default();
-        sum.attempts += 1;
+        sum.attempts += i64::from(is_attempt(record));
         add(&mut sum.cost_nano, record.cost.booked().0);
         add(&mut sum.input_tokens, crate::open::signed(record.usage.input_tokens()));
         add(&mut sum.output_tokens, crate::open::signed(record.usage.output_tokens()));
         sum.unpriced += i64::from(is_unpriced(&record.cost));
         sum.indeterminate += i64::from(record.end == AttemptEnd::Indeterminate);
-        self.used(&intent.key, record.ended_at);
+        if is_attempt(record) {
+            self.used(&intent.key, record.ended_at);
+        }
     }
 
     pub fn add_call(&mut self, call: &CallEnd) {
@@ -161,6 +163,11 @@ pub fn is_error(call: &CallEnd) -> bool {
 /// Whether an attempt consumed something nobody could price.
 pub fn is_unpriced(cost: &Cost) -> bool {
     matches!(cost, Cost::Unpriced { .. } | Cost::AtMost(None))
+}
+
+/// Whether a record is of something that was sent. A correction, and what of a capacity was not used, are entries of the books alone.
+pub fn is_attempt(record: &Record) -> bool {
+    record.corrects.is_none() && record.intent.cause != Cause::Capacity
 }
 
 /// When the minute, hour or day of this time begins.

@@ -20,6 +20,7 @@ const MIGRATIONS: Migrations = &[
     (20, "budgets", include_str!("../migrations/sqlite/0020_budgets.sql")),
     (30, "instances", include_str!("../migrations/sqlite/0030_instances.sql")),
     (40, "books", include_str!("../migrations/sqlite/0040_books.sql")),
+    (50, "money", include_str!("../migrations/sqlite/0050_money.sql")),
 ];
 
 impl Store {

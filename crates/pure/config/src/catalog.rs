@@ -56,6 +56,8 @@ pub struct CatalogProvider {
     pub regions: Vec<String>,
     /// Where it answers in one of them, if not at the same form of address.
     pub regional: Option<Endpoint>,
+    /// The region whose price it bills at this address.
+    pub billed_region: Option<Region>,
     /// How it departs from its dialect.
     pub quirks: &'static Quirks,
     /// What else is worth knowing.
@@ -172,6 +174,29 @@ impl Catalog {
         self.providers.get(provider).and_then(|row| row.prices_of.as_deref()).unwrap_or(provider)
     }
 
+    /// What was known on a day: rows whose source is of a later day are left out, and what such a row had ended goes on.
+    #[must_use]
+    pub fn known_on(mut self, day: &str) -> Catalog {
+        for model in self.models.values_mut().flat_map(BTreeMap::values_mut) {
+            let Some(book) = model.prices.take() else { continue };
+            let (known, later): (Vec<PriceRow>, Vec<PriceRow>) =
+                book.rows().iter().cloned().partition(|row| row.as_of.as_str() <= day);
+            let ended_by_later = |row: &PriceRow| row.to.is_some_and(|to| later.iter().any(|later| later.from == to));
+            let known = known.into_iter().map(|row| match ended_by_later(&row) {
+                true => PriceRow { to: None, ..row },
+                false => row,
+            });
+            model.prices = PriceBook::new(known.collect()).ok().filter(|book| !book.rows().is_empty());
+        }
+        self
+    }
+
+    /// Every price row, by provider and model.
+    pub fn price_rows(&self) -> impl Iterator<Item = &PriceRow> {
+        let books = self.models.values().flat_map(BTreeMap::values).filter_map(|model| model.prices.as_ref());
+        books.flat_map(PriceBook::rows)
+    }
+
     /// A hash of the three texts: what revisions of a configuration rest on besides its own text.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
@@ -203,6 +228,7 @@ const PROVIDER: Section = Section {
         key("region"),
         key("regions"),
         key("regional_base_url"),
+        key("billed_region"),
         key("quirks"),
         key("source"),
         key("sources"),
@@ -243,6 +269,9 @@ const PRICE: Section = Section {
         key("band"),
         key("tier"),
         key("region"),
+        key("slice"),
+        key("off_peak"),
+        key("allowance"),
         key("source"),
         key("sources"),
         key("as_of"),
@@ -280,6 +309,7 @@ fn read_providers(catalog: &mut Catalog, root: &Table) {
             region: table.region("region"),
             regions: regions(&table),
             regional: endpoint(&table, "regional_base_url"),
+            billed_region: table.region("billed_region"),
             quirks: table.choice("quirks", &quirks).unwrap_or(&Quirks::GENERIC),
             note: text("note"),
             source: sources(&table),
@@ -358,17 +388,15 @@ fn named<'d>(table: &Table<'d>) -> Option<[&'d str; 3]> {
 
 fn price_row(table: &Table, id: &str, provider: &str, model: &str) -> PriceRow {
     let text = |name| table.text(name).map(|text| text.value.to_owned());
-    PriceRow {
+    let row = PriceRow {
         from: table.day("from").map_or(BEGINNING, |day| day.value),
         to: table.day("to").map(|day| day.value),
-        bands: prices::bands(table),
-        tiers: prices::tiers(table),
-        regions: prices::regions(table),
         source: sources(table),
         as_of: text("as_of").unwrap_or_default(),
         disputed: text("disputed"),
         ..PriceRow::new(id, provider, model, prices::read(table))
-    }
+    };
+    prices::dimensions(table, row)
 }
 
 /// The regions of a row, which have a place in one of its addresses.

@@ -7,14 +7,16 @@ use domain::UnixMs;
 use crate::budgets::Budget;
 use crate::catalog::Catalog;
 use crate::key::{Key, Section};
-use crate::models::Model;
+use crate::models::{Agreed, Model};
 use crate::names::Declared;
 use crate::problem::{Problem, Problems};
 use crate::raw::{self, Table};
 use crate::secret::Vault;
 use crate::snapshot::Snapshot;
 use crate::workflows::{Parts, Workflow};
-use crate::{aliases, budgets, criticality, defaults, lanes, mcp, models, providers, server, workflows};
+use crate::{
+    aliases, budgets, capacity, contracts, criticality, defaults, lanes, mcp, models, providers, server, workflows,
+};
 
 /// Everything a check depends on.
 pub struct Input<'a> {
@@ -41,6 +43,8 @@ pub const ROOT: Section = Section {
         section("defaults"),
         section("providers"),
         section("models"),
+        section("contracts"),
+        section("capacity"),
         section("lanes"),
         section("criticality"),
         section("organisation"),
@@ -87,7 +91,11 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
     let server = server::read(root, vault);
     let defaults = defaults::read(root);
     let providers = providers::read(root, input.catalog, defaults.timeouts, vault, input.now);
-    let models = models::read(root, input.catalog, &providers, input.now);
+    let contracts = contracts::read(root, &providers);
+    let capacities = capacity::read(root);
+    let agreed = Agreed { contracts: &contracts, capacities: &capacities };
+    let models = models::read(root, input.catalog, &providers, &agreed, input.now);
+    let capacities = capacity::known(root, capacities, &models);
     let lanes = lanes::read(root, &models);
     let criticality = criticality::read(root, &lanes);
     let (organisation, zone) = budgets::organisation(root);
@@ -120,6 +128,8 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
         workflows: values(workflows)?.into_iter().map(|workflow| (workflow.name.clone(), workflow)).collect(),
         aliases,
         mcp: values(mcp)?,
+        contracts,
+        capacities,
         warnings: Vec::new(),
     })
 }

@@ -6,15 +6,18 @@
 //! [`models`], [`lanes`], [`criticality`], [`budgets`], [`workflows`], [`aliases`], [`mcp`]. [`secret`] keeps credentials from being printed,
 //! [`identity`] says who Freehold is where there is none to keep, [`auth`] how they
 //! are sent, [`url`], [`endpoint`], `fill`, `query` and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices,
-//! [`tokenizers`] lists the public ones, and [`catalog`] reads the data files. [`check`] puts the sections together
+//! [`contracts`] what was agreed on them and [`capacity`] what was bought by the hour, [`tokenizers`] lists the public ones, [`catalog`] reads
+//! the data files, and [`lists`] the public price lists. [`check`] puts the sections together
 //! into a [`snapshot`]; [`explain`] says what it comes to, [`diff`] what would change, and [`reference`] prints the
 //! documentation of every key.
 
 pub mod aliases;
 pub mod auth;
 pub mod budgets;
+pub mod capacity;
 pub mod catalog;
 pub mod check;
+pub mod contracts;
 pub mod criticality;
 pub mod defaults;
 mod dialects;
@@ -25,6 +28,7 @@ mod fill;
 pub mod identity;
 pub mod key;
 pub mod lanes;
+pub mod lists;
 pub mod mcp;
 pub mod models;
 mod names;
@@ -44,8 +48,10 @@ pub mod workflows;
 
 pub use auth::AuthScheme;
 pub use budgets::{Act, AtLimit, BadBudget, Budget, Organisation, Per, Threshold, Unit};
+pub use capacity::BoughtCapacity;
 pub use catalog::{Catalog, Mode, price_rows};
 pub use check::{Input, check, check_elsewhere};
+pub use contracts::Contract;
 pub use defaults::{Defaults, TimeoutOverrides, Timeouts};
 pub use diff::{diff, waits_for_start};
 pub use endpoint::Endpoint;

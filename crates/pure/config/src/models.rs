@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use domain::{Meter, ModelName, Region, UnixMs};
-use ledger::price::{PriceBook, PriceRow, Prices, gpu_price, multiplier_millionths};
+use ledger::price::{BEGINNING, PriceBook, PriceRow, Prices, gpu_price, multiplier_millionths};
 use routing::ModelIndex;
 
+use crate::capacity::BoughtCapacity;
 use crate::catalog::{Catalog, CatalogModel};
+use crate::contracts::Contract;
 use crate::key::{Key, Section};
 use crate::names::{Declared, find, nearest};
 use crate::numbers;
@@ -69,9 +71,9 @@ pub const SECTION: Section = Section {
         },
         Key {
             name: "price",
-            takes: "table",
+            takes: "table, or a list of them, one for each stretch of time",
             default: "from the catalog, else unpriced",
-            meaning: "What it costs; replaces the catalog's price as a whole. Without a price, calls are booked as unpriced and raise an alarm, and a workflow with a budget cannot use it.",
+            meaning: "What it costs; replaces the catalog's price as a whole. In a list each has its `from` or `until`; a call is priced by the one of its own day. Without a price, calls are booked as unpriced and raise an alarm, and a workflow with a budget cannot use it.",
             example: "{ input = \"3.00\", output = \"15.00\" }",
         },
         Key {
@@ -126,6 +128,20 @@ pub const PRICE: Section = Section {
     about: "Either USD per million for each meter, or what the own GPUs cost and serve.",
     keys: &[
         Key {
+            name: "from",
+            takes: "day",
+            default: "since ever",
+            meaning: "The first day on which it holds (UTC).",
+            example: "2026-07-01",
+        },
+        Key {
+            name: "until",
+            takes: "day, after `from`",
+            default: "for ever",
+            meaning: "The day before which it ends (UTC): where the next begins.",
+            example: "2027-01-01",
+        },
+        Key {
             name: "gpu_hour_usd",
             takes: "decimal text, USD per hour",
             default: "none",
@@ -160,22 +176,68 @@ pub const PRICE: Section = Section {
             meaning: "What prices are multiplied by where the provider bills a region apart; goes with meters.",
             example: "[{ region = \"us\", multiplier = \"1.1\" }]",
         },
+        Key {
+            name: "slice",
+            takes: "list of tables",
+            default: "none",
+            meaning: "Other prices for the units of a request above a count; goes with meters.",
+            example: "[{ above_units = 32_000, output = \"10.00\" }]",
+        },
+        Key {
+            name: "off_peak",
+            takes: "list of tables",
+            default: "none",
+            meaning: "Other prices in certain hours; goes with meters.",
+            example: "[{ hours = [\"16:30-00:30\"], input = \"1.50\" }]",
+        },
+        Key {
+            name: "allowance",
+            takes: "list of tables",
+            default: "none",
+            meaning: "Units that cost nothing, up to a count in each period; goes with meters.",
+            example: "[{ name = \"google-search\", meter = \"web_searches\", free = 1_500, per = \"day\" }]",
+        },
+        Key {
+            name: "currency",
+            takes: "table",
+            default: "USD",
+            meaning: "What the prices are written in, and at which rate they are booked; goes with meters.",
+            example: "{ code = \"EUR\", usd = \"1.0853\", source = \"ECB reference rate\", as_of = 2026-11-02 }",
+        },
     ],
     meters: true,
 };
+
+/// What changes the prices of models.
+pub(crate) struct Agreed<'a> {
+    pub contracts: &'a [Contract],
+    pub capacities: &'a [(BoughtCapacity, Vec<At<&'a str>>)],
+}
+
+impl Agreed<'_> {
+    /// The prices of a model as they are billed.
+    fn on(&self, name: &str, provider: &Provider, listed: Option<PriceBook>, is_own: bool) -> Option<PriceBook> {
+        let contracts = self.contracts.iter().filter(|contract| contract.provider == provider.name);
+        let under = listed.map(|book| contracts.fold(book, |book, contract| contract.under(&book, is_own)));
+        let serving = self.capacities.iter().map(|(bought, _)| bought);
+        let serving = serving.filter(|bought| bought.models.iter().any(|model| model.as_str() == name));
+        serving.fold(under, |book, bought| bought.serving(name, book))
+    }
+}
 
 /// Reads `[models.*]`.
 pub(crate) fn read<'d>(
     root: &Table<'d>,
     catalog: &Catalog,
     providers: &[Declared<Arc<Provider>>],
+    agreed: &Agreed,
     now: UnixMs,
 ) -> Vec<Declared<'d, Arc<Model>>> {
     let named = root.named("models", &SECTION);
     let read = |(index, named): (usize, &Named<'d>)| Declared {
         name: named.name,
         place: named.table.place.clone(),
-        value: one(named, index, catalog, providers, now).map(Arc::new),
+        value: one(named, index, catalog, providers, agreed, now).map(Arc::new),
     };
     named.iter().enumerate().map(read).collect()
 }
@@ -185,6 +247,7 @@ fn one(
     index: ModelIndex,
     catalog: &Catalog,
     providers: &[Declared<Arc<Provider>>],
+    agreed: &Agreed,
     now: UnixMs,
 ) -> Option<Model> {
     let table = &named.table;
@@ -211,6 +274,7 @@ fn one(
         check_against_catalog(table, catalog, row, &upstream, known, now);
     }
     let listed = known.cloned().unwrap_or_default();
+    let is_own = own_price.is_some();
     let prices = match own_price {
         // A price that could not be read has been reported; that the model then has none is no further problem.
         Some(own) => {
@@ -222,6 +286,7 @@ fn one(
         }
         None => discounted(table, listed.prices),
     };
+    let prices = agreed.on(named.name, &provider, prices, is_own);
     Some(Model {
         name: ModelName::from(named.name),
         index,
@@ -262,26 +327,42 @@ fn check_against_catalog(
 }
 
 /// Meters that may stand without a price for tokens: what a model is billed by instead.
-const BY_THE_UNIT: [Meter; 5] =
-    [Meter::SearchUnits, Meter::OutputImages, Meter::InputAudioMs, Meter::InputCharacters, Meter::Requests];
+const BY_THE_UNIT: [Meter; 6] = [
+    Meter::SearchUnits,
+    Meter::OutputImages,
+    Meter::InputAudioMs,
+    Meter::InputCharacters,
+    Meter::Requests,
+    Meter::Pages,
+];
 
-/// The model's own price, as a book of one row for all time. Its id stays the same over revisions; the record of a
-/// call keeps the price itself.
+/// The model's own prices, a row for each stretch of time. Their ids stay the same over revisions; the record of a call keeps the
+/// price itself.
 fn price(named: &Named) -> Option<PriceBook> {
-    let table = named.table.table("price", &PRICE)?;
+    let tables = named.table.one_or_more("price", &PRICE);
+    let rows: Vec<Option<PriceRow>> = tables.iter().map(|table| price_row(named.name, table)).collect();
+    let rows: Vec<PriceRow> = rows.into_iter().collect::<Option<_>>()?;
+    if rows.is_empty() {
+        return None;
+    }
+    let problems = named.table.problems();
+    let place = named.table.place_of("price");
+    PriceBook::new(rows).map_err(|error| problems.error(&place, error.to_string(), "mend the price")).ok()
+}
+
+fn price_row(name: &str, table: &Table) -> Option<PriceRow> {
     let problems = table.problems();
-    let by_meter = prices::read(&table);
-    let has_meter = table.has("band")
-        || table.has("tier")
-        || table.has("region")
-        || Meter::ALL.iter().any(|meter| table.has(meter.as_str()));
+    let by_meter = prices::read(table);
+    let has_meter =
+        ["band", "tier", "region", "slice", "off_peak", "allowance", "currency"].iter().any(|key| table.has(key))
+            || Meter::ALL.iter().any(|meter| table.has(meter.as_str()));
     let has_gpu = table.has("gpu_hour_usd") || table.has("tokens_per_second");
     let prices = match (has_gpu, has_meter) {
         (true, true) => {
             problems.error(&table.place, "mixes prices by meter with GPU hours", "keep one of the two");
             return None;
         }
-        (true, false) => gpu(&table)?,
+        (true, false) => gpu(table)?,
         (false, true) => {
             let makes_other = ["output_image", "output_audio"].iter().any(|meter| table.has(meter));
             if table.has("input") && !table.has("output") && !makes_other {
@@ -303,12 +384,19 @@ fn price(named: &Named) -> Option<PriceBook> {
             return None;
         }
     };
-    let mut row = PriceRow::new(format!("freehold.toml/{}", named.name), "freehold.toml", named.name, prices);
-    row.bands = prices::bands(&table);
-    row.tiers = prices::tiers(&table);
-    row.regions = prices::regions(&table);
-    row.source = problems.file_and_line(&table.place);
-    PriceBook::new(vec![row]).map_err(|error| problems.error(&table.place, error.to_string(), "mend the price")).ok()
+    let from = table.day("from").map(|day| day.value);
+    let id = match from {
+        Some(from) => format!("freehold.toml/{name}@{}", numbers::day_text(from)),
+        None => format!("freehold.toml/{name}"),
+    };
+    let row = PriceRow {
+        from: from.unwrap_or(BEGINNING),
+        to: table.day("until").map(|day| day.value),
+        source: problems.file_and_line(&table.place),
+        ..PriceRow::new(id, "freehold.toml", name, prices)
+    };
+    let row = prices::dimensions(table, row);
+    Some(if has_gpu { row } else { prices::in_usd(table, row) })
 }
 
 /// The catalog's rows with what a contract leaves of their prices.

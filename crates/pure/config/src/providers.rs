@@ -45,6 +45,8 @@ pub struct Provider {
     pub auth: AuthScheme,
     /// Where it processes, as far as it is known.
     pub region: Option<Region>,
+    /// The region whose price it bills because it is asked at that region's address, where it bills regions apart.
+    pub billed_region: Option<Region>,
     /// How it departs from its dialect.
     pub quirks: &'static Quirks,
     /// Its deadlines, the defaults filled in.
@@ -97,6 +99,7 @@ impl fmt::Debug for Provider {
             .field("identity", &self.identity.as_ref().map(Identity::to_string))
             .field("auth", &self.auth)
             .field("region", &self.region)
+            .field("billed_region", &self.billed_region)
             .field("quirks", &self.quirks.name)
             .field("timeouts", &self.timeouts)
             .field("terms", &self.terms)
@@ -179,6 +182,13 @@ pub const SECTION: Section = Section {
             default: "from the catalog, unless `base_url` is given; else unknown",
             meaning: "Where it processes. Workflows with a `residency` use only models whose region is known and inside.",
             example: "\"eu-de\"",
+        },
+        Key {
+            name: "billed_region",
+            takes: "text, such as `eu`",
+            default: "from the catalog, unless `base_url` is given; else none",
+            meaning: "The region whose price it bills because it is asked at that region's address, as OpenAI's in the EU and the US cost a tenth more. Where an answer says where it was processed, that counts.",
+            example: "\"eu\"",
         },
         Key {
             name: "quirks",
@@ -298,6 +308,7 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
     let passthrough = table.flag("passthrough").unwrap_or(false);
     let shared_files = table.flag("shared_files").unwrap_or(false);
     let region = table.region("region");
+    let billed_region = table.region("billed_region");
     let timeouts = defaults::timeouts(table).over(defaults);
 
     // A place that is not filled has been reported.
@@ -319,6 +330,7 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
         None => AuthScheme::None,
     };
     let region = region.or_else(|| row.filter(|_| !table.has("base_url") && !table.has("region"))?.region.clone());
+    let billed_region = billed_region.or_else(|| row.filter(|_| !table.has("base_url"))?.billed_region.clone());
     let (credential, credential_source) = credential.unzip();
     Some(Provider {
         name: ProviderName::from(named.name),
@@ -332,6 +344,7 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
         credential_source,
         identity,
         region,
+        billed_region,
         quirks: quirks.or_else(|| row.map(|row| row.quirks)).unwrap_or(&Quirks::GENERIC),
         timeouts,
         terms,

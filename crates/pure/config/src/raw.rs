@@ -364,6 +364,15 @@ impl<'d> Table<'d> {
         tables
     }
 
+    /// A table or a list of them, whichever was written.
+    pub fn one_or_more(&self, name: &str, section: &'static Section) -> Vec<Table<'d>> {
+        match self.value(name).map(|entry| entry.value) {
+            Some(DeValue::Array(_)) => self.list(name, section),
+            Some(_) => self.table(name, section).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
     /// Reports a value of the wrong kind; never prints it, because it may be a credential in the wrong place.
     fn wrong_kind<T>(&self, entry: &Entry, found: &DeValue, wanted: &str) -> Option<T> {
         self.problems.error(&entry.place, format!("is {}", kind(found)), format!("write {wanted}"));

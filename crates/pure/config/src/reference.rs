@@ -5,7 +5,8 @@ use domain::Meter;
 
 use crate::key::{Key, Section};
 use crate::{
-    aliases, budgets, criticality, defaults, identity, lanes, mcp, models, prices, providers, secret, server, workflows,
+    aliases, budgets, capacity, contracts, criticality, defaults, identity, lanes, mcp, models, prices, providers, secret,
+    server, workflows,
 };
 
 /// Every table of freehold.toml, in the order of the reference.
@@ -23,6 +24,13 @@ pub const SECTIONS: &[&Section] = &[
     &prices::BAND,
     &prices::TIER,
     &prices::REGION,
+    &prices::SLICE,
+    &prices::OFF_PEAK,
+    &prices::ALLOWANCE,
+    &prices::CURRENCY,
+    &capacity::SECTION,
+    &contracts::SECTION,
+    &contracts::VOLUME,
     &lanes::SECTION,
     &lanes::SLO,
     &criticality::SECTION,

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use domain::{UnixMs, WorkflowName};
 
 use crate::budgets::{Organisation, Unit};
+use crate::capacity::BoughtCapacity;
+use crate::contracts::Contract;
 use crate::defaults::Defaults;
 use crate::lanes::Lane;
 use crate::mcp::McpServer;
@@ -45,6 +47,10 @@ pub struct Snapshot {
     pub aliases: BTreeMap<String, WorkflowName>,
     /// Servers of tools, in declared order.
     pub mcp: Vec<Arc<McpServer>>,
+    /// What was agreed with providers, in declared order.
+    pub contracts: Vec<Contract>,
+    /// What was bought by the hour, in declared order.
+    pub capacities: Vec<BoughtCapacity>,
     /// What probably does something else than its author expects.
     pub warnings: Vec<Problem>,
 }

@@ -36,6 +36,10 @@ pub enum Cause {
     Pass,
     /// A scripted shock.
     Drill,
+    /// What an earlier attempt was booked with, put right.
+    Correction,
+    /// Capacity that was paid for by the hour and not used.
+    Capacity,
 }
 
 impl Cause {
@@ -56,6 +60,8 @@ impl Cause {
             Cause::Batch => "batch",
             Cause::Pass => "pass",
             Cause::Drill => "drill",
+            Cause::Correction => "correction",
+            Cause::Capacity => "capacity",
         }
     }
 }

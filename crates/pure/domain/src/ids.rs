@@ -48,10 +48,19 @@ impl AttemptId {
     /// Set in the ordinal of what settles an attempt that was answered later than its call. No call has as many attempts.
     const SETTLES: u16 = 0x8000;
 
+    /// From this ordinal on stand corrections of a call's attempts, in the order in which they were made. No call has as many
+    /// attempts.
+    pub const CORRECTIONS: u16 = 0x4000;
+
     /// What settles this attempt, where its provider told later what it cost. There is one of this name, so that whoever
     /// books it twice books it once.
     pub fn settlement(self) -> AttemptId {
         AttemptId { ordinal: self.ordinal | AttemptId::SETTLES, ..self }
+    }
+
+    /// Whether this is the name of a correction.
+    pub fn is_correction(self) -> bool {
+        (AttemptId::CORRECTIONS..AttemptId::SETTLES).contains(&self.ordinal)
     }
 }
 

@@ -87,6 +87,30 @@ pub struct Record {
     pub losses: Vec<Loss>,
     /// The provider's own id of the answer or request, for talking to its support.
     pub provider_request_id: Option<String>,
+    /// How the provider says it served it, as far as its price depends on that.
+    pub served: ServedAs,
+    /// Which attempt's cost this puts right; absent but in records of cause `correction`, which consumed nothing themselves.
+    pub corrects: Option<AttemptId>,
+    /// What it adds to totals that prices depend on: free allowances, steps of volume, credits, commitments.
+    pub counted: Vec<Counted>,
+}
+
+/// What an attempt adds to a total that prices depend on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Counted {
+    /// The total's name in the price row or contract.
+    pub name: String,
+    /// Units of its meter, or nano-dollars where it counts money.
+    pub amount: u64,
+}
+
+/// How a provider says it served an attempt.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ServedAs {
+    /// The service tier, in the provider's own word; absent where it named none.
+    pub tier: Option<String>,
+    /// The region it bills apart; absent where it named none.
+    pub region: Option<String>,
 }
 
 /// How an attempt ended.

@@ -10,7 +10,7 @@ use crate::ids::{AttemptId, KeyId};
 use crate::loss::Loss;
 use crate::money::NanoUsd;
 use crate::names::{LaneName, ModelName, ProviderName, WorkflowName};
-use crate::record::{AttemptEnd, Cost, Intent, Record};
+use crate::record::{AttemptEnd, Cost, Counted, Intent, Record, ServedAs};
 use crate::time::UnixMs;
 use crate::usage::{Usage, UsageOrigin};
 
@@ -50,6 +50,14 @@ struct Form<'a> {
     losses: Cow<'a, [Loss]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     provider_request_id: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    served_tier: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    served_region: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    corrects: Option<AttemptId>,
+    #[serde(default, skip_serializing_if = "<[Counted]>::is_empty")]
+    counted: Cow<'a, [Counted]>,
 }
 
 impl Serialize for Record {
@@ -80,6 +88,10 @@ impl Serialize for Record {
             decision: Cow::Borrowed(&self.decision),
             losses: Cow::Borrowed(&self.losses),
             provider_request_id: self.provider_request_id.as_deref().map(Cow::Borrowed),
+            served_tier: self.served.tier.as_deref().map(Cow::Borrowed),
+            served_region: self.served.region.as_deref().map(Cow::Borrowed),
+            corrects: self.corrects,
+            counted: Cow::Borrowed(&self.counted),
         };
         form.serialize(serializer)
     }
@@ -115,6 +127,12 @@ impl<'de> Deserialize<'de> for Record {
             decision: form.decision.into_owned(),
             losses: form.losses.into_owned(),
             provider_request_id: form.provider_request_id.map(Cow::into_owned),
+            served: ServedAs {
+                tier: form.served_tier.map(Cow::into_owned),
+                region: form.served_region.map(Cow::into_owned),
+            },
+            corrects: form.corrects,
+            counted: form.counted.into_owned(),
         })
     }
 }

@@ -51,6 +51,8 @@ meters! {
     CacheWrite5m = "cache_write_5m", Input;
     /// Tokens sent and stored for an hour.
     CacheWrite1h = "cache_write_1h", Input;
+    /// Tokens sent and stored for twelve hours.
+    CacheWrite12h = "cache_write_12h", Input;
     /// Text tokens received, reasoning apart.
     Output = "output", Output;
     /// Tokens the model thought with; billed, seldom shown.
@@ -61,6 +63,8 @@ meters! {
     CacheReadAudio = "cache_read_audio", Input;
     /// Image tokens sent.
     InputImage = "input_image", Input;
+    /// Image tokens sent that a cache served.
+    CacheReadImage = "cache_read_image", Input;
     /// Audio tokens received.
     OutputAudio = "output_audio", Output;
     /// Image tokens received.
@@ -85,6 +89,24 @@ meters! {
     InputAudioMs = "input_audio_ms", Apiece;
     /// Characters of text to be spoken, where speech is billed by them.
     InputCharacters = "input_characters", Apiece;
+    /// Milliseconds of audio made, where speech is billed by its length.
+    OutputAudioMs = "output_audio_ms", Apiece;
+    /// Milliseconds of video made.
+    OutputVideoMs = "output_video_ms", Apiece;
+    /// Pages of documents read.
+    Pages = "pages", Apiece;
+    /// Searches in files by the provider's own tool.
+    FileSearches = "file_searches", Apiece;
+    /// Look-ups in maps by the provider's own tool.
+    MapQueries = "map_queries", Apiece;
+    /// Sessions of a provider's own sandbox for code.
+    CodeSessions = "code_sessions", Apiece;
+    /// Megabytes kept for a day.
+    StorageMbDays = "storage_mb_days", Apiece;
+    /// Units of text in which a provider's guardrails are billed.
+    GuardTextUnits = "guard_text_units", Apiece;
+    /// Minutes for which a unit of provisioned capacity was there, used or not.
+    CapacityMinutes = "capacity_minutes", Apiece;
 }
 
 impl Meter {

@@ -4,14 +4,17 @@ use domain::money::BadMoney;
 use domain::usage::Direction;
 use domain::{Meter, NanoUsd, PicoUsd, UnixMs, Usage};
 
-use crate::price::{PriceRow, Served, Terms, half_even};
+use crate::rounding::half_even;
+use crate::rows::{PriceRow, Served};
+use crate::terms::Terms;
 
 /// The most `n` answers can cost when nothing is known of the tier or the region they will be served in: the dearest
 /// tier and region of the row. See [`upper_bound_for`].
 pub fn upper_bound(row: &PriceRow, input_upper_tokens: u64, output_cap_tokens: u64, n: u32, _at: UnixMs) -> NanoUsd {
     let dearest_region = row.regions.iter().max_by_key(|region| region.multiplier_millionths);
     let region = dearest_region.filter(|region| region.multiplier_millionths > 1_000_000);
-    let tiers = row.tiers.iter().map(Some).chain([None]);
+    let off_peak = row.off_peak.iter().map(|off_peak| &off_peak.tier);
+    let tiers = row.tiers.iter().chain(off_peak).map(Some).chain([None]);
     tiers
         .map(|tier| bound(&Terms::with(row, tier, region), row, input_upper_tokens, output_cap_tokens, n))
         .max()
@@ -50,7 +53,10 @@ pub fn prices_tokens(row: &PriceRow) -> bool {
 pub fn upper_bound_of_units(row: &PriceRow, upper: &Usage) -> Option<NanoUsd> {
     let dearest = row.regions.iter().max_by_key(|region| region.multiplier_millionths);
     let terms = Terms::with(row, None, dearest.filter(|region| region.multiplier_millionths > 1_000_000));
-    let tiers = |meter| row.tiers.iter().filter_map(move |tier| tier.prices.get(meter));
+    let slices = |meter| row.slices.iter().filter_map(move |slice| slice.prices.get(meter));
+    let off_peak = || row.off_peak.iter().map(|off_peak| &off_peak.tier);
+    let tiers =
+        |meter| row.tiers.iter().chain(off_peak()).filter_map(move |tier| tier.prices.get(meter)).chain(slices(meter));
     upper
         .counts()
         .filter(|(meter, _)| meter.direction() == Direction::Apiece)
@@ -93,6 +99,11 @@ fn side(terms: &Terms, row: &PriceRow, direction: Direction, units: u64, input_u
             }
         }
         fine_meters += i64::from(fine);
+        for (_, price) in terms.slices(meter) {
+            let price = terms.billed(price);
+            dearest = dearest.max(price);
+            fine_meters += i64::from(price.0 % 1000 != 0);
+        }
     }
     dearest.times_rounded_up(units).saturating_add(NanoUsd(if units == 0 { 0 } else { fine_meters / 2 }))
 }

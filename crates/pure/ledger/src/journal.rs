@@ -1,6 +1,6 @@
 //! The double entry of an attempt: what a workflow spent, and to which provider it is owed. Every record balances.
 
-use domain::{AttemptEnd, Cost, NanoUsd, Record};
+use domain::{AttemptEnd, Cause, Cost, NanoUsd, Record};
 use serde::{Deserialize, Serialize};
 
 /// One side of a booking.
@@ -17,12 +17,16 @@ pub struct JournalEntry {
 /// A priced attempt moves its cost from `payable/PROVIDER` to `spend/WORKFLOW/CAUSE`. One that was in flight when an
 /// instance was killed uses `indeterminate/…` and `payable-at-most/…`, so that bounds never mix with costs; so does the
 /// priced part of one with a missing price, under `unpriced/…`. An upper bound that is taken back leaves the accounts it was
-/// booked in. Nothing consumed, nothing booked.
+/// booked in. A correction moves only what it puts right, between `spend/WORKFLOW/correction` and the provider. Nothing consumed,
+/// nothing booked.
 pub fn entries(record: &Record) -> Vec<JournalEntry> {
     let lines = match &record.cost {
         Cost::Priced { lines, .. } | Cost::Unpriced { lines, .. } => &lines[..],
         Cost::AtMost(_) => &[],
     };
+    // A correction, and what of a capacity was not used, are one sum: what they take back was booked in the same accounts.
+    let one_sum = matches!(record.intent.cause, Cause::Correction | Cause::Capacity);
+    let lines = if one_sum { &[] } else { lines };
     let taken_back: NanoUsd = lines.iter().map(|line| line.amount).filter(|amount| *amount < NanoUsd::ZERO).sum();
     let amount = record.cost.booked() - taken_back;
     let (spend, payable) = match (&record.cost, &record.end) {
@@ -89,6 +93,18 @@ mod tests {
         record.intent.workflow = None;
         let accounts: Vec<_> = entries(&record).into_iter().map(|entry| entry.account).collect();
         assert_eq!(accounts, ["indeterminate/(direct)/serve", "payable-at-most/anthropic"]);
+    }
+
+    #[test]
+    fn a_correction_moves_only_what_it_puts_right() {
+        let of = examples::record();
+        let Cost::Priced { lines, .. } = &of.cost else { unreachable!("the example is priced") };
+        let back = domain::CostLine { price: PicoUsd(-3_000_000), amount: NanoUsd(-4_500_000), ..lines[0].clone() };
+        let now = domain::CostLine { price: PicoUsd(2_000_000), amount: NanoUsd(3_000_000), ..lines[0].clone() };
+        let correction = crate::reprice::correction(&of, 0, vec![back, now], "a list", of.ended_at);
+        let entry = |account: &str, amount| JournalEntry { account: account.into(), amount: NanoUsd(amount) };
+        let expected = [entry("spend/claims-triage/correction", -1_500_000), entry("payable/anthropic", 1_500_000)];
+        assert_eq!(entries(&correction), expected);
     }
 
     #[test]

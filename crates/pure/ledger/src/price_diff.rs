@@ -87,7 +87,7 @@ fn changed_figures(old: Option<&PriceRow>, new: Option<&PriceRow>) -> Vec<Figure
 }
 
 /// Every figure of a row by a name that tells where it applies.
-fn figures(row: &PriceRow) -> BTreeMap<String, String> {
+pub fn figures(row: &PriceRow) -> BTreeMap<String, String> {
     let mut figures = BTreeMap::new();
     add(&mut figures, "", &row.prices, &row.bands);
     for tier in &row.tiers {
@@ -98,8 +98,27 @@ fn figures(row: &PriceRow) -> BTreeMap<String, String> {
         let multiplier = PicoUsd(i64::from(region.multiplier_millionths)).as_usd_per_million();
         figures.insert(format!("region {}", region.region), format!("times {multiplier}"));
     }
+    for slice in &row.slices {
+        add(&mut figures, &format!("above unit {}: ", slice.above_units), &slice.prices, &[]);
+    }
+    for off_peak in &row.off_peak {
+        add(&mut figures, &format!("hours {}: ", off_peak.tier.tier), &off_peak.tier.prices, &off_peak.tier.bands);
+        figures.insert(format!("hours {}", off_peak.tier.tier), hours(&off_peak.hours));
+    }
+    for total in &row.running {
+        figures.insert(
+            format!("total {}", total.name),
+            format!("{:?} per {}, {:?}", total.counts, total.per, total.steps),
+        );
+    }
     figures.extend(row.to.map(|to| ("to".to_owned(), day(to))));
     figures
+}
+
+/// Days and minutes, as they stand in the row.
+fn hours(hours: &[crate::hours::Hours]) -> String {
+    let told = hours.iter().map(|one| format!("days {:07b} minutes {}-{}", one.days, one.from_minute, one.to_minute));
+    told.collect::<Vec<_>>().join(", ")
 }
 
 fn add(figures: &mut BTreeMap<String, String>, place: &str, prices: &Prices, bands: &[Band]) {

@@ -1,6 +1,9 @@
 //! Examples of pricing, bug by bug where a peer had one.
 
 use super::*;
+use crate::hours::Hours;
+use crate::terms::within;
+use domain::{Meter, PicoUsd, UnixMs};
 use proptest::prelude::*;
 
 const AT: UnixMs = UnixMs(1_795_252_724_005);
@@ -260,4 +263,105 @@ fn a_row_that_stands_in_charges_the_nearest_figure_and_rings_the_alarm() {
     assert!(matches!(&cost, Cost::Unpriced { missing, .. } if *missing == [Meter::Input, Meter::Output]), "{cost:?}");
     let own = price(&usage, Some(&row()), &Served::standard(AT));
     assert!(matches!(together([own, cost]), Cost::Unpriced { lines, .. } if lines.len() == 2));
+}
+
+/// A model whose output costs less above a thousand and above two thousand tokens of one request.
+fn sliced() -> PriceRow {
+    let mut row = PriceRow::new("p/m@1", "p", "m", Prices::NONE.with(Meter::Output, PicoUsd(4_000_000)));
+    for (above_units, price) in [(2_000, 1_000_000), (1_000, 2_000_000)] {
+        row.slices.push(Slice { above_units, prices: Prices::NONE.with(Meter::Output, PicoUsd(price)) });
+    }
+    row
+}
+
+#[test]
+fn units_above_a_slice_cost_its_price_and_those_below_keep_theirs() {
+    let cost = |units| price(&Usage::ZERO.with(Meter::Output, units), Some(&sliced()), &Served::standard(AT));
+    let told = |units| {
+        let Cost::Priced { lines, .. } = cost(units) else { panic!("priced") };
+        lines.into_iter().map(|line| (line.units, line.amount.0, line.price_row)).collect::<Vec<_>>()
+    };
+    // 1000 × 4000 + 1000 × 2000 + 500 × 1000
+    assert_eq!(
+        told(2_500),
+        [
+            (1_000, 4_000_000, "p/m@1".to_owned()),
+            (1_000, 2_000_000, "p/m@1#unit-1000".to_owned()),
+            (500, 500_000, "p/m@1#unit-2000".to_owned()),
+        ]
+    );
+    assert_eq!(told(1_000), [(1_000, 4_000_000, "p/m@1".to_owned())]);
+    assert_eq!(cost(1_001).booked(), NanoUsd(4_002_000));
+    assert!(cost(2_500).booked() <= upper_bound(&sliced(), 0, 2_500, 1, AT));
+}
+
+#[test]
+fn off_peak_hours_have_their_price_and_a_tier_of_its_own_has_it_at_every_hour() {
+    let mut row = row();
+    // AT is Saturday, 21 November 2026, 09:18 UTC.
+    let hours = vec![Hours { days: 0b010_0000, from_minute: 9 * 60, to_minute: 10 * 60 }];
+    let prices = Prices::NONE.with(Meter::Input, PicoUsd(1_000_000));
+    row.off_peak.push(OffPeak { hours, tier: TierPrices { tier: "night".into(), prices, bands: Vec::new() } });
+    let told = |served| {
+        let usage = Usage::ZERO.with(Meter::Input, 10).with(Meter::Output, 1);
+        let Cost::Priced { lines, .. } = price(&usage, Some(&row), &served) else { panic!("priced") };
+        lines.into_iter().map(|line| (line.amount.0, line.price_row)).collect::<Vec<_>>()
+    };
+    let id = "openai/m@2026-11-12".to_owned();
+    // Output has no price of the hour, and keeps its own.
+    assert_eq!(told(Served::standard(AT)), [(10_000, format!("{id}#hours-night")), (15_000, id.clone())]);
+    let an_hour_later = Served::standard(AT + 3_600_000);
+    assert_eq!(told(an_hour_later)[0], (25_000, id.clone()));
+    assert_eq!(told(tier("flex"))[0], (12_500, format!("{id}#tier-flex")));
+}
+
+#[test]
+fn what_a_capacity_serves_names_it() {
+    let mut row = row();
+    let prices = Prices::NONE.with(Meter::Input, PicoUsd(500_000));
+    row.tiers.push(TierPrices { tier: "PROVISIONED_THROUGHPUT".into(), prices, bands: Vec::new() });
+    row.capacity.push(ServedByCapacity { tier: Some("PROVISIONED_THROUGHPUT".into()), name: "east".into() });
+    let usage = Usage::ZERO.with(Meter::Input, 10);
+    let name = |served| {
+        let Cost::Priced { lines, .. } = price(&usage, Some(&row), &served) else { panic!("priced") };
+        lines[0].price_row.clone()
+    };
+    assert_eq!(name(tier("PROVISIONED_THROUGHPUT")), "openai/m@2026-11-12#tier-PROVISIONED_THROUGHPUT#capacity-east");
+    assert_eq!(name(Served::standard(AT)), "openai/m@2026-11-12", "what flows over is billed by the token");
+}
+
+#[test]
+fn a_book_that_is_changed_for_a_while_keeps_its_rows_before_and_after() {
+    let old = PriceRow { to: Some(UnixMs(100)), ..PriceRow::new("p/m@a", "p", "m", Prices::NONE) };
+    let new = PriceRow { from: UnixMs(100), ..PriceRow::new("p/m@b", "p", "m", Prices::NONE) };
+    let book = PriceBook::new(vec![old, new]).unwrap();
+    let contract = |row: PriceRow| PriceRow { contract_millionths: Some(900_000), ..row };
+    let told = |book: &PriceBook| {
+        let told =
+            |row: &PriceRow| (row.id.clone(), row.from.0, row.to.map(|to| to.0), row.contract_millionths.is_some());
+        book.rows().iter().map(told).collect::<Vec<_>>()
+    };
+    let ever = BEGINNING.0;
+    let (a, b) = ("p/m@a".to_owned(), "p/m@b".to_owned());
+    assert_eq!(
+        told(&book.changed_between(UnixMs(50), Some(UnixMs(150)), &contract)),
+        [
+            (a.clone(), ever, Some(50), false),
+            (a.clone(), 50, Some(100), true),
+            (b.clone(), 100, Some(150), true),
+            (b.clone(), 150, None, false),
+        ]
+    );
+    assert_eq!(
+        told(&book.changed_between(UnixMs(100), None, &contract)),
+        [(a, ever, Some(100), false), (b, 100, None, true)]
+    );
+}
+
+#[test]
+fn every_price_of_a_row_is_changed_with_it() {
+    let doubled = row().map_prices(&|price| PicoUsd(price.0 * 2));
+    assert_eq!(doubled.prices.get(Meter::Input), Some(PicoUsd(5_000_000)));
+    assert_eq!(doubled.tiers[0].bands[0].prices.get(Meter::Output), Some(PicoUsd(22_500_000)));
+    assert_eq!(doubled.prices.get(Meter::Citation), None);
 }

@@ -11,7 +11,7 @@ use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
 use crate::errors::{ClientError, error_body};
 use crate::splice::Splice;
-use crate::usage::{audio_usage, openai_usage};
+use crate::usage::{Reported, audio_usage, openai_usage};
 
 /// Audio tokens of a second that is heard, and of one that is spoken (OpenAI's guide, managing realtime costs: one for 100 ms of
 /// what a user says, one for 50 ms of what the model says).
@@ -53,12 +53,12 @@ pub enum Told {
         /// How it ended, in the provider's word.
         status: Option<String>,
         /// What it consumed.
-        usage: Option<Usage>,
+        usage: Option<Reported>,
     },
     /// What was heard is written down, by another model.
     Transcribed {
         /// What that consumed.
-        usage: Option<Usage>,
+        usage: Option<Reported>,
     },
 }
 
@@ -89,16 +89,11 @@ pub fn for_client<'t>(event: &'t str, asked_model: &str) -> (Cow<'t, str>, Told)
         Some("response.done") => Told::Done {
             id: text(&read.response.id),
             status: text(&read.response.status),
-            usage: read
-                .response
-                .usage
-                .clone()
-                .and_then(|span| openai_usage(&event.as_bytes()[span]))
-                .map(|reported| reported.usage),
+            usage: read.response.usage.clone().and_then(|span| openai_usage(&event.as_bytes()[span])),
         },
         Some("conversation.item.input_audio_transcription.completed") => {
             let usage = read.usage.clone().and_then(|span| audio_usage(&event.as_bytes()[span]));
-            Told::Transcribed { usage: usage.map(|reported| reported.usage) }
+            Told::Transcribed { usage }
         }
         Some(kind) if kind.starts_with("response.") && kind.ends_with(".delta") => match kind.contains("audio.delta") {
             true => Told::Piece { text_bytes: 0, audio_bytes: sound(&read.delta) },
@@ -326,7 +321,7 @@ mod tests {
             .with(Meter::CacheReadAudio, 4)
             .with(Meter::Output, 30)
             .with(Meter::OutputAudio, 91);
-        assert_eq!(usage, Some(expected));
+        assert_eq!(usage, Some(Reported::of(expected)));
         let none = r#"{"type":"response.done","response":{"status":"failed","usage":null}}"#;
         assert_eq!(for_client(none, "m").1, Told::Done { id: None, status: Some("failed".into()), usage: None });
     }
@@ -344,7 +339,10 @@ mod tests {
             told(&format!(r#"{{"type":"conversation.item.input_audio_transcription.completed","usage":{usage}}}"#))
         };
         let by_length = Usage::ZERO.with(Meter::InputAudioMs, 2_500);
-        assert_eq!(written(r#"{"type":"duration","seconds":2.5}"#), Told::Transcribed { usage: Some(by_length) });
+        assert_eq!(
+            written(r#"{"type":"duration","seconds":2.5}"#),
+            Told::Transcribed { usage: Some(Reported::of(by_length)) }
+        );
         assert_eq!(written("null"), Told::Transcribed { usage: None });
         let second = Said { audio_bytes: 48_000, text_bytes: 8, transcribes_with: None };
         let guess = Usage::ZERO

@@ -2,9 +2,11 @@
 
 mod access;
 mod api;
+mod capacity;
 mod ledger;
 mod money;
 mod otlp;
+mod reprice;
 mod spool;
 mod support;
 mod verify;

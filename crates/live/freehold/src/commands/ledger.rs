@@ -13,6 +13,7 @@ use control::verify::Report;
 use domain::UnixMs;
 use jiff::civil::Date;
 use ledger::focus::Version;
+use ledger::provider_cost::Difference;
 use store::Store;
 
 use super::key::Output;
@@ -67,6 +68,10 @@ enum Action {
         #[arg(long)]
         head: Option<String>,
     },
+    /// What was booked at other prices than those of its own day, by a price list; and put right, if asked
+    Reprice(super::reprice::Arguments),
+    /// How far contracts, credits, steps of volume and bought capacity are
+    Contracts(super::contracts::Arguments),
 }
 
 /// What is exported, and how.
@@ -78,6 +83,9 @@ struct ExportArguments {
     /// Which table of FOCUS; invoice-details and contract-commitments are of 1.4
     #[arg(long, value_enum, default_value = "cost-and-usage")]
     dataset: FocusTable,
+    /// Only attempts whose provider says another cost than was booked, by more than 0.5 percent
+    #[arg(long)]
+    differing: bool,
     /// Write FOCUS into this file, as Parquet where its name ends with .parquet, else as CSV to standard output
     #[arg(long)]
     file: Option<PathBuf>,
@@ -132,14 +140,21 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             }
         }
         Action::Show => show(&Summary::of(&store, from, to).await?, arguments.output),
-        Action::Export(ExportArguments { format: ExportFormat::Records, file, .. }) => {
+        Action::Export(ExportArguments { format: ExportFormat::Records, file, differing, .. }) => {
             anyhow::ensure!(file.is_none(), "--file is for FOCUS; records go to standard output");
-            export(&store, from, to, arguments.output).await?;
+            export(&store, from, to, arguments.output, differing).await?;
         }
         Action::Export(wanted) => {
+            anyhow::ensure!(!wanted.differing, "--differing is for records; FOCUS has charges, not attempts");
             if !focus(&store, from, to, &wanted).await?.agrees() {
                 code = ExitCode::from(UNPROVEN);
             }
+        }
+        Action::Contracts(contracts) => {
+            code = super::contracts::run(&contracts, &store, arguments.output).await?;
+        }
+        Action::Reprice(reprice) => {
+            code = super::reprice::run(&reprice, &store, (from, to), arguments.output).await?;
         }
     }
     store.close().await;
@@ -228,7 +243,7 @@ fn print_report(report: &Report, output: Output) {
     }
 }
 
-async fn export(store: &Store, from: UnixMs, to: UnixMs, output: Output) -> anyhow::Result<()> {
+async fn export(store: &Store, from: UnixMs, to: UnixMs, output: Output, differing: bool) -> anyhow::Result<()> {
     let format = match output {
         Output::Table => Format::Table,
         Output::Json => Format::Json,
@@ -237,7 +252,8 @@ async fn export(store: &Store, from: UnixMs, to: UnixMs, output: Output) -> anyh
     let mut out = std::io::BufWriter::new(std::io::stdout());
     out.write_all(ledger_export::header(format).as_bytes())?;
     let mut pages = Pages::new(store, from, to);
-    while let Some(records) = pages.next().await? {
+    while let Some(mut records) = pages.next().await? {
+        records.retain(|record| !differing || Difference::of(record).is_some());
         out.write_all(ledger_export::print(format, &records).as_bytes())?;
     }
     Ok(out.flush()?)

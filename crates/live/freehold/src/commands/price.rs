@@ -1,4 +1,4 @@
-//! `freehold price`: what differs between two price lists.
+//! `freehold price`: what differs between two price lists; public ones are read by `price_import.rs`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,9 +11,9 @@ use serde::Serialize;
 use crate::{exit, policy};
 
 /// The word for the list this binary was built with.
-const BUILT_IN: &str = "built-in";
+pub(super) const BUILT_IN: &str = "built-in";
 
-/// Compare price lists.
+/// Compare and read price lists.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -35,11 +35,16 @@ enum Action {
         /// The list after
         new: PathBuf,
     },
+    /// Read a public price list, and say where it disagrees with the catalog
+    Import(super::price_import::Arguments),
 }
 
 /// Compares. Exit code 1 when the lists differ.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let Action::Diff { old, new } = arguments.action;
+    let (old, new) = match arguments.action {
+        Action::Diff { old, new } => (old, new),
+        Action::Import(import) => return super::price_import::run(&import, arguments.json),
+    };
     let lists = [rows(&old)?, rows(&new)?];
     let [Some(old), Some(new)] = lists else { return Ok(ExitCode::from(exit::FAILED)) };
     let changes = diff(&old, &new);

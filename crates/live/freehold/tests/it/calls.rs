@@ -125,7 +125,7 @@ fn a_translation_says_what_it_lost() {
 }
 
 #[test]
-fn a_failing_provider_is_survived_and_both_attempts_are_booked() {
+fn pain_12_conductai_1562_a_failing_provider_is_survived_and_both_attempts_are_booked() {
     let broken = failing("500 Internal Server Error", "", r#"{"error":{"message":"boom"}}"#);
     let good = RawProvider::answering_body("application/json", CHAT.as_bytes());
     let configuration = [

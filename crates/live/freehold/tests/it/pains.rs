@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 
-use crate::harness::{RawProvider, Simulator, Site, eventually};
+use crate::harness::{RawProvider, Simulator, Site, eventually, run, text};
 use crate::http::Connection;
 use crate::tokens::{call_of, record};
 
@@ -23,7 +23,7 @@ fn configuration(dialect: &str, base_url: &str, workflow: &str) -> String {
 }
 
 #[test]
-fn pain_9_what_the_provider_says_it_cost_is_kept_beside_what_is_booked() {
+fn pain_9_litellm_27588_what_the_provider_says_it_cost_is_kept_beside_what_is_booked() {
     let answer = r#"{"id":"gen-1","object":"chat.completion","created":1,"model":"v","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":10,"total_tokens":1010,"cost":0.00275}}"#;
     let provider = RawProvider::answering_body("application/json", answer.as_bytes());
     let site = Site::new("pain-9", &configuration("openai-chat", &format!("http://{}/v1", provider.address), ""));
@@ -35,6 +35,39 @@ fn pain_9_what_the_provider_says_it_cost_is_kept_beside_what_is_booked() {
         (&2_750_000.into(), &3_150_000.into()),
         "{record}"
     );
+    // 0.0004 of 0.00275 USD are more than half a percent: it is counted, told on the first page, and listed.
+    assert!(
+        freehold.metrics().contains("freehold_provider_cost_differences_total{model=\"m\"} 1"),
+        "{}",
+        freehold.metrics()
+    );
+    let listed = || {
+        let (code, out) = run(&["ledger", "export", "--differing", "--output", "json", "--data", &text(&site.data())]);
+        assert_eq!(code, 0, "{out}");
+        out.lines().count()
+    };
+    assert_eq!(eventually("the difference is listed", || Some(listed()).filter(|lines| *lines > 0)), 2);
+    let overview = freehold.admin("/api/v1/overview").to_string();
+    assert!(
+        overview.contains("\"provider_cost\"") && overview.contains("their provider says 0.00275 USD"),
+        "{overview}"
+    );
+}
+
+#[test]
+fn pain_5_litellm_15740_a_response_of_a_translated_provider_is_booked_once() {
+    let answer = r#"{"id":"m","type":"message","role":"assistant","model":"v","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","usage":{"input_tokens":10,"output_tokens":2}}"#;
+    let provider = RawProvider::answering_body("application/json", answer.as_bytes());
+    let site = Site::new("pain-5", &configuration("anthropic", &format!("http://{}/v1", provider.address), ""));
+    let freehold = site.start();
+    assert_eq!(freehold.post("/v1/responses", r#"{"model":"w","input":"Hello"}"#).status, 200);
+    assert_eq!(freehold.stop(), Some(0));
+    let rows = crate::harness::ledger(&site.data());
+    let attempts: std::collections::BTreeSet<_> = rows.iter().map(|row| row["attempt"].to_string()).collect();
+    assert_eq!((attempts.len(), provider.received().len()), (1, 1));
+    // 10 × 3000 + 2 × 15000, each meter once.
+    let amounts: Vec<_> = rows.iter().map(|row| row["amount"].as_str().unwrap()).collect();
+    assert_eq!(amounts, ["0.000030000", "0.000030000"]);
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn a_path_with_tricks_reaches_no_provider() {
 }
 
 #[test]
-fn an_unknown_route_is_refused_where_no_provider_is_passed_it_or_nobody_knows_what_it_costs() {
+fn pain_11_bifrost_2873_an_unknown_route_is_refused_where_no_provider_is_passed_it_or_nobody_knows_what_it_costs() {
     let provider = RawProvider::answering_body("application/json", ANSWER.as_bytes());
     let closed = site("passed-closed", provider.address, "", ", requests = \"1000\"");
     let answer = ask(&closed.start(), "GET", "/v1/videos", &[W], "");

@@ -95,7 +95,7 @@ fn told(
         stored_answer(&ids, holder.asked(), maker(holder), body).map_err(|found| fault(reach, found))?;
     let facts = match stored.owed() {
         None => Vec::new(),
-        Some(usage) => asking.settle(holder, id, &[usage], stored.service_tier.as_deref(), &stored.status, trail),
+        Some(reported) => asking.settle(holder, id, &[reported], stored.service_tier.as_deref(), &stored.status, trail),
     };
     Ok(Done::Whole(told.into(), facts))
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use domain::{CallId, Entry, UnixMs, Usage};
+use domain::{CallId, Entry, UnixMs};
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use wire::Dialect;
 use wire::kept::{Kind, MARK};
+use wire::usage::Reported;
 
 use super::allow::{Holder, OpenedBody, Reach, family, opened_body};
 use super::booking::Booking;
@@ -179,14 +180,16 @@ impl Asking<'_> {
         &self,
         holder: &Holder,
         id: &str,
-        usages: &[Usage],
+        reported: &[Reported],
         tier: Option<&str>,
         finish: &str,
         trail: &mut Trail,
     ) -> Vec<Entry> {
         let gateway = self.gateway;
-        let told = Told { id, usages, tier, finish, model: Some(holder.model()) };
-        let settled = gateway.deferred.settle(&gateway.budgets, &gateway.metrics, &holder.model().provider.name, &told);
+        let models = &self.deployed.snapshot.models;
+        let told = Told { id, reported, tier, finish, model: Some(holder.model()), models };
+        let books = (&gateway.budgets, &gateway.totals);
+        let settled = gateway.deferred.settle(books, &gateway.metrics, &holder.model().provider.name, &told);
         let Some((record, change)) = settled else { return Vec::new() };
         trail.cost += change;
         trail.note("settle", &*record.decision);

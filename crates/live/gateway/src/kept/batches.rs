@@ -5,6 +5,7 @@ use bytes::Bytes;
 use domain::{AttemptEnd, Cause, Cost, Entry, Fault, FaultClass, NanoUsd, Record, Usage, UsageOrigin};
 use http::Method;
 use wire::kept::{Kind, Names, renamed, result_line, strings};
+use wire::usage::Reported;
 use wire::{Dialect, Maker};
 
 use super::allow::{Holder, OpenedBody, Reach};
@@ -153,7 +154,7 @@ pub async fn results(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trai
 pub struct Results {
     dialect: Dialect,
     names: Names,
-    usages: Vec<Usage>,
+    usages: Vec<Reported>,
     /// Whether an answer did not tell what it consumed.
     untold: bool,
 }
@@ -179,7 +180,7 @@ impl Lines for Results {
         Ok(())
     }
 
-    fn usages(&self) -> Option<&[Usage]> {
+    fn usages(&self) -> Option<&[Reported]> {
         (!self.untold).then_some(&self.usages)
     }
 }

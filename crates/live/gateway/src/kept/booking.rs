@@ -118,6 +118,9 @@ impl Booking {
             decision: self.decision,
             losses: Vec::new(),
             provider_request_id: id,
+            served: domain::ServedAs::default(),
+            corrects: None,
+            counted: Vec::new(),
             intent: self.intent,
         };
         trail.settle(&gateway.budgets, spent(&record.cost, &record.usage));

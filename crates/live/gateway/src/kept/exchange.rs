@@ -98,7 +98,7 @@ pub trait Lines: Send {
     /// The line as the client gets it, without its end.
     fn line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<(), Fault>;
     /// What each answer in them consumed, once all lines were read; nothing where one did not tell.
-    fn usages(&self) -> Option<&[domain::Usage]>;
+    fn usages(&self) -> Option<&[wire::usage::Reported]>;
 }
 
 /// Longest line of results, bytes: more than any model answers.

@@ -86,6 +86,9 @@ fn record(asking: &Asking<'_>, holder: &Holder, id: &str, note: &Note, sent: dom
         decision: chosen(holder),
         losses: Vec::new(),
         provider_request_id: Some(id.to_owned()).filter(|id| !id.is_empty()),
+        served: domain::ServedAs::default(),
+        corrects: None,
+        counted: Vec::new(),
         intent,
     }
 }

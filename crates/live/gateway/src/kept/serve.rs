@@ -182,8 +182,8 @@ impl Asking<'_> {
             Through::Events(relay) => {
                 let seen = relay.seen();
                 let finish = seen.finish.clone().unwrap_or_default();
-                let Some(usage) = seen.usage else { return Vec::new() };
-                self.settle(holder, what, &[usage], seen.service_tier.as_deref(), &finish, trail)
+                let Some(reported) = seen.reported() else { return Vec::new() };
+                self.settle(holder, what, &[reported], seen.service_tier.as_deref(), &finish, trail)
             }
             Through::Lines(lines) => match lines.usages() {
                 Some(usages) => self.settle(holder, what, usages, Some(super::rewrite::TIER), "results", trail),

@@ -51,6 +51,9 @@ pub fn record(
         decision: format!("the only server of the name `{}`", server.name),
         losses: Vec::new(),
         provider_request_id: None,
+        served: domain::ServedAs::default(),
+        corrects: None,
+        counted: Vec::new(),
         intent,
     }
 }

@@ -13,6 +13,7 @@ use ledger::price::Served;
 use routing::Candidate;
 use wire::Seen;
 use wire::realtime::{Said, Told, guessed};
+use wire::usage::Reported;
 
 use crate::attempt::hold;
 use crate::bound::{Bound, scopes};
@@ -158,21 +159,26 @@ impl<'a> Booking<'a> {
         &mut self,
         id: Option<String>,
         status: Option<String>,
-        usage: Option<Usage>,
+        reported: Option<Reported>,
         said: Said,
         trail: &mut Trail,
     ) -> Result<(), Refusal> {
         let Some(attempt) = self.attempt.take() else { return Ok(()) };
         let failed = status.as_deref() == Some("failed");
         let fault = Fault::new(FaultClass::ServerError, "the provider's response failed");
-        let told = usage.is_some();
+        let told = reported.is_some();
+        let residue = reported.as_ref().map_or(0, |reported| reported.residue);
+        let provider_cost = reported.as_ref().and_then(|reported| reported.cost);
         // Where nothing is told of a response that said something, it is guessed at.
-        let usage = usage.unwrap_or_else(|| match self.text_bytes + self.audio_bytes {
-            0 => Usage::ZERO,
-            _ => both(&self.context, &guessed(&said, self.text_bytes, self.audio_bytes)),
-        });
+        let usage =
+            reported.map(|reported| reported.usage).unwrap_or_else(|| match self.text_bytes + self.audio_bytes {
+                0 => Usage::ZERO,
+                _ => both(&self.context, &guessed(&said, self.text_bytes, self.audio_bytes)),
+            });
         let seen = Seen {
             usage: Some(usage),
+            usage_residue: residue,
+            provider_cost,
             output_bytes: self.text_bytes,
             content_started: true,
             ended: true,
@@ -235,20 +241,22 @@ impl<'a> Booking<'a> {
 
     /// What writes down what is heard is another model, billed by its own price: that of the configured model of this provider which
     /// has its id.
-    async fn transcribed(&self, usage: Option<Usage>, upstream: Option<String>, trail: &mut Trail) {
+    async fn transcribed(&self, reported: Option<Reported>, upstream: Option<String>, trail: &mut Trail) {
         let upstream = upstream.unwrap_or_default();
         let model = transcriber(self.call, &self.model, &upstream);
         let name = model.map_or_else(|| ModelName::new(&*upstream), |model| model.name.clone());
         let intent = Intent { model: name, ..self.intent(trail) };
         let row = model.and_then(|model| model.prices.as_ref()?.row(intent.at));
-        let (usage, usage_origin) = match usage {
-            Some(usage) => (usage, UsageOrigin::Reported),
+        let residue = reported.as_ref().map_or(0, |reported| reported.residue);
+        let (usage, usage_origin) = match reported {
+            Some(reported) => (reported.usage, UsageOrigin::Reported),
             None => (Usage::ZERO, UsageOrigin::None),
         };
         let cost = match usage_origin {
             UsageOrigin::Reported => ledger::price::price(&usage, row, &Served::standard(intent.at)),
             _ => Cost::Unpriced { lines: Vec::new(), missing: vec![Meter::InputAudio] },
         };
+        let (cost, counted) = self.gateway.totals.priced(cost, row, intent.at);
         let held = self.gateway.budgets.note(scopes(self.call));
         self.gateway.budgets.settle(held, spent(&cost, &usage));
         trail.cost += cost.booked();
@@ -261,13 +269,16 @@ impl<'a> Booking<'a> {
             usage,
             usage_origin,
             cost,
-            usage_residue: 0,
+            usage_residue: residue,
             provider_cost: None,
             latency_ms: 0,
             first_token_ms: None,
             decision: "what was heard in the session, written down by the provider".into(),
             losses: Vec::new(),
             provider_request_id: None,
+            served: domain::ServedAs::default(),
+            corrects: None,
+            counted,
             intent: intent.clone(),
         };
         self.gateway.metrics.attempt(&record);
@@ -297,7 +308,7 @@ fn spoken_so_far(usage: &Usage) -> Usage {
     Usage::ZERO
         .with(Meter::Input, sum(&[Meter::Input, Meter::CacheRead, Meter::Output]))
         .with(Meter::InputAudio, sum(&[Meter::InputAudio, Meter::CacheReadAudio, Meter::OutputAudio]))
-        .with(Meter::InputImage, usage.get(Meter::InputImage))
+        .with(Meter::InputImage, sum(&[Meter::InputImage, Meter::CacheReadImage]))
 }
 
 /// Two usages together.

@@ -5,7 +5,7 @@ use domain::Meter;
 
 use crate::{CREDENTIAL, NOW};
 
-fn shipped() -> Catalog {
+pub fn shipped() -> Catalog {
     Catalog::parse(
         include_str!("../../../../../catalog/providers.toml"),
         include_str!("../../../../../catalog/models.toml"),

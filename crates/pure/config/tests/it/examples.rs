@@ -41,18 +41,34 @@ fn every_key_arrives_in_the_snapshot() {
     assert_eq!(small.price_at(NOW).unwrap().contract_millionths, Some(875_000));
     assert_eq!(small.context_tokens, Some(128_000));
     let row = own.price_at(NOW).unwrap();
-    assert_eq!((row.id.as_str(), row.source.as_str()), ("freehold.toml/own-price", "freehold.toml:81"));
+    assert_eq!(row.id, "freehold.toml/own-price@2026-01-01#EUR-1.0853");
+    assert_eq!(row.source, "freehold.toml:81; EUR at 1.0853 USD by ECB reference rate of 2026-11-02");
+    assert_eq!(
+        (row.from, row.to),
+        (UnixMs(1_782_864_000_000), Some(UnixMs(1_814_400_000_000))),
+        "what a contract changes"
+    );
+    assert_eq!((row.slices[0].above_units, row.off_peak[0].hours[0].days), (32_000, 0b110_0000));
+    let totals: Vec<_> = row.running.iter().map(|total| total.name.as_str()).collect();
+    assert_eq!(totals, ["searches", "openai-2026-volume", "openai-2026-credit", "openai-2026-commitment"]);
+    assert_eq!(row.contract_millionths, None, "an own price is as it is paid");
     assert_eq!(Meter::ALL.iter().filter(|meter| row.prices.get(**meter).is_some()).count(), Meter::COUNT);
-    assert_eq!(row.bands[0].prices.get(Meter::Input), Some(PicoUsd(6_000_000)));
+    assert_eq!(row.bands[0].prices.get(Meter::Input), Some(PicoUsd(6_511_800)));
     assert_eq!(
         (row.tiers[0].tier.as_str(), row.tiers[0].prices.get(Meter::Output)),
-        ("batch", Some(PicoUsd(7_500_000)))
+        ("batch", Some(PicoUsd(8_139_750)))
     );
     assert_eq!(row.tiers[0].bands.len(), 1);
     assert_eq!((row.regions[0].region.as_str(), row.regions[0].multiplier_millionths), ("eu", 1_100_000));
     assert!(mirror.passthrough && mirror.shared_files);
     assert_eq!((own.context_tokens, own.quality_milli), (Some(10_000), Some(700)));
-    assert_eq!(gpu.price_at(NOW).unwrap().prices.get(Meter::Output), Some(PicoUsd(112_179)));
+    let row = gpu.price_at(NOW).unwrap();
+    assert_eq!(row.prices.get(Meter::Output), Some(PicoUsd(112_179)));
+    // 1.50 USD over 60 minutes of 50,000 tokens; one received takes four.
+    assert_eq!(row.tiers[0].prices.get(Meter::Input), Some(PicoUsd(500_000)));
+    assert_eq!(row.tiers[0].prices.get(Meter::Output), Some(PicoUsd(2_000_000)));
+    assert_eq!((row.capacity[0].name.as_str(), snapshot.capacities[0].capacity.units), ("east", 15));
+    assert_eq!(snapshot.contracts[0].commitment, Some(NanoUsd::usd(100_000)));
 
     let digest = &snapshot.workflows["digest"];
     assert_eq!(digest.lanes[0].models, [0, 1, 2]);

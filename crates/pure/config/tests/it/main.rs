@@ -3,6 +3,8 @@
 mod catalog;
 mod examples;
 mod identities;
+mod lists;
+mod prices;
 mod problems;
 mod reference;
 mod secrets;

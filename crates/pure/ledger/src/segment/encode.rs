@@ -41,7 +41,17 @@ fn intent(intent: &Intent, out: &mut Vec<u8>) {
 fn record(record: &Record, out: &mut Vec<u8>) {
     let Record { intent: sent, ended_at, end, status, upstream_model, region, usage, usage_origin, cost, .. } = record;
     let Record {
-        usage_residue, provider_cost, latency_ms, first_token_ms, decision, losses, provider_request_id, ..
+        usage_residue,
+        provider_cost,
+        latency_ms,
+        first_token_ms,
+        decision,
+        losses,
+        provider_request_id,
+        served,
+        corrects,
+        counted,
+        ..
     } = record;
     intent(sent, out);
     whole(r#","ended_at":"#, ended_at.0, out);
@@ -68,6 +78,15 @@ fn record(record: &Record, out: &mut Vec<u8>) {
         other(r#","losses":"#, losses, out);
     }
     maybe_text(r#","provider_request_id":"#, provider_request_id.as_deref(), out);
+    maybe_text(r#","served_tier":"#, served.tier.as_deref(), out);
+    maybe_text(r#","served_region":"#, served.region.as_deref(), out);
+    if let Some(corrects) = corrects {
+        out.extend_from_slice(br#","corrects":"#);
+        attempt_id(*corrects, out);
+    }
+    if !counted.is_empty() {
+        other(r#","counted":"#, counted, out);
+    }
 }
 
 fn costs(cost: &Cost, out: &mut Vec<u8>) {

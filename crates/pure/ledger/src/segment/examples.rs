@@ -44,6 +44,9 @@ pub(crate) fn record() -> Record {
         decision: "premium: only model".into(),
         losses: Vec::new(),
         provider_request_id: None,
+        served: ServedAs::default(),
+        corrects: None,
+        counted: Vec::new(),
     }
 }
 
@@ -101,6 +104,9 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
                 .map(|text| Loss { pointer: text.clone(), kind: LossKind::Dropped, reason: decision.clone() })
                 .collect();
             record.decision = decision;
+            record.served = ServedAs { tier: text.clone(), region: status.map(|status| status.to_string()) };
+            record.corrects = status.map(|ordinal| AttemptId { ordinal, ..record.intent.attempt });
+            record.counted = text.iter().map(|name| Counted { name: name.clone(), amount: latency_ms }).collect();
             record.provider_request_id = text;
             record
         },

@@ -375,6 +375,7 @@ pub enum FinishReason {
 
 /// One thing a stream says.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a usage comes once or twice a stream, and a box would be made for each")]
 pub enum Event<'a> {
     /// It begins.
     Start {

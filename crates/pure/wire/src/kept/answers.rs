@@ -5,6 +5,7 @@ use domain::{Fault, FaultClass, Usage};
 use super::Ids;
 use crate::maker::Maker;
 use crate::reply;
+use crate::usage::Reported;
 
 /// What a stored answer tells.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -12,17 +13,17 @@ pub struct StoredAnswer {
     /// `queued`, `in_progress`, `completed`, `incomplete`, `failed`, `cancelled`.
     pub status: String,
     /// What it consumed, where it says so.
-    pub usage: Option<Usage>,
+    pub usage: Option<Reported>,
     /// The tier that served it.
     pub service_tier: Option<String>,
 }
 
 impl StoredAnswer {
     /// What is owed for it, where that is known: a failed answer is not billed, as nothing is that an error took the place of.
-    pub fn owed(&self) -> Option<Usage> {
+    pub fn owed(&self) -> Option<Reported> {
         match self.status.as_str() {
-            "completed" | "incomplete" | "cancelled" => self.usage,
-            "failed" => Some(self.usage.unwrap_or(Usage::ZERO)),
+            "completed" | "incomplete" | "cancelled" => self.usage.clone(),
+            "failed" => Some(self.usage.clone().unwrap_or_else(|| Reported::of(Usage::ZERO))),
             _ => None,
         }
     }
@@ -59,13 +60,13 @@ mod tests {
         let (told, stored) = stored_answer(&ids, "claims", Maker::of("p"), body.as_bytes()).unwrap();
         let expected = body.replace("resp_2", "resp_2!").replace("resp_1", "resp_1!").replace("\"v\"", "\"claims\"");
         assert_eq!(String::from_utf8(told).unwrap(), expected);
-        assert_eq!(stored.owed(), Some(Usage::ZERO.with(Meter::Input, 3).with(Meter::Output, 4)));
+        assert_eq!(stored.owed(), Some(Reported::of(Usage::ZERO.with(Meter::Input, 3).with(Meter::Output, 4))));
 
         let status = |body: &str| stored_answer(&ids, "claims", Maker::of("p"), body.as_bytes()).unwrap().1;
         let queued = status(r#"{"id":"resp_1","status":"queued","usage":null}"#);
         assert_eq!((queued.status.as_str(), queued.owed()), ("queued", None));
         let failed = status(r#"{"id":"resp_1","status":"failed","error":{"message":"x"},"usage":null}"#);
-        assert_eq!(failed.owed(), Some(Usage::ZERO));
+        assert_eq!(failed.owed(), Some(Reported::of(Usage::ZERO)));
         assert_eq!(status(r#"{"id":"resp_1","status":"cancelled","usage":null}"#).owed(), None, "some of it was made");
     }
 

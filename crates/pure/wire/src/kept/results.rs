@@ -62,6 +62,7 @@ mod tests {
     use super::*;
     use crate::kept::{Ids, Kind};
     use crate::maker::Maker;
+    use crate::usage::Reported;
     use domain::{Meter, Usage};
 
     fn relayed(dialect: Dialect, line: &str) -> (String, ResultLine) {
@@ -76,7 +77,7 @@ mod tests {
     fn every_shape_of_results_tells_its_usage_under_the_clients_names_and_the_makers_tags() {
         let tag = String::from_utf8(Maker::of("p").tag().to_vec()).unwrap();
         let usage = Usage::ZERO.with(Meter::Input, 3).with(Meter::Output, 4);
-        let answered = ResultLine { answered: true, usage: Some(usage) };
+        let answered = ResultLine { answered: true, usage: Some(Reported::of(usage)) };
         let chat = r#"{"id":"b", "custom_id":"a","response":{"status_code":200,"body":{"id":"c","object":"chat.completion","model" : "v","choices":[{"message":{"content":"x","reasoning_details":[{"type":"reasoning.encrypted","data":"abc"}]}}],"usage":{"prompt_tokens":3,"completion_tokens":4}}},"error":null}"#;
         let expected = chat.replace("\"v\"", "\"claims\"").replace("abc", &format!("{tag}abc"));
         assert_eq!(relayed(Dialect::OpenAiChat, chat), (expected, answered.clone()));

@@ -1,6 +1,6 @@
 //! Relays what a request of a batch was answered, as a live answer is.
 
-use domain::{Fault, Usage};
+use domain::Fault;
 
 use super::frame::{Changes, Ours, not_json, quoted};
 use super::plan::Seen;
@@ -8,6 +8,7 @@ use super::{anthropic, openai, responses};
 use crate::dialect::Dialect;
 use crate::kept::Ids;
 use crate::maker::Maker;
+use crate::usage::Reported;
 
 /// What the client calls what stands in results.
 #[derive(Clone, Debug)]
@@ -25,8 +26,8 @@ pub struct Names {
 pub struct ResultLine {
     /// Whether there is an answer in it: a request that came to nothing is billed by nobody.
     pub answered: bool,
-    /// What was consumed.
-    pub usage: Option<Usage>,
+    /// What was consumed, as reported.
+    pub usage: Option<Reported>,
 }
 
 /// Relays what a request of a batch was answered into `out`, and returns what that consumed; an error passes as it is.
@@ -54,5 +55,5 @@ pub(crate) fn result_body(
     }
     let changes = Changes { model: read.model, tags: read.tags, ..Changes::default() };
     changes.write(body, &Ours { asked_model: quoted(asked_model), maker: *maker }, |position| position, out);
-    Ok(ResultLine { answered: true, usage: seen.usage })
+    Ok(ResultLine { answered: true, usage: seen.reported() })
 }

@@ -88,6 +88,17 @@ impl Seen {
         Seen { kept: Kept::up_to(plan.keep_bytes), ..Seen::default() }
     }
 
+    /// The usage as it was reported last.
+    pub fn reported(&self) -> Option<Reported> {
+        Some(Reported {
+            usage: self.usage?,
+            residue: self.usage_residue,
+            cost: self.provider_cost,
+            geography: self.geography.clone(),
+            beside: self.beside.clone(),
+        })
+    }
+
     /// Takes a usage as reported; it replaces the one before.
     pub(crate) fn report(&mut self, reported: Reported) {
         self.usage = Some(reported.usage);

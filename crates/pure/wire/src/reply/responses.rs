@@ -87,7 +87,7 @@ pub(crate) fn stored(
     let ids = answer.named(data, ids);
     let changes = Changes { model: answer.model, tags: answer.tags, ids, ..Changes::default() };
     changes.write(data, &Ours { asked_model: quoted(asked_model), maker }, |position| position, &mut out);
-    Ok((out, StoredAnswer { status, usage: seen.usage, service_tier: seen.service_tier }))
+    Ok((out, StoredAnswer { status, usage: seen.reported(), service_tier: seen.service_tier }))
 }
 
 /// Relays what an answer was asked with: its items, with the maker's tags before what only the maker can read.

@@ -69,7 +69,9 @@ impl Counts {
         let cached = self.cached.min(prompt);
         let cached_audio = self.cached_by.audio.min(cached);
         take(&mut input, Meter::CacheReadAudio, cached_audio);
-        take(&mut input, Meter::CacheRead, cached - cached_audio);
+        let cached_image = self.cached_by.image.min(cached - cached_audio);
+        take(&mut input, Meter::CacheReadImage, cached_image);
+        take(&mut input, Meter::CacheRead, cached - cached_audio - cached_image);
         take(&mut input, Meter::InputAudio, self.prompt_by.audio.saturating_sub(cached_audio));
         take(&mut input, Meter::InputImage, self.prompt_by.image.saturating_sub(self.cached_by.image));
         let mut output = self.candidates;

@@ -45,6 +45,8 @@ struct Counts {
     cached_audio: u64,
     cached_image: u64,
     cache_write: u64,
+    /// Of these, stored for twelve hours.
+    cache_write_12h: u64,
     input_text: Option<u64>,
     input_audio: u64,
     input_image: u64,
@@ -55,6 +57,21 @@ struct Counts {
     output_image: u64,
     rejected_prediction: u64,
     cost: Option<NanoUsd>,
+    upstream_cost: Option<NanoUsd>,
+    own_key: bool,
+}
+
+/// Dollars as a number.
+fn amount(cursor: &mut Cursor<'_>) -> Result<Option<NanoUsd>, Bad> {
+    let span = cursor.value()?;
+    Ok(std::str::from_utf8(&cursor.bytes()[span]).ok().and_then(nano_usd))
+}
+
+/// Ten ticks are a nano-dollar; half to even.
+fn ticks(ticks: u64) -> Option<NanoUsd> {
+    let (whole, rest) = (ticks / 10, ticks % 10);
+    let up = rest > 5 || (rest == 5 && whole % 2 == 1);
+    i64::try_from(whole + u64::from(up)).ok().map(NanoUsd)
 }
 
 impl Counts {
@@ -76,9 +93,32 @@ impl Counts {
                 b"prompt_cache_hit_tokens" | b"cached_tokens" => {
                     self.cached = self.cached.max(cursor.count_or_skip()?.unwrap_or(0));
                 }
-                b"cost" => {
+                // Perplexity puts the sum among its parts.
+                b"cost" if cursor.peek() == Some(b'{') => {
+                    cursor.object(|cursor, member| {
+                        match &*member.key.name(cursor.bytes()) {
+                            b"total_cost" => self.cost = amount(cursor)?,
+                            _ => cursor.skip()?,
+                        }
+                        Ok(())
+                    })?;
+                }
+                b"cost" => self.cost = amount(cursor)?,
+                // xAI's ticks are tenths of a nano-dollar.
+                b"cost_in_usd_ticks" => self.cost = cursor.count_or_skip()?.and_then(ticks).or(self.cost),
+                // OpenRouter: on a key of one's own the provider's bill comes beside OpenRouter's.
+                b"is_byok" => {
                     let span = cursor.value()?;
-                    self.cost = std::str::from_utf8(&cursor.bytes()[span]).ok().and_then(nano_usd);
+                    self.own_key = &cursor.bytes()[span] == b"true";
+                }
+                b"cost_details" if cursor.peek() == Some(b'{') => {
+                    cursor.object(|cursor, member| {
+                        match &*member.key.name(cursor.bytes()) {
+                            b"upstream_inference_cost" => self.upstream_cost = amount(cursor)?,
+                            _ => cursor.skip()?,
+                        }
+                        Ok(())
+                    })?;
                 }
                 _ => cursor.skip()?,
             }
@@ -97,6 +137,16 @@ impl Counts {
                 // OpenAI's and OpenRouter's name, and LiteLLM's.
                 b"cache_write_tokens" | b"cache_creation_tokens" => {
                     self.cache_write = self.cache_write.max(cursor.count_or_skip()?.unwrap_or(0));
+                }
+                // Where a lifetime was asked for, how much was stored for which: half an hour, or twelve.
+                b"cache_write_tokens_details" if cursor.peek() == Some(b'{') => {
+                    cursor.object(|cursor, member| {
+                        match &*member.key.name(cursor.bytes()) {
+                            b"ttl_12h_tokens" => self.cache_write_12h = cursor.count_or_skip()?.unwrap_or(0),
+                            _ => cursor.skip()?,
+                        }
+                        Ok(())
+                    })?;
                 }
                 b"text_tokens" => self.input_text = cursor.count_or_skip()?,
                 b"audio_tokens" => self.input_audio = cursor.count_or_skip()?.unwrap_or(0),
@@ -138,14 +188,27 @@ impl Counts {
         Ok(())
     }
 
+    /// What the provider says the answer cost in all.
+    fn total_cost(&self) -> Option<NanoUsd> {
+        let beside = self.upstream_cost.filter(|_| self.own_key);
+        match (self.cost, beside) {
+            (Some(cost), Some(beside)) => Some(cost.saturating_add(beside)),
+            (cost, beside) => cost.or(beside),
+        }
+    }
+
     fn reported(&self) -> Reported {
         let mut usage = Usage::ZERO;
         let prompt = self.prompt.unwrap_or(0);
         let cached_audio = self.cached_audio.min(self.cached);
         let mut input = Part { total: prompt, left: prompt };
         usage.set(Meter::CacheReadAudio, input.take(cached_audio));
-        usage.set(Meter::CacheRead, input.take(self.cached - cached_audio));
-        usage.set(Meter::CacheWrite5m, input.take(self.cache_write));
+        let cached_image = self.cached_image.min(self.cached - cached_audio);
+        usage.set(Meter::CacheReadImage, input.take(cached_image));
+        usage.set(Meter::CacheRead, input.take(self.cached - cached_audio - cached_image));
+        let for_long = self.cache_write_12h.min(self.cache_write);
+        usage.set(Meter::CacheWrite12h, input.take(for_long));
+        usage.set(Meter::CacheWrite5m, input.take(self.cache_write - for_long));
         usage.set(Meter::InputAudio, input.take(self.input_audio.saturating_sub(cached_audio)));
         usage.set(Meter::InputImage, input.take(self.input_image.saturating_sub(self.cached_image)));
         usage.set(Meter::Input, input.left);
@@ -165,7 +228,7 @@ impl Counts {
             .unexplained(self.output_text, inside + self.output_audio + self.output_image + self.rejected_prediction);
         let unnamed = if reasoning_beside { beside - self.reasoning } else { beside };
         usage.set(Meter::Output, output.left.saturating_add(unnamed));
-        Reported { residue: residue.saturating_add(unnamed), cost: self.cost, ..Reported::of(usage) }
+        Reported { residue: residue.saturating_add(unnamed), cost: self.total_cost(), ..Reported::of(usage) }
     }
 }
 
@@ -287,6 +350,39 @@ mod tests {
         for nothing in ["{}", "null", "[]", "7", r#"{"prompt_tokens":null}"#, "{"] {
             assert_eq!(openai_usage(nothing.as_bytes()), None, "{nothing}");
         }
+    }
+
+    #[test]
+    fn every_way_of_telling_a_cost_is_read() {
+        let cost = |more: &str| split(&format!(r#"{{"prompt_tokens":1,{more}}}"#)).cost;
+        // docs.x.ai: 37,756,000 ticks are 0.0037756 USD.
+        assert_eq!(cost(r#""cost_in_usd_ticks":37756000"#), Some(NanoUsd(3_775_600)));
+        assert_eq!((ticks(25), ticks(35), ticks(26)), (Some(NanoUsd(2)), Some(NanoUsd(4)), Some(NanoUsd(3))));
+        assert_eq!(
+            cost(r#""cost":{"input_tokens_cost":0.1,"request_cost":0.006,"total_cost":0.106}"#),
+            Some(NanoUsd(106_000_000))
+        );
+        let own_key = r#""cost":0.001,"is_byok":true,"cost_details":{"upstream_inference_cost":0.02}"#;
+        assert_eq!(cost(own_key), Some(NanoUsd(21_000_000)));
+        assert_eq!(cost(&own_key.replace("true", "false")), Some(NanoUsd(1_000_000)));
+    }
+
+    #[test]
+    fn cached_pictures_and_long_writes_are_meters_of_their_own() {
+        let read = split(
+            r#"{"input_tokens":100,"output_tokens":1,"input_tokens_details":{"cached_tokens":60,"image_tokens":50,
+                "cached_tokens_details":{"image_tokens":40,"text_tokens":20},
+                "cache_write_tokens":20,"cache_write_tokens_details":{"ttl_30m_tokens":5,"ttl_12h_tokens":15}}}"#,
+        );
+        let expected = Usage::ZERO
+            .with(Meter::CacheReadImage, 40)
+            .with(Meter::CacheRead, 20)
+            .with(Meter::CacheWrite12h, 15)
+            .with(Meter::CacheWrite5m, 5)
+            .with(Meter::InputImage, 10)
+            .with(Meter::Input, 10)
+            .with(Meter::Output, 1);
+        assert_eq!((read.usage, read.residue), (expected, 0));
     }
 
     #[test]

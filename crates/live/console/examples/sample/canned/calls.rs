@@ -131,6 +131,9 @@ impl Canned {
             decision: String::new(),
             losses: Vec::new(),
             provider_request_id: None,
+            served: domain::ServedAs::default(),
+            corrects: None,
+            counted: Vec::new(),
         };
         if end.attempts == 0 {
             return Vec::new();

@@ -137,8 +137,9 @@ pub(super) fn stop_word(finish: Option<&Finish<'_>>, calls: bool, refused: bool)
 /// Writes the members of a usage: here the input excludes what the cache served and stored.
 pub(super) fn write_usage(written: &mut Object<'_>, usage: &Usage, service_tier: Option<&str>) {
     let sum = |meters: &[Meter]| meters.iter().map(|meter| usage.get(*meter)).sum::<u64>();
-    let (short, long) = (usage.get(Meter::CacheWrite5m), usage.get(Meter::CacheWrite1h));
-    let read = sum(&[Meter::CacheRead, Meter::CacheReadAudio]);
+    // The dialect has no longer lifetime than an hour to name.
+    let (short, long) = (usage.get(Meter::CacheWrite5m), sum(&[Meter::CacheWrite1h, Meter::CacheWrite12h]));
+    let read = sum(&[Meter::CacheRead, Meter::CacheReadAudio, Meter::CacheReadImage]);
     written.put("input_tokens", &usage.input_tokens().saturating_sub(read + short + long));
     written.put("cache_creation_input_tokens", &(short + long));
     written.put("cache_read_input_tokens", &read);

@@ -153,8 +153,10 @@ pub(super) fn stop_word(finish: Option<&Finish<'_>>, calls: bool, refused: bool,
 pub(super) fn write_usage(written: &mut Object<'_>, usage: &Usage, losses: &mut Losses) {
     losses.thinking_within_output(usage);
     let (short, long) = (usage.get(Meter::CacheWrite5m), usage.get(Meter::CacheWrite1h));
-    let read = usage.get(Meter::CacheRead).saturating_add(usage.get(Meter::CacheReadAudio));
-    let stored = short.saturating_add(long);
+    let longest = usage.get(Meter::CacheWrite12h);
+    let sum = |meters: &[Meter]| meters.iter().map(|meter| usage.get(*meter)).fold(0, u64::saturating_add);
+    let read = sum(&[Meter::CacheRead, Meter::CacheReadAudio, Meter::CacheReadImage]);
+    let stored = short.saturating_add(long).saturating_add(longest);
     let (input, output) = (usage.input_tokens(), usage.output_tokens());
     written.put("inputTokens", &input.saturating_sub(read.saturating_add(stored)));
     written.put("outputTokens", &output);
@@ -163,7 +165,7 @@ pub(super) fn write_usage(written: &mut Object<'_>, usage: &Usage, losses: &mut 
     written.put("cacheWriteInputTokens", &stored);
     if stored > 0 {
         written.list("cacheDetails", |list| {
-            for (ttl, tokens) in [("5m", short), ("1h", long)] {
+            for (ttl, tokens) in [("5m", short), ("1h", long), ("12h", longest)] {
                 if tokens > 0 {
                     list.object(|detail| {
                         detail.put("ttl", ttl);

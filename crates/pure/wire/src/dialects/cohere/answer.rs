@@ -202,6 +202,7 @@ pub(super) fn write_usage(written: &mut Object<'_>, usage: &Usage, losses: &mut 
             counts.put("output_tokens", &usage.output_tokens());
         });
     }
-    let cached = usage.get(Meter::CacheRead).saturating_add(usage.get(Meter::CacheReadAudio));
+    let cached = [Meter::CacheRead, Meter::CacheReadAudio, Meter::CacheReadImage].map(|meter| usage.get(meter));
+    let cached = cached.into_iter().fold(0, u64::saturating_add);
     written.put_some("cached_tokens", (cached > 0).then_some(cached));
 }

@@ -194,7 +194,7 @@ pub(super) fn write_usage(body: &mut Object<'_>, usage: &Usage) {
     let sum = |meters: &[Meter]| meters.iter().map(|meter| usage.get(*meter)).sum::<u64>();
     let (tools, thoughts) = (usage.get(Meter::ToolPrompt), usage.get(Meter::Reasoning));
     let (prompt, output) = (usage.input_tokens().saturating_sub(tools), usage.output_tokens());
-    let cached = sum(&[Meter::CacheRead, Meter::CacheReadAudio]);
+    let cached = sum(&[Meter::CacheRead, Meter::CacheReadAudio, Meter::CacheReadImage]);
     body.object("usageMetadata", |written| {
         written.put("promptTokenCount", &prompt);
         written.put_some("cachedContentTokenCount", (cached > 0).then_some(cached));

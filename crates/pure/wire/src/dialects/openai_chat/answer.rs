@@ -258,8 +258,8 @@ pub(super) fn write_usage(body: &mut Object<'_>, usage: &Usage) {
         written.put("completion_tokens", &output);
         written.put("total_tokens", &input.saturating_add(output));
         written.object("prompt_tokens_details", |details| {
-            details.put("cached_tokens", &sum(&[Meter::CacheRead, Meter::CacheReadAudio]));
-            let stored = sum(&[Meter::CacheWrite5m, Meter::CacheWrite1h]);
+            details.put("cached_tokens", &sum(&[Meter::CacheRead, Meter::CacheReadAudio, Meter::CacheReadImage]));
+            let stored = sum(&[Meter::CacheWrite5m, Meter::CacheWrite1h, Meter::CacheWrite12h]);
             details.put_some("cache_write_tokens", (stored > 0).then_some(stored));
         });
         written.object("completion_tokens_details", |details| {

@@ -376,8 +376,8 @@ pub(super) fn write_usage(written: &mut Object<'_>, usage: &Usage) {
     let sum = |meters: &[Meter]| meters.iter().map(|meter| usage.get(*meter)).sum::<u64>();
     written.put("input_tokens", &input);
     written.object("input_tokens_details", |details| {
-        details.put("cached_tokens", &sum(&[Meter::CacheRead, Meter::CacheReadAudio]));
-        details.put("cache_write_tokens", &sum(&[Meter::CacheWrite5m, Meter::CacheWrite1h]));
+        details.put("cached_tokens", &sum(&[Meter::CacheRead, Meter::CacheReadAudio, Meter::CacheReadImage]));
+        details.put("cache_write_tokens", &sum(&[Meter::CacheWrite5m, Meter::CacheWrite1h, Meter::CacheWrite12h]));
     });
     written.put("output_tokens", &output);
     written.object("output_tokens_details", |details| details.put("reasoning_tokens", &usage.get(Meter::Reasoning)));

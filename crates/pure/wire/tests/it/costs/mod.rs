@@ -6,9 +6,11 @@
 //! thousands of nano-dollars per token (3 USD per million are 3000 nano-dollars a token).
 
 mod anthropic;
+mod dimensions;
 mod google;
 mod openai;
 mod partition;
+mod table;
 
 use domain::{Cost, Meter, PicoUsd, UnixMs, Usage};
 use ledger::price::{PriceRow, Prices, Served, price};
