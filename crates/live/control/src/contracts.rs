@@ -85,7 +85,7 @@ pub async fn standings(store: &Store, snapshot: &Snapshot, now: UnixMs) -> Resul
             standings.push(standing("volume", since, None, spent, note));
         }
     }
-    let month = Window::Month.bounds(now).0;
+    let month = Window::MONTH.bounds(now).0;
     let records = store.capacity_records(month, now).await?;
     for bought in &snapshot.capacities {
         let of = format!("capacity/{}", bought.capacity.name);

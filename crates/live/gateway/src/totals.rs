@@ -59,7 +59,7 @@ mod tests {
     const DAY_MS: i64 = 86_400_000;
 
     fn row() -> PriceRow {
-        let free = Running::allowance("searches", Meter::WebSearches, 10, Window::Day);
+        let free = Running::allowance("searches", Meter::WebSearches, 10, Window::DAY);
         PriceRow { running: vec![free], ..PriceRow::new("p/m@1", "p", "m", Prices::NONE) }
     }
 

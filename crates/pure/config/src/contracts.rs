@@ -147,7 +147,7 @@ fn one<T>(named: &Named, providers: &[Declared<T>]) -> Option<Contract> {
         until: until.map(|until| until.value),
         left_millionths: left(table, 1),
         volume,
-        per: prices::window(table, "per").unwrap_or(Window::Month),
+        per: prices::window(table, "per").unwrap_or(Window::MONTH),
         credit: amount(table, "credit"),
         commitment: amount(table, "commitment"),
     };
@@ -231,13 +231,13 @@ impl Contract {
             until: self.until,
             steps,
         };
-        let volume = (!self.volume.is_empty()).then(|| total(self.volumed(), self.per, self.volume.clone()));
+        let volume = (!self.volume.is_empty()).then(|| total(self.volumed(), self.per.clone(), self.volume.clone()));
         let credit = self.credit.map(|credit| {
             let above = credit.0.unsigned_abs();
             let steps = vec![Step { above: 0, left_millionths: 0 }, Step { above, left_millionths: 1_000_000 }];
-            total(self.credited(), Window::Total, steps)
+            total(self.credited(), Window::TOTAL, steps)
         });
-        let commitment = self.commitment.map(|_| total(self.drawn(), Window::Total, Vec::new()));
+        let commitment = self.commitment.map(|_| total(self.drawn(), Window::TOTAL, Vec::new()));
         [volume, credit, commitment].into_iter().flatten().collect()
     }
 }

@@ -4,7 +4,7 @@ use domain::{Meter, NanoUsd, PicoUsd};
 use ledger::hours::{DAY_MINUTES, Hours};
 use ledger::price::{Band, OffPeak, PriceRow, RegionPrices, Slice, TierPrices, multiplier_millionths};
 use ledger::running::Running;
-use ledger::{Prices, Window};
+use ledger::{Period, Prices, Window};
 
 use crate::key::{Key, Section};
 use crate::raw::Table;
@@ -370,8 +370,10 @@ fn allowance(table: &Table) -> Option<Running> {
 
 /// A calendar window.
 pub(crate) fn window(table: &Table, key: &str) -> Option<Window> {
-    let windows: Vec<(&str, Window)> = Window::ALL.iter().map(|window| (window.as_str(), *window)).collect();
-    table.choice(key, &windows)
+    let named: Vec<(String, Period)> =
+        Period::CALENDAR.iter().map(|period| (Window::utc(*period).to_string(), *period)).collect();
+    let periods: Vec<(&str, Period)> = named.iter().map(|(name, period)| (name.as_str(), *period)).collect();
+    table.choice(key, &periods).map(Window::utc)
 }
 
 /// Whether a name can stand in a cost line behind a `#`.

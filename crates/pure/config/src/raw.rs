@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use domain::{PicoUsd, Region, UnixMs};
+use domain::{NanoUsd, PicoUsd, Region, UnixMs};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -269,6 +269,18 @@ impl<'d> Table<'d> {
             }
             Err(error) => {
                 self.problems.error(&text.place, error.to_string(), "write USD per million, such as \"3.00\"");
+                None
+            }
+        }
+    }
+
+    /// Dollars written with their currency: `500 USD`.
+    pub fn usd(&self, name: &str) -> Option<At<NanoUsd>> {
+        let text = self.decimal_text(name, "\"500 USD\"")?;
+        match numbers::usd(text.value) {
+            Ok(amount) => Some(text.map(|_| amount)),
+            Err(reason) => {
+                self.problems.error(&text.place, reason, "write an amount and its currency, such as \"500 USD\"");
                 None
             }
         }

@@ -131,7 +131,7 @@ pub fn list_price(price_row: &str, price: PicoUsd) -> PicoUsd {
     let contract = price_row.split('#').find_map(|part| part.strip_prefix("contract-"));
     let left = contract.and_then(|left| PicoUsd::per_million(left).ok()).filter(|left| left.0 > 0);
     let Some(left) = left else { return price };
-    PicoUsd(crate::price::half_even(i128::from(price.0) * 1_000_000, i128::from(left.0)))
+    PicoUsd(crate::rounding::half_even(i128::from(price.0) * 1_000_000, i128::from(left.0)))
 }
 
 /// A part of a price row's name: `tier`, `above`, `region`, `contract`.

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn searches_beyond_the_free_ones_cost_and_the_line_is_split_where_they_end() {
         // 14 USD per thousand, of which 1,500 a day are free for all models that share the name.
-        let free = Running::allowance("searches", Meter::WebSearches, 1_500, Window::Day);
+        let free = Running::allowance("searches", Meter::WebSearches, 1_500, Window::DAY);
         let cost = priced(vec![line(Meter::Input, 100, 300_000), line(Meter::WebSearches, 4, 14_000_000_000)]);
         let (cost, counted) = apply(cost, std::slice::from_ref(&free), UnixMs(1), &mut |_| 1_498);
         // 100 × 300 nano; two searches free; two at 14 000 000.
@@ -194,7 +194,7 @@ mod tests {
         let credit = Running {
             name: "credit".into(),
             counts: Counts::Money,
-            per: Window::Total,
+            per: Window::TOTAL,
             from: UnixMs(0),
             until: None,
             steps,
@@ -211,7 +211,7 @@ mod tests {
         let volume = Running {
             name: "volume".into(),
             counts: Counts::Money,
-            per: Window::Month,
+            per: Window::MONTH,
             from: UnixMs(0),
             until: None,
             steps,
@@ -226,7 +226,7 @@ mod tests {
         let drawn = Running {
             name: "acme".into(),
             counts: Counts::Money,
-            per: Window::Total,
+            per: Window::TOTAL,
             from: UnixMs(0),
             until: None,
             steps: Vec::new(),
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_period_begins_anew_and_never_before_the_contract() {
-        let day = Running::allowance("a", Meter::Pages, 1, Window::Day);
+        let day = Running::allowance("a", Meter::Pages, 1, Window::DAY);
         assert_eq!(day.period_start(UnixMs(86_400_000 + 5)), UnixMs(86_400_000));
         let later = Running { from: UnixMs(86_400_002), ..day };
         assert_eq!(later.period_start(UnixMs(86_400_000 + 5)), UnixMs(86_400_002));
@@ -251,7 +251,7 @@ mod tests {
         ) {
             let counts = if money { Counts::Money } else { Counts::Units(Meter::Input) };
             let steps = vec![Step { above: 0, left_millionths: 0 }, Step { above: free, left_millionths: 900_000 }];
-            let running = Running { name: "r".into(), counts, per: Window::Total, from: UnixMs(0), until: None, steps };
+            let running = Running { name: "r".into(), counts, per: Window::TOTAL, from: UnixMs(0), until: None, steps };
             let (cost, counted) = apply(priced(vec![line(Meter::Input, units, price)]), &[running], UnixMs(1), &mut |_| before);
             let Cost::Priced { total, lines } = cost else { panic!("priced") };
             prop_assert_eq!(lines.iter().map(|line| line.units).sum::<u64>(), units);
