@@ -112,7 +112,7 @@ fn dimension_4_bedrocks_regional_profile_costs_a_tenth_more_than_its_global_one(
 fn dimension_5_searches_are_free_up_to_what_the_models_of_a_group_share() {
     // 5,000 a month for all models of one family; then 14 USD per thousand.
     let mut gemini = row("google", "gemini", &[(Input, "1"), (Output, "4"), (WebSearches, "14000")]);
-    gemini.running.push(Running::allowance("gemini-3", WebSearches, 5_000, Window::Month));
+    gemini.running.push(Running::allowance("gemini-3", WebSearches, 5_000, Window::MONTH));
     let used = Usage::ZERO.with(Input, 10).with(WebSearches, 3);
     let cost = price(&used, Some(&gemini), &Served::standard(AT));
     let (cost, counted) = apply(cost, &gemini.running, AT, &mut |_| 4_998);
@@ -154,7 +154,7 @@ fn dimension_7_a_discount_a_credit_steps_of_volume_and_a_currency_are_on_the_lin
     let total = |name: &str, steps| Running {
         name: name.into(),
         counts: Counts::Money,
-        per: Window::Total,
+        per: Window::TOTAL,
         from: UnixMs(0),
         until: None,
         steps,
