@@ -35,6 +35,7 @@ pub mod open;
 pub mod keys;
 pub mod sigv4;
 pub mod budgets;
+pub mod spend;
 pub mod topup;
 pub mod mcp;
 pub mod realtime;

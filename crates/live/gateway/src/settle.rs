@@ -14,7 +14,6 @@ use tokio::sync::watch;
 use wire::usage::Beside;
 use wire::{Operation, Seen};
 
-use crate::bound::Part;
 use crate::budgets::Budgets;
 use crate::clock;
 use crate::deployed::Slot;
@@ -22,6 +21,7 @@ use crate::kept::deferred::Deferred;
 use crate::metrics::Metrics;
 use crate::open::Open;
 use crate::protect::Protected;
+use crate::spend::{Part, spent};
 use crate::tokens::{Counted, Texts, TokenCounter};
 use crate::trail::Trail;
 use crate::units;
@@ -230,16 +230,6 @@ fn priced_beside(one: &Beside, call: &Protected, asked: &Model, row: Option<&Pri
         Some(own) => ledger::price::price(&one.usage, Some(own), served),
         None => ledger::price::price_standing_in(&one.usage, row, served),
     }
-}
-
-/// What an attempt takes from budgets of money and of tokens.
-pub fn spent(cost: &Cost, usage: &Usage) -> Spend {
-    Spend { usd: cost.booked(), tokens: tokens(usage) }
-}
-
-/// Tokens sent and received.
-pub fn tokens(usage: &Usage) -> u64 {
-    usage.input_tokens().saturating_add(usage.output_tokens())
 }
 
 fn with_beside(mut usage: Usage, beside: &[Beside]) -> Usage {

@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use crate::budgets::{Budgets, Scopes};
 use crate::clock;
 use crate::metrics::Metrics;
-use crate::settle::tokens;
+use crate::spend::tokens;
 
 /// Most that is waited for. What does not fit stays booked at its upper bound.
 const MOST: usize = 65_536;
