@@ -9,6 +9,7 @@ use crate::budgets::{Scopes, Under};
 use crate::dataplane::Gateway;
 use crate::deployed::Slot;
 use crate::protect::Protected;
+use crate::spend::{LEAST_OUTPUT_HELD, Part};
 use crate::units;
 
 /// What a model may answer when neither the client, the workflow nor the catalog sets a bound, tokens. Only used to know
@@ -29,22 +30,8 @@ const OUTPUT_CAP_OF_COMPACTIONS: u64 = 128_000;
 /// What a realtime conversation may grow to where the model's context is not known, tokens: the largest of OpenAI's models.
 const CONTEXT_OF_REALTIME: u64 = 128_000;
 
-/// What is held at least of a streamed answer's output, tokens (the floor of the learned quantile).
-pub const LEAST_OUTPUT_HELD: u64 = 64;
-
 /// What is held of a streamed answer's output before enough answers were seen to know their length, tokens.
 pub const OUTPUT_HELD_UNLEARNED: u64 = 1_024;
-
-/// How much of a streamed answer is held: as much as nearly all of its like have needed. More is taken while it streams.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Part {
-    /// The most the input can be, tokens.
-    pub input: u64,
-    /// Output that is held, tokens, of all answers together.
-    pub output: u64,
-    /// The most the output can be, tokens, of all answers together.
-    pub cap: u64,
-}
 
 /// The most an attempt can cost, and the cap on its output that makes this true.
 pub struct Bound {
@@ -126,15 +113,6 @@ impl Bound {
             None => Spend { usd: self.cost.unwrap_or(NanoUsd::ZERO), tokens: self.tokens },
             Some(part) => part.spend(model, at),
         }
-    }
-}
-
-impl Part {
-    /// What holding it takes.
-    pub fn spend(&self, model: &Model, at: UnixMs) -> Spend {
-        let row = model.prices.as_ref().and_then(|book| book.row(at));
-        let usd = row.map_or(NanoUsd::ZERO, |row| ledger::price::upper_bound(row, self.input, self.output, 1, at));
-        Spend { usd, tokens: self.input.saturating_add(self.output) }
     }
 }
 

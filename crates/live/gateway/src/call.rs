@@ -130,7 +130,8 @@ mod tests {
         );
         assert_eq!(named(&[("x-claude-code-session-id", "c")]).as_deref(), Some("c"));
         assert_eq!((named(&[]), named(&[("freehold-session", " ")])), (None, None));
-        assert_eq!(named(&[("freehold-session", &"x".repeat(65))]).map(|name| name.len()), Some(32));
+        let long = "x".repeat(65);
+        assert_eq!(named(&[("freehold-session", &long)]).map(|name| name.len()), Some(32));
         assert_eq!(named(&[("freehold-session", "two words")]).map(|name| name.len()), Some(32));
     }
 

@@ -6,9 +6,9 @@ use config::Model;
 use domain::UnixMs;
 use wire::Seen;
 
-use crate::bound::{LEAST_OUTPUT_HELD, Part};
 use crate::budgets::{Budgets, Held, Spent};
 use crate::deployed::Slot;
+use crate::spend::{LEAST_OUTPUT_HELD, Part};
 
 /// Share of the hold at which more is taken, percent.
 const TOP_UP_AT_PERCENT: u64 = 80;

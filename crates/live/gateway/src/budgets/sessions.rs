@@ -8,8 +8,8 @@ use ledger::hold::Account;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use super::table::{Entries, Entry};
-use super::{Limit, Scopes};
+use super::entry::{Entries, Entry};
+use super::limit::{Limit, Scopes};
 
 /// Sessions that are remembered at most, those of workflows and of keys counted apart.
 pub const MOST_SESSIONS: usize = 65_536;

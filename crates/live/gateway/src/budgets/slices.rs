@@ -6,7 +6,7 @@ use ledger::lease::Use;
 use ledger::{Amount, BudgetId};
 
 use super::Budgets;
-use super::table::Entry;
+use super::entry::Entry;
 use crate::clock;
 
 impl Budgets {

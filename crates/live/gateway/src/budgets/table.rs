@@ -1,34 +1,16 @@
 //! The accounts by whose they are: which of them a call falls under, in the one order in which all calls lock them.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use domain::{KeyId, UnitName, UnixMs, WorkflowName};
 use ledger::budget::{BudgetId, Scope};
 use ledger::hold::Account;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 
+use super::entry::{Entries, Entry};
+use super::limit::{Limit, Scopes};
 use super::sessions::Sessions;
-use super::{Limit, Rule, Scopes};
-
-/// The accounts of one scope, in the order of their names.
-pub(super) type Entries = SmallVec<[Entry; 1]>;
-
-#[derive(Clone)]
-pub(super) struct Entry {
-    pub meta: Arc<Meta>,
-    pub account: Arc<Mutex<Account>>,
-}
-
-/// What of an account does not change while calls are under way.
-pub(super) struct Meta {
-    pub budget: BudgetId,
-    pub rule: Rule,
-    /// How many of its marks were reached since it was made.
-    pub reached: AtomicU64,
-}
 
 #[derive(Default)]
 pub(super) struct Table {
@@ -124,18 +106,6 @@ impl Table {
 
     fn into_before(self) -> Before {
         Before { generation: self.generation, entries: self.all().cloned().collect(), sessions: self.sessions }
-    }
-}
-
-impl Entry {
-    /// An account under these terms.
-    pub fn new(limit: Limit, account: Arc<Mutex<Account>>) -> Entry {
-        let mut open = account.lock();
-        open.set_terms(limit.terms);
-        open.approve(limit.approval);
-        open.set_marks(limit.rule.notices.iter().map(|notice| notice.amount));
-        drop(open);
-        Entry { meta: Arc::new(Meta { budget: limit.budget, rule: limit.rule, reached: AtomicU64::new(0) }), account }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::dataplane::Gateway;
 use crate::open::Open;
 use crate::refusal::Refusal;
-use crate::settle::spent;
+use crate::spend::spent;
 use crate::trail::Trail;
 
 /// An attempt that was written down.

@@ -19,7 +19,8 @@ use wire::usage::Reported;
 use crate::budgets::{Budgets, Scopes};
 use crate::clock;
 use crate::metrics::Metrics;
-use crate::settle::{billed_region, priced_beside, tell_difference, tokens};
+use crate::pricing::{billed_region, priced_beside, tell_difference};
+use crate::spend::tokens;
 use crate::totals::Totals;
 
 /// Most that is waited for. What does not fit stays booked at its upper bound.

@@ -24,7 +24,8 @@ use crate::deployed::Slot;
 use crate::open::Open;
 use crate::protect::Protected;
 use crate::refusal::Refusal;
-use crate::settle::{Attempt, Ending, settle, spent};
+use crate::settle::{Attempt, Ending, settle};
+use crate::spend::spent;
 use crate::trail::Trail;
 
 /// The status of a connection that became a socket.

@@ -1,0 +1,95 @@
+//! A limit as the gateway is told it, and whose limits a call falls under.
+
+use config::{AtLimit, Per};
+use domain::{KeyId, NanoUsd, SessionId, UnixMs, WorkflowName};
+use ledger::budget::{Amount, Approval, BudgetId, Measure, Scope, Terms};
+use ledger::window::Window;
+
+/// A limit that must hold, with what history says was already spent in its window.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    /// Which.
+    pub budget: BudgetId,
+    /// How much, and what happens near it.
+    pub terms: Terms,
+    /// What was approved beyond it.
+    pub approval: Option<Approval>,
+    /// What happens near it beside refusing.
+    pub rule: Rule,
+    /// Whether each session of the workflow or key has this much for itself.
+    pub each_session: bool,
+    /// Of a unit: the workflows that belong to it.
+    pub members: Vec<WorkflowName>,
+    /// Booked so far, and when; only looked at when the account is new.
+    pub settled: Vec<(UnixMs, Amount)>,
+}
+
+impl Limit {
+    /// What a configured budget comes to for a scope, with nothing spent and nothing approved yet.
+    pub fn of(scope: Scope, budget: &config::Budget) -> Limit {
+        let (window, each_session) = match &budget.per {
+            Per::Window(window) => (window.clone(), false),
+            Per::Session => (Window::TOTAL, true),
+        };
+        let notice = |(share_percent, amount, act)| Notice { share_percent, amount, act };
+        Limit {
+            budget: BudgetId { scope, window, measure: budget.measure },
+            terms: budget.terms(),
+            approval: None,
+            rule: Rule {
+                downgrades: budget.at_limit == AtLimit::Downgrade,
+                downgrade_at: budget.downgrade_at(),
+                notices: budget.notices().into_iter().map(notice).collect(),
+            },
+            each_session,
+            members: Vec::new(),
+            settled: Vec::new(),
+        }
+    }
+
+    /// A hard limit on money of which nothing is spent yet.
+    pub fn hard(scope: Scope, limit: NanoUsd, window: Window) -> Limit {
+        Limit {
+            budget: BudgetId { scope, window, measure: Measure::Usd },
+            terms: Terms::hard(limit.into()),
+            approval: None,
+            rule: Rule::default(),
+            each_session: false,
+            members: Vec::new(),
+            settled: Vec::new(),
+        }
+    }
+}
+
+/// Whose budgets a call falls under, besides the organisation's and that of its workflow's unit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scopes {
+    /// Its workflow.
+    pub workflow: Option<WorkflowName>,
+    /// Its key.
+    pub key: KeyId,
+    /// Its session, where the client names one.
+    pub session: Option<SessionId>,
+}
+
+/// What happens near a limit beside refusing, which is the account's own.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rule {
+    /// A call that does not fit tries something cheaper before it is refused.
+    pub downgrades: bool,
+    /// From this amount on only the cheapest model of a call is used.
+    pub downgrade_at: Option<Amount>,
+    /// Shares of the limit whose reaching is told, lowest first.
+    pub notices: Vec<Notice>,
+}
+
+/// A share of a limit whose reaching is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notice {
+    /// The share, percent.
+    pub share_percent: u16,
+    /// How much that is.
+    pub amount: Amount,
+    /// What happens from there on, as the configuration says it.
+    pub act: &'static str,
+}
