@@ -4,7 +4,7 @@
 //! embedded one, `postgres` the shared one, `sql` a statement for both; [`ingest`] takes over what the spool holds,
 //! once, `rows` puts it into tables and [`chain`] seals each batch; [`rollup`] and [`meters`] say what is summed, [`books`] reads all of it back
 //! to be verified; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
-//! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe, [`told`] what they say they billed; [`prune`] forgets what is old.
+//! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe, [`told`] what they say they billed; [`prune`] forgets what is old, [`erased`] notes and seals what that was.
 //!
 //! Every value reaches SQL as a bound parameter and every statement is made of literals; there is no `LIKE`.
 
@@ -12,6 +12,7 @@ pub mod access;
 pub mod books;
 pub mod calls;
 pub mod chain;
+pub mod erased;
 pub mod history;
 pub mod ingest;
 pub mod kept;
@@ -30,6 +31,7 @@ pub use access::{AdminToken, StoredSession};
 pub use books::{Books, Expected, RawAttempt, RawCall, SumRow, SumTable};
 pub use calls::{CallQuery, StoredCall};
 pub use chain::{BatchRow, Digest};
+pub use erased::{ErasedDay, LastingSums};
 pub use history::{AuditLine, Revision};
 pub use ingest::{Batch, Ingested, SegmentState};
 pub use meters::MeterSum;

@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod damage;
 mod ledger;
 mod money;
 mod otlp;

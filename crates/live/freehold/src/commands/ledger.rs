@@ -10,6 +10,7 @@ use control::capture;
 use control::focus_export::{self, Dataset, Form, Handed};
 use control::ledger_export::{self, Format, Pages, Summary, csv_line};
 use control::verify::Report;
+use control::verify::anchor::Anchor;
 use domain::UnixMs;
 use jiff::civil::Date;
 use ledger::focus::Version;
@@ -63,9 +64,12 @@ enum Action {
     ///
     /// Reads everything kept and changes nothing. Exit codes: 0 the books are right, 3 they are not proven, 1 they could not be read.
     Verify {
-        /// The head that an earlier run printed: the chain of batches must still go through it
+        /// What an earlier run printed last, or a file with it: the books must still go on from there
+        ///
+        /// Kept where nobody who writes to the database can reach, it shows that the newest facts were cut off, an older copy was put
+        /// in place, or the whole past was written anew.
         #[arg(long)]
-        head: Option<String>,
+        anchor: Option<String>,
     },
 }
 
@@ -108,9 +112,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.storage.open_existing().await?;
     let mut code = ExitCode::SUCCESS;
     match arguments.action {
-        Action::Verify { head } => {
+        Action::Verify { anchor } => {
+            let anchor = anchor.map(|anchor| read_anchor(&anchor)).transpose()?;
             let spool = arguments.storage.data.join("spool");
-            let report = verify(&store, &spool, head.as_deref()).await?;
+            let report = verify(&store, &spool, anchor.as_ref()).await?;
             print_report(&report, arguments.output);
             if !report.proven {
                 code = ExitCode::from(UNPROVEN);
@@ -172,9 +177,18 @@ async fn focus(store: &Store, from: UnixMs, to: UnixMs, wanted: &ExportArguments
     Ok(handed)
 }
 
-async fn verify(store: &Store, spool: &Path, head: Option<&str>) -> anyhow::Result<Report> {
+/// An anchor, or a file whose last line is one.
+fn read_anchor(given: &str) -> anyhow::Result<Anchor> {
+    let text = match Path::new(given).is_file() {
+        true => crate::policy::read(Path::new(given))?,
+        false => given.to_owned(),
+    };
+    Ok(text.trim_end().lines().last().unwrap_or_default().parse()?)
+}
+
+async fn verify(store: &Store, spool: &Path, anchor: Option<&Anchor>) -> anyhow::Result<Report> {
     let now = UnixMs(jiff::Timestamp::now().as_millisecond());
-    control::verify::verify(store, Some(spool), head, now).await.context("the books cannot be read")
+    control::verify::verify(store, Some(spool), anchor, now).await.context("the books cannot be read")
 }
 
 /// One line a day and figure: ours, theirs, and ours over theirs.
