@@ -75,7 +75,7 @@ impl LastingSums {
     }
 
     /// Adds them to a hash; sums of nothing count as none.
-    pub fn hash(&self, hasher: &mut blake3::Hasher) {
+    pub fn add_to(&self, hasher: &mut blake3::Hasher) {
         for ((table, width, start, of), figures) in self.rows() {
             hasher.update(table.as_str().as_bytes()).update(&width.to_le_bytes()).update(&start.to_le_bytes());
             hasher.update(&(of.len() as u64).to_le_bytes()).update(of.as_bytes());
@@ -88,7 +88,7 @@ impl LastingSums {
     /// The seal over them.
     pub fn seal(&self) -> Vec<u8> {
         let mut hasher = blake3::Hasher::new();
-        self.hash(&mut hasher);
+        self.add_to(&mut hasher);
         hasher.finalize().as_bytes().to_vec()
     }
 }

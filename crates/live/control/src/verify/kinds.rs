@@ -87,6 +87,12 @@ pub const KINDS: &[Kind] = &[
     damage("erased_sums", "sums of facts that retention has erased were changed later", RESTORE),
     damage("erased_seal", "the notes of what retention has erased are not those that the chain holds", RESTORE),
     damage("erased_unlike_batches", "facts are gone as if by retention, which has not noted them", RESTORE),
+    damage("archive_unlike_erased", "the archive of a day does not hold what was erased of it", RESTORE),
+    damage(
+        "archive_unreadable",
+        "a file of the archive does not read back",
+        "restore the file from where archives are copied to",
+    ),
     damage(
         "schema",
         "a key, trigger or table of the database is not as Freehold made it",

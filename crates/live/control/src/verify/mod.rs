@@ -4,6 +4,7 @@
 //! What is found is a kind of [`kinds::KINDS`] with a count and a few examples. Nothing is changed.
 
 pub mod anchor;
+mod archive;
 pub mod kinds;
 mod record;
 mod spool;
@@ -45,6 +46,17 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
+/// What the books are compared with.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Against<'a> {
+    /// The folder of segments.
+    pub spool: Option<&'a Path>,
+    /// What an earlier report ended with.
+    pub anchor: Option<&'a Anchor>,
+    /// The folder into which retention puts what it erases.
+    pub archive: Option<&'a Path>,
+}
+
 /// How much was read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Read {
@@ -60,6 +72,10 @@ pub struct Read {
     pub batches: u64,
     /// Lines of the spool that the store says it has.
     pub spool_lines: u64,
+    /// Rows of the archive.
+    pub archived: u64,
+    /// Whether something was erased and its archive was not compared.
+    pub archive_left_out: bool,
     /// Attempts under way, whose records are still to come.
     pub in_flight: u64,
     /// Nano-dollars booked by the records.
@@ -125,26 +141,17 @@ impl Findings {
     }
 }
 
-/// Compares everything. `spool` is the folder of segments, where there is one; `anchor` what an earlier report ended with.
-pub async fn verify(
-    store: &Store,
-    spool: Option<&Path>,
-    anchor: Option<&Anchor>,
-    now: UnixMs,
-) -> Result<Report, StoreError> {
+/// Compares everything.
+pub async fn verify(store: &Store, against: Against<'_>, now: UnixMs) -> Result<Report, StoreError> {
     // One moment of the database, however much is written meanwhile.
     let frozen = store.frozen().await?;
-    let done = compare(&frozen, spool, anchor, now).await;
+    let done = compare(&frozen, against, now).await;
     frozen.let_go().await;
     done
 }
 
-async fn compare(
-    store: &Store,
-    spool: Option<&Path>,
-    anchor: Option<&Anchor>,
-    now: UnixMs,
-) -> Result<Report, StoreError> {
+async fn compare(store: &Store, against: Against<'_>, now: UnixMs) -> Result<Report, StoreError> {
+    let Against { spool, anchor, archive } = against;
     let (mut findings, mut read) = (Findings::default(), Read::default());
     // What cannot be read is said, and the rest is compared all the same.
     let integrity = store.integrity().await;
@@ -181,6 +188,14 @@ async fn compare(
     let spool =
         spool::Spool { store, books: &books, intents: &intents, now }.compare(spool, &mut findings, &mut read).await;
     findings.or_unreadable("the spool", spool);
+    match archive {
+        Some(folder) => {
+            let archive = archive::compare(store, folder, &mut findings, &mut read).await;
+            findings.or_unreadable("the archive", archive);
+        }
+        None if books.pruned_before.0 > 0 => read.archive_left_out = true,
+        None => {}
+    }
     if books.attempts_before > 0 || books.calls_before > 0 {
         let example = format!("up to row {} of `attempts`, {} of `calls`", books.attempts_before, books.calls_before);
         findings.add("before_chain", example);
@@ -207,6 +222,12 @@ impl Report {
         );
         let booked = i64::try_from(read.booked).map(|nano| domain::NanoUsd(nano).to_string());
         let _ = writeln!(out, "Booked: {} USD. In flight: {}.", booked.unwrap_or_default(), read.in_flight);
+        if read.archive_left_out {
+            let _ = writeln!(
+                out,
+                "What retention has erased was not looked for in an archive: give its folder as --archive."
+            );
+        }
         for finding in &self.findings {
             let _ = writeln!(out, "\n{} {} ({}): {}", finding.weight, finding.code, finding.count, finding.meaning);
             for example in &finding.examples {

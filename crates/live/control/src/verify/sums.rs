@@ -65,8 +65,8 @@ async fn lasting(
     for day in store.days_with_sums().await? {
         let sums = store.lasting_sums(day).await?;
         agree(day, &sums, findings);
-        sums.hash(&mut now);
-        sums.clone().without(since.get(&day.0).unwrap_or(&nothing).iter()).hash(&mut then);
+        sums.add_to(&mut now);
+        sums.clone().without(since.get(&day.0).unwrap_or(&nothing).iter()).add_to(&mut then);
         let left = sums.without(expected.get(&day.0).unwrap_or(&nothing).iter());
         let sealed = erased.remove(&day.0);
         // The day on which retention stands is sealed when it is past.

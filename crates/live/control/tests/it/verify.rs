@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use control::ingest::Ingest;
-use control::verify::{Report, verify};
+use control::verify::{Against, Report, verify};
 use domain::{Blame, Cause, Cost, CostLine, Entry, Meter, NanoUsd, UnixMs};
 use sqlx::Connection;
 use store::Store;
@@ -60,7 +60,9 @@ async fn books() -> House {
 
 async fn look(store: &Store, spool: &Path, anchor: Option<&str>) -> Report {
     let anchor = anchor.map(|anchor| anchor.parse().unwrap());
-    verify(store, Some(spool), anchor.as_ref(), NOON + HOUR + 60_000).await.unwrap()
+    verify(store, Against { spool: Some(spool), anchor: anchor.as_ref(), archive: None }, NOON + HOUR + 60_000)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]

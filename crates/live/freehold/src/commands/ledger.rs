@@ -9,8 +9,8 @@ use clap::Subcommand;
 use control::capture;
 use control::focus_export::{self, Dataset, Form, Handed};
 use control::ledger_export::{self, Format, Pages, Summary, csv_line};
-use control::verify::Report;
 use control::verify::anchor::Anchor;
+use control::verify::{Against, Report};
 use domain::UnixMs;
 use jiff::civil::Date;
 use ledger::focus::Version;
@@ -70,6 +70,9 @@ enum Action {
         /// in place, or the whole past was written anew.
         #[arg(long)]
         anchor: Option<String>,
+        /// The folder into which retention puts what it erases (`[server] record_archive`): each day must be there as it was erased
+        #[arg(long)]
+        archive: Option<PathBuf>,
     },
 }
 
@@ -112,10 +115,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.storage.open_existing().await?;
     let mut code = ExitCode::SUCCESS;
     match arguments.action {
-        Action::Verify { anchor } => {
+        Action::Verify { anchor, archive } => {
             let anchor = anchor.map(|anchor| read_anchor(&anchor)).transpose()?;
             let spool = arguments.storage.data.join("spool");
-            let report = verify(&store, &spool, anchor.as_ref()).await?;
+            let against = Against { spool: Some(&spool), anchor: anchor.as_ref(), archive: archive.as_deref() };
+            let report = verify(&store, against).await?;
             print_report(&report, arguments.output);
             if !report.proven {
                 code = ExitCode::from(UNPROVEN);
@@ -186,9 +190,9 @@ fn read_anchor(given: &str) -> anyhow::Result<Anchor> {
     Ok(text.trim_end().lines().last().unwrap_or_default().parse()?)
 }
 
-async fn verify(store: &Store, spool: &Path, anchor: Option<&Anchor>) -> anyhow::Result<Report> {
+async fn verify(store: &Store, against: Against<'_>) -> anyhow::Result<Report> {
     let now = UnixMs(jiff::Timestamp::now().as_millisecond());
-    control::verify::verify(store, Some(spool), anchor, now).await.context("the books cannot be read")
+    control::verify::verify(store, against, now).await.context("the books cannot be read")
 }
 
 /// One line a day and figure: ours, theirs, and ours over theirs.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use control::ingest::Ingest;
-use control::verify::{Report, verify};
+use control::verify::{Against, Report, verify};
 use domain::{
     AttemptEnd, CallEnd, Cause, Cost, CostLine, Entry, Meter, NanoUsd, PicoUsd, Record, UnixMs, Usage, UsageOrigin,
 };
@@ -213,7 +213,7 @@ pub async fn filled(segments: &Segments) -> House {
 
 pub async fn look(store: &Store, spool: &Path, anchor: Option<&str>) -> Report {
     let anchor = anchor.map(|anchor| anchor.parse().unwrap());
-    verify(store, Some(spool), anchor.as_ref(), NOW).await.unwrap()
+    verify(store, Against { spool: Some(spool), anchor: anchor.as_ref(), archive: None }, NOW).await.unwrap()
 }
 
 /// A copy of a folder of segments.

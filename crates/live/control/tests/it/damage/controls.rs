@@ -2,7 +2,7 @@
 //! restored backup, an upgrade.
 
 use control::ingest::Ingest;
-use control::verify::{Report, verify};
+use control::verify::{Against, Report, verify};
 use domain::record::Capture;
 use domain::{Entry, UnixMs};
 use sqlx::Connection;
@@ -100,11 +100,11 @@ async fn books_that_forgot_before_there_were_seals_are_sealed_at_the_next_turn()
     sqlx::raw_sql(undo).execute(&mut hand).await.unwrap();
     hand.close().await.unwrap();
     let upgraded = Store::open(&data.database()).await.unwrap();
-    let report = verify(&upgraded, None, None, NOW).await.unwrap();
+    let report = verify(&upgraded, Against::default(), NOW).await.unwrap();
     let found = codes(&report);
     assert_eq!(found, ["erased_unsealed"], "{}", report.table());
     upgraded.prune(PRUNED, NOON).await.unwrap();
-    clean(&verify(&upgraded, None, None, NOW).await.unwrap());
+    clean(&verify(&upgraded, Against::default(), NOW).await.unwrap());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use control::verify::{Against, verify};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use store::Store;
 
@@ -143,7 +144,9 @@ async fn every_kind_of_damage_is_found_by_its_name() {
         let anchor = anchored.then(|| clean.anchor.parse().unwrap());
         let (proven, codes) = match Store::open(&copy).await {
             Ok(damaged) => {
-                let report = control::verify::verify(&damaged, Some(&spool), anchor.as_ref(), NOW).await;
+                let report =
+                    verify(&damaged, Against { spool: Some(&spool), anchor: anchor.as_ref(), archive: None }, NOW)
+                        .await;
                 damaged.close().await;
                 match report {
                     Ok(report) => (report.proven, report.findings.iter().map(|finding| finding.code).collect()),

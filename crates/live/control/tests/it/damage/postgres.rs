@@ -1,5 +1,6 @@
 //! What makes sense there, planted in a PostgreSQL too.
 
+use control::verify::{Against, verify};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use store::Store;
 
@@ -59,13 +60,13 @@ async fn damage_to_books_in_postgres_is_found_by_its_name() {
         store.record(entries).await.unwrap();
     }
     store.prune(PRUNED, NOON + DAY).await.unwrap();
-    let clean = control::verify::verify(&store, None, None, NOW).await.unwrap();
+    let clean = verify(&store, Against::default(), NOW).await.unwrap();
     assert!(clean.proven && clean.findings.is_empty(), "{}", clean.table());
     let mut hand = PgConnection::connect(&address).await.unwrap();
     let mut missed = Vec::new();
     for (kind, sql, undo, found_as) in KINDS {
         sqlx::raw_sql(AssertSqlSafe((*sql).to_owned())).execute(&mut hand).await.unwrap();
-        let codes: Vec<_> = match control::verify::verify(&store, None, None, NOW).await {
+        let codes: Vec<_> = match verify(&store, Against::default(), NOW).await {
             Ok(report) => report.findings.iter().map(|finding| finding.code).collect(),
             Err(error) => {
                 println!("{kind}: {error}");
