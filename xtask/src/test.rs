@@ -54,6 +54,7 @@ fn set_up(missing: &[&str]) -> Result<()> {
         setup::install(missing)?;
     }
     setup::python_environment()?;
+    setup::focus_environment()?;
     setup::node_packages()
 }
 
@@ -92,11 +93,13 @@ fn real_parts() -> Result<()> {
         "--test-threads",
         "1",
         "sdk::",
+        "books::",
     ];
     let mut command = shell::command(cargo(), &arguments);
     command
         .env("FREEHOLD_TEST_PYTHON", setup::python())
         .env("FREEHOLD_SDK_PYTHON", setup::python())
+        .env("FREEHOLD_FOCUS_PYTHON", setup::focus_python())
         .env("FREEHOLD_TEST_NODE", setup::node())
         .env("FREEHOLD_TEST_CHROMIUM", chromium)
         .env("FREEHOLD_TEST_BROWSER", root().join("tests/browser"));

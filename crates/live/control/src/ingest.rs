@@ -26,11 +26,10 @@ const LOOK_AFTER_MS: u64 = 1_000;
 pub const BATCH_ENTRIES: usize = 1_000;
 /// Bytes read at once; more only for a line that is longer.
 const CHUNK_BYTES: u64 = 1 << 20;
-/// Beside calls the job rests this many times as long as it worked, so that it takes at most a tenth of one core from
-/// them; the spool keeps what waits.
-const REST_FACTOR: u32 = 9;
-/// With more than this waiting it rests no more: the disk is finite too. Bytes.
-const REST_BELOW_BYTES: u64 = 1 << 30;
+/// Beside calls the job rests, so many times as long as it worked, while less than so many bytes wait: a twentieth of one
+/// core is all it takes from them, the spool keeps what waits. The disk is finite too: with more it takes a tenth, and
+/// beyond the last row it rests no more.
+const RESTS: [(u64, u32); 2] = [(512 << 20, 19), (1 << 30, 9)];
 /// A line longer than this is no entry.
 const LONGEST_LINE_BYTES: u64 = 256 << 20;
 /// Longest wait after the store failed, milliseconds.
@@ -224,6 +223,7 @@ impl Ingest {
                 segment: name.to_owned(),
                 upto_offset: lines.upto,
                 entries: lines.entries,
+                written: lines.written,
                 corrupt_lines: lines.corrupt_lines,
                 corrupt_offset: lines.corrupt_at,
             };
@@ -245,8 +245,9 @@ impl Ingest {
     async fn rest(&mut self, worked: Duration) {
         let Some(clock) = self.beside_calls.clone() else { return };
         self.measure(clock());
-        if self.progress.behind(clock()).0 < REST_BELOW_BYTES {
-            tokio::time::sleep(worked * REST_FACTOR).await;
+        let waiting = self.progress.behind(clock()).0;
+        if let Some((_, factor)) = RESTS.iter().find(|(below, _)| waiting < *below) {
+            tokio::time::sleep(worked * *factor).await;
         }
     }
 
@@ -347,6 +348,8 @@ impl Ingest {
 #[derive(Default)]
 struct Lines {
     entries: Vec<Entry>,
+    /// What each line says of its entry.
+    written: Vec<String>,
     /// Offset in the segment behind the last whole line.
     upto: u64,
     corrupt_lines: u64,
@@ -364,9 +367,12 @@ fn read_lines(path: &Path, from: u64, chunk_bytes: u64) -> io::Result<Lines> {
     file.take(chunk_bytes).read_to_end(&mut bytes)?;
     let mut lines = Lines { filled: bytes.len() as u64 == chunk_bytes, ..Lines::default() };
     let mut decoder = Decoder::at(from, &bytes);
-    for line in decoder.by_ref() {
+    while let Some(line) = decoder.next() {
         match line {
-            Ok((_, entry)) => lines.entries.push(entry),
+            Ok((_, entry)) => {
+                lines.entries.push(entry);
+                lines.written.push(decoder.json().to_owned());
+            }
             Err(corrupt) => {
                 lines.corrupt_lines += 1;
                 lines.corrupt_at.get_or_insert(corrupt.offset);

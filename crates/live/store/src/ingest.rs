@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use domain::{AttemptEnd, CallEnd, CallId, Cost, Entry, Intent, Record};
+use rustc_hash::FxHashSet;
 
 use crate::chain::{Link, Seal};
 use crate::meters::{self, MeterSums};
@@ -22,6 +23,8 @@ pub struct Batch {
     pub upto_offset: u64,
     /// The entries, in order.
     pub entries: Vec<Entry>,
+    /// The JSON of each as its line has it, which is kept as it is; for entries that came from no line, none.
+    pub written: Vec<String>,
     /// Lines that were no entries.
     pub corrupt_lines: u64,
     /// Where the first of them begins.
@@ -127,21 +130,26 @@ impl Store {
     /// Takes over a batch: all of it, or, on an error, nothing. A batch that reaches no further into its segment than
     /// the store has read already changes nothing; neither does an attempt or call that is known.
     pub async fn ingest(&self, batch: Batch) -> Result<Ingested, StoreError> {
-        let Batch { segment, upto_offset, entries, corrupt_lines, corrupt_offset } = batch;
+        let Batch { segment, upto_offset, entries, written, corrupt_lines, corrupt_offset } = batch;
         let segment = SegmentState { name: segment, upto_offset, corrupt_lines, corrupt_offset };
-        self.take_over(entries, Some(&segment)).await
+        self.take_over(entries, written, Some(&segment)).await
     }
 
     /// Takes over facts that come from no segment, such as what recovery concludes.
     pub async fn record(&self, entries: Vec<Entry>) -> Result<Ingested, StoreError> {
-        self.take_over(entries, None).await
+        self.take_over(entries, Vec::new(), None).await
     }
 
     /// Books what is new, and moves `segment`, in one transaction.
-    async fn take_over(&self, entries: Vec<Entry>, segment: Option<&SegmentState>) -> Result<Ingested, StoreError> {
+    async fn take_over(
+        &self,
+        entries: Vec<Entry>,
+        written: Vec<String>,
+        segment: Option<&SegmentState>,
+    ) -> Result<Ingested, StoreError> {
         // Writing a thousand entries as JSON takes milliseconds that no call should wait for.
         let (mut entries, mut facts) = tokio::task::spawn_blocking(move || {
-            let facts = Facts::of(&entries);
+            let facts = Facts::of(&entries, written);
             (entries, facts)
         })
         .await
@@ -178,7 +186,7 @@ impl Store {
             let known = self.known(&entries).await?;
             entries = new_ones(entries, &known);
             repeated += offered - entries.iter().filter(|entry| is_fact(entry)).count() as u64;
-            facts = Facts::of(&entries);
+            facts = Facts::of(&entries, Vec::new());
         }
     }
 
@@ -243,8 +251,8 @@ struct Facts {
 }
 
 impl Facts {
-    fn of(entries: &[Entry]) -> Facts {
-        let ended: HashSet<_> = entries
+    fn of(entries: &[Entry], written: Vec<String>) -> Facts {
+        let ended: FxHashSet<_> = entries
             .iter()
             .filter_map(|entry| match entry {
                 Entry::Record(record) => Some(record.intent.attempt),
@@ -252,7 +260,8 @@ impl Facts {
             })
             .collect();
         let mut facts = Facts::default();
-        for entry in entries {
+        let written = written.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        for (entry, written) in entries.iter().zip(written) {
             match entry {
                 // Most intents meet their record in the same batch and never touch the disk.
                 Entry::Intent(intent) if ended.contains(&intent.attempt) => {}
@@ -263,16 +272,16 @@ impl Facts {
                     facts.intents.text(to_json(intent));
                     facts.begun.push(attempt);
                 }
-                Entry::Record(record) => facts.push_record(record),
-                Entry::Call(call) => facts.push_call(call),
+                Entry::Record(record) => facts.push_record(record, written),
+                Entry::Call(call) => facts.push_call(call, written),
             }
         }
         facts
     }
 
-    fn push_record(&mut self, record: &Record) {
+    fn push_record(&mut self, record: &Record, written: Option<String>) {
         let attempt = record.intent.attempt.to_string();
-        let text = to_json(record);
+        let text = written.unwrap_or_else(|| to_json(record));
         self.seal.attempt(&text);
         push_attempt(&mut self.attempts, &attempt, record, text);
         for (line, entry) in ledger::journal::entries(record).into_iter().enumerate() {
@@ -286,7 +295,7 @@ impl Facts {
         self.ended.push(attempt);
     }
 
-    fn push_call(&mut self, call: &CallEnd) {
+    fn push_call(&mut self, call: &CallEnd, written: Option<String>) {
         let name = call.call.to_string();
         if let Some(capture) = &call.capture {
             self.captures.text(name.clone());
@@ -303,7 +312,7 @@ impl Facts {
         rows.whole(i64::from(call.failure.is_some()));
         rows.whole(call.cost.0);
         let end = match &call.capture {
-            None => to_json(call),
+            None => written.unwrap_or_else(|| to_json(call)),
             Some(_) => to_json(&CallEnd { capture: None, ..call.clone() }),
         };
         self.seal.call(&end);

@@ -11,6 +11,7 @@
 pub mod access;
 pub mod books;
 pub mod calls;
+mod cells;
 pub mod chain;
 pub mod erased;
 pub mod history;

@@ -1,11 +1,11 @@
 //! Units and money by hour and by day, as reports and exports want them: by workflow, model, provider, region, cause, meter and
 //! price row. A sum is a few integers; what it is of stands in `cells`, once.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
 
 use domain::{Cause, Meter, NanoUsd, PicoUsd, Record, UnixMs};
 use ledger::cells::{Basis, Cell, summands};
+use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::StrDeserializer;
@@ -14,9 +14,6 @@ use crate::open::{Store, StoreError, signed};
 use crate::rollup::{DAY_MS, HOUR_MS, LARGEST_SUMMAND, start_of, text};
 use crate::rows::{Again, Rows, Table};
 use crate::sql::{Row, Transaction, query};
-
-/// Cells remembered. Far more than a configuration has; beyond it the memory starts afresh.
-const CELLS_KEPT: usize = 100_000;
 
 /// One sum.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +35,7 @@ pub(crate) type Counts = (i64, i64, i64);
 
 /// The sums of one batch, by hour.
 #[derive(Default)]
-pub(crate) struct MeterSums(HashMap<(i64, Cell), Counts>);
+pub(crate) struct MeterSums(FxHashMap<(i64, Cell), Counts>);
 
 impl MeterSums {
     pub fn add_record(&mut self, record: &Record) {
@@ -57,24 +54,6 @@ impl MeterSums {
             let start = move |hour: i64| start_of(UnixMs(hour), width);
             self.0.iter().map(move |((hour, cell), counts)| (width, start(*hour), cell, *counts))
         })
-    }
-}
-
-/// Numbers of cells that are known; they never change.
-#[derive(Clone, Default, Debug)]
-pub(crate) struct Cells(Arc<Mutex<HashMap<Cell, i64>>>);
-
-impl Cells {
-    fn get(&self, cell: &Cell) -> Option<i64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(cell).copied()
-    }
-
-    fn keep(&self, cell: Cell, number: i64) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= CELLS_KEPT {
-            known.clear();
-        }
-        known.insert(cell, number);
     }
 }
 

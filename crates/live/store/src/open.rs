@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use sqlx::{Row, SqlSafeStr};
 use thiserror::Error;
 
-use crate::meters::Cells;
+use crate::cells::Cells;
 use crate::sql::{Dialect, On, Transaction, query};
 
 /// How long a statement waits for another process's lock, milliseconds.

@@ -1,8 +1,9 @@
 //! What is summed while facts are taken over, so that a page adds up days and minutes instead of calls.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use domain::{AttemptEnd, Blame, CallEnd, Cost, KeyId, LaneName, ModelName, Record, UnixMs, WorkflowName};
+use rustc_hash::FxHashMap;
 
 /// Milliseconds of a minute, an hour, a day: the widths sums are kept in.
 pub const MINUTE_MS: i64 = 60_000;
@@ -42,12 +43,12 @@ pub(crate) struct TrafficSum {
 #[derive(Default)]
 pub(crate) struct Sums {
     /// By hour.
-    spend: HashMap<Whose, SpendSum>,
+    spend: FxHashMap<Whose, SpendSum>,
     /// By minute.
-    traffic: HashMap<Whose, TrafficSum>,
+    traffic: FxHashMap<Whose, TrafficSum>,
     /// By minute, and by bucket of the first-token time.
-    first_tokens: HashMap<(Whose, u32), i64>,
-    last_used: HashMap<KeyId, i64>,
+    first_tokens: FxHashMap<(Whose, u32), i64>,
+    last_used: FxHashMap<KeyId, i64>,
 }
 
 /// Start, workflow, lane, model, key: names as the facts share them, so that finding a sum copies no text.

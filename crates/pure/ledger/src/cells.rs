@@ -201,7 +201,7 @@ mod tests {
         (settled.upstream_model, settled.region) = ("another".into(), None);
         let Cost::Priced { lines, total } = &mut settled.cost else { unreachable!("the example is priced") };
         lines.push(CostLine::taking_back(NanoUsd(90), bound.intent.attempt));
-        *total = *total - NanoUsd(90);
+        *total -= NanoUsd(90);
         let (first, second) = (summands(&bound), summands(&settled));
         assert_eq!((first[0].attempts, second[0].attempts), (1, 0), "a settlement is no further attempt");
         let back = second.iter().find(|summand| summand.amount < NanoUsd::ZERO).unwrap();

@@ -146,6 +146,14 @@ impl Charge {
         }
     }
 
+    /// The line of its provider's invoice it belongs to: month, model and meter.
+    fn invoice_detail(&self) -> String {
+        let month = seconds(self.billing_period().0);
+        let (cell, kind) = (&self.cell, if self.is_usage() { "usage" } else { "adjustment" });
+        let meter = cell.meter.map_or("none", Meter::as_str);
+        format!("{}/{}/{}/{meter}/{kind}", cell.provider, &month[..7], self.snapshot())
+    }
+
     /// One sentence that needs no other column.
     fn description(&self) -> String {
         let cell = &self.cell;
@@ -202,6 +210,15 @@ impl Charge {
             json(cell.cause.as_str()),
             json(cell.model.as_str())
         )
+    }
+}
+
+/// RFC 3339 without a fraction.
+fn seconds(at: UnixMs) -> String {
+    let text = at.to_string();
+    match text.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => text,
     }
 }
 

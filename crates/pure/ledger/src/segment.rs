@@ -15,9 +15,9 @@ const HEAD_BYTES: usize = 9;
 
 /// How the JSON of each kind of entry begins, as `Entry`'s own form has it. It is looked for by hand: a tag that may stand
 /// anywhere costs a reader a copy of every field.
-const INTENT: &[u8] = br#"{"kind":"intent","#;
-const RECORD: &[u8] = br#"{"kind":"record","#;
-const CALL: &[u8] = br#"{"kind":"call","#;
+const INTENT: &str = r#"{"kind":"intent","#;
+const RECORD: &str = r#"{"kind":"record","#;
+const CALL: &str = r#"{"kind":"call","#;
 
 /// Appends one entry as a line.
 pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
@@ -42,12 +42,13 @@ pub struct Corrupt {
 }
 
 /// Reads the lines of a segment, or of a stretch of one. Yields each entry with the offset after it, which is where to
-/// go on another time; a damaged line is an error, and reading goes on behind it. It stops at a torn tail, a last line
+/// go on another time; what the line says of it stands in [`Decoder::json`]. A damaged line is an error, and reading goes on behind it. It stops at a torn tail, a last line
 /// without its line feed: see [`Decoder::torn_bytes`].
 #[derive(Clone, Debug)]
 pub struct Decoder<'a> {
     rest: &'a [u8],
     offset: u64,
+    json: &'a str,
 }
 
 impl<'a> Decoder<'a> {
@@ -58,12 +59,17 @@ impl<'a> Decoder<'a> {
 
     /// Reads bytes that begin at an offset of the segment, where a line begins.
     pub fn at(offset: u64, bytes: &'a [u8]) -> Decoder<'a> {
-        Decoder { rest: bytes, offset }
+        Decoder { rest: bytes, offset, json: "" }
     }
 
     /// The offset after the last line read, whole or damaged.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// The JSON of the line read last, as it was written; empty where the line was damaged.
+    pub fn json(&self) -> &'a str {
+        self.json
     }
 
     /// Once nothing more comes: how many bytes are left of a line that was not written whole. Whoever wrote the segment
@@ -73,24 +79,30 @@ impl<'a> Decoder<'a> {
     }
 }
 
-impl Iterator for Decoder<'_> {
+impl<'a> Iterator for Decoder<'a> {
     type Item = Result<(u64, Entry), Corrupt>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let end = self.rest.iter().position(|byte| *byte == b'\n')?;
+        let end = memchr::memchr(b'\n', self.rest)?;
         let (line, rest) = self.rest.split_at(end + 1);
         let offset = self.offset;
         self.rest = rest;
         self.offset += line.len() as u64;
-        Some(match decode(&line[..end]) {
-            Ok(entry) => Ok((self.offset, entry)),
+        let line: &'a [u8] = line;
+        self.json = "";
+        let read = intact(&line[..end]).and_then(|json| Ok((json, decode(json)?)));
+        Some(match read {
+            Ok((json, entry)) => {
+                self.json = json;
+                Ok((self.offset, entry))
+            }
             Err(reason) => Err(Corrupt { offset, length: line.len() as u64, reason }),
         })
     }
 }
 
-/// Reads one line without its line feed.
-fn decode(line: &[u8]) -> Result<Entry, String> {
+/// The JSON of a line without its line feed, if it is what was written.
+fn intact(line: &[u8]) -> Result<&str, String> {
     let (head, json) = line.split_at_checked(HEAD_BYTES).ok_or("shorter than its checksum")?;
     let digits = head.strip_suffix(b" ").and_then(|digits| std::str::from_utf8(digits).ok());
     let digits = digits.filter(|digits| digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')));
@@ -100,15 +112,20 @@ fn decode(line: &[u8]) -> Result<Entry, String> {
     if written != found {
         return Err(format!("checksum is {found:08x}, was written as {written:08x}"));
     }
+    // Looked at once, so that no reader of a field looks again.
+    std::str::from_utf8(json).map_err(|error| format!("whole, yet no text: {error}"))
+}
+
+fn decode(json: &str) -> Result<Entry, String> {
     // The kind is an unknown field to the readers of the three, which pass over it.
     let read = if json.starts_with(INTENT) {
-        serde_json::from_slice(json).map(Entry::Intent)
+        serde_json::from_str(json).map(Entry::Intent)
     } else if json.starts_with(RECORD) {
-        serde_json::from_slice(json).map(|record| Entry::Record(Box::new(record)))
+        serde_json::from_str(json).map(|record| Entry::Record(Box::new(record)))
     } else if json.starts_with(CALL) {
-        serde_json::from_slice(json).map(|call| Entry::Call(Box::new(call)))
+        serde_json::from_str(json).map(|call| Entry::Call(Box::new(call)))
     } else {
-        serde_json::from_slice(json)
+        serde_json::from_str(json)
     };
     read.map_err(|error| format!("whole, yet no entry this version knows: {error}"))
 }
@@ -177,6 +194,9 @@ mod tests {
             let json = &line[HEAD_BYTES..line.len() - 1];
             assert_eq!(std::str::from_utf8(json).unwrap(), serde_json::to_string(&entry).unwrap());
             assert_eq!(serde_json::from_slice::<Entry>(json).unwrap(), entry);
+            let mut decoder = Decoder::new(&line);
+            assert!(decoder.next().is_some());
+            assert_eq!(decoder.json().as_bytes(), json);
         }
     }
 

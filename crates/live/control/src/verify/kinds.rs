@@ -74,6 +74,7 @@ pub const KINDS: &[Kind] = &[
     damage("day_unlike_day", "two tables hold the same day's money, and differ", SUMS),
     damage("chain_broken", "a batch was changed after it was written, or one before it is gone", RESTORE),
     damage("chain_head", "the end of the chain is not the newest batch", RESTORE),
+    damage("books_row", "the row that says where the books stand contradicts them", RESTORE),
     damage(
         "head_not_found",
         "the chain does not go through the anchor given: the past was written anew, or facts were cut off since",
@@ -161,6 +162,12 @@ pub const KINDS: &[Kind] = &[
         "normal after an upgrade from such a version; else see `chain_head`",
     ),
     note(
+        "segment_gone",
+        "a spool segment that was read is gone, and not forgotten",
+        "normal for a moment while a server runs, and for segments of other instances; else compare the provider's usage of that time, \
+         for what was not read yet is lost",
+    ),
+    note(
         "call_without_end",
         "attempts of a call that never ended",
         "normal after a kill between two attempts, and while a realtime \
@@ -184,4 +191,19 @@ const fn gap(code: &'static str, meaning: &'static str, remedy: &'static str) ->
 
 const fn note(code: &'static str, meaning: &'static str, remedy: &'static str) -> Kind {
     Kind { code, weight: Weight::Note, meaning, remedy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_every_kind() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/ledger.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        for kind in KINDS {
+            let row = format!("| `{}` | {} | {} |", kind.code, kind.weight.as_str(), kind.meaning);
+            assert!(text.contains(&row), "docs/ledger.md lacks:\n{row}");
+        }
+    }
 }

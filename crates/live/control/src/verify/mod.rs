@@ -163,6 +163,9 @@ async fn compare(store: &Store, against: Against<'_>, now: UnixMs) -> Result<Rep
         findings.add("schema", difference);
     }
     let books = store.books().await?;
+    if books.pruned_before > now || books.minutes_before > now {
+        findings.add("books_row", format!("records are said to be erased up to {}", books.pruned_before));
+    }
     let facts = walk::facts(store, &books, anchor, &mut findings, &mut read).await;
     let mut sums = None;
     if let Some(facts) = findings.or_unreadable("records, calls and batches", facts) {

@@ -55,19 +55,26 @@ impl Spool<'_> {
         }
         let Some(spool) = spool else { return Ok(()) };
         let known: HashMap<&str, &SegmentState> = segments.iter().map(|it| (it.name.as_str(), it)).collect();
-        let mut waiting = Waiting::default();
+        let (mut waiting, unread) = (Waiting::default(), SegmentState::default());
         let names = names(spool);
         for name in &names {
-            let upto = match known.get(name.as_str()) {
-                Some(segment) => segment.upto_offset,
+            let known = match known.get(name.as_str()) {
+                Some(segment) => segment,
                 None if ends.contains_key(name) => {
                     findings.add("segment_offset", format!("`{name}` was read, and counts as unread"));
                     continue;
                 }
-                None => 0,
+                None => &unread,
             };
             let is_newest = names.last() == Some(name);
-            self.lines(&spool.join(name), (name, upto, is_newest), &mut waiting, findings, read).await?;
+            self.lines(&spool.join(name), (name, known, is_newest), &mut waiting, findings, read).await?;
+        }
+        for segment in segments.iter().filter(|segment| ends.contains_key(&segment.name)) {
+            let path = spool.join(&segment.name);
+            // A server that runs beside this may just have deleted it, or another instance has it.
+            if spool.is_dir() && !path.exists() && !path.with_extension("bad").exists() {
+                findings.add("segment_gone", format!("`{}`, read up to {}", segment.name, segment.upto_offset));
+            }
         }
         self.wait(&waiting, findings).await
     }
@@ -90,11 +97,12 @@ impl Spool<'_> {
     async fn lines(
         &self,
         path: &Path,
-        (name, upto, is_newest): (&str, u64, bool),
+        (name, known, is_newest): (&str, &SegmentState, bool),
         waiting: &mut Waiting,
         findings: &mut Findings,
         read: &mut Read,
     ) -> Result<(), StoreError> {
+        let (upto, known_corrupt) = (known.upto_offset, known.corrupt_lines);
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -108,7 +116,7 @@ impl Spool<'_> {
             findings.add("spool_cut", format!("`{name}` has {length} bytes, {upto} were read of it"));
         }
         let (mut reader, mut line, mut offset) = (BufReader::new(file), Vec::new(), 0u64);
-        let mut taken = Taken::default();
+        let (mut taken, mut corrupt) = (Taken::default(), 0);
         loop {
             line.clear();
             let bytes = match reader.read_until(b'\n', &mut line) {
@@ -121,6 +129,10 @@ impl Spool<'_> {
             let (from, is_taken) = (offset, offset + bytes <= upto);
             offset += bytes;
             if bytes == 0 {
+                if corrupt > known_corrupt {
+                    let more = corrupt - known_corrupt;
+                    findings.add("spool_unreadable", format!("{more} lines of `{name}` are not what was written"));
+                }
                 return self.look_up(&mut taken, name, findings).await;
             }
             if !is_taken && from < upto {
@@ -135,8 +147,8 @@ impl Spool<'_> {
                 Some(Ok((_, Entry::Intent(intent)))) => waiting.intents.push(intent),
                 Some(Ok((_, Entry::Record(record)))) => drop(waiting.records.insert(record.intent.attempt)),
                 Some(Ok((_, Entry::Call(end)))) => waiting.ends.push((end.call, end.attempts)),
-                // Lines that could not be taken over are counted with their segment.
-                Some(Err(_)) if is_taken => {}
+                // Lines that could not be taken over were counted with their segment; others were damaged since.
+                Some(Err(_)) if is_taken => corrupt += 1,
                 Some(Err(corrupt)) => {
                     findings.add("spool_unreadable", format!("`{name}` at byte {from}: {}", corrupt.reason))
                 }

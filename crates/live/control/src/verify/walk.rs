@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use domain::{AttemptId, CallEnd, Cost, Intent, NanoUsd, Record};
+use domain::{AttemptId, CallEnd, Cost, Intent, NanoUsd, Record, UnixMs};
 use store::erased::{RETENTION, digest_of};
 use store::{BatchRow, Books, Digest, ErasedDay, Expected, RawAttempt, RawCall, Store, StoreError};
 
@@ -46,13 +46,20 @@ pub(crate) async fn facts(
     if let Some(stand) = anchor.and_then(|anchor| anchor.stand.as_ref()) {
         facts.anchored = (stand.attempts, stand.calls);
     }
-    attempts(store, books, &mut chain, &mut facts, findings, read).await?;
-    calls(store, books, &mut chain, &mut facts, findings, read).await?;
+    let settled = attempts(store, books, &mut chain, &mut facts, findings, read).await?;
+    calls(store, books, &settled, &mut chain, &mut facts, findings, read).await?;
     read.batches = chain.batches.len() as u64;
     chain.compare(findings);
     chain.compare_erased(books, &store.erased_days().await?, findings);
+    let nothing_erased = books.folded_seq == 0 && chain.batches.iter().all(|batch| batch.pruned == 0);
+    if nothing_erased && chain.oldest < books.pruned_before.0 && !chain.batches.is_empty() {
+        findings.add("books_row", format!("records are said to be erased up to {}, and none is", books.pruned_before));
+    }
     Ok(facts)
 }
+
+/// What was settled: when, and what that changed.
+type SettledAt = Vec<(UnixMs, i64)>;
 
 async fn attempts(
     store: &Store,
@@ -61,11 +68,11 @@ async fn attempts(
     facts: &mut Facts,
     findings: &mut Findings,
     read: &mut Read,
-) -> Result<(), StoreError> {
-    let (mut cursor, mut prices) = (0, Prices::new());
+) -> Result<SettledAt, StoreError> {
+    let (mut cursor, mut prices, mut settled) = (0, Prices::new(), SettledAt::new());
     loop {
         let rows = store.raw_attempts_after(cursor, PAGE).await?;
-        let Some(last) = rows.last() else { return Ok(()) };
+        let Some(last) = rows.last() else { return Ok(settled) };
         cursor = last.seq;
         let names: Vec<&str> = rows.iter().map(|row| row.attempt.as_str()).collect();
         let journal = store.journal_of(&names).await?;
@@ -77,6 +84,9 @@ async fn attempts(
             if let Some(record) = record::of_row(row, lines, &mut prices, findings) {
                 read.booked += i128::from(record.cost.booked().0);
                 settlement(store, books, &record, findings).await?;
+                if record.intent.attempt == record.intent.attempt.settlement() {
+                    settled.push((record.ended_at, record.cost.booked().0));
+                }
                 facts.expected.add_record(&record);
                 if row.seq > facts.anchored.0 {
                     facts.since_anchor.add_record(&record);
@@ -132,6 +142,7 @@ async fn settlement(store: &Store, books: &Books, record: &Record, findings: &mu
 async fn calls(
     store: &Store,
     books: &Books,
+    settled: &SettledAt,
     chain: &mut Chain,
     facts: &mut Facts,
     findings: &mut Findings,
@@ -152,7 +163,7 @@ async fn calls(
                     continue;
                 }
             };
-            call(row, &end, books, findings);
+            call(row, &end, books, settled, findings);
             facts.expected.add_call(&end);
             if row.seq > facts.anchored.1 {
                 facts.since_anchor.add_call(&end);
@@ -161,7 +172,7 @@ async fn calls(
     }
 }
 
-fn call(row: &RawCall, end: &CallEnd, books: &Books, findings: &mut Findings) {
+fn call(row: &RawCall, end: &CallEnd, books: &Books, settled: &SettledAt, findings: &mut Findings) {
     let name = |name: Option<&dyn std::fmt::Display>| name.map(ToString::to_string).unwrap_or_default();
     let words = [
         name(end.workflow.as_ref().map(|name| name as _)),
@@ -191,7 +202,14 @@ fn call(row: &RawCall, end: &CallEnd, books: &Books, findings: &mut Findings) {
     if end.at < books.pruned_before {
         return;
     }
-    if row.attempts_nano != i128::from(end.cost.0) {
+    // A call that fetched the answer of an earlier one cost what that settled.
+    let fetched = || {
+        let then = settled.iter().filter(|(at, _)| (end.at..=end.ended_at).contains(at));
+        let then = then.map(|(_, change)| i128::from(*change));
+        let more = i128::from(end.cost.0) - row.attempts_nano;
+        then.clone().sum::<i128>() == more || then.clone().any(|change| change == more)
+    };
+    if row.attempts_nano != i128::from(end.cost.0) && !fetched() {
         let example = format!("{}: cost {} nano-dollars, attempts {}", row.call, end.cost.0, row.attempts_nano);
         findings.add("call_cost", example);
     }
@@ -212,6 +230,8 @@ struct Chain {
     found: Vec<(i64, i64, Digest)>,
     attempts_before: i64,
     calls_before: i64,
+    /// When the oldest attempt of a batch was sent.
+    oldest: i64,
 }
 
 impl Chain {
@@ -254,7 +274,7 @@ impl Chain {
         }
         let found = vec![(0, 0, Digest::default()); batches.len()];
         let (attempts_before, calls_before) = (books.attempts_before, books.calls_before);
-        Ok(Chain { batches, found, attempts_before, calls_before })
+        Ok(Chain { batches, found, attempts_before, calls_before, oldest: i64::MAX })
     }
 
     /// Whether the chain goes through an anchor, and every fact since is still there.
@@ -267,7 +287,7 @@ impl Chain {
             return false;
         }
         let place = self.batches.iter().position(|batch| is_it(batch.seq, &batch.chain));
-        if place.is_none() && !is_it(books.folded_seq, &books.folded_chain) {
+        if place.is_none() && !(books.folded_seq > 0 && is_it(books.folded_seq, &books.folded_chain)) {
             let stands = format!("the books stand at batch {}; {anchor}", books.seq);
             findings.add("head_not_found", stands);
             return false;
@@ -312,6 +332,7 @@ impl Chain {
                 let (attempts, _, digest) = &mut self.found[place];
                 *attempts += 1;
                 digest.add_attempt(&row.record);
+                self.oldest = self.oldest.min(row.at);
             }
             None if row.seq <= self.attempts_before => {}
             None => findings.add("row_outside_batches", format!("row {} of `attempts`: {}", row.seq, row.attempt)),

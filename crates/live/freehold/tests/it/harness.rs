@@ -222,6 +222,9 @@ pub fn ledger(data: &Path) -> Vec<serde_json::Value> {
 fn ledger_of(data: &Path, database: &Option<String>) -> Vec<serde_json::Value> {
     let (code, out) = run_on(&["ledger", "export", "--output", "json", "--data", &text(data)], database);
     assert_eq!(code, 0, "{out}");
+    // Whatever a test did to its server: the books are balanced and complete.
+    let (code, report) = run_on(&["ledger", "verify", "--data", &text(data)], database);
+    assert_eq!(code, 0, "{report}");
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

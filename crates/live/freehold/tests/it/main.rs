@@ -1,6 +1,7 @@
 //! The one integration test binary: real processes, real sockets, nothing shared with what is tested.
 
 mod beside;
+mod books;
 mod budget;
 mod bytes;
 mod bytes_google;

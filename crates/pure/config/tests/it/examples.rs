@@ -41,7 +41,7 @@ fn every_key_arrives_in_the_snapshot() {
     assert_eq!(small.price_at(NOW).unwrap().contract_millionths, Some(875_000));
     assert_eq!(small.context_tokens, Some(128_000));
     let row = own.price_at(NOW).unwrap();
-    assert_eq!((row.id.as_str(), row.source.as_str()), ("freehold.toml/own-price", "freehold.toml:80"));
+    assert_eq!((row.id.as_str(), row.source.as_str()), ("freehold.toml/own-price", "freehold.toml:81"));
     assert_eq!(Meter::ALL.iter().filter(|meter| row.prices.get(**meter).is_some()).count(), Meter::COUNT);
     assert_eq!(row.bands[0].prices.get(Meter::Input), Some(PicoUsd(6_000_000)));
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use domain::UnixMs;
 
-use super::{Charge, HOUR_MS, Version, measure};
+use super::{Charge, HOUR_MS, Version, measure, seconds};
 
 /// What a column holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,15 +42,6 @@ impl Value {
             Value::Decimal(value) => super::decimal(*value),
             Value::Time(at) => seconds(*at),
         }
-    }
-}
-
-/// RFC 3339 without a fraction.
-pub(super) fn seconds(at: UnixMs) -> String {
-    let text = at.to_string();
-    match text.split_once('.') {
-        Some((whole, _)) => format!("{whole}Z"),
-        None => text,
     }
 }
 
@@ -188,7 +179,7 @@ const COLUMNS: &[Column] = &[
     decimal("ContractedUnitPrice", contracted_price),
     decimal("EffectiveCost", billed),
     only(Of::V1_4, text("HostProviderName", provider)),
-    only(Of::V1_4, text("InvoiceDetailId", |charge| Value::text(super::invoices::detail_id(charge)))),
+    only(Of::V1_4, text("InvoiceDetailId", |charge| Value::text(charge.invoice_detail()))),
     text("InvoiceId", nothing),
     text("InvoiceIssuerName", provider),
     decimal("ListCost", list_cost),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::UnixMs;
 
-use super::columns::{Value, seconds};
+use super::columns::Value;
 use super::{Charge, json};
 
 /// Columns of the invoice details.
@@ -50,14 +50,6 @@ pub const COMMITMENT_COLUMNS: [&str; 13] = [
     "ContractPeriodStart",
 ];
 
-/// The line of its provider's invoice a charge belongs to: month, model and meter.
-pub(super) fn detail_id(charge: &Charge) -> String {
-    let month = seconds(charge.billing_period().0);
-    let (cell, kind) = (&charge.cell, if charge.is_usage() { "usage" } else { "adjustment" });
-    let meter = cell.meter.map_or("none", domain::Meter::as_str);
-    format!("{}/{}/{}/{meter}/{kind}", cell.provider, &month[..7], charge.snapshot())
-}
-
 /// Adds charges up to the lines their providers' invoices should have.
 #[derive(Default)]
 pub struct Invoices {
@@ -78,7 +70,7 @@ struct Line {
 impl Invoices {
     /// With one charge more.
     pub fn add(&mut self, charge: &Charge) {
-        let line = self.lines.entry(detail_id(charge)).or_insert_with(|| Line {
+        let line = self.lines.entry(charge.invoice_detail()).or_insert_with(|| Line {
             provider: charge.cell.provider.to_string(),
             model: charge.snapshot().to_owned(),
             meter: charge.cell.meter.map_or("none", domain::Meter::as_str),

@@ -9,15 +9,15 @@ use serde::Serialize;
 pub(super) fn json(entry: &Entry, out: &mut Vec<u8>) {
     match entry {
         Entry::Intent(entry) => {
-            out.extend_from_slice(super::INTENT);
+            out.extend_from_slice(super::INTENT.as_bytes());
             intent(entry, out);
         }
         Entry::Record(entry) => {
-            out.extend_from_slice(super::RECORD);
+            out.extend_from_slice(super::RECORD.as_bytes());
             record(entry, out);
         }
         Entry::Call(entry) => {
-            out.extend_from_slice(super::CALL);
+            out.extend_from_slice(super::CALL.as_bytes());
             call_end(entry, out);
         }
     }

@@ -39,7 +39,7 @@ async fn retention_may_stand_in_the_middle_of_a_day_and_go_on() {
     let house = filled(&facts()).await;
     let first = look(&house.store, &house.data.spool(), None).await;
     for hours in [5, 7, 24, 30, 72] {
-        house.store.prune(PRUNED + hours * HOUR, NOON + hours * HOUR).await.unwrap();
+        house.store.prune(PRUNED + hours * HOUR, NOON).await.unwrap();
         clean(&look(&house.store, &house.data.spool(), None).await);
     }
     // All that it was taken of is erased by now, but the sums and the chain are those.
