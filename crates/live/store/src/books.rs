@@ -1,15 +1,16 @@
 //! The books as they lie in the tables, column by column and unparsed, for whoever proves that they are right; and the sums of
 //! what was booked before there were sums.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::{Record, UnixMs};
 
-use crate::chain::missing;
+use crate::chain::{Digest, missing};
+use crate::erased::LastingSums;
 use crate::meters::{self, MeterSums, Numbered};
 use crate::open::{Store, StoreError, from_json};
-use crate::rollup::Sums;
-use crate::sql::{Row, query};
+use crate::rollup::{DAY_MS, Sums};
+use crate::sql::{Row, Statement, query};
 
 /// Attempts summed in one transaction.
 const SUMMED_AT_ONCE: i64 = 1_000;
@@ -35,6 +36,8 @@ pub struct Books {
     pub folded_seq: i64,
     /// The hash of the last of them.
     pub folded_chain: Vec<u8>,
+    /// What retention had erased of them; absent where that was not noted from the beginning.
+    pub folded_digest: Option<Digest>,
     /// Records from before this time are erased.
     pub pruned_before: UnixMs,
     /// Sums by the minute from before this time are erased.
@@ -85,8 +88,8 @@ pub struct RawCall {
     pub call_end: String,
     /// How many attempts there are of it, without what settles one.
     pub attempts: i64,
-    /// What these booked.
-    pub attempts_nano: i64,
+    /// What these booked; wide, so that amounts somebody made too large for a sum are found and do not stop it.
+    pub attempts_nano: i128,
     /// The highest ordinal among them.
     pub last_ordinal: i64,
 }
@@ -121,6 +124,64 @@ impl SumTable {
             SumTable::FirstTokens => "first_tokens",
             SumTable::Meters => "meters",
         }
+    }
+
+    fn select(self) -> Statement {
+        query(match self {
+            SumTable::Spend => "SELECT * FROM spend",
+            SumTable::Traffic => "SELECT * FROM traffic",
+            SumTable::FirstTokens => "SELECT * FROM first_tokens",
+            SumTable::Meters => "SELECT meters.*, cells.* FROM meters JOIN cells ON cells.cell = meters.cell",
+        })
+    }
+
+    /// What a sum is of.
+    const fn of(self) -> &'static [&'static str] {
+        match self {
+            SumTable::Spend | SumTable::Traffic => &["workflow", "lane", "model", "key"],
+            SumTable::FirstTokens => &["workflow", "lane", "model", "bucket"],
+            SumTable::Meters => &[
+                "workflow",
+                "model",
+                "upstream_model",
+                "provider",
+                "region",
+                "cause",
+                "end_kind",
+                "meter",
+                "price_row",
+                "price_pico",
+                "basis",
+            ],
+        }
+    }
+
+    /// What is summed.
+    pub const fn figures(self) -> &'static [&'static str] {
+        match self {
+            SumTable::Spend => &["attempts", "cost_nano", "input_tokens", "output_tokens", "unpriced", "indeterminate"],
+            SumTable::Traffic => &["calls", "errors", "cost_nano"],
+            SumTable::FirstTokens => &["calls"],
+            SumTable::Meters => &["attempts", "units", "amount_nano"],
+        }
+    }
+
+    fn rows(self, rows: Vec<Row>) -> Result<Vec<SumRow>, StoreError> {
+        rows.iter()
+            .map(|row| {
+                let mut named = Vec::with_capacity(self.of().len());
+                for column in self.of() {
+                    named.push(match *column {
+                        "bucket" | "price_pico" => row.get::<i64>(column)?.to_string(),
+                        column => row.get(column)?,
+                    });
+                }
+                let named: Vec<&str> = named.iter().map(String::as_str).collect();
+                let figures =
+                    self.figures().iter().map(|column| row.get(column)).collect::<Result<_, sqlx::Error>>()?;
+                Ok(((self, row.get("width_ms")?, row.get("start")?, words(&named)), figures))
+            })
+            .collect()
     }
 }
 
@@ -208,6 +269,7 @@ impl Store {
             calls_upto: row.get("calls_upto")?,
             folded_seq: row.get("folded_seq")?,
             folded_chain: row.get("folded_chain")?,
+            folded_digest: row.get::<Option<Vec<u8>>>("folded_digest")?.as_deref().map(Digest::of_bytes),
             pruned_before: UnixMs(row.get("pruned_before")?),
             minutes_before: UnixMs(row.get("minutes_before")?),
         })
@@ -242,7 +304,7 @@ impl Store {
         upto: i64,
         limit: u32,
     ) -> Result<Vec<RawCall>, StoreError> {
-        let sql = "SELECT *, CAST(0 AS BIGINT) AS attempts, CAST(0 AS BIGINT) AS attempts_nano, CAST(0 AS BIGINT) AS last_ordinal
+        let sql = "SELECT *, CAST(0 AS BIGINT) AS attempts, CAST(0 AS BIGINT) AS attempts_high, CAST(0 AS BIGINT) AS attempts_low, CAST(0 AS BIGINT) AS last_ordinal
                    FROM calls WHERE ended_at >= $1 AND (ended_at > $1 OR seq > $2) AND ended_at < $3 AND seq <= $4
                    ORDER BY ended_at, seq LIMIT $5";
         let rows = query(sql).bind(cursor.0).bind(cursor.1).bind(before.0).bind(upto).bind(i64::from(limit));
@@ -269,7 +331,8 @@ impl Store {
         // An attempt's text is the call's, a dot and the ordinal; '/' follows '.' in ASCII. Ordinals from 16384 on are those
         // of corrections and settlements.
         let rows = query(
-            "SELECT c.*, COUNT(a.attempt) AS attempts, CAST(COALESCE(SUM(a.cost_nano), 0) AS BIGINT) AS attempts_nano,
+            "SELECT c.*, COUNT(a.attempt) AS attempts, CAST(COALESCE(SUM(a.cost_nano / 4294967296), 0) AS BIGINT) AS attempts_high,
+                    CAST(COALESCE(SUM(a.cost_nano % 4294967296), 0) AS BIGINT) AS attempts_low,
                     CAST(COALESCE(MAX(CAST(SUBSTR(a.attempt, 33) AS INTEGER)), 0) AS BIGINT) AS last_ordinal
              FROM (SELECT * FROM calls WHERE seq > $1 ORDER BY seq LIMIT $2) AS c
              LEFT JOIN attempts AS a ON a.attempt > c.call || '.' AND a.attempt < c.call || '/'
@@ -286,103 +349,22 @@ impl Store {
 
     /// What a table of sums holds from `hours` on (`minutes` for the width of a minute), sums of nothing left out.
     pub async fn sum_rows(&self, table: SumTable, hours: UnixMs, minutes: UnixMs) -> Result<Vec<SumRow>, StoreError> {
-        let (sql, of, figures): (_, &[&str], &[&str]) = match table {
-            SumTable::Spend => (
-                "SELECT * FROM spend WHERE start >= CASE WHEN width_ms = 60000 THEN $2 ELSE $1 END",
-                &["workflow", "lane", "model", "key"],
-                &["attempts", "cost_nano", "input_tokens", "output_tokens", "unpriced", "indeterminate"],
-            ),
-            SumTable::Traffic => (
-                "SELECT * FROM traffic WHERE start >= CASE WHEN width_ms = 60000 THEN $2 ELSE $1 END",
-                &["workflow", "lane", "model", "key"],
-                &["calls", "errors", "cost_nano"],
-            ),
-            SumTable::FirstTokens => (
-                "SELECT * FROM first_tokens WHERE start >= CASE WHEN width_ms = 60000 THEN $2 ELSE $1 END",
-                &["workflow", "lane", "model", "bucket"],
-                &["calls"],
-            ),
-            SumTable::Meters => (
-                "SELECT meters.*, cells.* FROM meters JOIN cells ON cells.cell = meters.cell
-                 WHERE meters.start >= CASE WHEN meters.width_ms = 60000 THEN $2 ELSE $1 END",
-                &[
-                    "workflow",
-                    "model",
-                    "upstream_model",
-                    "provider",
-                    "region",
-                    "cause",
-                    "end_kind",
-                    "meter",
-                    "price_row",
-                    "price_pico",
-                    "basis",
-                ],
-                &["attempts", "units", "amount_nano"],
-            ),
-        };
-        let rows = query(sql).bind(hours.0).bind(minutes.0).fetch_all(self.reader()).await?;
-        rows.iter()
-            .map(|row| {
-                let mut named = Vec::with_capacity(of.len());
-                for column in of {
-                    named.push(match *column {
-                        "bucket" | "price_pico" => row.get::<i64>(column)?.to_string(),
-                        column => row.get(column)?,
-                    });
-                }
-                let named: Vec<&str> = named.iter().map(String::as_str).collect();
-                let figures = figures.iter().map(|column| row.get(column)).collect::<Result<_, sqlx::Error>>()?;
-                Ok(((table, row.get("width_ms")?, row.get("start")?, words(&named)), figures))
-            })
-            .collect()
+        let mut sql = table.select();
+        sql.push(" WHERE start >= CASE WHEN width_ms = 60000 THEN $2 ELSE $1 END");
+        table.rows(sql.bind(hours.0).bind(minutes.0).fetch_all(self.reader()).await?)
     }
 
-    /// Sums of money by the day that records no longer reach back to, where the two tables that hold them disagree: start of the
-    /// day, workflow, model, and what each says.
-    pub async fn days_that_disagree(
-        &self,
-        before: UnixMs,
-    ) -> Result<Vec<(UnixMs, String, String, i64, i64)>, StoreError> {
-        let rows = query(
-            "SELECT start, workflow, model, CAST(SUM(spend) AS BIGINT) AS spend, CAST(SUM(meters) AS BIGINT) AS meters FROM (
-                 SELECT start, workflow, model, cost_nano AS spend, 0 AS meters FROM spend
-                     WHERE width_ms = 86400000 AND start < $1
-                 UNION ALL
-                 SELECT start, workflow, model, 0, amount_nano FROM meters JOIN cells ON cells.cell = meters.cell
-                     WHERE width_ms = 86400000 AND start < $1) AS days
-             GROUP BY start, workflow, model HAVING SUM(spend) <> SUM(meters) ORDER BY start, workflow, model",
-        )
-        .bind(before.0)
-        .fetch_all(self.reader())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                let start = UnixMs(row.get("start")?);
-                let of = (row.get("workflow")?, row.get("model")?);
-                Ok((start, of.0, of.1, row.get("spend")?, row.get("meters")?))
-            })
-            .collect()
-    }
-
-    /// Days whose hours, kept for as long, do not add up to them: start of the day, the hours' sum, the day's.
-    pub async fn days_unlike_their_hours(&self) -> Result<Vec<(UnixMs, i64, i64)>, StoreError> {
-        let rows = query(
-            "SELECT day, CAST(SUM(hours) AS BIGINT) AS hours, CAST(SUM(days) AS BIGINT) AS days FROM (
-                 SELECT start - start % 86400000 AS day, cell, amount_nano AS hours, 0 AS days,
-                        units AS hour_units, 0 AS day_units FROM meters WHERE width_ms = 3600000
-                 UNION ALL
-                 SELECT start, cell, 0, amount_nano, 0, units FROM meters WHERE width_ms = 86400000) AS both_widths
-             GROUP BY day, cell HAVING SUM(hours) <> SUM(days) OR SUM(hour_units) <> SUM(day_units) ORDER BY day",
-        )
-        .fetch_all(self.reader())
-        .await?;
-        rows.iter().map(|row| Ok((UnixMs(row.get("day")?), row.get("hours")?, row.get("days")?))).collect()
+    /// What a table of sums holds of a day that is kept for ever.
+    pub(crate) async fn sums_of_day(&self, table: SumTable, day: UnixMs) -> Result<Vec<SumRow>, StoreError> {
+        let mut sql = table.select();
+        sql.push(" WHERE width_ms IN (3600000, 86400000) AND start >= $1 AND start < $2");
+        let rows = table.rows(sql.bind(day.0).bind(day.0 + DAY_MS).fetch_all(self.reader()).await?)?;
+        Ok(rows.into_iter().filter(|((table, width, _, _), _)| LastingSums::lasts(*table, *width)).collect())
     }
 
     /// Names that refer to nothing: what is wrong, and of whom; a few of each.
     pub async fn orphans(&self, limit: u32) -> Result<Vec<(&'static str, String)>, StoreError> {
-        const OF: [(&str, &str); 4] = [
+        const OF: [(&str, &str); 5] = [
             (
                 "journal_orphan",
                 "SELECT DISTINCT attempt FROM journal
@@ -396,6 +378,12 @@ impl Store {
             (
                 "body_orphan",
                 "SELECT call FROM captures WHERE NOT EXISTS (SELECT 1 FROM calls WHERE calls.call = captures.call) LIMIT $1",
+            ),
+            (
+                "attempt_unlike_call",
+                "SELECT attempts.attempt FROM attempts JOIN calls ON calls.call = SUBSTR(attempts.attempt, 1, 31)
+                 WHERE (attempts.key <> calls.key AND calls.key <> '')
+                    OR (attempts.workflow <> calls.workflow AND calls.workflow <> '') LIMIT $1",
             ),
             (
                 "sum_orphan",
@@ -418,34 +406,30 @@ impl Store {
         Ok(query(sql).bind(before.0).bind(i64::from(limit)).column(self.reader()).await?)
     }
 
-    /// Which of these attempts there are.
-    pub async fn attempts_there(&self, attempts: &[String]) -> Result<Vec<String>, StoreError> {
-        self.there("SELECT attempt AS name FROM attempts WHERE attempt", attempts).await
+    /// The records of those of these attempts that are there.
+    pub async fn records_of(&self, attempts: &[String]) -> Result<HashMap<String, String>, StoreError> {
+        self.facts_of("SELECT attempt AS name, record AS fact FROM attempts WHERE attempt", attempts).await
     }
 
-    /// Which of these attempts have an intent that is still open.
-    pub async fn intents_there(&self, attempts: &[String]) -> Result<Vec<String>, StoreError> {
-        self.there("SELECT attempt AS name FROM intents WHERE attempt", attempts).await
+    /// The ends of those of these calls that are there.
+    pub async fn ends_of(&self, calls: &[String]) -> Result<HashMap<String, String>, StoreError> {
+        self.facts_of("SELECT call AS name, call_end AS fact FROM calls WHERE call", calls).await
     }
 
-    /// Which of these calls there are.
-    pub async fn calls_there(&self, calls: &[String]) -> Result<Vec<String>, StoreError> {
-        self.there("SELECT call AS name FROM calls WHERE call", calls).await
+    /// How many attempts there are of this call, what settles or corrects one left out.
+    pub async fn attempts_of(&self, call: &str) -> Result<i64, StoreError> {
+        let sql = "SELECT COUNT(*) FROM attempts WHERE attempt > $1 || '.' AND attempt < $1 || '/'
+                   AND CAST(SUBSTR(attempt, 33) AS INTEGER) < 16384";
+        Ok(query(sql).bind(call.to_owned()).scalar(self.reader()).await?.unwrap_or_default())
     }
 
-    /// What these attempts booked, where they are there.
-    pub async fn cost_of(&self, attempt: &str) -> Result<Option<i64>, StoreError> {
-        let sql = "SELECT cost_nano FROM attempts WHERE attempt = $1";
-        Ok(query(sql).bind(attempt).scalar(self.reader()).await?)
-    }
-
-    async fn there(&self, sql: &'static str, names: &[String]) -> Result<Vec<String>, StoreError> {
-        let mut there = Vec::new();
+    async fn facts_of(&self, sql: &'static str, names: &[String]) -> Result<HashMap<String, String>, StoreError> {
+        let mut there = HashMap::new();
         for some in names.chunks(NAMED_AT_ONCE) {
             let mut sql = query(sql);
             sql.push_among(self.dialect(), some.to_vec());
             for row in &sql.fetch_all(self.reader()).await? {
-                there.push(row.get("name")?);
+                there.insert(row.get("name")?, row.get("fact")?);
             }
         }
         Ok(there)
@@ -509,7 +493,8 @@ fn raw_call(row: &Row) -> Result<RawCall, StoreError> {
         cost_nano: row.get("cost_nano")?,
         call_end: row.get("call_end")?,
         attempts: row.get("attempts")?,
-        attempts_nano: row.get("attempts_nano")?,
+        attempts_nano: (i128::from(row.get::<i64>("attempts_high")?) << 32)
+            + i128::from(row.get::<i64>("attempts_low")?),
         last_ordinal: row.get("last_ordinal")?,
     })
 }

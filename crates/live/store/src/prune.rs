@@ -2,7 +2,8 @@
 
 use domain::UnixMs;
 
-use crate::chain::batch_row;
+use crate::chain::{Digest, batch_row};
+use crate::erased;
 use crate::open::{Store, StoreError};
 use crate::rollup::{DAY_MS, HOUR_MS, MINUTE_MS, start_of};
 use crate::sql::{Dialect, Row, Statement, Transaction, Value, query};
@@ -48,12 +49,22 @@ impl Store {
     /// partitions.
     pub async fn prune_upto(&self, before: UnixMs, now: UnixMs, upto: Upto) -> Result<Pruned, StoreError> {
         let mut pruned = self.prune_captures(now).await?;
+        // What is compared with records is compared from here on only; said first, so that a kill in between leaves nothing amiss.
+        query(
+            "UPDATE books SET pruned_before = CASE WHEN pruned_before < $1 THEN $1 ELSE pruned_before END,
+                              minutes_before = CASE WHEN minutes_before < $2 THEN $2 ELSE minutes_before END",
+        )
+        .bind(before.0)
+        .bind((now - MINUTES_KEPT_MS).0)
+        .execute(self.writer())
+        .await?;
         (pruned.attempts, pruned.calls) = match self.dialect() {
             Dialect::Sqlite => {
                 (self.prune_attempts(before, upto.attempts).await?, self.prune_calls(before, upto.calls).await?)
             }
             Dialect::Postgres => self.drop_days(before, upto).await?,
         };
+        self.seal_days(before).await?;
         let sql = "DELETE FROM cost_differences WHERE attempt IN
                        (SELECT attempt FROM cost_differences WHERE at < $1 LIMIT $2)";
         self.erase(sql, before.0).await?;
@@ -74,15 +85,6 @@ impl Store {
             }
             transaction.commit().await?;
         }
-        // What is compared with records is compared from here on only.
-        query(
-            "UPDATE books SET pruned_before = CASE WHEN pruned_before < $1 THEN $1 ELSE pruned_before END,
-                              minutes_before = CASE WHEN minutes_before < $2 THEN $2 ELSE minutes_before END",
-        )
-        .bind(before.0)
-        .bind((now - MINUTES_KEPT_MS).0)
-        .execute(self.writer())
-        .await?;
         query("DELETE FROM sessions WHERE expires_at <= $1").bind(now.0).execute(self.writer()).await?;
         if pruned != Pruned::default() {
             self.empty_log().await?;
@@ -97,15 +99,19 @@ impl Store {
     }
 
     async fn prune_attempts(&self, before: UnixMs, upto: i64) -> Result<u64, StoreError> {
-        let mut erased = 0;
+        let mut gone = 0;
         loop {
             let mut transaction = self.begin().await?;
             let old =
-                query("SELECT seq, attempt, record AS fact FROM attempts WHERE at < $1 AND seq <= $3 ORDER BY at, seq LIMIT $2")
+                query("SELECT seq, at, attempt, record AS fact FROM attempts WHERE at < $1 AND seq <= $3 ORDER BY at, seq LIMIT $2")
                     .bind(before.0)
                     .bind(AT_ONCE).bind(upto)
                     .fetch_all(&mut transaction)
                     .await?;
+            if old.is_empty() {
+                return Ok(gone);
+            }
+            let link = erased::begin(&mut transaction).await?;
             note_pruned(&mut transaction, Kind::Attempts, &old).await?;
             let names: Vec<String> = old.iter().map(|row| row.get("attempt")).collect::<Result<_, sqlx::Error>>()?;
             for sql in ["DELETE FROM journal WHERE attempt", "DELETE FROM attempts WHERE attempt"] {
@@ -113,34 +119,38 @@ impl Store {
                 erase.push_among(Dialect::Sqlite, names.clone());
                 erase.execute(&mut transaction).await?;
             }
-            transaction.commit().await?;
-            erased += old.len() as u64;
+            erased::close(transaction, link).await?;
+            gone += old.len() as u64;
             if old.len() < AT_ONCE as usize {
-                return Ok(erased);
+                return Ok(gone);
             }
         }
     }
 
     async fn prune_calls(&self, before: UnixMs, upto: i64) -> Result<u64, StoreError> {
-        let mut erased = 0;
+        let mut gone = 0;
         loop {
             let mut transaction = self.begin().await?;
             let old = query(
-                "SELECT seq, call, call_end AS fact FROM calls WHERE ended_at < $1 AND seq <= $3 ORDER BY ended_at, seq LIMIT $2",
+                "SELECT seq, ended_at AS at, call, call_end AS fact FROM calls WHERE ended_at < $1 AND seq <= $3 ORDER BY ended_at, seq LIMIT $2",
             )
             .bind(before.0)
             .bind(AT_ONCE).bind(upto)
             .fetch_all(&mut transaction)
             .await?;
+            if old.is_empty() {
+                return Ok(gone);
+            }
+            let link = erased::begin(&mut transaction).await?;
             note_pruned(&mut transaction, Kind::Calls, &old).await?;
             let names: Vec<String> = old.iter().map(|row| row.get("call")).collect::<Result<_, sqlx::Error>>()?;
             let mut erase = query("DELETE FROM calls WHERE call");
             erase.push_among(Dialect::Sqlite, names);
             erase.execute(&mut transaction).await?;
-            transaction.commit().await?;
-            erased += old.len() as u64;
+            erased::close(transaction, link).await?;
+            gone += old.len() as u64;
             if old.len() < AT_ONCE as usize {
-                return Ok(erased);
+                return Ok(gone);
             }
         }
     }
@@ -150,24 +160,36 @@ impl Store {
         let mut transaction = self.begin().await?;
         query(
             "UPDATE books SET (folded_seq, folded_chain) = (SELECT seq, chain FROM batches
-                 WHERE seq < COALESCE((SELECT MIN(seq) FROM batches WHERE pruned < attempts + calls), books.seq + 1)
+                 WHERE seq < COALESCE((SELECT MIN(seq) FROM batches WHERE pruned < attempts + calls
+                     OR seq = (SELECT MAX(seq) FROM batches WHERE segment = '(retention)')), books.seq + 1)
                  ORDER BY seq DESC LIMIT 1)
              WHERE EXISTS (SELECT 1 FROM batches
-                 WHERE seq < COALESCE((SELECT MIN(seq) FROM batches WHERE pruned < attempts + calls), books.seq + 1))",
+                 WHERE seq < COALESCE((SELECT MIN(seq) FROM batches WHERE pruned < attempts + calls
+                     OR seq = (SELECT MAX(seq) FROM batches WHERE segment = '(retention)')), books.seq + 1))",
         )
         .execute(&mut transaction)
         .await?;
+        const FOLDED: &str = "SELECT folded_digest AS digest FROM books WHERE folded_digest IS NOT NULL
+                              UNION ALL SELECT pruned_digest FROM batches, books WHERE batches.seq <= books.folded_seq";
+        let mut digest = Digest::default();
+        for part in query(FOLDED).column::<Vec<u8>>(&mut transaction).await? {
+            digest.join(Digest::of_bytes(&part));
+        }
+        query("UPDATE books SET folded_digest = $1 WHERE folded_digest IS NOT NULL")
+            .bind(digest.bytes())
+            .execute(&mut transaction)
+            .await?;
         query("DELETE FROM batches WHERE seq <= (SELECT folded_seq FROM books)").execute(&mut transaction).await?;
         Ok(transaction.commit().await?)
     }
 
     async fn erase(&self, sql: &'static str, before: i64) -> Result<u64, StoreError> {
-        let mut erased = 0;
+        let mut gone = 0;
         loop {
             let done = query(sql).bind(before).bind(AT_ONCE).execute(self.writer()).await?;
-            erased += done;
+            gone += done;
             if done < AT_ONCE.unsigned_abs() {
-                return Ok(erased);
+                return Ok(gone);
             }
         }
     }
@@ -179,14 +201,33 @@ enum Kind {
     Calls,
 }
 
+impl Kind {
+    fn digest(self, fact: &str) -> Digest {
+        let mut digest = Digest::default();
+        match self {
+            Kind::Attempts => digest.add_attempt(fact),
+            Kind::Calls => digest.add_call(fact),
+        }
+        digest
+    }
+}
+
 /// Takes rows that are about to be erased out of their batches, so that what is left of them can still be proven.
 async fn note_pruned(transaction: &mut Transaction, kind: Kind, rows: &[Row]) -> Result<(), StoreError> {
     let find = match kind {
         Kind::Attempts => "SELECT * FROM batches WHERE attempts_after < $1 AND attempts_upto >= $1 LIMIT 1",
         Kind::Calls => "SELECT * FROM batches WHERE calls_after < $1 AND calls_upto >= $1 LIMIT 1",
     };
-    let mut rows: Vec<(i64, String)> =
-        rows.iter().map(|row| Ok((row.get("seq")?, row.get("fact")?))).collect::<Result<_, sqlx::Error>>()?;
+    let mut by_day = Vec::with_capacity(rows.len());
+    let mut rows: Vec<(i64, String)> = rows
+        .iter()
+        .map(|row| {
+            let fact: String = row.get("fact")?;
+            by_day.push((row.get("at")?, kind.digest(&fact), matches!(kind, Kind::Calls)));
+            Ok((row.get("seq")?, fact))
+        })
+        .collect::<Result<_, sqlx::Error>>()?;
+    erased::note(transaction, by_day.into_iter()).await?;
     rows.sort_unstable_by_key(|(seq, _)| *seq);
     let mut rows = rows.into_iter().peekable();
     while let Some((seq, fact)) = rows.next() {
@@ -200,10 +241,7 @@ async fn note_pruned(transaction: &mut Transaction, kind: Kind, rows: &[Row]) ->
         let (mut digest, mut pruned) = (batch.pruned_digest, batch.pruned);
         let mut take = |fact: &str| {
             pruned += 1;
-            match kind {
-                Kind::Attempts => digest.add_attempt(fact),
-                Kind::Calls => digest.add_call(fact),
-            }
+            digest.join(kind.digest(fact));
         };
         take(&fact);
         while let Some((_, fact)) = rows.next_if(|(seq, _)| *seq <= upto) {
@@ -221,10 +259,12 @@ async fn note_pruned(transaction: &mut Transaction, kind: Kind, rows: &[Row]) ->
 
 /// As [`note_pruned`], for a day of PostgreSQL that is about to be dropped.
 pub(crate) async fn note_dropped(transaction: &mut Transaction, day: &str) -> Result<(), StoreError> {
-    for (kind, table, column) in [(Kind::Attempts, "attempts", "record"), (Kind::Calls, "calls", "call_end")] {
+    for (kind, table, columns) in
+        [(Kind::Attempts, "attempts", "at, record"), (Kind::Calls, "calls", "ended_at AS at, call_end")]
+    {
         let mut after = i64::MIN;
         loop {
-            let sql = format!("SELECT seq, {column} AS fact FROM {table}_{day} WHERE seq > $1 ORDER BY seq LIMIT $2");
+            let sql = format!("SELECT seq, {columns} AS fact FROM {table}_{day} WHERE seq > $1 ORDER BY seq LIMIT $2");
             let values: Vec<Value> = vec![after.into(), AT_ONCE.into()];
             let rows = Statement::made(sql, values).fetch_all(&mut *transaction).await?;
             let Some(last) = rows.last() else { break };

@@ -75,7 +75,39 @@ pub const KINDS: &[Kind] = &[
     damage("chain_broken", "a batch was changed after it was written, or one before it is gone", RESTORE),
     damage("chain_head", "the end of the chain is not the newest batch", RESTORE),
     damage("books_row", "the row that says where the books stand contradicts them", RESTORE),
-    damage("head_not_found", "the chain does not go through the head given: the past was written anew since", RESTORE),
+    damage(
+        "head_not_found",
+        "the chain does not go through the anchor given: the past was written anew, or facts were cut off since",
+        RESTORE,
+    ),
+    damage(
+        "sums_unlike_anchor",
+        "the sums of what was booked before the anchor are not those it was taken of",
+        RESTORE,
+    ),
+    damage("erased_sums", "sums of facts that retention has erased were changed later", RESTORE),
+    damage("erased_seal", "the notes of what retention has erased are not those that the chain holds", RESTORE),
+    damage("erased_unlike_batches", "facts are gone as if by retention, which has not noted them", RESTORE),
+    damage("archive_unlike_erased", "the archive of a day does not hold what was erased of it", RESTORE),
+    damage(
+        "archive_unreadable",
+        "a file of the archive does not read back",
+        "restore the file from where archives are copied to",
+    ),
+    damage(
+        "schema",
+        "a key, trigger or table of the database is not as Freehold made it",
+        "find out who changed the database; \
+        `freehold backup` of sound books, restored, has the schema again",
+    ),
+    damage("unreadable", "part of the books could not be read, so that it was not compared", RESTORE),
+    damage(
+        "call_times",
+        "a call came in at another time than its identifier says, or ended before it came in",
+        RESTORE,
+    ),
+    damage("attempt_unlike_call", "an attempt has another key or workflow than its call", RESTORE),
+    damage("spool_unlike_store", "a fact in the store is not what its spool line says", RESTORE),
     damage("batch_rows", "rows of a batch are gone, or were added to it", RESTORE),
     damage("batch_digest", "a row of a batch was changed after it was taken over", RESTORE),
     damage("row_outside_batches", "a row that no batch has written", RESTORE),
@@ -86,6 +118,20 @@ pub const KINDS: &[Kind] = &[
         restore a backup from before; lines that were passed over are lost to the books, not to the provider's bill",
     ),
     gap("batch_missing", "a batch is gone", RESTORE),
+    gap(
+        "erased_unsealed",
+        "a day is older than retention and its sums are not sealed",
+        "start the server: it seals them at the next turn of retention. Without a restart or an upgrade before, compare them first with \
+        an export (`freehold ledger export`)",
+    ),
+    gap(
+        "anchor_too_old",
+        "everything that was booked when the anchor was taken is erased, so that it says nothing",
+        "take anchors more often \
+        than records are erased",
+    ),
+    gap("intent_lost", "the spool says that an attempt was about to be sent, and the store does not know it", ASK),
+    gap("spool_incomplete", "lines that are not taken over yet lack a record that others speak of", ASK),
     gap("spool_cut", "a spool segment is shorter than what was read of it", ASK),
     gap(
         "spool_line_lost",
@@ -99,6 +145,21 @@ pub const KINDS: &[Kind] = &[
         "an attempt was sent over an hour ago and has no record",
         "if no server runs, start it: it books what was in \
         flight at its upper bound; else look for the call in the log",
+    ),
+    note(
+        "spool_torn",
+        "a spool segment ends in the middle of a line",
+        "normal after a kill; else compare with the provider's usage of that time",
+    ),
+    note(
+        "anchor_part",
+        "facts from after the anchor are erased, so that only the chain was compared with it",
+        "take anchors more often",
+    ),
+    note(
+        "before_chain",
+        "records from before there were batches, which no chain covers",
+        "normal after an upgrade from such a version; else see `chain_head`",
     ),
     note(
         "segment_gone",

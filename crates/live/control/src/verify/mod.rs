@@ -3,6 +3,8 @@
 //!
 //! What is found is a kind of [`kinds::KINDS`] with a count and a few examples. Nothing is changed.
 
+pub mod anchor;
+mod archive;
 pub mod kinds;
 mod record;
 mod spool;
@@ -17,6 +19,7 @@ use domain::UnixMs;
 use serde::Serialize;
 use store::{Store, StoreError};
 
+use anchor::{Anchor, Stand};
 use kinds::{KINDS, Kind, Weight};
 
 /// Examples kept of one kind.
@@ -34,10 +37,24 @@ pub struct Report {
     /// From when on records are there to be compared; what is older is compared by its sums alone.
     #[serde(rename = "records_from")]
     pub from: String,
-    /// The hash over everything taken over so far. Noted elsewhere, it shows later that the past was not written anew.
-    pub head: String,
+    /// Where the books stand. Kept elsewhere, it shows later that the past was not written anew and nothing was cut off; empty where
+    /// the sums could not be read.
+    pub anchor: String,
+    /// Whether they were compared with an earlier anchor.
+    pub anchored: bool,
     /// What did not agree, the gravest first.
     pub findings: Vec<Finding>,
+}
+
+/// What the books are compared with.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Against<'a> {
+    /// The folder of segments.
+    pub spool: Option<&'a Path>,
+    /// What an earlier report ended with.
+    pub anchor: Option<&'a Anchor>,
+    /// The folder into which retention puts what it erases.
+    pub archive: Option<&'a Path>,
 }
 
 /// How much was read.
@@ -55,6 +72,10 @@ pub struct Read {
     pub batches: u64,
     /// Lines of the spool that the store says it has.
     pub spool_lines: u64,
+    /// Rows of the archive.
+    pub archived: u64,
+    /// Whether something was erased and its archive was not compared.
+    pub archive_left_out: bool,
     /// Attempts under way, whose records are still to come.
     pub in_flight: u64,
     /// Nano-dollars booked by the records.
@@ -93,6 +114,11 @@ impl Findings {
         }
     }
 
+    /// What was read; a failure to read is one more finding.
+    fn or_unreadable<T>(&mut self, what: &str, read: Result<T, StoreError>) -> Option<T> {
+        read.inspect_err(|error| self.add("unreadable", format!("{what}: {error}"))).ok()
+    }
+
     fn into_list(self) -> Vec<Finding> {
         let mut found: Vec<(&Kind, u64, Vec<String>)> = self
             .0
@@ -115,49 +141,76 @@ impl Findings {
     }
 }
 
-/// Compares everything. `spool` is the folder of segments, where there is one; `head` a hash that an earlier report ended with,
-/// through which the chain must still go.
-pub async fn verify(
-    store: &Store,
-    spool: Option<&Path>,
-    head: Option<&str>,
-    now: UnixMs,
-) -> Result<Report, StoreError> {
+/// Compares everything.
+pub async fn verify(store: &Store, against: Against<'_>, now: UnixMs) -> Result<Report, StoreError> {
     // One moment of the database, however much is written meanwhile.
     let frozen = store.frozen().await?;
-    let done = compare(&frozen, spool, head, now).await;
+    let done = compare(&frozen, against, now).await;
     frozen.let_go().await;
     done
 }
 
-async fn compare(store: &Store, spool: Option<&Path>, head: Option<&str>, now: UnixMs) -> Result<Report, StoreError> {
+async fn compare(store: &Store, against: Against<'_>, now: UnixMs) -> Result<Report, StoreError> {
+    let Against { spool, anchor, archive } = against;
     let (mut findings, mut read) = (Findings::default(), Read::default());
-    for trouble in store.integrity().await? {
+    // What cannot be read is said, and the rest is compared all the same.
+    let integrity = store.integrity().await;
+    for trouble in findings.or_unreadable("the file's integrity", integrity).unwrap_or_default() {
         findings.add("file_damaged", trouble);
+    }
+    let differences = store.schema_differences().await;
+    for difference in findings.or_unreadable("the schema", differences).unwrap_or_default() {
+        findings.add("schema", difference);
     }
     let books = store.books().await?;
     if books.pruned_before > now || books.minutes_before > now {
         findings.add("books_row", format!("records are said to be erased up to {}", books.pruned_before));
     }
-    let expected = walk::facts(store, &books, head, &mut findings, &mut read).await?;
-    sums::compare(store, &books, &expected, &mut findings, &mut read).await?;
-    for (code, name) in store.orphans(100).await? {
+    let facts = walk::facts(store, &books, anchor, &mut findings, &mut read).await;
+    let mut sums = None;
+    if let Some(facts) = findings.or_unreadable("records, calls and batches", facts) {
+        let compared = sums::compare(store, &books, &facts, anchor, &mut findings, &mut read).await;
+        sums = findings.or_unreadable("sums", compared);
+    }
+    let orphans = store.orphans(100).await;
+    for (code, name) in findings.or_unreadable("what belongs together", orphans).unwrap_or_default() {
         findings.add(code, name);
     }
-    for name in store.attempts_without_call(now - IN_FLIGHT_MS, 100).await? {
+    let endless = store.attempts_without_call(now - IN_FLIGHT_MS, 100).await;
+    for name in findings.or_unreadable("attempts without a call", endless).unwrap_or_default() {
         findings.add("call_without_end", name);
     }
-    for intent in store.open_intents().await? {
+    let intents = store.open_intents().await;
+    let intents = findings.or_unreadable("intents", intents).unwrap_or_default();
+    for intent in &intents {
         match intent.at < now - IN_FLIGHT_MS {
             true => findings.add("intent_open", format!("{} of {}", intent.attempt, intent.at)),
             false => read.in_flight += 1,
         }
     }
-    spool::compare(store, spool, &books, &mut findings, &mut read).await?;
+    let spool =
+        spool::Spool { store, books: &books, intents: &intents, now }.compare(spool, &mut findings, &mut read).await;
+    findings.or_unreadable("the spool", spool);
+    match archive {
+        Some(folder) => {
+            let archive = archive::compare(store, folder, &mut findings, &mut read).await;
+            findings.or_unreadable("the archive", archive);
+        }
+        None if books.pruned_before.0 > 0 => read.archive_left_out = true,
+        None => {}
+    }
+    if books.attempts_before > 0 || books.calls_before > 0 {
+        let example = format!("up to row {} of `attempts`, {} of `calls`", books.attempts_before, books.calls_before);
+        findings.add("before_chain", example);
+    }
     let findings = findings.into_list();
     let from = if books.pruned_before.0 == 0 { "the beginning".into() } else { books.pruned_before.to_string() };
     let proven = findings.iter().all(|finding| finding.weight == Weight::Note.as_str());
-    Ok(Report { proven, read, from, head: hex(&books.chain), findings })
+    let stand = sums.map(|sums| {
+        let stand = Stand { batch: books.seq, attempts: books.attempts_upto, calls: books.calls_upto, sums };
+        Anchor { head: hex(&books.chain), stand: Some(stand) }.to_string()
+    });
+    Ok(Report { proven, read, from, anchor: stand.unwrap_or_default(), anchored: anchor.is_some(), findings })
 }
 
 impl Report {
@@ -172,6 +225,12 @@ impl Report {
         );
         let booked = i64::try_from(read.booked).map(|nano| domain::NanoUsd(nano).to_string());
         let _ = writeln!(out, "Booked: {} USD. In flight: {}.", booked.unwrap_or_default(), read.in_flight);
+        if read.archive_left_out {
+            let _ = writeln!(
+                out,
+                "What retention has erased was not looked for in an archive: give its folder as --archive."
+            );
+        }
         for finding in &self.findings {
             let _ = writeln!(out, "\n{} {} ({}): {}", finding.weight, finding.code, finding.count, finding.meaning);
             for example in &finding.examples {
@@ -182,11 +241,18 @@ impl Report {
             }
             let _ = writeln!(out, "    What to do: {}", finding.remedy);
         }
-        let verdict = match self.proven {
-            true => "The books are balanced and complete.",
-            false => "The books are NOT proven: see above.",
+        let verdict = match (self.proven, self.anchored) {
+            (false, _) => "The books are NOT proven: see above.",
+            (true, true) => "The books are balanced and complete, and go on from the anchor.",
+            (true, false) => {
+                "The books are balanced and complete in themselves. No anchor was given: that the newest facts were cut off, or the \
+                 whole past was written anew, cannot be excluded."
+            }
         };
-        let _ = writeln!(out, "\n{verdict}\nHead of the chain: {}", self.head);
+        let _ = writeln!(out, "\n{verdict}");
+        if self.proven {
+            let _ = writeln!(out, "Keep this elsewhere, and give it to a later run as --anchor:\n{}", self.anchor);
+        }
         out
     }
 }

@@ -3,39 +3,59 @@
 
 use std::collections::HashMap;
 
-use domain::{AttemptId, CallEnd, Cost, NanoUsd, Record, UnixMs};
-use store::{BatchRow, Books, Digest, Expected, RawAttempt, RawCall, Store, StoreError};
+use domain::{AttemptId, CallEnd, Cost, Intent, NanoUsd, Record, UnixMs};
+use store::erased::{RETENTION, digest_of};
+use store::{BatchRow, Books, Digest, ErasedDay, Expected, RawAttempt, RawCall, Store, StoreError};
 
+use super::anchor::Anchor;
 use super::record::{self, Prices};
-use super::{Findings, Read, hex};
+use super::{EXAMPLES, Findings, Read, hex};
 
 /// Rows read at once.
 const PAGE: u32 = 500;
+/// A call is named when it comes in: at most so long may lie between, milliseconds.
+const MINTED_WITHIN_MS: u64 = 60_000;
+
+/// What the facts add up to.
+pub(crate) struct Facts {
+    /// All that are left.
+    pub expected: Expected,
+    /// Those taken over since the anchor.
+    pub since_anchor: Expected,
+    /// Whether none of these is erased.
+    pub since_is_whole: bool,
+    /// The numbers of the highest rows when it was taken.
+    anchored: (i64, i64),
+}
 
 /// Compares record by record and batch by batch; returns what the sums should be.
 pub(crate) async fn facts(
     store: &Store,
     books: &Books,
-    head: Option<&str>,
+    anchor: Option<&Anchor>,
     findings: &mut Findings,
     read: &mut Read,
-) -> Result<Expected, StoreError> {
+) -> Result<Facts, StoreError> {
     let mut chain = Chain::read(store, books, findings).await?;
-    if let Some(head) = head
-        && !chain.goes_through(head, books)
-    {
-        findings.add("head_not_found", head);
+    let mut facts = Facts {
+        expected: Expected::default(),
+        since_anchor: Expected::default(),
+        since_is_whole: anchor.is_some_and(|anchor| chain.goes_through(anchor, books, findings)),
+        anchored: (i64::MAX, i64::MAX),
+    };
+    if let Some(stand) = anchor.and_then(|anchor| anchor.stand.as_ref()) {
+        facts.anchored = (stand.attempts, stand.calls);
     }
-    let mut expected = Expected::default();
-    let settled = attempts(store, &mut chain, &mut expected, findings, read).await?;
-    calls(store, books, &settled, &mut chain, &mut expected, findings, read).await?;
+    let settled = attempts(store, books, &mut chain, &mut facts, findings, read).await?;
+    calls(store, books, &settled, &mut chain, &mut facts, findings, read).await?;
     read.batches = chain.batches.len() as u64;
     chain.compare(findings);
+    chain.compare_erased(books, &store.erased_days().await?, findings);
     let nothing_erased = books.folded_seq == 0 && chain.batches.iter().all(|batch| batch.pruned == 0);
     if nothing_erased && chain.oldest < books.pruned_before.0 && !chain.batches.is_empty() {
         findings.add("books_row", format!("records are said to be erased up to {}, and none is", books.pruned_before));
     }
-    Ok(expected)
+    Ok(facts)
 }
 
 /// What was settled: when, and what that changed.
@@ -43,8 +63,9 @@ type SettledAt = Vec<(UnixMs, i64)>;
 
 async fn attempts(
     store: &Store,
+    books: &Books,
     chain: &mut Chain,
-    expected: &mut Expected,
+    facts: &mut Facts,
     findings: &mut Findings,
     read: &mut Read,
 ) -> Result<SettledAt, StoreError> {
@@ -62,18 +83,21 @@ async fn attempts(
             chain.attempt(row, findings);
             if let Some(record) = record::of_row(row, lines, &mut prices, findings) {
                 read.booked += i128::from(record.cost.booked().0);
-                settlement(store, &record, findings).await?;
+                settlement(store, books, &record, findings).await?;
                 if record.intent.attempt == record.intent.attempt.settlement() {
                     settled.push((record.ended_at, record.cost.booked().0));
                 }
-                expected.add_record(&record);
+                facts.expected.add_record(&record);
+                if row.seq > facts.anchored.0 {
+                    facts.since_anchor.add_record(&record);
+                }
             }
         }
     }
 }
 
 /// A settlement takes back the bound its attempt was booked with, and nothing else.
-async fn settlement(store: &Store, record: &Record, findings: &mut Findings) -> Result<(), StoreError> {
+async fn settlement(store: &Store, books: &Books, record: &Record, findings: &mut Findings) -> Result<(), StoreError> {
     let name = record.intent.attempt;
     let lines = match &record.cost {
         Cost::Priced { lines, .. } | Cost::Unpriced { lines, .. } => &lines[..],
@@ -88,14 +112,28 @@ async fn settlement(store: &Store, record: &Record, findings: &mut Findings) -> 
         return Ok(());
     }
     let settled = AttemptId { ordinal: name.ordinal & 0x7fff, ..name };
-    match store.cost_of(&settled.to_string()).await? {
-        Some(booked) if booked == -back.0 => {}
-        Some(booked) => {
-            let example = format!("{name} takes back {back}, {settled} was booked with {}", NanoUsd(booked));
-            findings.add("settlement_wrong", example);
+    let held = store.records_of(&[settled.to_string()]).await?.remove(&settled.to_string());
+    match held.map(|held| serde_json::from_str::<Record>(&held)) {
+        Some(Ok(of)) => {
+            let booked = of.cost.booked();
+            if booked != -back {
+                findings
+                    .add("settlement_wrong", format!("{name} takes back {back}, {settled} was booked with {booked}"));
+            }
+            let is_same = |record: &Record| {
+                let Intent { at, key, workflow, provider, .. } = &record.intent;
+                (*at, key.clone(), workflow.clone(), provider.clone())
+            };
+            if is_same(&of) != is_same(record) {
+                let example =
+                    format!("{name} was sent at another time, by another key or workflow or elsewhere than {settled}");
+                findings.add("settlement_wrong", example);
+            }
         }
-        // Its attempt may have been sent before what retention has erased.
-        None if record.ended_at.since(record.intent.at) > 86_400_000 => {}
+        // It is said elsewhere that it does not read back.
+        Some(Err(_)) => {}
+        // Its attempt is one of those that retention has erased.
+        None if record.intent.at < books.pruned_before => {}
         None => findings.add("settlement_wrong", format!("{name} settles {settled}, which is not there")),
     }
     Ok(())
@@ -106,7 +144,7 @@ async fn calls(
     books: &Books,
     settled: &SettledAt,
     chain: &mut Chain,
-    expected: &mut Expected,
+    facts: &mut Facts,
     findings: &mut Findings,
     read: &mut Read,
 ) -> Result<(), StoreError> {
@@ -126,7 +164,10 @@ async fn calls(
                 }
             };
             call(row, &end, books, settled, findings);
-            expected.add_call(&end);
+            facts.expected.add_call(&end);
+            if row.seq > facts.anchored.1 {
+                facts.since_anchor.add_call(&end);
+            }
         }
     }
 }
@@ -152,18 +193,24 @@ fn call(row: &RawCall, end: &CallEnd, books: &Books, settled: &SettledAt, findin
         let example = format!("{}: `{column}` is `{held}`, the end says `{said}`", row.call);
         findings.add("call_unlike_columns", example);
     }
+    let minted = end.call.minted_at();
+    if end.at.0.abs_diff(minted.0) > MINTED_WITHIN_MS || end.ended_at < end.at {
+        let example = format!("{}: named at {minted}, came in {}, ended {}", row.call, end.at, end.ended_at);
+        findings.add("call_times", example);
+    }
     // Attempts from before what retention erased are gone, though the call ended after it.
     if end.at < books.pruned_before {
         return;
     }
     // A call that fetched the answer of an earlier one cost what that settled.
     let fetched = || {
-        let then = settled.iter().filter(|(at, _)| (end.at..=end.ended_at).contains(at)).map(|(_, change)| *change);
-        let more = end.cost.0 - row.attempts_nano;
-        then.clone().sum::<i64>() == more || then.clone().any(|change| change == more)
+        let then = settled.iter().filter(|(at, _)| (end.at..=end.ended_at).contains(at));
+        let then = then.map(|(_, change)| i128::from(*change));
+        let more = i128::from(end.cost.0) - row.attempts_nano;
+        then.clone().sum::<i128>() == more || then.clone().any(|change| change == more)
     };
-    if row.attempts_nano != end.cost.0 && !fetched() {
-        let example = format!("{}: cost {}, attempts {}", row.call, end.cost, NanoUsd(row.attempts_nano));
+    if row.attempts_nano != i128::from(end.cost.0) && !fetched() {
+        let example = format!("{}: cost {} nano-dollars, attempts {}", row.call, end.cost.0, row.attempts_nano);
         findings.add("call_cost", example);
     }
     let said = i64::from(end.attempts);
@@ -230,10 +277,52 @@ impl Chain {
         Ok(Chain { batches, found, attempts_before, calls_before, oldest: i64::MAX })
     }
 
-    fn goes_through(&self, head: &str, books: &Books) -> bool {
-        let head = head.trim().to_ascii_lowercase();
-        (books.folded_seq > 0 && hex(&books.folded_chain) == head)
-            || self.batches.iter().any(|batch| hex(&batch.chain) == head)
+    /// Whether the chain goes through an anchor, and every fact since is still there.
+    fn goes_through(&self, anchor: &Anchor, books: &Books, findings: &mut Findings) -> bool {
+        let is_it = |seq: i64, chain: &[u8]| {
+            hex(chain) == anchor.head && anchor.stand.as_ref().is_none_or(|stand| stand.batch == seq)
+        };
+        if anchor.stand.as_ref().is_some_and(|stand| stand.batch < books.folded_seq) {
+            findings.add("anchor_too_old", anchor.to_string());
+            return false;
+        }
+        let place = self.batches.iter().position(|batch| is_it(batch.seq, &batch.chain));
+        if place.is_none() && !(books.folded_seq > 0 && is_it(books.folded_seq, &books.folded_chain)) {
+            let stands = format!("the books stand at batch {}; {anchor}", books.seq);
+            findings.add("head_not_found", stands);
+            return false;
+        }
+        let since = self.batches.iter().skip(place.map_or(0, |place| place + 1));
+        let is_whole = since.map(|batch| batch.pruned).sum::<i64>() == 0;
+        if !is_whole {
+            findings.add("anchor_part", anchor.to_string());
+        }
+        is_whole
+    }
+
+    /// What retention has noted against what it took out of the batches, and against the chain.
+    fn compare_erased(&self, books: &Books, days: &[ErasedDay], findings: &mut Findings) {
+        let chained = self.batches.iter().rev().find(|batch| batch.segment == RETENTION).map(|batch| batch.digest);
+        // Days from before there were seals wait for the first turn of retention without a link in the chain.
+        let is_noted = days.iter().any(|day| day.attempts + day.calls > 0 || day.sums.is_some());
+        if chained.map_or(is_noted, |chained| chained != digest_of(days)) {
+            let said = if chained.is_some() { "another" } else { "no" };
+            findings.add("erased_seal", format!("the chain holds {said} digest of the {} days erased", days.len()));
+        }
+        let Some(mut pruned) = books.folded_digest else { return };
+        self.batches.iter().for_each(|batch| pruned.join(batch.pruned_digest));
+        let mut noted = Digest::default();
+        days.iter().for_each(|day| noted.join(day.digest));
+        if pruned != noted {
+            let of: Vec<String> = self
+                .batches
+                .iter()
+                .filter(|batch| batch.pruned > 0)
+                .map(|batch| batch.seq.to_string())
+                .take(EXAMPLES)
+                .collect();
+            findings.add("erased_unlike_batches", format!("among the batches {}, or those before", of.join(", ")));
+        }
     }
 
     fn attempt(&mut self, row: &RawAttempt, findings: &mut Findings) {
@@ -277,6 +366,10 @@ impl Chain {
             if attempts + calls + batch.pruned != batch.attempts + batch.calls {
                 let (left, wrote) = (attempts + calls + batch.pruned, batch.attempts + batch.calls);
                 findings.add("batch_rows", format!("{place}: wrote {wrote} rows, {left} are there"));
+                continue;
+            }
+            // One of retention took nothing over; its digest is another.
+            if batch.segment == RETENTION && batch.attempts + batch.calls == 0 {
                 continue;
             }
             let mut whole = *digest;

@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod capacity;
+mod damage;
 mod ledger;
 mod money;
 mod otlp;

@@ -209,7 +209,11 @@ async fn what_leaves_the_store_lies_in_the_archive_first_and_what_came_meanwhile
     assert!(attempts[0].contains("\"claude-sonnet\"") || attempts[0].contains("claude-sonnet"), "{}", attempts[0]);
     assert!(archive(&house.store, &folder, MIDNIGHT).await.is_ok());
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "nothing older, no file");
-    let report = control::verify::verify(&house.store, None, None, NOON + 9 * DAY).await.unwrap();
+    let report = {
+        let against = control::verify::Against { archive: Some(&folder), ..Default::default() };
+        control::verify::verify(&house.store, against, NOON + 9 * DAY).await.unwrap()
+    };
+    assert_eq!((report.read.archived, report.read.archive_left_out), (29, false));
     assert!(report.findings.iter().all(|finding| finding.weight == "note"), "{}", report.table());
     // Charges are made of sums, which stay.
     let handed =

@@ -9,7 +9,8 @@ use clap::Subcommand;
 use control::capture;
 use control::focus_export::{self, Dataset, Form, Handed};
 use control::ledger_export::{self, Format, Pages, Summary, csv_line};
-use control::verify::Report;
+use control::verify::anchor::Anchor;
+use control::verify::{Against, Report};
 use domain::UnixMs;
 use jiff::civil::Date;
 use ledger::focus::Version;
@@ -64,9 +65,15 @@ enum Action {
     ///
     /// Reads everything kept and changes nothing. Exit codes: 0 the books are right, 3 they are not proven, 1 they could not be read.
     Verify {
-        /// The head that an earlier run printed: the chain of batches must still go through it
+        /// What an earlier run printed last, or a file with it: the books must still go on from there
+        ///
+        /// Kept where nobody who writes to the database can reach, it shows that the newest facts were cut off, an older copy was put
+        /// in place, or the whole past was written anew.
         #[arg(long)]
-        head: Option<String>,
+        anchor: Option<String>,
+        /// The folder into which retention puts what it erases (`[server] record_archive`): each day must be there as it was erased
+        #[arg(long)]
+        archive: Option<PathBuf>,
     },
     /// What was booked at other prices than those of its own day, by a price list; and put right, if asked
     Reprice(super::reprice::Arguments),
@@ -116,8 +123,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.storage.open_existing().await?;
     let mut code = ExitCode::SUCCESS;
     match arguments.action {
-        Action::Verify { head } => {
-            let report = verify(&store, &arguments.storage.data, head.as_deref()).await?;
+        Action::Verify { anchor, archive } => {
+            let anchor = anchor.map(|anchor| read_anchor(&anchor)).transpose()?;
+            let against = Against { spool: None, anchor: anchor.as_ref(), archive: archive.as_deref() };
+            let report = verify(&store, &arguments.storage.data, against).await?;
             print_report(&report, arguments.output);
             if !report.proven {
                 code = ExitCode::from(UNPROVEN);
@@ -186,15 +195,24 @@ async fn focus(store: &Store, from: UnixMs, to: UnixMs, wanted: &ExportArguments
     Ok(handed)
 }
 
+/// An anchor, or a file whose last line is one.
+fn read_anchor(given: &str) -> anyhow::Result<Anchor> {
+    let text = match Path::new(given).is_file() {
+        true => crate::policy::read(Path::new(given))?,
+        false => given.to_owned(),
+    };
+    Ok(text.trim_end().lines().last().unwrap_or_default().parse()?)
+}
+
 /// The books, and the spool of the instance that serves from this data directory, where there is one.
-async fn verify(store: &Store, data: &Path, head: Option<&str>) -> anyhow::Result<Report> {
+async fn verify(store: &Store, data: &Path, against: Against<'_>) -> anyhow::Result<Report> {
     let now = UnixMs(jiff::Timestamp::now().as_millisecond());
     let spool = data.join("spool");
     let (store, spool) = match spool.is_dir() {
         true => (store.of_instance(&control::DataDirectory::open(data)?.instance()?), Some(&*spool)),
         false => (store.clone(), None),
     };
-    control::verify::verify(&store, spool, head, now).await.context("the books cannot be read")
+    control::verify::verify(&store, Against { spool, ..against }, now).await.context("the books cannot be read")
 }
 
 /// One line a day and figure: ours, theirs, and ours over theirs.

@@ -83,9 +83,9 @@ fn the_books_of_a_server_are_proven_handed_out_reported_on_and_compared() {
     let (code, out) = ledger(&site, &["ledger", "verify", "--output", "json"]);
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &report["proven"]), (0, &true.into()), "{out}");
-    let head = report["head"].as_str().unwrap();
-    assert_eq!(ledger(&site, &["ledger", "verify", "--head", head]).0, 0);
-    let (code, out) = ledger(&site, &["ledger", "verify", "--head", &"0".repeat(64)]);
+    let anchor = report["anchor"].as_str().unwrap();
+    assert_eq!(ledger(&site, &["ledger", "verify", "--anchor", anchor]).0, 0);
+    let (code, out) = ledger(&site, &["ledger", "verify", "--anchor", &"0".repeat(64)]);
     assert!(code == 3 && out.contains("NOT proven") && out.contains("head_not_found"), "{out}");
 
     let (code, charges) = ledger(&site, &["ledger", "export", "--format", "focus-1.2"]);

@@ -125,9 +125,14 @@ async fn what_retention_erases_leaves_its_batch_and_batches_of_which_nothing_is_
     store.ingest(batch(2, mixed)).await.unwrap();
     store.prune(late, late + DAY_MS as u64).await.unwrap();
     let books = store.books().await.unwrap();
-    assert_eq!((books.folded_seq, books.seq, books.pruned_before), (1, 2, late));
+    assert_eq!((books.folded_seq, books.pruned_before), (1, late));
     let batches = store.batches_after(0, 10).await.unwrap();
-    assert_eq!((batches.len(), batches[0].pruned), (1, 2));
+    assert_eq!((batches[0].seq, batches[0].pruned), (2, 2));
+    // What retention noted of the day that is gone is in the chain, and sealed.
+    let erased = store.erased_days().await.unwrap();
+    assert_eq!((erased.len(), erased[0].attempts, erased[0].calls, erased[0].sums.is_some()), (1, 2, 2, true));
+    let last = batches.last().unwrap();
+    assert_eq!((&*last.segment, last.digest), (store::erased::RETENTION, store::erased::digest_of(&erased)));
     assert_eq!(batches[0].chain, batches[0].hash(&books.folded_chain));
     let mut left = batches[0].pruned_digest;
     left.join({
@@ -140,7 +145,8 @@ async fn what_retention_erases_leaves_its_batch_and_batches_of_which_nothing_is_
     // The hours stay for exports, and the next batch's rows have numbers of their own.
     assert_eq!(store.meter_totals(UnixMs(0), EVER).await.unwrap().iter().map(|sum| sum.attempts).sum::<u64>(), 3);
     store.prune(late + DAY_MS as u64, late + 2 * DAY_MS as u64).await.unwrap();
-    assert_eq!(store.batches_after(0, 10).await.unwrap(), []);
+    let left: Vec<String> = store.batches_after(0, 10).await.unwrap().into_iter().map(|batch| batch.segment).collect();
+    assert_eq!(left, [store::erased::RETENTION]);
     store.ingest(batch(3, Sample::new(4, late).entries())).await.unwrap();
-    assert_eq!(store.batches_after(0, 10).await.unwrap()[0].attempts_after, 3);
+    assert_eq!(store.batches_after(0, 10).await.unwrap()[1].attempts_after, 3);
 }
