@@ -1,9 +1,9 @@
 //! The most an attempt can cost: the length of its prompt, a cap on its answer, and the prices of both.
 
 use config::{Model, Workflow};
-use domain::{NanoUsd, UnixMs};
+use domain::{Meter, NanoUsd, UnixMs};
 use ledger::budget::Spend;
-use wire::{Head, Operation};
+use wire::{Dialect, Head, Operation};
 
 use crate::budgets::{Scopes, Under};
 use crate::dataplane::Gateway;
@@ -91,6 +91,9 @@ impl Bound {
                 row.and_then(|row| units::upper_bound(&admitted.head, row, model, input, admitted.call.at))
             }
             Operation::Rerank => {
+                // Cohere bills searches, whatever its tokens cost.
+                let by_search = model.provider.dialect_for(admitted.dialect) == Dialect::Cohere;
+                let row = row.filter(|row| !by_search || row.prices.get(Meter::SearchUnits).is_some());
                 row.and_then(|row| ledger::price::upper_bound_of_ranking(row, input, admitted.head.search_units_upper))
             }
         };

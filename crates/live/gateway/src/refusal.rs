@@ -61,6 +61,9 @@ pub enum Refusal {
     /// The body came too slowly or broke off.
     #[error("the body did not arrive: {0}")]
     BodyLost(String),
+    /// Chunks that are none: sent again, the same bytes would be refused again.
+    #[error("the body is cut into chunks that HTTP does not know: {0}")]
+    BodyBroken(String),
     /// A compressed body.
     #[error("the body is encoded as `{0}`; send it without Content-Encoding")]
     BodyEncoded(String),
@@ -452,6 +455,7 @@ impl Refusal {
             Refusal::HeadTooLarge { .. } => plain(431, "head_too_large", Blame::Client, Retry::No),
             Refusal::BodyTooLarge { .. } => plain(413, "body_too_large", Blame::Client, Retry::No),
             Refusal::BodyLost(_) => plain(408, "body_lost", Blame::Client, Retry::Now),
+            Refusal::BodyBroken(_) => plain(400, "body_broken", Blame::Client, Retry::No),
             Refusal::BodyEncoded(_) => plain(415, "body_encoded", Blame::Client, Retry::No),
             Refusal::NoForm(_) => plain(415, "body_type", Blame::Client, Retry::No),
             Refusal::Unnamed(_) => {

@@ -1,6 +1,7 @@
 //! The listening end: HTTP in, a task per call, and a graceful way out.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -577,11 +578,22 @@ async fn read_any(head: &http::request::Parts, body: Incoming, limit: usize) -> 
     in_time.map_err(|_| Refusal::BodyLost(format!("it took longer than {BODY_MS} ms")))?
 }
 
+/// Why a body ended before its end: broken off, or cut into what are no chunks, which hyper says by the kind of its source.
+fn lost(error: &hyper::Error) -> Refusal {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    match source.map(io::Error::kind) {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+            Refusal::BodyBroken(crate::pool::sentence(error))
+        }
+        _ => Refusal::BodyLost(crate::pool::sentence(error)),
+    }
+}
+
 async fn collect(mut body: Incoming, announced: Option<usize>, limit: usize) -> Result<Bytes, Refusal> {
     let mut all = BytesMut::new();
     let mut only: Option<Bytes> = None;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Refusal::BodyLost(crate::pool::sentence(&error)))?;
+        let frame = frame.map_err(|error| lost(&error))?;
         let Ok(data) = frame.into_data() else { continue };
         if only.is_none() && all.is_empty() {
             if data.len() > limit {

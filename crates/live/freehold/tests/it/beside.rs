@@ -175,3 +175,17 @@ fn rankings_cross_in_both_directions() {
         }
     }
 }
+
+#[test]
+fn a_ranking_that_is_billed_by_the_search_needs_the_price_of_searches_under_a_budget() {
+    let scratch = testkit::scratch_dir("rankings-unpriced");
+    let simulator = Simulator::start(scratch.path(), SCENARIO);
+    let tokens_alone = configuration(simulator.address).replace(", search_units = \"2.00\"", "");
+    let site = Site::new("rankings-unpriced-site", &tokens_alone);
+    let freehold = site.start();
+    let body = |workflow: &str| json!({"model": workflow, "query": "q", "documents": ["a", "b"]}).to_string();
+    let refused = freehold.post("/v2/rerank", &body("cohere"));
+    assert_eq!((refused.status, refused.header("freehold-error")), (503, Some("model_unpriced")), "{}", refused.text());
+    assert!(simulator.transcript().is_empty(), "nothing is sent");
+    assert_eq!(freehold.post("/v2/rerank", &body("openai-chat")).status, 200, "that one tells tokens");
+}

@@ -103,7 +103,8 @@ fn no_framing_makes_two_requests_of_one() {
         assert!(answers(&got) <= 1, "{name}: {got}");
         let smuggled = provider.received().iter().any(|one| String::from_utf8_lossy(one).contains("SMUGGLED"));
         assert!(!smuggled, "{name}: what stood behind a request was taken for one: {got}");
-        assert!(!got.contains("HTTP/1.1 5"), "{name}: {got}");
+        // 408 would have SDKs send the same bytes again.
+        assert!(!got.contains("HTTP/1.1 5") && !got.contains("HTTP/1.1 408"), "{name}: {got}");
     }
     // Lengths that agree, line feeds alone and addresses in full are one request, for the configured provider.
     let plain = format!("content-length: {length}\r\n");
@@ -309,6 +310,7 @@ fn lies_of_a_provider_are_an_error_for_the_client_and_cost_bounded_memory() {
         let at_rest = freehold.resident_bytes();
         for (path, body) in [
             ("/v1/chat/completions", r#"{"model":"w","messages":[{"role":"user","content":"Hi"}]}"#),
+            ("/v1/chat/completions", r#"{"model":"w","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#),
             ("/v1/messages", r#"{"model":"w","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#),
         ] {
             let answer = freehold.post(path, body);

@@ -2,6 +2,7 @@
 
 use domain::{Fault, FaultClass};
 
+use super::body::reply_body;
 use super::frame::{Changes, Ours, Verdict, malformed, not_json, unexplained};
 use super::plan::{ReplyPlan, Seen};
 use super::{anthropic, bedrock, cohere, gemini, media, openai, responses};
@@ -142,6 +143,9 @@ impl StreamRelay {
             Cutter::Nothing => Vec::new(),
         };
         let relay = &mut self.relay;
+        if relay.is_untouched() && rest.trim_ascii_start().starts_with(b"{") {
+            return Err(relay.not_streamed(&rest));
+        }
         if !rest.is_empty() {
             let mut last = Vec::new();
             let read = relay.piece(Piece::Frame(&rest), &mut last);
@@ -250,6 +254,24 @@ impl Relay {
         let written = write(self, &mut frames);
         invoke::wrap_events(&frames, &self.seen, out);
         written
+    }
+
+    /// Whether nothing of an answer has come yet.
+    fn is_untouched(&self) -> bool {
+        !self.finished && !self.seen.content_started && self.seen.usage.is_none() && self.seen.fault.is_none()
+    }
+
+    /// What one JSON text in the place of a stream means. No field of an event begins with a brace, so it is a body, whatever
+    /// its type says: an error under 200 is that error, and a whole answer is billed as it says.
+    fn not_streamed(&mut self, body: &[u8]) -> Fault {
+        match reply_body(&self.plan, body) {
+            Err(fault) => fault,
+            Ok((_, seen)) => {
+                self.seen = seen;
+                let told = self.seen.fault.clone();
+                told.unwrap_or_else(|| malformed("the answer came whole where a stream was asked for"))
+            }
+        }
     }
 
     fn piece(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {

@@ -12,3 +12,4 @@ mod realtime;
 mod signatures;
 mod streams;
 mod support;
+mod unstreamed;

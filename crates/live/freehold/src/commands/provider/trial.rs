@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use config::Snapshot;
 use control::{DataDirectory, Pepper, secrets};
-use domain::{AttemptEnd, Cost, Entry, KeyGrant, KeyId, Record};
+use domain::{AttemptEnd, Cost, Entry, FaultClass, KeyGrant, KeyId, Record};
 use gateway::clock;
 use gateway::dataplane::Gateway;
 use gateway::ports::{Keys, Policy};
@@ -260,6 +260,14 @@ fn cost(record: &Record) -> String {
     }
 }
 
+/// Whether the provider failed at something else than the request, so that nothing is known of what it has.
+fn is_unanswered(outcome: &Outcome) -> bool {
+    match outcome.record.as_ref().map(|record| &record.end) {
+        Some(AttemptEnd::Failed { class, .. }) => !matches!(class, FaultClass::BadRequest | FaultClass::ModelMissing),
+        _ => false,
+    }
+}
+
 /// The provider's fault as it was booked, else what the client was told.
 fn reason(outcome: &Outcome) -> String {
     match outcome.record.as_ref().map(|record| &record.end) {
@@ -294,6 +302,7 @@ fn print(provider: &str, model: &str, outcomes: &[Outcome]) {
         let word = match (outcome.works, outcome.required) {
             (true, _) => "works",
             (false, true) => "FAILED",
+            (false, false) if is_unanswered(outcome) => "not known",
             (false, false) => "not there",
         };
         let mut line = format!("  {:17} {word}", outcome.what);
