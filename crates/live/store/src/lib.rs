@@ -4,7 +4,7 @@
 //! embedded one, `postgres` the shared one, `sql` a statement for both; [`ingest`] takes over what the spool holds,
 //! once, `rows` puts it into tables and [`chain`] seals each batch; [`rollup`] and [`meters`] say what is summed, [`books`] reads all of it back
 //! to be verified; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
-//! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe, [`told`] what they say they billed; [`prune`] forgets what is old, [`erased`] notes and seals what that was.
+//! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe, [`told`] what they say they billed; [`prune`] forgets what is old, [`erased`] notes and seals what that was; `schema` looks whether the tables are as they were made.
 //!
 //! Every value reaches SQL as a bound parameter and every statement is made of literals; there is no `LIKE`.
 
@@ -23,6 +23,7 @@ mod postgres;
 pub mod prune;
 pub mod rollup;
 mod rows;
+mod schema;
 pub mod spend;
 mod sql;
 mod sqlite;
