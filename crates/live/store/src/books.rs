@@ -6,10 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use domain::{Record, UnixMs};
 
 use crate::chain::{Digest, missing};
-use crate::erased::LastingSums;
 use crate::meters::{self, MeterSums, Numbered};
 use crate::open::{Store, StoreError, from_json};
-use crate::rollup::{DAY_MS, Sums};
+use crate::rollup::Sums;
 use crate::sql::{Row, Statement, query};
 
 /// Attempts summed in one transaction.
@@ -126,7 +125,7 @@ impl SumTable {
         }
     }
 
-    fn select(self) -> Statement {
+    pub(crate) fn select(self) -> Statement {
         query(match self {
             SumTable::Spend => "SELECT * FROM spend",
             SumTable::Traffic => "SELECT * FROM traffic",
@@ -166,7 +165,7 @@ impl SumTable {
         }
     }
 
-    fn rows(self, rows: Vec<Row>) -> Result<Vec<SumRow>, StoreError> {
+    pub(crate) fn rows(self, rows: Vec<Row>) -> Result<Vec<SumRow>, StoreError> {
         rows.iter()
             .map(|row| {
                 let mut named = Vec::with_capacity(self.of().len());
@@ -352,14 +351,6 @@ impl Store {
         let mut sql = table.select();
         sql.push(" WHERE start >= CASE WHEN width_ms = 60000 THEN $2 ELSE $1 END");
         table.rows(sql.bind(hours.0).bind(minutes.0).fetch_all(self.reader()).await?)
-    }
-
-    /// What a table of sums holds of a day that is kept for ever.
-    pub(crate) async fn sums_of_day(&self, table: SumTable, day: UnixMs) -> Result<Vec<SumRow>, StoreError> {
-        let mut sql = table.select();
-        sql.push(" WHERE width_ms IN (3600000, 86400000) AND start >= $1 AND start < $2");
-        let rows = table.rows(sql.bind(day.0).bind(day.0 + DAY_MS).fetch_all(self.reader()).await?)?;
-        Ok(rows.into_iter().filter(|((table, width, _, _), _)| LastingSums::lasts(*table, *width)).collect())
     }
 
     /// Names that refer to nothing: what is wrong, and of whom; a few of each.

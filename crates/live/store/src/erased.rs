@@ -113,8 +113,11 @@ impl Store {
     pub async fn lasting_sums(&self, day: UnixMs) -> Result<LastingSums, StoreError> {
         let mut rows = Vec::new();
         for table in SumTable::ALL {
-            rows.extend(self.sums_of_day(table, day).await?);
+            let mut sql = table.select();
+            sql.push(" WHERE width_ms IN (3600000, 86400000) AND start >= $1 AND start < $2");
+            rows.extend(table.rows(sql.bind(day.0).bind(day.0 + DAY_MS).fetch_all(self.reader()).await?)?);
         }
+        rows.retain(|((table, width, _, _), _): &SumRow| LastingSums::lasts(*table, *width));
         Ok(LastingSums::of(rows))
     }
 

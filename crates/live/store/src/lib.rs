@@ -6,7 +6,7 @@
 //! to be verified; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
 //! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe, [`told`] what they say they billed;
 //! [`money`] corrections and what else prices rest on; [`instances`] are the processes that serve from it, [`leases`] what each may spend;
-//! [`prune`] forgets what is old, [`erased`] notes and seals what that was.
+//! [`prune`] forgets what is old, [`erased`] notes and seals what that was; `schema` looks whether the tables are as they were made.
 //!
 //! Every value reaches SQL as a bound parameter and every statement is made of literals; there is no `LIKE`.
 
@@ -29,6 +29,7 @@ mod postgres;
 pub mod prune;
 pub mod rollup;
 mod rows;
+mod schema;
 pub mod spend;
 mod sql;
 mod sqlite;

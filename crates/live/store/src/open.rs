@@ -208,15 +208,6 @@ impl Store {
         Ok(found.into_iter().filter(|line| line != "ok").collect())
     }
 
-    /// What of the schema is not as migrations make it: a constraint, index or trigger that is gone or was added. In PostgreSQL
-    /// keys and triggers are looked for by name.
-    pub async fn schema_differences(&self) -> Result<Vec<String>, StoreError> {
-        match &self.database {
-            Database::Sqlite { read, .. } => crate::sqlite::schema_differences(read).await,
-            Database::Postgres(_) => crate::postgres::schema_differences(self).await,
-        }
-    }
-
     /// Holds the write lock until the value is dropped: for trying out what happens when another process has it.
     pub async fn hold_write_lock(&self) -> Result<impl Sized + use<>, StoreError> {
         self.begin_taking_over().await

@@ -101,54 +101,6 @@ fn pool(connections: u32, busy_timeout_ms: u64) -> PgPoolOptions {
     PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_millis(busy_timeout_ms.max(1_000)))
 }
 
-/// Tables whose primary key keeps a fact or a sum from standing there twice.
-const KEYED: [&str; 13] = [
-    "attempts",
-    "journal",
-    "calls",
-    "intents",
-    "captures",
-    "spend",
-    "traffic",
-    "first_tokens",
-    "segments",
-    "cells",
-    "meters",
-    "batches",
-    "erased",
-];
-
-/// Which keys and triggers are not there, and which triggers and rules there should not be.
-pub(crate) async fn schema_differences(store: &Store) -> Result<Vec<String>, StoreError> {
-    let keyed: Vec<String> = query(
-        "SELECT c.conrelid::regclass::text FROM pg_constraint c JOIN pg_index i ON i.indexrelid = c.conindid
-         WHERE c.contype = 'p' AND i.indisvalid",
-    )
-    .column(store.reader())
-    .await?;
-    let gone = KEYED.iter().filter(|table| !keyed.iter().any(|keyed| keyed == *table));
-    let mut differences: Vec<String> = gone.map(|table| format!("the primary key of {table} is gone")).collect();
-    let triggers: Vec<String> = query(
-        "SELECT tgrelid::regclass::text || ' ' || tgname::text FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'O'
-         UNION SELECT ev_class::regclass::text || ' ' || rulename::text FROM pg_rewrite
-         WHERE ev_class IN (SELECT oid FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace)",
-    )
-    .column(store.reader())
-    .await?;
-    if !triggers.iter().any(|name| name == KEYS_TRIGGER) {
-        differences.push(format!("trigger {KEYS_TRIGGER} is gone"));
-    }
-    let is_ours = |name: &str| {
-        KEYED.iter().any(|table| name == *table || BY_DAY.iter().any(|day| name.starts_with(&format!("{day}_"))))
-    };
-    let added = triggers.iter().filter(|name| name.split(' ').next().is_some_and(is_ours));
-    differences.extend(added.map(|name| format!("trigger or rule {name} was added")));
-    Ok(differences)
-}
-
-/// The one trigger there is: its table and name.
-const KEYS_TRIGGER: &str = "keys keys_changed";
-
 /// Makes the partitions that rows of these calls go into. Asked each time, because another instance may have dropped one.
 pub(crate) async fn make_days(
     transaction: &mut Transaction,

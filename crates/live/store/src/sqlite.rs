@@ -1,6 +1,5 @@
 //! The embedded database: one SQLite file in WAL mode, one connection that writes, a few that read.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -46,33 +45,11 @@ impl Store {
     }
 }
 
-/// Where the schema differs from that of a database made now.
-pub(crate) async fn schema_differences(read: &SqlitePool) -> Result<Vec<String>, StoreError> {
-    // What SQLite makes itself has no text, or is called after it; a text that was written on other lines says the same.
-    const PARTS: &str =
-        "SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'";
+/// An empty database in memory, as migrations make it now.
+pub(crate) async fn fresh() -> Result<SqlitePool, StoreError> {
     let fresh = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
     migrate(&fresh).await?;
-    let words = |sql: String| sql.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut parts = Vec::new();
-    for pool in [&fresh, read] {
-        let found: Vec<(String, String)> = sqlx::query_as(PARTS).fetch_all(pool).await?;
-        parts.push(found.into_iter().map(|(name, sql)| (name, words(sql))).collect::<BTreeMap<_, _>>());
-    }
-    fresh.close().await;
-    let (held, made) = (parts.remove(1), parts.remove(0));
-    let mut differences = Vec::new();
-    for (name, sql) in &made {
-        match held.get(name) {
-            None => differences.push(format!("{name} is gone")),
-            Some(other) if other != sql => differences.push(format!("{name} was changed")),
-            Some(_) => {}
-        }
-    }
-    // An index of one's own is harmless; a trigger or a view is not.
-    let added = held.keys().filter(|name| !made.contains_key(*name) && !name.starts_with("index "));
-    differences.extend(added.map(|name| format!("{name} was added")));
-    Ok(differences)
+    Ok(fresh)
 }
 
 async fn try_open(path: &Path, busy_timeout_ms: u64) -> Result<Store, StoreError> {

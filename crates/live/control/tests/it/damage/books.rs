@@ -28,8 +28,8 @@ pub type Segments = Vec<(&'static str, Vec<Entry>)>;
 pub fn facts() -> Segments {
     let day = |days: u64| MIDNIGHT - days * DAY;
     let mut oldest = Vec::new();
-    for number in 0..6 {
-        let workflow = if number % 2 == 0 { "claims-triage" } else { "support-reply" };
+    for number in 0u64..6 {
+        let workflow = if number.is_multiple_of(2) { "claims-triage" } else { "support-reply" };
         oldest.extend(call(number, day(4) + (number + 1) * HOUR, workflow, "sonnet"));
     }
     let mut older = Vec::new();
@@ -76,7 +76,7 @@ fn cost_nano(model: &str) -> i64 {
 
 /// The intent, record and end of a served call.
 pub fn parts(number: u64, at: UnixMs, workflow: &'static str, model: &'static str) -> [Entry; 3] {
-    let key = if number % 2 == 0 { "k1" } else { "k2" };
+    let key = if number.is_multiple_of(2) { "k1" } else { "k2" };
     let sample = Sample { workflow, model, key, cost_nano: cost_nano(model), ..Sample::new(number, at) };
     let mut record = sample.record();
     let Cost::Priced { lines, .. } = &mut record.cost else { unreachable!("samples are priced") };

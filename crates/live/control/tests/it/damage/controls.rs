@@ -111,7 +111,7 @@ async fn books_that_forgot_before_there_were_seals_are_sealed_at_the_next_turn()
 async fn calls_under_way_and_a_line_that_is_being_written_are_no_damage() {
     let house = filled(&facts()).await;
     let [intent, record, _] = parts(95, NOON + HOUR, "search", "sonnet");
-    house.append("0007.seg", &[intent.clone()]);
+    house.append("0007.seg", std::slice::from_ref(&intent));
     let mut line = Vec::new();
     ledger::segment::encode(&record, &mut line);
     house.append_bytes("0007.seg", &line[..line.len() / 2]);
