@@ -193,7 +193,9 @@ impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.calendar_name(), self) {
             (Some(name), _) => f.pad(name),
-            (None, Period::Rolling(ms)) if ms.is_multiple_of(DAY_MS) && *ms > DAY_MS => write!(f, "rolling {}d", ms / DAY_MS),
+            (None, Period::Rolling(ms)) if ms.is_multiple_of(DAY_MS) && *ms > DAY_MS => {
+                write!(f, "rolling {}d", ms / DAY_MS)
+            }
             (None, Period::Rolling(ms)) if ms.is_multiple_of(HOUR_MS) => write!(f, "rolling {}h", ms / HOUR_MS),
             (None, Period::Rolling(ms)) => write!(f, "rolling {}m", ms / MINUTE_MS),
             (None, _) => Ok(()),
@@ -214,7 +216,8 @@ impl FromStr for Period {
         let read =
             units.iter().find_map(|(unit, ms)| stretch.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*ms));
         // Days and more are counted by quarters of an hour, so they are whole ones.
-        let whole = |span_ms: &u64| Period::Rolling(*span_ms).resolution_ms().is_some_and(|ms| span_ms.is_multiple_of(ms));
+        let whole =
+            |span_ms: &u64| Period::Rolling(*span_ms).resolution_ms().is_some_and(|ms| span_ms.is_multiple_of(ms));
         let allowed = |span_ms: &u64| (MINUTE_MS..=366 * DAY_MS).contains(span_ms) && whole(span_ms);
         read.filter(allowed).map(Period::Rolling).ok_or_else(|| BadWindow::Rolling(cut()))
     }
