@@ -145,9 +145,9 @@ async fn budgets_show_how_they_stand_and_one_that_waits_is_approved() {
         assert!(shown.contains(text), "{text}: {shown}");
     }
     let form = |scope: &str| format!("csrf=sample-csrf&scope={scope}&per=month&measure=USD&amount=50+USD");
-    let approved = post(&console, "/budgets/approve", &form("workflow+claims-triage")).await;
+    let approved = post(&console, "/budgets", &form("workflow+claims-triage")).await;
     assert_eq!((approved.status, approved.location()), (StatusCode::SEE_OTHER, "/budgets"));
-    assert_eq!(post(&console, "/budgets/approve", &form("nobody")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(post(&console, "/budgets", &form("nobody")).await.status, StatusCode::NOT_FOUND);
     let empty = Canned::empty(NOW);
     empty.login(TOKEN, "").await.unwrap();
     assert!(get(&router_over(Arc::new(empty)), "/budgets").await.text.contains("No budgets yet"));

@@ -344,7 +344,7 @@ pub(crate) async fn hold(
     }
     gateway.budgets.hold(scopes, bound.spend(model, call.call().call.at), pick).await.map_err(|spent| {
         gateway.metrics.budget_refusals.inc();
-        Refusal::Budget(Box::new(spent))
+        Refusal::Budget(spent)
     })
 }
 

@@ -176,7 +176,7 @@ impl Budgets {
 
     /// Reserves `spend` on every budget it falls under, or on none. Where it is not spent but only reserved by others, or where
     /// only this instance's slice is used up, waits up to [`HOLD_WAIT_MS`] for it.
-    pub async fn hold(&self, scopes: Scopes, spend: Spend, pick: Pick) -> Result<Held, Spent> {
+    pub async fn hold(&self, scopes: Scopes, spend: Spend, pick: Pick) -> Result<Held, Box<Spent>> {
         let mut until: Option<Instant> = None;
         let mut last_try = false;
         loop {
@@ -212,7 +212,7 @@ impl Budgets {
 
     /// Reserves more for an attempt that holds something, on every account it holds on or on none. It keeps what it holds
     /// where that is refused. Waits for nothing.
-    pub fn top_up(&self, held: &mut Held, more: Spend) -> Result<(), Spent> {
+    pub fn top_up(&self, held: &mut Held, more: Spend) -> Result<(), Box<Spent>> {
         let now = clock::now();
         let mut open: SmallVec<[(MutexGuard<'_, Account>, Amount); FEW]> = SmallVec::new();
         for entry in &held.taken {
@@ -233,7 +233,7 @@ impl Budgets {
         }
     }
 
-    fn try_hold(&self, scopes: &Scopes, spend: Spend, pick: Pick) -> Result<(Taken, u64, UnixMs), Spent> {
+    fn try_hold(&self, scopes: &Scopes, spend: Spend, pick: Pick) -> Result<(Taken, u64, UnixMs), Box<Spent>> {
         let now = clock::now();
         let table = self.table.read();
         let sessions = table.sessions.of(scopes, now);
@@ -252,7 +252,7 @@ impl Budgets {
                 if settled.plus(held).plus(*amount) > at {
                     let short = account.short_of(*amount, at, now);
                     drop(open);
-                    return Err(Spent { downgrades: true, ..self.spent(&taken[place], short, now) });
+                    return Err(Box::new(Spent { downgrades: true, ..*self.spent(&taken[place], short, now) }));
                 }
             }
         }
@@ -269,13 +269,13 @@ impl Budgets {
     }
 
     /// What a call is told of the account that refused it; an instance whose slice is used up asks for more.
-    fn spent(&self, entry: &Entry, short: Short, now: UnixMs) -> Spent {
+    fn spent(&self, entry: &Entry, short: Short, now: UnixMs) -> Box<Spent> {
         let budget = entry.meta.budget.clone();
         if let (Gate::Slice, Some(lessor)) = (short.gate, self.lessor.get()) {
             let window_start = entry.account.lock().window_start(now);
             let _ = lessor.try_send(Wanted { budget: budget.clone(), window_start, more: short.asked });
         }
-        Spent { budget, short, downgrades: entry.meta.rule.downgrades }
+        Box::new(Spent { budget, short, downgrades: entry.meta.rule.downgrades })
     }
 
     /// Says once a window that a budget has reached a share of its limit.

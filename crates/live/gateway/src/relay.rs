@@ -67,8 +67,7 @@ pub enum Parting {
 
 /// Relays an answer up to its last bytes. What it holds of `budgets` grows with it.
 pub async fn relay(
-    budgets: &Budgets,
-    top_up: Option<TopUp>,
+    (budgets, top_up): (&Budgets, Option<TopUp>),
     answered: Answered,
     client: Waiting,
     head: http::response::Builder,
@@ -215,7 +214,7 @@ impl Stream<'_> {
                 && let Some(held) = trail.open.as_mut().and_then(Open::hold)
                 && let Err(spent) = top_up.take(seen, budgets, held)
             {
-                return Stop::Spent(Box::new(spent));
+                return Stop::Spent(spent);
             }
             if !out.is_empty() {
                 trail.answer(out);

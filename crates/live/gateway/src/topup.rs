@@ -47,7 +47,7 @@ impl TopUp {
     }
 
     /// Takes more where what has come nears what is held. The error says that a budget has no more and what is held is used.
-    pub fn take(&mut self, seen: &Seen, budgets: &Budgets, held: &mut Held) -> Result<(), Spent> {
+    pub fn take(&mut self, seen: &Seen, budgets: &Budgets, held: &mut Held) -> Result<(), Box<Spent>> {
         let emitted = self.emitted(seen).saturating_add(self.slot.upper_tokens(self.most_at_once));
         if emitted * 100 < self.part.output * self.due_percent() {
             // The provider itself tells of fewer tokens than the bytes might have been.
@@ -77,7 +77,7 @@ impl TopUp {
     }
 
     /// What is left of the hold may still be used; once it is, the answer ends.
-    fn refused(&mut self, spent: Spent) -> Result<(), Spent> {
+    fn refused(&mut self, spent: Box<Spent>) -> Result<(), Box<Spent>> {
         if self.exhausted {
             return Err(spent);
         }

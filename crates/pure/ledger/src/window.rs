@@ -193,7 +193,9 @@ impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.calendar_name(), self) {
             (Some(name), _) => f.pad(name),
-            (None, Period::Rolling(ms)) if ms.is_multiple_of(DAY_MS) && *ms > DAY_MS => write!(f, "rolling {}d", ms / DAY_MS),
+            (None, Period::Rolling(ms)) if ms.is_multiple_of(DAY_MS) && *ms > DAY_MS => {
+                write!(f, "rolling {}d", ms / DAY_MS)
+            }
             (None, Period::Rolling(ms)) if ms.is_multiple_of(HOUR_MS) => write!(f, "rolling {}h", ms / HOUR_MS),
             (None, Period::Rolling(ms)) => write!(f, "rolling {}m", ms / MINUTE_MS),
             (None, _) => Ok(()),

@@ -62,7 +62,7 @@ impl Booking {
                 let spend = Spend::usd(bound.unwrap_or(NanoUsd::ZERO));
                 gateway.budgets.hold(scopes, spend, Pick::Cheapest).await.map_err(|spent| {
                     gateway.metrics.budget_refusals.inc();
-                    Refusal::Budget(Box::new(spent))
+                    Refusal::Budget(spent)
                 })?
             }
         };

@@ -162,7 +162,7 @@ async fn hold(gateway: &Gateway, caller: &Caller, tool: &str, price: Option<Nano
     }
     gateway.budgets.hold(scopes, Spend::usd(price.unwrap_or(NanoUsd::ZERO)), Pick::Cheapest).await.map_err(|spent| {
         gateway.metrics.budget_refusals.inc();
-        CallRefusal::Budget(Box::new(spent)).into()
+        CallRefusal::Budget(spent).into()
     })
 }
 
