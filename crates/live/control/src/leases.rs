@@ -15,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::data::{DataDirectory, DataLock};
 use crate::failure::ControlError;
+use crate::identity;
 use crate::secrets::random_text;
 
 /// Calls that may ask at the same time; who does not fit asks again.
@@ -68,8 +69,8 @@ struct Need {
 
 /// Begins a process of the instance that serves from a data folder: its name, and the name of the process.
 pub async fn begin(store: &Store, data: &DataDirectory, _lock: &DataLock) -> Result<Incarnation, ControlError> {
-    let who = Incarnation { instance: data.instance()?, incarnation: random_text() };
-    store.begin_instance(&who, &data.place()?, LEASE_MS).await?;
+    let who = Incarnation { instance: identity::instance(data)?, incarnation: random_text() };
+    store.begin_instance(&who, &identity::place(data)?, LEASE_MS).await?;
     Ok(who)
 }
 

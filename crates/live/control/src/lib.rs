@@ -14,6 +14,7 @@ pub mod budgets;
 pub mod control;
 pub mod data;
 pub mod failure;
+mod identity;
 pub mod ingest;
 pub mod instances;
 pub mod keys;
