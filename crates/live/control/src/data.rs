@@ -2,16 +2,10 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::failure::ControlError;
-use crate::secrets::letters;
-
-/// Letters of an instance's name that chance gives: 50 bits.
-const NAME_LETTERS: usize = 10;
-/// Longest name somebody may write down for an instance.
-const LONGEST_NAME: usize = 60;
 
 /// A data folder.
 #[derive(Clone, Debug)]
@@ -43,32 +37,6 @@ impl DataDirectory {
             Err(TryLockError::WouldBlock) => Err(ControlError::InUse(self.root.clone())),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
-    }
-
-    /// The name of the instance that serves from this folder; made where there is none.
-    pub fn instance(&self) -> Result<String, ControlError> {
-        let path = self.root.join("instance");
-        let failed = |error| ControlError::Data { path: path.clone(), error };
-        match write_private(&path, format!("i_{}\n", letters::<NAME_LETTERS>()).as_bytes()) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(failed(error)),
-        }
-        let name = std::fs::read_to_string(&path).map_err(failed)?.trim().to_owned();
-        let sound = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(sound) {
-            let error = "it is to hold one name of letters, digits, `-` and `_`; delete it and a new one is made";
-            return Err(failed(io::Error::new(io::ErrorKind::InvalidData, error)));
-        }
-        Ok(name)
-    }
-
-    /// Where this folder lies, which a copy of it elsewhere does not share: host, device and inode.
-    pub fn place(&self) -> Result<String, ControlError> {
-        let failed = |error| ControlError::Data { path: self.root.clone(), error };
-        let root = std::fs::metadata(&self.root).map_err(failed)?;
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        Ok(format!("{}:{}:{} {}", host.trim(), root.dev(), root.ino(), self.root.display()))
     }
 
     /// The folder itself.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use domain::UnixMs;
 use ledger::hold::Slice;
-use ledger::lease::{LEASE_MS, MARGIN_MS, RENEW_EVERY_MS, Use, Wanted, keeps};
+use ledger::lease::{LEASE_MS, MARGIN_MS, RENEW_EVERY_MS, Use, Wanted};
 use ledger::{Amount, BudgetId, Measure, Scope};
 use store::{Counted, Incarnation, Renewal, Renewed, Store, StoreError, Whose};
 use tokio::sync::{mpsc, watch};
@@ -15,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::data::{DataDirectory, DataLock};
 use crate::failure::ControlError;
+use crate::identity;
 use crate::secrets::random_text;
 
 /// Calls that may ask at the same time; who does not fit asks again.
@@ -68,8 +69,8 @@ struct Need {
 
 /// Begins a process of the instance that serves from a data folder: its name, and the name of the process.
 pub async fn begin(store: &Store, data: &DataDirectory, _lock: &DataLock) -> Result<Incarnation, ControlError> {
-    let who = Incarnation { instance: data.instance()?, incarnation: random_text() };
-    store.begin_instance(&who, &data.place()?, LEASE_MS).await?;
+    let who = Incarnation { instance: identity::instance(data)?, incarnation: random_text() };
+    store.begin_instance(&who, &identity::place(data)?, LEASE_MS).await?;
     Ok(who)
 }
 
@@ -202,25 +203,21 @@ impl Lessor {
         worth
     }
 
-    /// Asks for what calls need. With `all` it also tells the store how slices are used, where that has changed, and lets go
-    /// of what has not been used for a while.
+    /// Asks for what calls need. With `all` it also tells the store how slices are used, and asks for its share of what nobody
+    /// has used.
     async fn renew(&mut self, all: bool) -> Result<(), StoreError> {
         let began = Instant::now();
         let mut renewals = Vec::new();
-        for mut used in self.slices.uses() {
-            let need = self.pending.get(&used.budget).copied();
+        for used in self.slices.uses() {
             let told = self.told.get(&used.budget).filter(|told| told.window_start == used.window_start);
-            let spent = used.used().minus(told.map_or(Amount::ZERO, Use::used)).or_zero();
-            if all && told.is_some() && need.is_none() && used.most.is_some() {
-                used = self.slices.let_go(&used.budget, keeps(spent)).unwrap_or(used);
-            }
-            match need {
+            match self.pending.get(&used.budget) {
                 // A slice for the calls that wait, and for as many more.
                 Some(Need { least, sum, .. }) => {
-                    renewals.push(Renewal { used, needed: least, desired: sum.plus(sum).plus(keeps(spent)) });
+                    renewals.push(Renewal { used, needed: *least, desired: sum.plus(*sum) });
                 }
+                // Its share of what nobody has used, so that calls to come find it there.
                 None if all && told != Some(&used) => {
-                    renewals.push(Renewal { used, needed: Amount::ZERO, desired: Amount::ZERO });
+                    renewals.push(Renewal { used, needed: Amount::ZERO, desired: Amount::MAX });
                 }
                 None => {}
             }

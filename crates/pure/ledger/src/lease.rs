@@ -21,8 +21,8 @@ pub const LEASE_MS: u64 = 30_000;
 pub const MARGIN_MS: u64 = 5_000;
 /// How often a lease is renewed, milliseconds. Several may fail before spending stops.
 pub const RENEW_EVERY_MS: u64 = 2_000;
-/// A slice that is not asked for by a call is at most so small a part of what is left, divided by the instances: so slices
-/// get geometrically smaller near the limit, and little is stranded where somebody else needs it.
+/// Unless a call waits for it, what an instance has to spare is at most so small a part of what nobody has used, divided by
+/// the instances: so slices get geometrically smaller near the limit, and little is stranded where somebody else needs it.
 const PARTS: i64 = 2;
 
 /// A slice that is used up: asked of whoever shares a budget out among instances.
@@ -98,15 +98,10 @@ pub fn ceiling(most: Option<Amount>, ask: Ask, others: Others) -> Amount {
     if left <= Amount::ZERO || ask.needed > left {
         return own;
     }
-    let share = Amount(left.0 / (PARTS * i64::from(others.instances.max(1))));
+    let spare = own.minus(ask.used).or_zero();
+    let share = Amount(left.plus(spare).0 / (PARTS * i64::from(others.instances.max(1)))).minus(spare);
     let more = ask.needed.max(ask.desired.min(share)).or_zero();
     own.plus(more)
-}
-
-/// What an instance keeps beyond what it uses, of which it lets go: twice what it spent since it renewed last, and nothing
-/// where it spent nothing.
-pub fn keeps(spent: Amount) -> Amount {
-    spent.plus(spent).or_zero()
 }
 
 #[cfg(test)]
@@ -119,7 +114,8 @@ mod tests {
 
     #[test]
     fn slices_get_smaller_near_the_limit_and_the_last_of_it_goes_to_a_call_that_waits() {
-        let greedy = |ceiling| Ask { ceiling: Amount(ceiling), desired: Amount::MAX, ..Ask::default() };
+        let greedy =
+            |ceiling| Ask { ceiling: Amount(ceiling), used: Amount(ceiling), desired: Amount::MAX, ..Ask::default() };
         let others = |ceilings| Others { ceilings: Amount(ceilings), instances: 3 };
         assert_eq!(ceiling(usd(600), greedy(0), others(0)), Amount(100));
         assert_eq!(ceiling(usd(600), greedy(100), others(200)), Amount(150));

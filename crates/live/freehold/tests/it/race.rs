@@ -1,7 +1,7 @@
 //! Three instances race for one budget on one PostgreSQL, while one of them is killed and the database goes away and comes
 //! back: nothing is spent beyond the limit, and in the end every book says the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
 
@@ -74,24 +74,28 @@ fn three_instances_on_one_database_never_spend_more_than_the_budget() {
 
     let (tell, told) = mpsc::channel();
     let (over, limit) = (AtomicBool::new(false), WORTH * LONGEST * TOKEN_NANO);
+    // Calls whose clients left. What such a provider went on with, unseen, is estimated.
+    let left: Mutex<BTreeSet<String>> = Mutex::default();
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
     std::thread::scope(|scope| {
         // At every moment what the provider has done is covered by what instances may spend, and that by the limit.
         scope.spawn(|| {
             let mut looks = 0;
             while !over.load(Ordering::Relaxed) {
-                let done = spent(&simulator.transcript());
+                let transcript = simulator.transcript();
                 let ceilings = "SELECT COALESCE(SUM(ceiling), 0) FROM leases;";
                 let ceilings = postgres.lock().unwrap().run(&database, ceilings).trim().parse::<i64>().unwrap();
+                // Looked at last: who is in it has left before anything was freed for it.
+                let done = spent(&transcript, &left.lock().unwrap());
                 assert!(done <= ceilings && ceilings <= limit, "{done} spent, {ceilings} leased, {limit} allowed");
                 looks += 1;
             }
             println!("{looks} looks while calls were under way");
         });
         for number in 0..calls() {
-            let (gateway, key, tell) = (gateways[number % 3], &key, tell.clone());
+            let (gateway, key, tell, left) = (gateways[number % 3], &key, tell.clone(), &left);
             let caller = std::thread::Builder::new().stack_size(128 << 10).spawn_scoped(scope, move || {
-                let _ = tell.send(call(gateway, key, number));
+                let _ = tell.send(call(gateway, key, number, left));
             });
             caller.unwrap();
         }
@@ -151,7 +155,7 @@ fn three_instances_on_one_database_never_spend_more_than_the_budget() {
 }
 
 /// One call; every fifth client leaves after the first words.
-fn call(gateway: std::net::SocketAddr, key: &str, number: usize) -> Outcome {
+fn call(gateway: std::net::SocketAddr, key: &str, number: usize, left: &Mutex<BTreeSet<String>>) -> Outcome {
     let authorization = format!("Bearer {key}");
     let headers = [("authorization", authorization.as_str())];
     let (leaves, stream) = (number % 5 == 4, number % 2 == 0 || number % 5 == 4);
@@ -165,6 +169,8 @@ fn call(gateway: std::net::SocketAddr, key: &str, number: usize) -> Outcome {
         }
         return match connection.head() {
             Ok(head) if head.status == 200 => {
+                let id = head.headers.iter().find(|(name, _)| name == "freehold-call-id");
+                left.lock().unwrap().insert(id.expect("every answer names its call").1.clone());
                 let _ = connection.chunk();
                 Outcome::Left
             }
@@ -180,9 +186,13 @@ fn call(gateway: std::net::SocketAddr, key: &str, number: usize) -> Outcome {
     }
 }
 
-/// What the provider has done for sure: whole answers.
-fn spent(transcript: &[serde_json::Value]) -> i64 {
-    let served = transcript.iter().filter(|exchange| exchange["state"] == "served");
+/// What the provider has done for sure: whole answers to clients that stayed.
+fn spent(transcript: &[serde_json::Value], left: &BTreeSet<String>) -> i64 {
+    let stayed = |exchange: &&serde_json::Value| {
+        let attempt = exchange["attempt"].as_str().unwrap_or_default();
+        !left.contains(attempt.split('.').next().unwrap_or_default())
+    };
+    let served = transcript.iter().filter(|exchange| exchange["state"] == "served").filter(stayed);
     served.map(|exchange| output(exchange) * TOKEN_NANO).sum()
 }
 
