@@ -18,7 +18,7 @@ use wire::usage::Reported;
 use crate::budgets::{Budgets, Scope};
 use crate::clock;
 use crate::metrics::Metrics;
-use crate::settle::{billed_region, priced_beside, tell_difference};
+use crate::pricing::{billed_region, priced_beside, tell_difference};
 use crate::totals::Totals;
 
 /// Most that is waited for. What does not fit stays booked at its upper bound.
