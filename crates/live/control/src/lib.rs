@@ -22,7 +22,7 @@ pub mod data;
 pub mod failure;
 pub mod focus_export;
 pub mod hidden_costs;
-mod identity;
+pub mod identity;
 pub mod ingest;
 pub mod instances;
 pub mod keys;

@@ -32,7 +32,6 @@ pub const HOLD_WAIT_MS: u64 = 200;
 /// Accounts that a call usually falls under: kept without allocating.
 const FEW: usize = 4;
 
-
 /// A budget that has reached a share of its limit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reached {

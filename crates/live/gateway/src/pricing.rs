@@ -1,4 +1,5 @@
-//! What is known of a cost beside its count: the region whose price it bills at, what was used within an answer, what its provider says.
+//! What of a price is no matter of its row: where a provider bills by its address, calls of other models within an answer, and what
+//! is told where a provider says another cost.
 
 use std::sync::Arc;
 

@@ -116,8 +116,7 @@ impl Store {
                    WHERE at >= $1 AND at < $2 ORDER BY at, attempt LIMIT $3";
         let rows = query(sql).bind(from.0).bind(to.0).bind(i64::from(limit)).fetch_all(self.reader()).await?;
         let read = |row: &Row| {
-            let costs =
-                Difference { ours: NanoUsd(row.get("ours_nano")?), theirs: NanoUsd(row.get("theirs_nano")?) };
+            let costs = Difference { ours: NanoUsd(row.get("ours_nano")?), theirs: NanoUsd(row.get("theirs_nano")?) };
             Ok(CostDifference {
                 attempt: row.get("attempt")?,
                 at: UnixMs(row.get("at")?),

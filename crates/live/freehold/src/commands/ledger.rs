@@ -209,7 +209,7 @@ async fn verify(store: &Store, data: &Path, against: Against<'_>) -> anyhow::Res
     let now = UnixMs(jiff::Timestamp::now().as_millisecond());
     let spool = data.join("spool");
     let (store, spool) = match spool.is_dir() {
-        true => (store.of_instance(&control::DataDirectory::open(data)?.instance()?), Some(&*spool)),
+        true => (store.of_instance(&control::identity::instance(&control::DataDirectory::open(data)?)?), Some(&*spool)),
         false => (store.clone(), None),
     };
     control::verify::verify(&store, Against { spool, ..against }, now).await.context("the books cannot be read")

@@ -81,11 +81,13 @@ pub fn run(arguments: &Arguments, json: bool) -> anyhow::Result<ExitCode> {
         std::fs::write(path, text::written(&imported.rows, &comment))
             .with_context(|| format!("`{}` cannot be written", path.display()))?;
     }
+    // A list is compared with what held on its own day.
+    let at = as_of.parse::<Date>()?.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp().as_millisecond();
     let report = Report {
         format: format.as_str(),
         rows: imported.rows.len(),
-        disagreements: disagreements(&imported.rows, &catalog, now),
-        new_models: disagreement::new_models(&imported.rows, &catalog, now)
+        disagreements: disagreements(&imported.rows, &catalog, UnixMs(at)),
+        new_models: disagreement::new_models(&imported.rows, &catalog, UnixMs(at))
             .iter()
             .map(|row| format!("{}/{}", row.provider, row.model))
             .collect(),

@@ -33,12 +33,12 @@ impl Disagreement {
     }
 }
 
-/// Every figure in which rows of a list differ from the catalog as it is at `now`, by model. Models that the catalog has no price of
+/// Every figure in which rows of a list differ from the catalog as it was at `at`, by model. Models that the catalog has no price of
 /// are not compared; [`new_models`] tells them.
-pub fn disagreements(rows: &[PriceRow], catalog: &Catalog, now: UnixMs) -> Vec<Disagreement> {
+pub fn disagreements(rows: &[PriceRow], catalog: &Catalog, at: UnixMs) -> Vec<Disagreement> {
     let mut found = Vec::new();
     for row in rows {
-        let Some(known) = known(row, catalog, now) else { continue };
+        let Some(known) = known(row, catalog, at) else { continue };
         let (ours, theirs) = (figures(known), figures(row));
         let names: std::collections::BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
         for name in names.into_iter().filter(|name| *name != "to" && ours.get(*name) != theirs.get(*name)) {
@@ -55,10 +55,10 @@ pub fn disagreements(rows: &[PriceRow], catalog: &Catalog, now: UnixMs) -> Vec<D
 }
 
 /// Rows of models that the catalog has no price of.
-pub fn new_models<'r>(rows: &'r [PriceRow], catalog: &Catalog, now: UnixMs) -> Vec<&'r PriceRow> {
-    rows.iter().filter(|row| known(row, catalog, now).is_none()).collect()
+pub fn new_models<'r>(rows: &'r [PriceRow], catalog: &Catalog, at: UnixMs) -> Vec<&'r PriceRow> {
+    rows.iter().filter(|row| known(row, catalog, at).is_none()).collect()
 }
 
-fn known<'c>(row: &PriceRow, catalog: &'c Catalog, now: UnixMs) -> Option<&'c PriceRow> {
-    catalog.model(&row.provider, &row.model)?.prices.as_ref()?.row(now)
+fn known<'c>(row: &PriceRow, catalog: &'c Catalog, at: UnixMs) -> Option<&'c PriceRow> {
+    catalog.model(&row.provider, &row.model)?.prices.as_ref()?.row(at)
 }

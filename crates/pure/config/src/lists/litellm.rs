@@ -111,7 +111,11 @@ pub(super) fn read(text: &str, import: &mut Import) -> Result<(), String> {
         let id = key.strip_prefix(prefix).unwrap_or(key);
         match no_model(provider, id) {
             Some(why) => import.left_out(why, key),
-            None => one(provider, id, key, model, import)?,
+            None => {
+                if let Err(error) = one(provider, id, key, model, import) {
+                    import.unreadable(&error, key);
+                }
+            }
         }
     }
     Ok(())
@@ -170,7 +174,7 @@ fn member(name: &str, raw: &RawValue, mode: &str, row: &mut PriceRow, import: &m
     }
     match name {
         "search_context_cost_per_query" => return searches(raw, row, import),
-        "tiered_pricing" => return tiered(raw, row, import).map(|()| true),
+        "tiered_pricing" => return tiered(raw, row, import),
         "off_peak_pricing" => return off_peak(raw, row, import),
         _ => {}
     }
@@ -255,8 +259,13 @@ fn allowance(raw: &RawValue, meter: Meter) -> Option<Running> {
 }
 
 /// Bands as ranges. LiteLLM and Alibaba, whose models have them, take one for the whole request by its input, upper end included.
-fn tiered(raw: &RawValue, row: &mut PriceRow, import: &mut Import) -> Result<(), String> {
+fn tiered(raw: &RawValue, row: &mut PriceRow, import: &mut Import) -> Result<bool, String> {
     let ranges: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| "is no list")?;
+    let has_bounds = |range: &&RawValue| object(range.get()).is_some_and(|range| range.contains_key("range"));
+    if !ranges.iter().all(has_bounds) {
+        // By the number of results, or by something else that no request says.
+        return Ok(false);
+    }
     for range in ranges {
         let range = object(range.get()).ok_or("a range is no object")?;
         let bounds: Vec<&RawValue> = range
@@ -275,12 +284,16 @@ fn tiered(raw: &RawValue, row: &mut PriceRow, import: &mut Import) -> Result<(),
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Prices by the hour: one set of prices, and windows of hours (UTC) and days (1 is Monday).
 fn off_peak(raw: &RawValue, row: &mut PriceRow, import: &mut Import) -> Result<bool, String> {
     let off_peak = object(raw.get()).ok_or("is no object")?;
+    if word(&off_peak, "weekday_timezone").is_some_and(|zone| zone != "UTC") {
+        // Days of another zone begin at other hours than ours: the price of every hour stands, and that is said.
+        return Ok(false);
+    }
     let windows: Vec<&RawValue> =
         off_peak.get("windows").and_then(|windows| serde_json::from_str(windows.get()).ok()).unwrap_or_default();
     let mut hours = Vec::new();

@@ -128,6 +128,11 @@ impl Import {
         count(&mut self.left_out, why, model);
     }
 
+    /// A model whose prices cannot be read: it gets no row, rather than one with a part of them.
+    fn unreadable(&mut self, error: &str, model: &str) {
+        self.left_out(&format!("cannot be read ({error})"), model);
+    }
+
     /// A price: `places` is by how many the point moves right from the list's unit to pico-dollars for one of ours. A price of
     /// nothing says nothing in these lists, where it stands for what is not known or not billed apart.
     fn price(&mut self, raw: &str, places: i32) -> Result<Option<PicoUsd>, String> {

@@ -45,7 +45,11 @@ pub(super) fn read(text: &str, import: &mut Import) -> Result<(), String> {
             let full = format!("{listed}/{id}");
             let model = object(model.get()).ok_or_else(|| format!("{full} is no object"))?;
             match model.get("cost").and_then(|cost| object(cost.get())) {
-                Some(cost) => one(name, id, &full, &cost, import)?,
+                Some(cost) => {
+                    if let Err(error) = one(name, id, &full, &cost, import) {
+                        import.unreadable(&error, &full);
+                    }
+                }
                 None => import.left_out("have no prices", &full),
             }
         }

@@ -49,22 +49,33 @@ pub(super) fn read(text: &str, import: &mut Import) -> Result<(), String> {
             import.left_out("cost what the model they route to costs", &id);
             continue;
         }
-        let mut prices = Vec::new();
-        for (key, raw) in &pricing {
-            let says_nothing = matches!(raw.get(), "null" | "\"0\"" | "0" | "\"\"");
-            match KEYS.iter().find(|(name, _)| name == key) {
-                _ if says_nothing => {}
-                Some((_, meter)) => {
-                    let price = import.price(raw.get(), 12).map_err(|error| format!("{id}: {key}: {error}"))?;
-                    prices.extend(price.map(|price: PicoUsd| (*meter, price)));
-                }
-                None => import.unknown(key, &id),
+        let prices = match prices(&id, &pricing, import) {
+            Ok(prices) => prices,
+            Err(error) => {
+                import.unreadable(&error, &id);
+                continue;
             }
-        }
+        };
         import.add(PROVIDER, &id, |mut row| {
             prices.into_iter().for_each(|(meter, price)| row.prices.set(meter, price));
             row
         });
     }
     Ok(())
+}
+
+fn prices(id: &str, pricing: &Object<'_>, import: &mut Import) -> Result<Vec<(Meter, PicoUsd)>, String> {
+    let mut prices = Vec::new();
+    for (key, raw) in pricing {
+        let says_nothing = matches!(raw.get(), "null" | "\"0\"" | "0" | "\"\"");
+        match KEYS.iter().find(|(name, _)| name == key) {
+            _ if says_nothing => {}
+            Some((_, meter)) => {
+                let price = import.price(raw.get(), 12).map_err(|error| format!("{id}: {key}: {error}"))?;
+                prices.extend(price.map(|price| (*meter, price)));
+            }
+            None => import.unknown(key, id),
+        }
+    }
+    Ok(prices)
 }
