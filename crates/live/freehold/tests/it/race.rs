@@ -158,7 +158,7 @@ fn three_instances_on_one_database_never_spend_more_than_the_budget() {
 fn call(gateway: std::net::SocketAddr, key: &str, number: usize, left: &Mutex<BTreeSet<String>>) -> Outcome {
     let authorization = format!("Bearer {key}");
     let headers = [("authorization", authorization.as_str())];
-    let (leaves, stream) = (number % 5 == 4, number % 2 == 0 || number % 5 == 4);
+    let (leaves, stream) = (number % 5 == 4, number.is_multiple_of(2) || number % 5 == 4);
     let body = format!(
         r#"{{"model":"w","max_tokens":{LONGEST},"stream":{stream},"messages":[{{"role":"user","content":"Hello"}}]}}"#
     );

@@ -92,7 +92,7 @@ async fn books_that_forgot_before_there_were_seals_are_sealed_at_the_next_turn()
     let mut hand =
         sqlx::SqliteConnection::connect(&format!("sqlite://{}", house.data.database().display())).await.unwrap();
     let undo = "DROP TABLE erased; ALTER TABLE books DROP COLUMN folded_digest;
-                DELETE FROM batches WHERE segment = '(retention)'; DELETE FROM _sqlx_migrations WHERE version = 40;
+                DELETE FROM batches WHERE segment = '(retention)'; DELETE FROM _sqlx_migrations WHERE version = 60;
                 UPDATE books SET (seq, chain) = (SELECT seq, chain FROM batches ORDER BY seq DESC LIMIT 1)";
     // As the version before left them: without what retention wrote since.
     let House { data, store, _scratch } = house;

@@ -91,7 +91,7 @@ pub const KINDS: &[Plant] = &[
     plant("20c", "a record without its lines", How::Sql("UPDATE attempts SET record = substr(record, 1, instr(record, '\"lines\":[') + 8) || substr(record, instr(record, ']}}')) WHERE seq = 7"), "record_total"),
     plant("20d", "an entry that points at another attempt", How::Sql("UPDATE journal SET line = line + 5, attempt = (SELECT attempt FROM attempts WHERE seq = 9) WHERE attempt = (SELECT attempt FROM attempts WHERE seq = 7)"), "journal_unlike_record"),
     plant("21a", "an attempt twice under its name", How::Sql("
-        CREATE TABLE twice AS SELECT * FROM attempts; INSERT INTO twice SELECT 900, attempt, at, workflow, lane, model, provider, key, cause, end_kind, cost_kind, cost_nano, usage, record FROM attempts WHERE seq = 9;
+        CREATE TABLE twice AS SELECT * FROM attempts; INSERT INTO twice SELECT 900, attempt, at, workflow, lane, model, provider, key, cause, end_kind, cost_kind, cost_nano, usage, record, instance FROM attempts WHERE seq = 9;
         DROP TABLE attempts; ALTER TABLE twice RENAME TO attempts"), "row_outside_batches"),
     plant("21b", "an attempt twice under two names", How::Forged(|f| { let mut twice = parts(12, MIDNIGHT - 3 * DAY + 3 * HOUR, "invoices", "sonnet"); let id = CallId::mint(MIDNIGHT - 3 * DAY + 3 * HOUR, 1 << 33 | 12); record_of(&mut twice[1]).intent.attempt.call = id; end_of(&mut twice[2]).call = id; f[1].1.extend(twice[1..].to_vec()) }), "batch_digest"),
     plant("23a", "a bit of a waiting segment is flipped", How::Spool(|spool| change(&spool.join("0006.seg"), |bytes| bytes[60] ^= 1)), "spool_unreadable"),
@@ -102,7 +102,7 @@ pub const KINDS: &[Plant] = &[
     plant("26b", "an attempt that was sent is left open", How::Sql("UPDATE intents SET intent = replace(intent, '\"at\":' || at, '\"at\":' || (at - 7200000)), at = at - 7200000"), "intent_open"),
     plant("27a", "the mark of a segment is set forward", How::Sql("UPDATE segments SET upto_offset = upto_offset + 100"), "segment_offset"),
     plant("27b", "the mark of a segment is set back", How::Sql("UPDATE segments SET upto_offset = upto_offset - 100"), "segment_offset"),
-    plant("27c", "a waiting segment counts as read", How::Sql("INSERT INTO segments (name, upto_offset) VALUES ('0006.seg', 2000)"), "spool_line_lost"),
+    plant("27c", "a waiting segment counts as read", How::Sql("INSERT INTO segments (instance, name, upto_offset) VALUES ('', '0006.seg', 2000)"), "spool_line_lost"),
     plant("28a", "what a workflow spent is lowered", How::Sql("UPDATE spend SET cost_nano = cost_nano - 1000 WHERE workflow = 'search' AND width_ms = 86400000"), "sum_wrong"),
     plant("28b", "what was spent is lowered in every table", How::Sql("UPDATE spend SET cost_nano = cost_nano - 1000 WHERE workflow = 'search'; UPDATE meters SET amount_nano = amount_nano - 1000 WHERE cell IN (SELECT cell FROM cells WHERE workflow = 'search')"), "sum_wrong"),
     plant("28c", "what a workflow spent is gone", How::Sql("DELETE FROM spend WHERE workflow = 'claims-triage' AND width_ms = 86400000"), "sum_wrong"),
