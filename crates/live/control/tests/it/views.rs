@@ -126,3 +126,13 @@ async fn records_go_when_their_time_is_up_and_the_month_still_adds_up() {
     let overview = house.control(&Desk::at(NOON)).overview().await.unwrap();
     assert_eq!(overview.spent_month, NanoUsd(2_100_000));
 }
+
+#[tokio::test]
+async fn the_instance_of_an_embedded_database_serves_without_renewing_a_lease() {
+    let house = House::new().await;
+    let who = store::Incarnation { instance: "i_one".into(), incarnation: "first".into() };
+    house.store.begin_instance(&who, "here", 0).await.unwrap();
+    let shown = house.control(&Desk::at(NOON)).instances().await.unwrap();
+    let states: Vec<_> = shown.iter().map(|view| view.state).collect();
+    assert_eq!(states, [control::instances::InstanceState::Serving]);
+}
