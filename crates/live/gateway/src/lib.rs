@@ -17,6 +17,8 @@ pub mod target;
 pub mod admit;
 pub mod protect;
 pub mod attempt;
+pub mod prepare;
+pub mod exchange;
 pub mod skipped;
 pub mod count;
 pub mod bound;

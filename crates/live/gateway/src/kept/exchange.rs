@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout_at};
 use wire::StreamRelay;
 
 use super::allow::Reach;
-use crate::attempt::{Failure, Patience, refused, whole};
 use crate::deployed::Deployed;
+use crate::exchange::{Failure, Patience, refused, whole};
 use crate::pool::sentence;
 use crate::refusal::Refusal;
 use crate::reply::{Streaming, Waiting};

@@ -15,13 +15,13 @@ use wire::Seen;
 use wire::realtime::{Said, Told, guessed};
 use wire::usage::Reported;
 
-use crate::attempt::hold;
 use crate::bound::{Bound, scopes};
 use crate::budgets::Pick;
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::deployed::Slot;
 use crate::open::Open;
+use crate::prepare::hold;
 use crate::protect::Protected;
 use crate::refusal::Refusal;
 use crate::settle::{Attempt, Ending, settle};

@@ -1,0 +1,118 @@
+//! What has to be ready before an attempt is sent: the candidates, their deadlines, the request in the provider's words, and the hold.
+
+use config::{Model, Timeouts, Workflow};
+use domain::{Fault, LaneName};
+use routing::Candidate;
+use wire::{Ask, Maker, Outgoing};
+
+use crate::bound::{Bound, scopes};
+use crate::budgets::{Held, Pick};
+use crate::dataplane::Gateway;
+use crate::deployed::{Deployed, Size};
+use crate::protect::Protected;
+use crate::refusal::Refusal;
+
+/// What a dialect that demands a cap is given when the client named none, tokens.
+pub const OUTPUT_CAP_WHERE_ONE_IS_DEMANDED: u64 = 4_096;
+/// The candidates in lane order, each with what it should cost.
+pub(crate) fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>) -> Vec<Candidate> {
+    let snapshot = call.snapshot();
+    let head = &call.call().head;
+    let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units };
+    let now = call.call().call.at;
+    let mut candidates = Vec::with_capacity(4);
+    for (lane, models) in call.lanes() {
+        let lane = lane.map(|index| &snapshot.lanes[index]);
+        for index in models {
+            let model = &snapshot.models[*index];
+            let slot = &deployed.slots[*index];
+            candidates.push(Candidate {
+                model: *index,
+                name: model.name.clone(),
+                lane: lane.map_or(0, |lane| lane.index),
+                lane_name: lane.map_or_else(|| LaneName::from(DIRECT), |lane| lane.name.clone()),
+                class: lane.map_or(domain::Class::C, |lane| lane.class),
+                pick: lane.map_or(domain::Pick::Best, |lane| lane.pick),
+                expected_cost: slot.expected_cost(model, workflow.map(|workflow| &workflow.name), &size, now),
+                quality_milli: model.quality_milli,
+                first_token_ms: slot.health.lock().first_token_ms(now),
+            });
+        }
+    }
+    candidates
+}
+
+/// The lane of a call that named a model directly.
+const DIRECT: &str = "(direct)";
+
+/// The lane, unless the call named a model directly.
+pub(crate) fn lane_name(candidate: &Candidate) -> Option<LaneName> {
+    (candidate.lane_name.as_str() != DIRECT).then(|| candidate.lane_name.clone())
+}
+
+/// How long the call may take as a whole: the longest any of its models allows, unless the workflow says.
+pub(crate) fn longest_ms(deployed: &Deployed, call: &Protected) -> u64 {
+    let workflow = call.call().target.workflow();
+    let models = call.lanes().iter().flat_map(|(_, models)| models);
+    let longest = models.map(|index| timeouts(deployed.model(*index), workflow.map(|w| &**w)).total_ms).max();
+    longest.unwrap_or(600_000)
+}
+
+/// The deadlines of one attempt: the workflow's where it sets any, else the provider's.
+pub(crate) fn timeouts(model: &Model, workflow: Option<&Workflow>) -> Timeouts {
+    let provider = model.provider.timeouts;
+    workflow.map_or(provider, |workflow| workflow.deadlines.over(provider))
+}
+
+/// Reserves the bound on every budget that applies.
+pub(crate) async fn hold(
+    gateway: &Gateway,
+    call: &Protected,
+    bound: &Bound,
+    model: &Model,
+    pick: Pick,
+) -> Result<Held, Refusal> {
+    let scopes = scopes(call);
+    if !bound.under.any {
+        return Ok(gateway.budgets.note(scopes));
+    }
+    if bound.cost.is_none() && bound.under.hard_money {
+        let scope = gateway.budgets.hard_money(&scopes);
+        let scope = scope.map_or_else(|| "a scope".to_owned(), |scope| scope.to_string());
+        return Err(Refusal::Unpriced { model: model.name.clone(), scope });
+    }
+    gateway.budgets.hold(scopes, bound.spend(model, call.call().call.at), pick).await.map_err(|spent| {
+        gateway.metrics.budget_refusals.inc();
+        Refusal::Budget(spent)
+    })
+}
+
+/// The request in the words of the model's provider.
+pub(crate) fn translate(
+    call: &Protected,
+    model: &Model,
+    bound: &Bound,
+    maker: Maker,
+    foreign: bool,
+) -> Result<Outgoing, Fault> {
+    let admitted = call.call();
+    let ask = Ask {
+        upstream_model: &model.upstream,
+        quirks: model.provider.quirks,
+        insert_max_output: bound.insert_max_output,
+        default_max_output: bound
+            .insert_max_output
+            .or(model.max_output_tokens.map(|most| most.min(OUTPUT_CAP_WHERE_ONE_IS_DEMANDED)))
+            .unwrap_or(OUTPUT_CAP_WHERE_ONE_IS_DEMANDED),
+        maker,
+        foreign,
+    };
+    wire::outgoing(
+        admitted.dialect,
+        admitted.operation,
+        &admitted.call.body,
+        &admitted.head,
+        model.provider.dialect_for(admitted.dialect),
+        &ask,
+    )
+}
