@@ -1,29 +1,33 @@
 //! One attempt engine for every endpoint: choose, hold, write down, send, and go elsewhere while nothing of an answer
 //! has reached the client. What may follow which fault is `routing`'s truth table.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use config::OnLoss;
-use domain::{AttemptId, Cause, Entry, Fault, Intent, NanoUsd, ProviderName};
+use config::{Model, OnLoss, Timeouts, Workflow};
+use domain::{AttemptId, Cause, Entry, Fault, Intent, Loss, NanoUsd, ProviderName};
 use http::header::HeaderValue;
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use ledger::budget::Spend;
-use routing::{Next, Route};
+use parking_lot::Mutex;
+use routing::{Candidate, Hedging, LaneIndex, ModelIndex, Next, Route};
 use wire::{Operation, Outgoing, Seen, StreamRelay};
 
 use crate::bound::Bound;
-use crate::budgets::Pick;
+use crate::budgets::{Held, Pick};
 use crate::clock;
+use crate::continuation::After;
 use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
 use crate::exchange::{Exchanged, Failure, exchange};
 use crate::open::Open;
 use crate::prepare::{candidates, hold, lane_name, longest_ms, timeouts, translate};
 use crate::protect::Protected;
+use crate::race::race;
 use crate::refusal::{Lossy, Refusal};
-use crate::reply::Waiting;
+use crate::reply::{Leaves, Waiting};
 use crate::settle::{Attempt, Ending, settle};
 use crate::skipped::Skipped;
 use crate::trail::Trail;
@@ -72,35 +76,184 @@ pub async fn attempt(
     client: &mut Waiting,
     trail: &mut Trail,
 ) -> Result<Answered, Refusal> {
-    let admitted = call.call();
-    let workflow = admitted.target.workflow().cloned();
-    let policy = workflow.as_ref().map_or(deployed.snapshot.defaults.retry, |workflow| workflow.retry);
-    let total_ms = longest_ms(deployed, call);
-    let deadline = admitted.call.arrived + Duration::from_millis(total_ms);
-    // 64 of the 128 bits are enough for jitter.
-    let seed = gateway.chance.draw() as u64;
-    let candidates = candidates(deployed, call, workflow.as_deref());
-    let cheapest = candidates.iter().filter_map(|candidate| candidate.expected_cost).min();
-    let mut route = Route::new(candidates, policy, seed, admitted.call.at + total_ms);
-    let mut last: Option<Fault> = None;
-    // Who is taken for the maker of what the request carries that only its maker can read.
-    let mut maker: Option<ProviderName> = None;
-    let mut skipped = Skipped::default();
-    let refuses_losses = workflow.as_ref().is_some_and(|workflow| workflow.on_loss == OnLoss::Refuse);
-    loop {
+    Search::new(gateway, deployed, call).answer(client, trail).await
+}
+
+/// One call's search for an answer.
+pub(crate) struct Search<'a> {
+    pub gateway: &'a Gateway,
+    pub deployed: &'a Deployed,
+    pub call: &'a Protected,
+    pub route: Route,
+    /// When the answer must have ended.
+    pub deadline: Instant,
+    workflow: Option<Arc<Workflow>>,
+    cheapest: Option<NanoUsd>,
+    last: Option<Fault>,
+    /// Who is taken for the maker of what the request carries that only its maker can read.
+    maker: Option<ProviderName>,
+    skipped: Skipped,
+    /// What it goes on from, where an attempt broke off after content.
+    after: Option<Arc<After>>,
+    /// Whether another may go on where one breaks off after content.
+    may_go_on: bool,
+    /// Whether slow attempts may get a second one beside them.
+    may_hedge: bool,
+    /// The lane whose share the call has earned a part of.
+    earned: Option<LaneIndex>,
+}
+
+/// An attempt that is written down and not sent yet.
+pub(crate) struct Laid {
+    pub attempt: Attempt,
+    pub model: Arc<Model>,
+    pub outgoing: Outgoing,
+    pub timeouts: Timeouts,
+}
+
+/// What a candidate would be sent.
+struct Ready {
+    model: Arc<Model>,
+    bound: Bound,
+    outgoing: Outgoing,
+}
+
+/// Why a candidate cannot be sent the request.
+enum Unready {
+    /// Its dialect cannot say it.
+    Unsaid(Fault),
+    /// It would be told less than the client said.
+    Lossy(Vec<Loss>),
+}
+
+impl<'a> Search<'a> {
+    /// A call that has tried nothing yet.
+    pub fn new(gateway: &'a Gateway, deployed: &'a Deployed, call: &'a Protected) -> Search<'a> {
+        let admitted = call.call();
+        let workflow = admitted.target.workflow().cloned();
+        let policy = workflow.as_ref().map_or(deployed.snapshot.defaults.retry, |workflow| workflow.retry);
+        let total_ms = longest_ms(deployed, call);
+        // 64 of the 128 bits are enough for jitter.
+        let seed = gateway.chance.draw() as u64;
+        let candidates = candidates(deployed, call, workflow.as_deref());
+        let cheapest = candidates.iter().filter_map(|candidate| candidate.expected_cost).min();
+        Search {
+            gateway,
+            deployed,
+            call,
+            route: Route::new(candidates, policy, seed, admitted.call.at + total_ms),
+            deadline: admitted.call.arrived + Duration::from_millis(total_ms),
+            cheapest,
+            last: None,
+            maker: None,
+            skipped: Skipped::default(),
+            after: None,
+            may_go_on: may_be_gone_on_with(call, workflow.as_deref()),
+            may_hedge: workflow.as_ref().is_none_or(|workflow| workflow.hedges) && may_be_done_twice(call),
+            earned: None,
+            workflow,
+        }
+    }
+
+    /// A call whose answer broke off at this model, after so many attempts in all.
+    pub fn after(
+        gateway: &'a Gateway,
+        deployed: &'a Deployed,
+        call: &'a Protected,
+        after: Arc<After>,
+        broken: ModelIndex,
+        attempts_made: u16,
+    ) -> Search<'a> {
+        let mut search = Search::new(gateway, deployed, call);
+        search.route.go_on_after(attempts_made);
+        search.route.already_failed(broken, after.class);
+        for lane in deployed.snapshot.lanes.iter().filter(|lane| !lane.continues) {
+            search.route.skip_lane(lane.index, "its lane goes on with no answer that another began");
+        }
+        search.maker = Some(deployed.model(broken).provider.name.clone());
+        search.may_hedge = false;
+        search.after = Some(after);
+        search
+    }
+
+    /// Tries until something answers, or nothing more can be tried.
+    pub async fn answer(mut self, client: &mut impl Leaves, trail: &mut Trail) -> Result<Answered, Refusal> {
+        loop {
+            let mut laid = match self.next(client, trail).await {
+                Ok(Some(laid)) => laid,
+                Ok(None) => continue,
+                Err(refusal) => return Err(refusal),
+            };
+            let outcome = match self.hedging(&laid.attempt.candidate) {
+                Some((hedging, after_ms)) => {
+                    let hedged = Box::pin(race(&mut self, laid, (hedging, after_ms), client, trail)).await;
+                    let (raced, outcome) = hedged;
+                    laid = raced;
+                    outcome
+                }
+                None => {
+                    let (call, model, timeouts) = (self.call, &laid.model, &laid.timeouts);
+                    let attempt = &mut laid.attempt;
+                    let outgoing = std::mem::take(&mut laid.outgoing);
+                    exchange(
+                        self.gateway,
+                        self.deployed,
+                        call,
+                        model,
+                        outgoing,
+                        timeouts,
+                        self.deadline,
+                        client,
+                        attempt,
+                    )
+                    .await
+                }
+            };
+            match outcome {
+                Ok(exchanged) => return Ok(self.answered(laid, exchanged)),
+                Err(failure) => match self.book_failure(laid.attempt, failure, trail).await {
+                    Some(fault) => self.last = Some(fault),
+                    None => return Err(Refusal::ClientGone),
+                },
+            }
+        }
+    }
+
+    fn answered(&self, laid: Laid, exchanged: Exchanged) -> Answered {
+        let Exchanged { answer, content_type, socket } = exchanged;
+        let Laid { attempt, timeouts, .. } = laid;
+        // Between two pictures a model may be silent for as long as it takes to make one.
+        let patient = self.call.call().operation.makes_pictures();
+        let frame_ms = if patient { timeouts.total_ms } else { timeouts.frame_ms };
+        if let (true, Some(ms), Some(hedging)) =
+            (self.may_hedge, attempt.first_token_ms, lane_hedging(self.deployed, &attempt.candidate))
+        {
+            hedging.lock().measured(ms, clock::now());
+        }
+        Answered { attempt, answer, deadline: self.deadline, frame_ms, content_type, socket }
+    }
+
+    /// The next attempt, written down and not sent; nothing where a candidate was passed over.
+    async fn next(&mut self, client: &mut impl Leaves, trail: &mut Trail) -> Result<Option<Laid>, Refusal> {
+        let admitted = self.call.call();
+        let (gateway, deployed) = (self.gateway, self.deployed);
         let now = clock::now();
-        let next =
-            route.next(last.as_ref(), &mut |index, need| deployed.slots[index].health.lock().permit(now, need), now);
+        let mut permits = |index: usize, need| deployed.slots[index].health.lock().permit(now, need);
+        let next = self.route.next(self.last.as_ref(), &mut permits, now);
         let (candidate, wait_ms, cause, probe, decision) = match next {
             Next::Try { candidate, wait_ms, cause, probe, decision } => (candidate, wait_ms, cause, probe, decision),
             Next::GiveUp { why, retry_after_ms, all_open } => {
                 trail.note("attempt", &*why);
+                let (skipped, last) = (std::mem::take(&mut self.skipped), self.last.take());
                 return Err(skipped.give_up(last, why, retry_after_ms, all_open, trail.cost > NanoUsd::ZERO));
             }
         };
-        let decision = match &admitted.bound_to {
-            None => decision,
-            Some(bound) => format!("{decision}; provider {} alone has the {} it names", bound.provider, bound.what),
+        let decision = match (&self.after, &admitted.bound_to) {
+            (Some(after), _) => format!("{decision}; goes on with what {} began", after.model),
+            (None, None) => decision,
+            (None, Some(bound)) => {
+                format!("{decision}; provider {} alone has the {} it names", bound.provider, bound.what)
+            }
         };
         let slot = &deployed.slots[candidate.model];
         if wait_ms > 0 {
@@ -114,34 +267,31 @@ pub async fn attempt(
                 return Err(Refusal::ClientGone);
             }
         }
-        let model = deployed.model(candidate.model).clone();
-        let bound = Bound::of(call, &model, slot, workflow.as_deref(), gateway);
-        let foreign = maker.as_ref().is_some_and(|maker| *maker != model.provider.name);
-        let outgoing = match translate(call, &model, &bound, slot.maker, foreign) {
-            Ok(outgoing) if outgoing.losses.is_empty() || !refuses_losses => outgoing,
-            Ok(Outgoing { losses, .. }) => {
+        let ready = match self.ready(&candidate) {
+            Ok(ready) => ready,
+            Err(unready) => {
                 slot.health.lock().abandoned(probe);
-                let what = format!("{} of what the client said would be lost (`on_loss`)", losses.len());
-                trail.note("attempt", format!("{}: {what}", model.name));
-                route.skip(candidate.model, &what);
-                skipped.lossy(Lossy { model: model.name.clone(), client: admitted.dialect, losses });
-                continue;
-            }
-            Err(fault) => {
-                slot.health.lock().abandoned(probe);
-                trail.note("attempt", format!("{}: {}", model.name, fault.message));
-                route.skip(candidate.model, &fault.message);
-                skipped.unsaid = Some(fault);
-                continue;
+                let model = deployed.model(candidate.model).name.clone();
+                match unready {
+                    Unready::Lossy(losses) => {
+                        let what = format!("{} of what the client said would be lost (`on_loss`)", losses.len());
+                        trail.note("attempt", format!("{model}: {what}"));
+                        self.route.skip(candidate.model, &what);
+                        self.skipped.lossy(Lossy { model, client: admitted.dialect, losses });
+                    }
+                    Unready::Unsaid(fault) => {
+                        trail.note("attempt", format!("{model}: {}", fault.message));
+                        self.route.skip(candidate.model, &fault.message);
+                        self.skipped.unsaid = Some(fault);
+                    }
+                }
+                return Ok(None);
             }
         };
-        let pick = match (candidate.expected_cost, cheapest) {
-            (Some(cost), Some(cheapest)) if cost > cheapest => Pick::Dearer,
-            _ => Pick::Cheapest,
-        };
+        let pick = self.pick(&candidate);
         let held = tokio::select! {
             biased;
-            held = hold(gateway, call, &bound, &model, pick) => held,
+            held = hold(gateway, self.call, &ready.bound, &ready.model, pick) => held,
             () = client.gone() => Err(Refusal::ClientGone),
         };
         let held = match held {
@@ -150,16 +300,16 @@ pub async fn attempt(
                 slot.health.lock().abandoned(probe);
                 match refusal {
                     Refusal::Budget(spent) if spent.downgrades => {
-                        trail.note("hold", format!("{}: {}", model.name, Refusal::Budget(spent.clone())));
-                        route.skip(candidate.model, "its budget does not cover it");
-                        skipped.money = Some(spent);
-                        continue;
+                        trail.note("hold", format!("{}: {}", ready.model.name, Refusal::Budget(spent.clone())));
+                        self.route.skip(candidate.model, "its budget does not cover it");
+                        self.skipped.money = Some(spent);
+                        return Ok(None);
                     }
                     Refusal::Unpriced { .. } => {
                         trail.note("hold", refusal.to_string());
-                        route.skip(candidate.model, "it has no price and a budget applies");
-                        skipped.unpriced = Some(refusal);
-                        continue;
+                        self.route.skip(candidate.model, "it has no price and a budget applies");
+                        self.skipped.unpriced = Some(refusal);
+                        return Ok(None);
                     }
                     refusal => return Err(refusal),
                 }
@@ -170,69 +320,212 @@ pub async fn attempt(
             gateway.budgets.release(held);
             return Err(Refusal::ClientGone);
         }
+        let cause = match (admitted.operation, cause) {
+            (Operation::Embeddings, Cause::Serve) => Cause::Embed,
+            (_, cause) => cause,
+        };
+        self.maker.get_or_insert_with(|| ready.model.provider.name.clone());
+        self.lay(candidate, (cause, probe, decision), ready, held, trail).await.map(Some)
+    }
+
+    /// A second attempt beside the one under way, written down and not sent; nothing where there is no candidate for one, or no
+    /// money. No call fails or waits for want of one.
+    pub async fn lay_second(&mut self, hedging: &Mutex<Hedging>, waited_ms: u64, trail: &mut Trail) -> Option<Laid> {
+        if !hedging.lock().take() {
+            return None;
+        }
+        let laid = self.try_second(waited_ms, trail).await;
+        if laid.is_none() {
+            hedging.lock().give_back();
+            self.route.not_seconded();
+        }
+        laid
+    }
+
+    async fn try_second(&mut self, waited_ms: u64, trail: &mut Trail) -> Option<Laid> {
+        let (deployed, now) = (self.deployed, clock::now());
+        if wire::has_tools_of_the_provider(self.call.call().dialect, &self.call.call().call.body) {
+            return None;
+        }
+        let mut permits = |index: usize, need| deployed.slots[index].health.lock().permit(now, need);
+        let Some(Next::Try { candidate, cause, probe, decision, .. }) = self.route.second(&mut permits, now, waited_ms)
+        else {
+            return None;
+        };
+        let slot = &deployed.slots[candidate.model];
+        let Ok(ready) = self.ready(&candidate) else {
+            slot.health.lock().abandoned(probe);
+            return None;
+        };
+        let Some(held) = hold_now(self.gateway, self.call, &ready, self.pick(&candidate)) else {
+            slot.health.lock().abandoned(probe);
+            trail.note(
+                "hold",
+                format!("no second attempt beside the slow one at {}: no money for it", ready.model.name),
+            );
+            return None;
+        };
+        self.lay(candidate, (cause, probe, decision), ready, held, trail).await.ok()
+    }
+
+    /// What the candidate would be sent.
+    fn ready(&self, candidate: &Candidate) -> Result<Ready, Unready> {
+        let model = self.deployed.model(candidate.model).clone();
+        let slot = &self.deployed.slots[candidate.model];
+        let workflow = self.workflow.as_deref();
+        let after = self.after.as_deref();
+        let longer = after.map_or(0, |after| after.going_on.prompt_bytes());
+        let bound = Bound::of(self.call, &model, slot, workflow, self.gateway, longer);
+        let foreign = self.maker.as_ref().is_some_and(|maker| *maker != model.provider.name);
+        let outgoing = translate(self.call, &model, &bound, slot.maker, foreign, after).map_err(Unready::Unsaid)?;
+        if !outgoing.losses.is_empty() && workflow.is_some_and(|workflow| workflow.on_loss == OnLoss::Refuse) {
+            return Err(Unready::Lossy(outgoing.losses));
+        }
+        Ok(Ready { model, bound, outgoing })
+    }
+
+    fn pick(&self, candidate: &Candidate) -> Pick {
+        match (candidate.expected_cost, self.cheapest) {
+            (Some(cost), Some(cheapest)) if cost > cheapest => Pick::Dearer,
+            _ => Pick::Cheapest,
+        }
+    }
+
+    /// Writes an attempt down. From here on whatever becomes of the call's task finds it in the trail: as the one under way, or
+    /// as the one beside it.
+    async fn lay(
+        &self,
+        candidate: Candidate,
+        (cause, probe, decision): (Cause, bool, String),
+        ready: Ready,
+        held: Held,
+        trail: &mut Trail,
+    ) -> Result<Laid, Refusal> {
+        let Ready { model, bound, outgoing } = ready;
+        let admitted = self.call.call();
+        let slot = self.deployed.slots[candidate.model].clone();
         trail.attempts += 1;
-        maker.get_or_insert_with(|| model.provider.name.clone());
         let intent = Intent {
             attempt: AttemptId { call: admitted.call.id, ordinal: trail.attempts },
             at: clock::now(),
             key: admitted.call.key.grant.id.clone(),
-            workflow: workflow.as_ref().map(|workflow| workflow.name.clone()),
+            workflow: self.workflow.as_ref().map(|workflow| workflow.name.clone()),
             lane: lane_name(&candidate),
             model: model.name.clone(),
             provider: model.provider.name.clone(),
-            cause: if admitted.operation == Operation::Embeddings && cause == Cause::Serve {
-                Cause::Embed
-            } else {
-                cause
-            },
+            cause,
             hold: bound.cost,
         };
-        // From here on whatever becomes of this task finds the attempt in the trail.
-        let open = trail.open.insert(Open::new(intent.clone(), held, probe));
-        if let Err(error) = gateway.spool.intent(&Entry::Intent(intent.clone())).await {
+        let open = Open::new(intent.clone(), held, probe);
+        let beside = trail.open.is_some();
+        match beside {
+            false => trail.open = Some(open),
+            true => trail.beside = Some(Box::new(open)),
+        }
+        if let Err(error) = self.gateway.spool.intent(&Entry::Intent(intent.clone())).await {
             slot.health.lock().abandoned(probe);
-            open.settle(&gateway.budgets, Spend::ZERO);
-            trail.open = None;
+            trail.attempts -= 1;
+            let open = if beside { trail.beside.take().map(|open| *open) } else { trail.open.take() };
+            if let Some(mut open) = open {
+                open.settle(&self.gateway.budgets, Spend::ZERO);
+            }
             return Err(Refusal::Spool(error.to_string()));
         }
-        let mut attempt = Attempt {
+        let timeouts = timeouts(&model, self.workflow.as_deref());
+        let mut losses = outgoing.losses.clone();
+        if let Some(after) = &self.after {
+            let upstream = model.provider.dialect_for(admitted.dialect);
+            losses.push(after.loss(after.going_on.way(upstream, &model.upstream, model.provider.quirks)));
+        }
+        let may_be_gone_on_from =
+            self.may_go_on && lane_continues(self.deployed, &candidate) && self.route.has_another();
+        let attempt = Attempt {
             intent,
             sent: Instant::now(),
             candidate,
             probe,
             decision,
-            losses: outgoing.losses.clone(),
+            losses,
             first_token_ms: None,
             status: None,
             our_cap: bound.insert_max_output,
             part: bound.part,
-            slot: slot.clone(),
+            slot,
+            after: self.after.clone(),
+            may_be_gone_on_from,
         };
-        let timeouts = timeouts(&model, workflow.as_deref());
-        match exchange(gateway, deployed, call, &model, outgoing, &timeouts, deadline, client, &mut attempt).await {
-            Ok(Exchanged { answer, content_type, socket }) => {
-                // Between two pictures a model may be silent for as long as it takes to make one.
-                let patient = admitted.operation.makes_pictures();
-                let frame_ms = if patient { timeouts.total_ms } else { timeouts.frame_ms };
-                return Ok(Answered { attempt, answer, deadline, frame_ms, content_type, socket });
-            }
-            Err(failure) => {
-                let (ending, fault) = match &failure {
-                    Failure::Fault(fault, seen) => {
-                        (Ending::Failed { fault, seen: seen.as_deref(), after_content: false }, Some(fault.clone()))
-                    }
-                    Failure::Gone(seen) => (Ending::Cancelled(seen.as_deref()), None),
-                };
-                let record = settle(&gateway.books(), call, attempt, trail, &ending).await;
-                trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
-                let kept = gateway.spool.keep(&[Entry::Record(Box::new(record))]);
-                trail.open = None;
-                gateway.spool.confirm(kept).await;
-                match fault {
-                    Some(fault) => last = Some(fault),
-                    None => return Err(Refusal::ClientGone),
-                }
-            }
-        }
+        Ok(Laid { attempt, model, outgoing, timeouts })
     }
+
+    /// Books an attempt that came to nothing, which is the one under way in the trail. The fault, unless the client went away.
+    pub async fn book_failure(&self, attempt: Attempt, failure: Failure, trail: &mut Trail) -> Option<Fault> {
+        let (ending, fault) = match &failure {
+            Failure::Fault(fault, seen) => {
+                (Ending::Failed { fault, seen: seen.as_deref(), after_content: false }, Some(fault.clone()))
+            }
+            Failure::Gone(seen) => (Ending::Cancelled(seen.as_deref()), None),
+        };
+        let record = settle(&self.gateway.books(), self.call, attempt, trail, &ending).await;
+        trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
+        let kept = self.gateway.spool.keep(&[Entry::Record(Box::new(record))]);
+        trail.closed();
+        self.gateway.spool.confirm(kept).await;
+        fault
+    }
+
+    /// What the lane of this candidate knows for second attempts, and after how long one is due.
+    fn hedging(&mut self, candidate: &Candidate) -> Option<(&'a Mutex<Hedging>, u64)> {
+        let hedging = lane_hedging(self.deployed, candidate).filter(|_| self.may_hedge)?;
+        if self.earned.replace(candidate.lane) == Some(candidate.lane) {
+            return None;
+        }
+        let after_ms = hedging.lock().begin(clock::now())?;
+        Some((hedging, after_ms))
+    }
+}
+
+fn lane_hedging<'a>(deployed: &'a Deployed, candidate: &Candidate) -> Option<&'a Mutex<Hedging>> {
+    lane_name(candidate)?;
+    deployed.hedging.get(candidate.lane)?.as_deref()
+}
+
+fn lane_continues(deployed: &Deployed, candidate: &Candidate) -> bool {
+    lane_name(candidate).is_some() && deployed.snapshot.lanes.get(candidate.lane).is_some_and(|lane| lane.continues)
+}
+
+/// Whether another model could go on with what one has said of the answer: one streamed text, of a conversation that no provider
+/// keeps a part of. A document that must follow a schema is not one, since what goes on with half of it is not held to it.
+fn may_be_gone_on_with(call: &Protected, workflow: Option<&Workflow>) -> bool {
+    let head = &call.call().head;
+    may_be_done_twice(call)
+        && workflow.is_none_or(|workflow| workflow.continues && workflow.on_loss == OnLoss::Report)
+        && head.n <= 1
+        && !head.features.structured
+        && !head.features.logprobs
+}
+
+/// Whether asking twice does nothing twice but cost: a streamed conversation of which no provider keeps anything that it goes
+/// on from, and nothing is answered later.
+fn may_be_done_twice(call: &Protected) -> bool {
+    let admitted = call.call();
+    let bound = &admitted.head.bound;
+    admitted.operation == Operation::Chat
+        && admitted.head.stream
+        && !bound.is_tied()
+        && bound.previous.is_none()
+        && !bound.background
+        && admitted.bound_to.is_none()
+}
+
+/// Holds without waiting: a second attempt is not worth it.
+fn hold_now(gateway: &Gateway, call: &Protected, ready: &Ready, pick: Pick) -> Option<Held> {
+    let scopes = crate::bound::scopes(call);
+    let Ready { model, bound, .. } = ready;
+    if !bound.under.any {
+        return Some(gateway.budgets.note(scopes));
+    }
+    if bound.cost.is_none() && bound.under.hard_money {
+        return None;
+    }
+    gateway.budgets.hold_now(scopes, bound.spend(model, call.call().call.at), pick).ok()
 }

@@ -1,6 +1,6 @@
 //! The data plane. A call comes in at [`server`], is found a route in [`endpoints`], and lives its life in [`life`], which
 //! [`edge`] sees to the end of whatever becomes of its task, with
-//! what [`dataplane`] puts together: [`admit`], [`protect`], [`attempt`], [`relay`], [`settle`], which has what no provider
+//! what [`dataplane`] puts together: [`admit`], [`protect`], [`attempt`] (with `race` beside slow ones), [`relay`] (with [`continuation`] where one breaks off), [`settle`], which has what no provider
 //! reported counted by [`tokens`], and priced with [`pricing`] and the [`totals`] of many calls. [`upstream`] sends over the connections of `pool`, with what [`identity`] keeps of tokens.
 //! Servers of tools have a folder of their own, [`mcp`], and so have what is said over a WebSocket, [`realtime`], and what providers
 //! keep for clients, [`kept`]. What the gateway needs from outside is in [`ports`]; the facts it
@@ -19,6 +19,7 @@ pub mod protect;
 pub mod attempt;
 pub mod prepare;
 pub mod exchange;
+mod race;
 pub mod skipped;
 pub mod count;
 pub mod bound;
@@ -27,6 +28,7 @@ pub mod upstream;
 mod pool;
 pub mod identity;
 pub mod relay;
+pub mod continuation;
 pub mod settle;
 pub mod pricing;
 pub mod totals;
@@ -48,4 +50,6 @@ pub mod deployed;
 pub mod spool;
 pub mod metrics;
 pub mod chance;
+#[cfg(test)]
+mod scripted;
 pub mod clock;

@@ -88,6 +88,8 @@ pub struct Metrics {
     pub overrun_nano_usd: Counter,
     /// Calls refused because a budget was spent.
     pub budget_refusals: Counter,
+    /// Second attempts beside slow ones that no budget had room for.
+    pub hedges_without_money: Counter,
     /// Messages of servers of tools that nobody took.
     pub mcp_dropped: Counter,
     /// Calls whose task panicked.
@@ -126,6 +128,7 @@ impl Metrics {
             estimated: Family::default(),
             overrun_nano_usd: Counter::default(),
             budget_refusals: Counter::default(),
+            hedges_without_money: Counter::default(),
             mcp_dropped: Counter::default(),
             panics: Counter::default(),
             configuration_rejected: Gauge::default(),
@@ -159,6 +162,11 @@ impl Metrics {
         registry.register("estimated_attempts", "Attempts whose usage was estimated", metrics.estimated.clone());
         registry.register("overrun_nano_usd", "Nano-dollars billed above the hold", metrics.overrun_nano_usd.clone());
         registry.register("budget_refusals", "Calls refused by a spent budget", metrics.budget_refusals.clone());
+        registry.register(
+            "hedges_without_money",
+            "Second attempts beside slow ones that no budget had room for",
+            metrics.hedges_without_money.clone(),
+        );
         registry.register(
             "mcp_dropped_messages",
             "Messages of servers of tools that nobody took",

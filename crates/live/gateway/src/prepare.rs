@@ -7,6 +7,7 @@ use wire::{Ask, Maker, Outgoing};
 
 use crate::bound::{Bound, scopes};
 use crate::budgets::{Held, Pick};
+use crate::continuation::After;
 use crate::dataplane::Gateway;
 use crate::deployed::{Deployed, Size};
 use crate::protect::Protected;
@@ -94,6 +95,7 @@ pub(crate) fn translate(
     bound: &Bound,
     maker: Maker,
     foreign: bool,
+    after: Option<&After>,
 ) -> Result<Outgoing, Fault> {
     let admitted = call.call();
     let ask = Ask {
@@ -107,12 +109,9 @@ pub(crate) fn translate(
         maker,
         foreign,
     };
-    wire::outgoing(
-        admitted.dialect,
-        admitted.operation,
-        &admitted.call.body,
-        &admitted.head,
-        model.provider.dialect_for(admitted.dialect),
-        &ask,
-    )
+    let upstream = model.provider.dialect_for(admitted.dialect);
+    if let Some(After { going_on, said_tokens, .. }) = after {
+        return going_on.outgoing(admitted.dialect, &admitted.call.body, upstream, &ask, *said_tokens);
+    }
+    wire::outgoing(admitted.dialect, admitted.operation, &admitted.call.body, &admitted.head, upstream, &ask)
 }

@@ -16,6 +16,7 @@ use wire::{Operation, Seen};
 
 use crate::budgets::Budgets;
 use crate::clock;
+use crate::continuation::After;
 use crate::deployed::Slot;
 use crate::kept::deferred::Deferred;
 use crate::metrics::Metrics;
@@ -56,6 +57,10 @@ pub struct Attempt {
     pub part: Option<Part>,
     /// What is known of the model.
     pub slot: Arc<Slot>,
+    /// What it goes on from, where another attempt broke off.
+    pub after: Option<Arc<After>>,
+    /// Whether another may go on from what it says.
+    pub may_be_gone_on_from: bool,
 }
 
 /// How an attempt ended.
@@ -84,6 +89,11 @@ pub const FINISH_SPENT: &str = "freehold_budget";
 const CUT_AT_CAP: [&str; 4] = ["length", "max_tokens", "MAX_TOKENS", "max_output_tokens"];
 
 impl Attempt {
+    /// Bytes of prompt that it was sent, of which a client's own are so many.
+    fn prompt_bytes(&self, of_the_client: u64) -> u64 {
+        of_the_client + self.after.as_ref().map_or(0, |after| after.going_on.prompt_bytes())
+    }
+
     /// Says that an answer was cut at a cap of ours, not of the client's.
     pub fn cut_by_us(&self, seen: &Seen) -> Option<Loss> {
         let cap = self.our_cap?;
@@ -127,6 +137,7 @@ pub async fn settle(
 
     let later = ending.is_answered_later(admitted.head.bound.background);
     let counted = counted(books, call, &attempt, ending).await.filter(|_| !later);
+    let prompt_bytes = attempt.prompt_bytes(admitted.head.prompt_bytes);
     let (usage, usage_origin) = match admitted.operation {
         // What it costs is told when it is fetched.
         _ if later => (Usage::ZERO, UsageOrigin::None),
@@ -138,7 +149,7 @@ pub async fn settle(
         | Operation::Embeddings
         | Operation::Rerank
         | Operation::Completions
-        | Operation::Invoke => consumed(&attempt, admitted.head.prompt_bytes, ending, counted),
+        | Operation::Invoke => consumed(&attempt, prompt_bytes, ending, counted),
         Operation::Moderations
         | Operation::ImageGeneration
         | Operation::ImageEdit
@@ -193,7 +204,7 @@ pub async fn settle(
     }
     if usage_origin == UsageOrigin::Reported {
         let workflow = attempt.intent.workflow.as_ref();
-        attempt.slot.observe(workflow, admitted.head.prompt_bytes, usage.input_tokens(), usage.output_tokens());
+        attempt.slot.observe(workflow, prompt_bytes, usage.input_tokens(), usage.output_tokens());
         attempt.slot.observe_reasoning(&usage, seen.map_or(0, |seen| seen.output_bytes));
         attempt.slot.observe_answer(&usage, seen.map_or(0, |seen| seen.output_bytes));
     }
@@ -336,6 +347,8 @@ async fn counted(books: &Books<'_>, call: &Protected, attempt: &Attempt, ending:
         // What was compacted is encrypted: it has no text to count.
         || matches!(admitted.operation, Operation::Invoke | Operation::Realtime | Operation::Compact)
         || !ending.may_have_worked()
+        // The client's body is not all that it was sent.
+        || attempt.after.is_some()
         || (reported && matches!(ending, Ending::Served(_)))
     {
         return None;

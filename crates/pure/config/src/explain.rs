@@ -4,6 +4,7 @@ use domain::{Meter, Region};
 use ledger::PriceRow;
 
 use crate::budgets::{AtLimit, Budget, Per};
+use crate::hedge;
 use crate::lanes::Lane;
 use crate::mcp;
 use crate::models::Model;
@@ -61,6 +62,12 @@ fn paragraph(snapshot: &Snapshot, workflow: &Workflow) -> String {
     if workflow.on_loss == OnLoss::Refuse {
         text.push_str("  losses of a translation: refused, where no model can be told all\n");
     }
+    if !workflow.continues {
+        text.push_str("  answers that break off: not continued\n");
+    }
+    if !workflow.hedges {
+        text.push_str("  slow calls: not hedged\n");
+    }
     if let Some(capture) = &workflow.capture {
         let (days, bytes) = (capture.retention_days, capture.max_bytes);
         text.push_str(&format!("  bodies are kept for {days} days, at most {bytes} bytes each\n"));
@@ -101,6 +108,9 @@ fn budget_text(budget: &Budget) -> String {
 
 fn lane_line(lane: &Lane) -> String {
     let mut line = format!("lane {}, class {}, pick {}", lane.name, lane.class, lane.pick);
+    if let Some(terms) = &lane.hedge {
+        line.push_str(&format!(", hedged: {}", hedge::text(terms)));
+    }
     if let Some(ms) = lane.slo.first_token_p95_ms {
         line.push_str(&format!(", p95 of first token {ms} ms"));
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use domain::{Class, LaneName, Pick};
-use routing::{LaneIndex, ModelIndex};
+use routing::{HedgeTerms, LaneIndex, ModelIndex};
 
+use crate::hedge::{self, CONTINUATION_KEY, HEDGE_KEY};
 use crate::key::{Key, Section};
 use crate::models::Model;
 use crate::names::{Declared, find_all};
@@ -26,6 +27,10 @@ pub struct Lane {
     pub pick: Pick,
     /// What it is meant to keep.
     pub slo: Slo,
+    /// How slow calls get a second attempt; absent where they get none.
+    pub hedge: Option<HedgeTerms>,
+    /// Whether answers that break off go on elsewhere, and answers of others go on here.
+    pub continues: bool,
 }
 
 /// Service levels a lane is meant to keep; shown beside what it keeps.
@@ -72,6 +77,8 @@ pub const SECTION: Section = Section {
             meaning: "What it is meant to keep; shown beside what it keeps.",
             example: "{ first_token_p95_ms = 2500, success = \"99.9%\", quality = \"0.92\" }",
         },
+        HEDGE_KEY,
+        CONTINUATION_KEY,
     ],
     meters: false,
 };
@@ -135,6 +142,8 @@ fn one(named: &Named, index: LaneIndex, models: &[Declared<Arc<Model>>]) -> Opti
         .choice("pick", &[("best", Pick::Best), ("fastest", Pick::Fastest), ("cheapest", Pick::Cheapest)])
         .unwrap_or(Pick::Best);
     let slo = slo(table);
+    let hedge = hedge::read(table);
+    let continues = hedge::is_on(table, "continuation");
 
     let found = found?;
     let known = || found.iter().filter_map(|index| models[*index].value.as_deref());
@@ -153,7 +162,7 @@ fn one(named: &Named, index: LaneIndex, models: &[Declared<Arc<Model>>]) -> Opti
             problems.warn(&table.place_of("slo"), reason, "move the model to another lane, or lower the level");
         }
     }
-    Some(Lane { name: LaneName::from(named.name), index, class: class?, models: found, pick, slo })
+    Some(Lane { name: LaneName::from(named.name), index, class: class?, models: found, pick, slo, hedge, continues })
 }
 
 fn slo(table: &Table) -> Slo {

@@ -5,8 +5,8 @@ use domain::Meter;
 
 use crate::key::{Key, Section};
 use crate::{
-    aliases, budgets, capacity, contracts, criticality, defaults, identity, lanes, mcp, models, prices, providers,
-    secret, server, workflows,
+    aliases, budgets, capacity, contracts, criticality, defaults, hedge, identity, lanes, mcp, models, prices,
+    providers, secret, server, workflows,
 };
 
 /// Every table of freehold.toml, in the order of the reference.
@@ -33,6 +33,7 @@ pub const SECTIONS: &[&Section] = &[
     &contracts::VOLUME,
     &lanes::SECTION,
     &lanes::SLO,
+    &hedge::HEDGE,
     &criticality::SECTION,
     &budgets::ORGANISATION,
     &budgets::UNIT,

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`candidate`] is what may be tried, [`order`] how a lane ranks it; [`breaker`] says when a model is left
 //! alone and [`health`] adds rate limits and measured speed to it; [`route`] walks one call from hop to hop, with the
-//! waits of [`backoff`] and the words of `sentence`; [`truth`] is the table of what follows which fault, from which
+//! waits of [`backoff`] and the words of `sentence`, and [`hedge`] says when a second attempt runs beside the first; [`truth`] is the table of what follows which fault, from which
 //! `docs/failure.md` is generated.
 //!
 //! Nothing here knows the time or draws a random number: both are handed in, so a decision replays from its inputs.
@@ -11,6 +11,7 @@ pub mod backoff;
 pub mod breaker;
 pub mod candidate;
 pub mod health;
+pub mod hedge;
 mod hop;
 pub mod order;
 pub mod route;
@@ -21,4 +22,5 @@ pub use backoff::RetryPolicy;
 pub use breaker::{BreakerSettings, State};
 pub use candidate::{Candidate, LaneIndex, ModelIndex};
 pub use health::{HealthView, LastFault, ModelHealth, Need, Permit, Refused};
+pub use hedge::{HedgeTerms, Hedging};
 pub use route::{Next, Route};

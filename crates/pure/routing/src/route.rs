@@ -14,6 +14,8 @@
 //!
 //! No wait passes the call's deadline, and no model is sent to without its permit.
 
+mod second;
+
 use domain::{Cause, Fault, FaultClass, NanoUsd, UnixMs};
 
 use crate::backoff::{Chance, RetryPolicy};
@@ -33,6 +35,8 @@ pub struct Route {
     attempts_made: u16,
     /// The hop that was handed out and not reported yet.
     out: Option<usize>,
+    /// The hop of a second attempt beside it.
+    second: Option<usize>,
 }
 
 /// What to do now.
@@ -79,7 +83,7 @@ impl Route {
                 hops.push(Hop { candidate, attempts: 0, standing: Standing::Fresh, refused: None, back_at: None });
             }
         }
-        Route { hops, policy, chance: Chance::new(seed), deadline, attempts_made: 0, out: None }
+        Route { hops, policy, chance: Chance::new(seed), deadline, attempts_made: 0, out: None, second: None }
     }
 
     /// The next hop. `last` is the fault of the attempt handed out before; it is not looked at when there was none, or

@@ -9,6 +9,7 @@
 //! makes the outgoing body, with what the provider signed itself ([`maker`]), [`sse`] and [`eventstream`] cut a stream into frames,
 //! [`reply`] relays an answer, [`usage`] reads what it cost,
 //! [`form`] and [`audio`] read what is no JSON, [`errors`] reads providers' errors and writes ours, [`models`] lists models,
+//! `going_on` has another model go on with an answer that broke off, from what `said` kept of it, cut at the seam by `overlap`,
 //! [`kept`] finds the ids of what providers keep, [`mcp`] reads the messages of tool servers, [`realtime`] the events of a
 //! conversation over a WebSocket. [`splice`] and `cursor` are the tools
 //! underneath; [`canonical`], [`dialects`] and [`translate`] cross from one dialect to the other; [`fuzz`] holds the
@@ -24,6 +25,7 @@ pub mod errors;
 pub mod eventstream;
 pub mod form;
 pub mod fuzz;
+mod going_on;
 pub mod hosting;
 pub mod invoke;
 mod items;
@@ -31,11 +33,13 @@ pub mod kept;
 pub mod maker;
 pub mod mcp;
 pub mod models;
+mod overlap;
 pub mod quirks;
 pub mod realtime;
 pub mod reply;
 pub mod request;
 pub mod scan;
+mod said;
 mod signatures;
 mod splice;
 pub mod sse;
@@ -44,6 +48,7 @@ pub mod usage;
 
 pub use dialect::{Address, Dialect, Framing, Operation};
 pub use errors::{ClientError, Retry, error_body, error_frame, loss_header, upstream_fault};
+pub use going_on::{GoingOn, Way};
 pub use hosting::Hosting;
 pub use kept::Ids;
 pub use maker::Maker;
@@ -51,4 +56,6 @@ pub use models::{ListedModel, models_body};
 pub use quirks::Quirks;
 pub use reply::{Kept, ReplyPlan, Seen, StreamRelay, reply_body};
 pub use request::{Ask, Outgoing, outgoing};
+pub use said::{MOST_SAID_BYTES, Said};
 pub use scan::{BadBody, Bound, Features, Head, Prompt, Units, prompt_texts, scan, scan_form};
+pub use translate::has_tools_of_the_provider;

@@ -16,7 +16,7 @@ use crate::deployed::Deployed;
 use crate::exchange::{Failure, Patience, refused, whole};
 use crate::pool::sentence;
 use crate::refusal::Refusal;
-use crate::reply::{Streaming, Waiting};
+use crate::reply::{Leaves, Streaming, Waiting};
 use crate::trail::Trail;
 
 /// An answer whose head has come.

@@ -208,7 +208,8 @@ impl<'a> Booking<'a> {
         // A key that was revoked in the middle of a session gets no further response.
         self.gateway.keys.load().claimed(&key.0, clock::now()).map_err(Refusal::Key)?;
         let workflow = admitted.target.workflow();
-        let bound = Bound::of(self.call, &self.model, &self.slot, workflow.map(|workflow| &**workflow), self.gateway);
+        let bound =
+            Bound::of(self.call, &self.model, &self.slot, workflow.map(|workflow| &**workflow), self.gateway, 0);
         let held = hold(self.gateway, self.call, &bound, &self.model, Pick::Cheapest).await?;
         let intent = Intent { hold: bound.cost, ..self.intent(trail) };
         let open = trail.open.insert(Open::new(intent.clone(), held, false));
@@ -229,6 +230,8 @@ impl<'a> Booking<'a> {
             our_cap: None,
             part: None,
             slot: self.slot.clone(),
+            after: None,
+            may_be_gone_on_from: false,
         });
         Ok(())
     }

@@ -144,6 +144,14 @@ pub(crate) trait WriteStream: Send {
     fn held_bytes(&self) -> usize {
         0
     }
+
+    /// Events written so far, where the dialect counts them.
+    fn events(&self) -> u64 {
+        0
+    }
+
+    /// Takes over where another stream of the dialect broke off, after as many events, within an item of this id.
+    fn stand_at(&mut self, _events: u64, _item: Option<&str>) {}
 }
 
 /// The grammar of a dialect.
