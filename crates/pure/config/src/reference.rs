@@ -5,8 +5,8 @@ use domain::Meter;
 
 use crate::key::{Key, Section};
 use crate::{
-    aliases, budgets, capacity, contracts, criticality, defaults, identity, lanes, mcp, models, prices, providers,
-    secret, server, workflows,
+    aliases, budgets, capacity, concentration, contracts, criticality, defaults, identity, lanes, mcp, models, prices,
+    providers, secret, server, workflows,
 };
 
 /// Every table of freehold.toml, in the order of the reference.
@@ -34,6 +34,7 @@ pub const SECTIONS: &[&Section] = &[
     &lanes::SECTION,
     &lanes::SLO,
     &criticality::SECTION,
+    &concentration::SECTION,
     &budgets::ORGANISATION,
     &budgets::UNIT,
     &workflows::SECTION,

@@ -229,6 +229,11 @@ impl<'a> Booking<'a> {
             our_cap: None,
             part: None,
             slot: self.slot.clone(),
+            entered: Instant::now(),
+            // A session's responses are asked for by whoever speaks; no lane promised them.
+            promised: None,
+            prompt: None,
+            taken: None,
         });
         Ok(())
     }
