@@ -30,7 +30,7 @@ use crate::limits::limits;
 use crate::policy;
 use crate::running::RunningGateway;
 use crate::slices::GatewaySlices;
-use crate::storage;
+use crate::starting::Starting;
 
 /// How often the configuration file is looked at, milliseconds.
 const LOOK_EVERY_MS: u64 = 500;
@@ -85,8 +85,11 @@ impl Instance {
     ) -> anyhow::Result<Instance> {
         let lock = data.lock()?;
         let background = Background::start()?;
-        let folder = data.clone();
-        let store = background.done(async move { storage::open(&folder, database.as_deref()).await }).await??;
+        let console_listener = background.done(bind(snapshot.server.console_listen, "console_listen")).await??;
+        let starting = Arc::new(Starting::listen(console_listener, &background).await?);
+        let console_address = starting.address()?;
+        let (folder, waiting) = (data.clone(), starting.clone());
+        let store = background.done(async move { waiting.store(&folder, database.as_deref()).await }).await??;
         let pepper = Pepper::load_or_make(data)?;
         let who = control::leases::begin(&store, data, &lock).await?;
         let store = store.of_instance(&who.instance);
@@ -134,9 +137,7 @@ impl Instance {
         };
 
         let listener = bind(server.listen, "listen").await?;
-        let console_listener = background.done(bind(server.console_listen, "console_listen")).await??;
         let gateway_address = listener.local_addr()?;
-        let console_address = console_listener.local_addr()?;
 
         let (stop, stopping) = watch::channel(false);
         let (exporter, tap) = match &server.otlp_endpoint {
@@ -170,6 +171,8 @@ impl Instance {
         let keeper = PolicyKeeper { source, gateway: gateway.clone(), control: control.clone(), store: store.clone() };
         jobs.push(background.spawn(keeper.run(keys, reload, stopping.clone())));
         let pages = router(control.clone(), running);
+        let starting = Arc::into_inner(starting).context("the wait for the database is over")?;
+        let console_listener = starting.done(&background).await?;
         jobs.push(background.spawn(serve_pages(console_listener, pages, stopping)));
         Ok(Instance {
             gateway_address,
@@ -410,7 +413,7 @@ impl StopSignals {
     }
 
     /// Resolves when the process is told to end.
-    pub async fn told(mut self) {
+    pub async fn told(&mut self) {
         tokio::select! {
             () = received(&mut self.interrupt) => {}
             () = received(&mut self.terminate) => {}

@@ -10,6 +10,7 @@ mod panics;
 mod policy;
 mod running;
 mod slices;
+mod starting;
 mod storage;
 
 use std::process::ExitCode;

@@ -1,10 +1,13 @@
 //! Instances on one PostgreSQL: what they share, and what goes on while it is away.
 
 use std::collections::BTreeSet;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 
 use testkit::postgres::Postgres;
 
-use crate::harness::{Simulator, Site, eventually, run_on, text};
+use crate::harness::{Lines, Simulator, Site, eventually, freehold, run, run_on, signal, text};
+use crate::http::request;
 
 /// A workflow on a simulated provider.
 fn configuration(address: std::net::SocketAddr) -> String {
@@ -31,6 +34,66 @@ fn calls_go_on_while_postgresql_is_away_and_nothing_is_lost() {
     assert_eq!(freehold.stop(), Some(0));
     let attempts: BTreeSet<String> = site.ledger().iter().map(|row| row["attempt"].to_string()).collect();
     assert_eq!(attempts.len(), 51);
+}
+
+#[test]
+fn an_instance_whose_database_is_away_at_its_start_says_so_and_serves_once_it_is_there() {
+    let mut postgres = Postgres::start();
+    let scratch = testkit::scratch_dir("away-at-start-scenario");
+    let simulator = Simulator::start(scratch.path(), "[providers.sim]\n");
+    let site = site_on(&postgres, "away-at-start", simulator.address);
+    let key = site.key(&["--label", "app"]);
+    let console = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text_of = std::fs::read_to_string(site.file()).unwrap();
+    let fixed = text_of.replace("console_listen = \"127.0.0.1:0\"", &format!("console_listen = \"{console}\""));
+    std::fs::write(site.file(), fixed).unwrap();
+    postgres.stop();
+    let serve = ["serve", "--config", &text(&site.file()), "--data", &text(&site.data())];
+    let start =
+        || freehold(&serve).env("FREEHOLD_DATABASE", site.database.as_deref().unwrap()).stdout(Stdio::piped()).spawn();
+    let asked = |path: &str| {
+        eventually("it answers monitors", || TcpStream::connect(console).ok());
+        request(console, "GET", path, &[], b"")
+    };
+    let mut process = start().unwrap();
+    assert_eq!(asked("/healthz").status, 200);
+    let ready = eventually("it waits", || Some(asked("/readyz")).filter(|answer| answer.text().contains("waiting")));
+    assert!(ready.status == 503 && ready.text().contains("PostgreSQL"), "{}", ready.text());
+    signal(process.id(), "TERM");
+    assert_eq!(process.wait().unwrap().code(), Some(0), "a wait can be ended");
+
+    let mut process = start().unwrap();
+    eventually("it waits", || asked("/readyz").text().contains("waiting").then_some(()));
+    postgres.resume();
+    let mut lines = Lines::of(process.stdout.take().unwrap());
+    let gateway = lines.address("gateway");
+    assert_eq!(asked("/readyz").status, 200);
+    let body = br#"{"model":"w","messages":[{"role":"user","content":"Hello"}]}"#;
+    let authorization = format!("Bearer {key}");
+    let answer = request(gateway, "POST", "/v1/chat/completions", &[("authorization", &authorization)], body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    signal(process.id(), "TERM");
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_running_instance_of_an_embedded_database_is_listed_as_serving_and_a_killed_one_as_gone() {
+    let scratch = testkit::scratch_dir("listed-scenario");
+    let simulator = Simulator::start(scratch.path(), "[providers.sim]\n");
+    let site = Site::new("listed", &configuration(simulator.address));
+    let freehold = site.start();
+    // The lease that nobody renews there is over.
+    let over = "import sqlite3,sys\nwith sqlite3.connect(sys.argv[1],timeout=10) as c: c.execute('UPDATE instances SET lease_ends = 1')";
+    let done = Command::new("python3").args(["-c", over]).arg(site.data().join("freehold.db")).status().unwrap();
+    assert!(done.success());
+    let state = || {
+        let (code, out) = run(&["instance", "list", "--output", "json", "--data", &text(&site.data())]);
+        assert_eq!(code, 0, "{out}");
+        serde_json::from_str::<serde_json::Value>(&out).unwrap()["state"].clone()
+    };
+    assert_eq!(state(), "serving");
+    freehold.kill();
+    assert_eq!(state(), "gone");
 }
 
 /// A second data directory on the database of the first, with its pepper.
