@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use control::budgets::{BudgetsView, NewApproval};
+use control::cache::CacheView;
 use control::hidden_costs::HiddenCosts;
 use control::instances::InstanceView;
 use control::keys::NewKey;
@@ -63,6 +64,10 @@ pub trait Pages: Send + Sync {
     fn tool_servers(&self) -> Answer<'_, Vec<ToolServerView>>;
     /// What answers of the last days cost beyond their list price; today is the last of them.
     fn hidden_costs(&self, days: u32) -> Answer<'_, HiddenCosts>;
+    /// What the cache keeps, and what it gave again in the last days; today is the last of them.
+    fn cache(&self, days: u32) -> Answer<'_, CacheView>;
+    /// Throws away what is kept for a workflow, for `by`; how many answers that were.
+    fn purge_cache<'a>(&'a self, workflow: &'a str, by: &'a str) -> Answer<'a, u64>;
     /// Every instance on the database.
     fn instances(&self) -> Answer<'_, Vec<InstanceView>>;
     /// Calls that ended, newest first.
@@ -149,6 +154,14 @@ impl Pages for Control {
 
     fn hidden_costs(&self, days: u32) -> Answer<'_, HiddenCosts> {
         Box::pin(async move { Ok(Control::hidden_costs(self, days).await?) })
+    }
+
+    fn cache(&self, days: u32) -> Answer<'_, CacheView> {
+        Box::pin(async move { Ok(Control::cache(self, days).await?) })
+    }
+
+    fn purge_cache<'a>(&'a self, workflow: &'a str, by: &'a str) -> Answer<'a, u64> {
+        Box::pin(async move { Ok(Control::purge_cache(self, Some(workflow), by).await?) })
     }
 
     fn calls(&self, filter: CallFilter) -> Answer<'_, Vec<CallEnd>> {

@@ -286,6 +286,20 @@ async fn assets_are_kept_by_their_print_and_need_no_login() {
 }
 
 #[tokio::test]
+async fn the_cache_says_what_it_saved_and_can_be_thrown_away() {
+    let console = logged_in().await;
+    let shown = get(&console, "/cache").await;
+    assert_eq!(shown.status, 200);
+    for part in ["31.90422 USD saved", "8 204", "Throw away 412 answers of this instance", "It has no cache any more."]
+    {
+        assert!(shown.text.contains(part), "{part}: {}", shown.text);
+    }
+    let empty = Canned::empty(NOW);
+    empty.login(TOKEN, "").await.unwrap();
+    assert!(get(&router_over(Arc::new(empty)), "/cache").await.text.contains("No cache yet"));
+}
+
+#[tokio::test]
 async fn costs_name_the_multiplier_and_what_answered_nobody() {
     let console = logged_in().await;
     let shown = get(&console, "/costs?days=7").await;

@@ -6,7 +6,7 @@
 //! gateway serves; [`control`] answers questions, with [`overview`], [`budgets`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
 //! [`views`] is what they look like and [`ports`] what is asked of the running gateway; [`ledger_export`] prints the
 //! books, [`reprice`] prices them anew, [`capacity`] books what was bought and not used, [`contracts`] says how far what was agreed is,
-//! [`focus_export`] hands them out as FOCUS charges ([`parquet_file`] writes such files), [`hidden_costs`] reports, [`capture`] compares
+//! [`focus_export`] hands them out as FOCUS charges ([`parquet_file`] writes such files), [`hidden_costs`] and [`cache`] report, [`capture`] compares
 //! with what providers say, [`verify`] proves them, [`otlp`] sends spans, [`retention`] forgets what [`archive`] has kept. [`leases`] shares
 //! budgets out among instances, [`instances`] shows them.
 
@@ -14,6 +14,7 @@ mod alarms;
 pub mod api;
 pub mod archive;
 pub mod budgets;
+pub mod cache;
 pub mod capacity;
 pub mod capture;
 pub mod contracts;

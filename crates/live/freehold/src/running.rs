@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 
 use config::Snapshot;
 use control::Progress;
+use control::cache::CacheNow;
 use control::ports::Running;
 use control::views::{BudgetNow, BudgetReached};
-use domain::{ModelName, UnixMs};
+use domain::{ModelName, UnixMs, WorkflowName};
 use gateway::budgets::{BudgetView, Reached};
 use gateway::clock;
 use gateway::dataplane::Gateway;
@@ -96,6 +97,22 @@ impl Running for RunningGateway {
             .collect()
     }
 
+    fn cache(&self) -> CacheNow {
+        let totals = self.gateway.cache.totals(clock::now());
+        CacheNow {
+            bytes: totals.bytes,
+            most_bytes: totals.most_bytes,
+            entries: totals.entries,
+            evicted: totals.evicted,
+            expired: totals.expired,
+            too_large: totals.too_large,
+        }
+    }
+
+    fn purge_cache(&self, workflow: Option<&WorkflowName>) -> u64 {
+        self.gateway.cache.purge(workflow)
+    }
+
     fn in_flight(&self) -> u64 {
         self.gateway.metrics.in_flight.get().max(0).unsigned_abs()
     }
@@ -109,6 +126,7 @@ impl Running for RunningGateway {
     }
 
     fn metrics(&self) -> String {
+        self.gateway.metrics.cache(&self.gateway.cache.totals(clock::now()));
         let text = self.gateway.metrics.text();
         let mut text = text.strip_suffix("# EOF\n").unwrap_or(&text).to_owned();
         let (bytes, age_ms) = self.spool_behind();

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::budgets::Budgets;
+use crate::cache::Cache;
 use crate::chance::Chance;
 use crate::clock;
 use crate::deployed::Deployed;
@@ -48,6 +49,8 @@ pub struct Gateway {
     pub deferred: Deferred,
     /// What many calls consumed together, where prices depend on it.
     pub totals: Totals,
+    /// Answers that may be given again.
+    pub cache: Cache,
     /// Whose files and batches are, for lists.
     pub owners: Owners,
     /// Identifiers and seeds.
@@ -65,6 +68,7 @@ impl Gateway {
     /// Puts the parts together. `pepper` keys the hashes of secrets and fingerprints.
     pub fn new(policy: Policy, keys: Keys, pepper: [u8; 32], spool: Spool) -> Result<Gateway, UpstreamError> {
         let now = clock::now();
+        let cache = Cache::new(pepper, &policy.snapshot);
         let deployed = Deployed::new(policy.snapshot, now, None)?;
         let gateway = Gateway {
             deployed: ArcSwap::from_pointee(deployed),
@@ -77,6 +81,7 @@ impl Gateway {
             seals: Arc::new(Seals::new(&pepper)),
             deferred: Deferred::default(),
             totals: Totals::default(),
+            cache,
             owners: Owners::default(),
             chance: Chance::new(),
             rejected: Mutex::default(),
@@ -95,6 +100,7 @@ impl Gateway {
         let deployed = Deployed::new(policy.snapshot, now, Some(&self.deployed.load()))?;
         // Budgets first: no call is decided by a policy whose limits are not there yet.
         self.budgets.set(policy.limits, now);
+        self.cache.deploy(&deployed.snapshot);
         self.deployed.store(Arc::new(deployed));
         self.rejected.lock().clear();
         self.announce();
@@ -105,6 +111,7 @@ impl Gateway {
     pub fn publish_keys(&self, keys: Keys) {
         let table = KeyTable::new(self.pepper, keys.grants, Some(&self.keys.load()), clock::now());
         self.budgets.set(keys.limits, clock::now());
+        self.cache.forget_keys(|key| !table.may_ask(key));
         self.keys.store(Arc::new(table));
     }
 
@@ -115,6 +122,7 @@ impl Gateway {
         let mut kept: Vec<KeyGrant> = known.iter().map(|key| key.grant.clone()).collect();
         kept.iter_mut().for_each(|grant| grant.revoked_at = grant.revoked_at.or_else(|| revoked(&grant.id)));
         let table = KeyTable::new(self.pepper, kept, Some(&known), clock::now());
+        self.cache.forget_keys(|key| !table.may_ask(key));
         self.keys.store(Arc::new(table));
     }
 

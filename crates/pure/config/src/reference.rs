@@ -5,8 +5,8 @@ use domain::Meter;
 
 use crate::key::{Key, Section};
 use crate::{
-    aliases, budgets, capacity, contracts, criticality, defaults, identity, lanes, mcp, models, prices, providers,
-    secret, server, workflows,
+    aliases, budgets, cache, capacity, contracts, criticality, defaults, identity, lanes, mcp, models, prices,
+    providers, secret, server, workflows,
 };
 
 /// Every table of freehold.toml, in the order of the reference.
@@ -40,6 +40,7 @@ pub const SECTIONS: &[&Section] = &[
     &budgets::BUDGET,
     &budgets::THRESHOLD,
     &workflows::CAPTURE,
+    &cache::SECTION,
     &aliases::SECTION,
     &mcp::SECTION,
 ];

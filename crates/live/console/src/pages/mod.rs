@@ -5,6 +5,7 @@ use axum::routing::{MethodRouter, get, post};
 use crate::desk::Desk;
 
 pub mod budgets;
+pub mod cache;
 pub mod call;
 pub mod calls;
 pub mod configuration;
@@ -38,6 +39,7 @@ pub const PAGES: &[Page] = &[
     Page { path: "/budgets", menu: Some("Budgets"), route: || get(budgets::show).post(budgets::approve) },
     Page { path: "/tools", menu: Some("Tools"), route: || get(tools::show) },
     Page { path: "/costs", menu: Some("Costs"), route: || get(costs::show) },
+    Page { path: "/cache", menu: Some("Cache"), route: || get(cache::show).post(cache::purge) },
     Page { path: "/calls", menu: Some("Calls"), route: || get(calls::show) },
     Page { path: "/calls/{id}", menu: None, route: || get(call::show) },
     Page { path: "/configuration", menu: Some("Configuration"), route: || get(configuration::show) },

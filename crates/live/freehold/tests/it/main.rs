@@ -7,6 +7,7 @@ mod budget_scopes;
 mod budget_streams;
 mod bytes;
 mod bytes_google;
+mod cache;
 mod calls;
 mod compact;
 mod configuration;

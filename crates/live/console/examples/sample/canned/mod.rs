@@ -11,6 +11,7 @@ use std::sync::Mutex;
 
 use console::{Answer, Names, Pages, Trouble};
 use control::budgets::{BudgetsView, NewApproval};
+use control::cache::{CacheNow, CacheView, CachedWorkflow, Given};
 use control::hidden_costs::{Costs, HiddenCosts, Part};
 use control::instances::{InstanceState, InstanceView, LeaseView};
 use control::keys::NewKey;
@@ -376,6 +377,31 @@ impl Pages for Canned {
         let workflows = if self.empty { Vec::new() } else { vec![costs("claims-triage", 0), costs("(direct)", 3)] };
         let (from, to) = (self.midnight() - u64::from(days - 1) * DAY, self.midnight() + DAY);
         ready(HiddenCosts { from, to, total: costs("all workflows", 3), workflows })
+    }
+    fn cache(&self, days: u32) -> Answer<'_, CacheView> {
+        let from = self.midnight() - u64::from(days - 1) * DAY;
+        if self.empty {
+            return ready(CacheView { from, ..CacheView::default() });
+        }
+        let support = CachedWorkflow {
+            workflow: "support-reply".into(),
+            rule: Some("for 3600 s, to every key of the workflow".into()),
+            entries: 412,
+            exact: Given { hits: 8_204, saved: NanoUsd(31_904_220_000), compared: 0, differing: 0 },
+            near: Given::default(),
+        };
+        let digest = CachedWorkflow { workflow: "nightly-digest".into(), exact: support.exact, ..Default::default() };
+        let now = CacheNow {
+            bytes: 3_204_118,
+            most_bytes: 64 << 20,
+            entries: [("support-reply".into(), 412)].into(),
+            evicted: 12,
+            ..CacheNow::default()
+        };
+        ready(CacheView { from, now, workflows: vec![digest, support] })
+    }
+    fn purge_cache<'a>(&'a self, _workflow: &'a str, _by: &'a str) -> Answer<'a, u64> {
+        ready(412)
     }
     fn calls(&self, filter: CallFilter) -> Answer<'_, Vec<CallEnd>> {
         let is = |wish: &Option<String>, value: Option<&str>| wish.as_deref().is_none_or(|wish| value == Some(wish));
