@@ -141,7 +141,7 @@ pub struct LaneView {
     pub name: String,
     /// Its class.
     pub class: Class,
-    /// `best`, `fastest` or `cheapest`.
+    /// `best`, `fastest`, `cheapest` or `balanced`.
     pub pick: String,
     /// Declared service levels, as text.
     pub slo: Vec<(String, String)>,

@@ -12,6 +12,7 @@ use routing::{BreakerSettings, ModelHealth, ModelIndex};
 use rustc_hash::FxHashMap;
 use wire::Maker;
 
+use crate::steering::Steering;
 use crate::upstream::{UpstreamError, Upstreams};
 
 /// Tokens an answer is expected to have before any was seen.
@@ -27,6 +28,8 @@ pub struct Deployed {
     pub slots: Vec<Arc<Slot>>,
     /// Connections.
     pub upstreams: Upstreams,
+    /// Which calls begin elsewhere.
+    pub steering: Steering,
 }
 
 /// What is known of one model; outlives the snapshot as long as the model stays the same.
@@ -61,7 +64,9 @@ impl Deployed {
             .collect();
         let upstreams = Upstreams::new(&snapshot.server, &snapshot.providers, before.map(|before| &before.upstreams))?;
         let upstreams = upstreams.with_tools(&snapshot.mcp, before.map(|before| &before.upstreams));
-        Ok(Deployed { snapshot, since, slots, upstreams })
+        let carried = |before: &Deployed| Steering::carried(&before.steering, &before.snapshot, &snapshot);
+        let steering = before.map(carried).unwrap_or_default();
+        Ok(Deployed { snapshot, since, slots, upstreams, steering })
     }
 
     /// The model at this index.

@@ -43,6 +43,7 @@ pub mod mcp;
 pub mod realtime;
 pub mod kept;
 pub mod deployed;
+pub mod steering;
 pub mod spool;
 pub mod metrics;
 pub mod chance;

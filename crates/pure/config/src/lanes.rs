@@ -60,9 +60,9 @@ pub const SECTION: Section = Section {
         },
         Key {
             name: "pick",
-            takes: "`best`, `fastest` or `cheapest`",
+            takes: "`best`, `fastest`, `cheapest` or `balanced`",
             default: "`best`",
-            meaning: "By declared quality, by measured time to the first token, or by the expected cost of this very call.",
+            meaning: "By declared quality, by measured time to the first token, by the expected cost of this very call, or the better of two drawn by expected cost, attempts under way and failures of late (power of two choices).",
             example: "\"best\"",
         },
         Key {
@@ -132,7 +132,15 @@ fn one(named: &Named, index: LaneIndex, models: &[Declared<Arc<Model>>]) -> Opti
     }
     let found = find_all("model", table.texts("models"), models, problems);
     let pick = table
-        .choice("pick", &[("best", Pick::Best), ("fastest", Pick::Fastest), ("cheapest", Pick::Cheapest)])
+        .choice(
+            "pick",
+            &[
+                ("best", Pick::Best),
+                ("fastest", Pick::Fastest),
+                ("cheapest", Pick::Cheapest),
+                ("balanced", Pick::Balanced),
+            ],
+        )
         .unwrap_or(Pick::Best);
     let slo = slo(table);
 

@@ -52,6 +52,7 @@ pub use capacity::BoughtCapacity;
 pub use catalog::{Catalog, Mode, price_rows};
 pub use check::{Input, check, check_elsewhere};
 pub use contracts::Contract;
+pub use criticality::Criticality;
 pub use defaults::{Defaults, TimeoutOverrides, Timeouts};
 pub use diff::{diff, waits_for_start};
 pub use endpoint::Endpoint;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use domain::{NanoUsd, Region, UnitName, UnixMs, WorkflowName};
 use ledger::Zone;
-use routing::{LaneIndex, ModelIndex, RetryPolicy};
+use routing::{CriticalityIndex, LaneIndex, ModelIndex, RetryPolicy};
 
 use crate::budgets::{self, AtLimit, BUDGETS_KEY, Budget, Organisation, Sessions, Unit};
+use crate::criticality::Criticality;
 use crate::defaults::{self, Defaults, RETRY_KEY, TIMEOUTS_KEY, TimeoutOverrides};
 use crate::key::{Key, Section};
 use crate::lanes::Lane;
@@ -22,6 +23,8 @@ pub struct Workflow {
     pub name: WorkflowName,
     /// The policy class it declares.
     pub criticality: String,
+    /// Its place among all, the most critical first.
+    pub criticality_index: CriticalityIndex,
     /// The lanes to try in order, each with the models that residency leaves; at least one lane, each with at least
     /// one model.
     pub lanes: Vec<LaneHops>,
@@ -196,7 +199,7 @@ pub(crate) struct Parts<'p, 'd> {
     pub defaults: Defaults,
     pub models: &'p [Declared<'d, Arc<Model>>],
     pub lanes: &'p [Declared<'d, Arc<Lane>>],
-    pub criticality: &'p [Declared<'d, Vec<LaneIndex>>],
+    pub criticality: &'p [Declared<'d, Arc<Criticality>>],
     pub units: &'p [Declared<'d, Arc<Unit>>],
     pub organisation: &'p Organisation,
     pub zone: Zone,
@@ -239,8 +242,8 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
 
     let criticality = criticality?;
     let class = find("criticality", &criticality, parts.criticality, table.problems())?;
-    let lanes = parts.criticality[class].value.as_deref()?;
-    let (lanes, excluded) = hops(table, lanes, &residency, parts)?;
+    let class = parts.criticality[class].value.as_deref()?;
+    let (lanes, excluded) = hops(table, &class.lanes, &residency, parts)?;
     let unit = match unit {
         Some(unit) => Some(parts.units[unit?].value.as_deref()?),
         None => None,
@@ -255,6 +258,7 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
     Some(Workflow {
         name: WorkflowName::from(named.name),
         criticality: criticality.value.to_owned(),
+        criticality_index: class.index,
         lanes,
         excluded,
         unit: unit.map(|unit| unit.name.clone()),

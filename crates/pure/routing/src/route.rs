@@ -14,6 +14,8 @@
 //!
 //! No wait passes the call's deadline, and no model is sent to without its permit.
 
+use std::sync::Arc;
+
 use domain::{Cause, Fault, FaultClass, NanoUsd, UnixMs};
 
 use crate::backoff::{Chance, RetryPolicy};
@@ -22,6 +24,7 @@ use crate::health::{Need, Permit, Refused};
 use crate::hop::{Hop, Obstacle, Standing};
 use crate::order::order;
 use crate::sentence;
+use crate::steer::{CriticalityIndex, Move};
 
 /// The way of one call.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub struct Route {
     chance: Chance,
     deadline: UnixMs,
     attempts_made: u16,
+    /// What would have moved the call, had there been anywhere to move it to.
+    stuck: Option<Arc<Move>>,
     /// The hop that was handed out and not reported yet.
     out: Option<usize>,
 }
@@ -67,19 +72,44 @@ pub type Permits<'a> = dyn FnMut(ModelIndex, Need) -> Permit + 'a;
 
 impl Route {
     /// A way through `candidates`, which come in lane order; inside each lane they are ranked here by the lane's pick. A
-    /// model that several lanes name counts where it first appears. The seed decides the random part of waits.
+    /// model that several lanes name counts where it first appears. The seed decides the random part of waits, and who
+    /// is drawn under `balanced`.
     pub fn new(mut candidates: Vec<Candidate>, policy: RetryPolicy, seed: u64, deadline: UnixMs) -> Route {
         for lane in candidates.chunk_by_mut(|one, next| one.lane == next.lane) {
             let pick = lane[0].pick;
-            order(lane, pick);
+            order(lane, pick, seed);
         }
         let mut hops: Vec<Hop> = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             if !hops.iter().any(|hop| hop.candidate.model == candidate.model) {
-                hops.push(Hop { candidate, attempts: 0, standing: Standing::Fresh, refused: None, back_at: None });
+                hops.push(Hop {
+                    candidate,
+                    attempts: 0,
+                    standing: Standing::Fresh,
+                    refused: None,
+                    back_at: None,
+                    moved: None,
+                });
             }
         }
-        Route { hops, policy, chance: Chance::new(seed), deadline, attempts_made: 0, out: None }
+        Route { hops, policy, chance: Chance::new(seed), deadline, attempts_made: 0, stuck: None, out: None }
+    }
+
+    /// Moves this call away from where moves say so; to be asked once, before the first hop. What it is moved away from
+    /// comes after all else, in the order it had. Where every candidate would be moved, none is. The seed decides which
+    /// calls a move that keeps a share meets.
+    pub fn steer(&mut self, moves: &[Arc<Move>], criticality: Option<CriticalityIndex>, seed: u64) {
+        if moves.is_empty() {
+            return;
+        }
+        for hop in &mut self.hops {
+            let meets = |one: &&Arc<Move>| one.concerns(&hop.candidate) && one.meets(criticality, seed);
+            hop.moved = moves.iter().find(meets).cloned();
+        }
+        if self.hops.iter().all(|hop| hop.moved.is_some()) {
+            self.stuck = self.hops.iter_mut().filter_map(|hop| hop.moved.take()).next();
+        }
+        self.hops.sort_by_key(|hop| hop.moved.is_some());
     }
 
     /// The next hop. `last` is the fault of the attempt handed out before; it is not looked at when there was none, or
@@ -194,7 +224,9 @@ impl Route {
     fn explore(&mut self, lane: usize, permits: &mut Permits<'_>, now: UnixMs) -> Option<Next> {
         for index in 0..self.hops.len() {
             let hop = &self.hops[index];
-            let unmeasured = hop.candidate.pick == domain::Pick::Fastest && hop.candidate.first_token_ms.is_none();
+            let unmeasured = hop.candidate.pick == domain::Pick::Fastest
+                && hop.candidate.first_token_ms.is_none()
+                && hop.moved.is_none();
             if unmeasured && hop.candidate.lane == lane && hop.standing == Standing::Fresh {
                 let probe = self.ask(index, Need::Explore, permits);
                 // A refusal to be explored is none to be used.
@@ -277,7 +309,10 @@ impl Route {
             (_, 0) => Cause::Failover,
             _ => Cause::Retry,
         };
-        let decision = sentence::decision(&self.hops, index, wait_ms, probe, need, now);
+        let mut decision = sentence::decision(&self.hops, index, wait_ms, probe, need, now);
+        if let Some(stuck) = &self.stuck {
+            sentence::stuck(&mut decision, stuck);
+        }
         self.attempts_made += 1;
         self.hops[index].attempts += 1;
         self.out = Some(index);
@@ -329,6 +364,8 @@ mod tests {
             expected_cost: cost.map(NanoUsd),
             quality_milli: None,
             first_token_ms: None,
+            in_flight: 0,
+            failed_percent: 0,
         }
     }
 
