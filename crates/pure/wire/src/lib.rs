@@ -51,4 +51,4 @@ pub use models::{ListedModel, models_body};
 pub use quirks::Quirks;
 pub use reply::{Kept, ReplyPlan, Seen, StreamRelay, reply_body};
 pub use request::{Ask, Outgoing, outgoing};
-pub use scan::{BadBody, Bound, Features, Head, Prompt, Units, prompt_texts, scan, scan_form};
+pub use scan::{AskedTier, BadBody, Bound, Features, Head, Prompt, Units, prompt_texts, scan, scan_form};

@@ -1,0 +1,157 @@
+//! What is not as it was, and when it is again: an anomaly begins with the first observation that shows it and ends by
+//! several in a row that do not, after a while; meanwhile a small share of the calls finds out.
+
+use std::fmt;
+
+use domain::UnixMs;
+use serde::{Deserialize, Serialize};
+
+use crate::steer::Permille;
+
+/// What can be out of the ordinary.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A provider bills another price than the configuration says.
+    Price,
+    /// A call was served in another tier than was asked for.
+    Tier,
+    /// First tokens come later than they usually do.
+    Latency,
+    /// More is spent than usually at this time of the week.
+    Spend,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 4] = [Kind::Price, Kind::Tier, Kind::Latency, Kind::Spend];
+
+    /// As in the configuration and in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Price => "price",
+            Kind::Tier => "tier",
+            Kind::Latency => "latency",
+            Kind::Spend => "spend",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Observations in a row that show nothing, until an anomaly is over.
+pub const GOOD_TO_END: u16 = 3;
+/// The shortest time an anomaly stands, milliseconds: a minute, so that a price that changes from call to call is one.
+pub const LEAST_MS: u64 = 60_000;
+/// The share of calls that still goes where an anomaly is, to find out whether it is over: one in twenty, and more with
+/// each that finds nothing.
+pub const PROBES: [Permille; 3] = [Permille::new(50), Permille::new(250), Permille::new(500)];
+
+/// How one thing stands: usual, or not since some time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Standing {
+    since: Option<UnixMs>,
+    /// In a row, since the last that showed it.
+    good: u16,
+    /// How far off it was when last seen, thousandths of what it should be.
+    factor_milli: u64,
+}
+
+/// What an observation changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// It begins.
+    Began,
+    /// It goes on, at another measure, or with more calls that find out.
+    Changed,
+    /// It is over.
+    Ended {
+        /// When it began.
+        since: UnixMs,
+    },
+}
+
+impl Standing {
+    /// Since when it is not usual.
+    pub fn since(&self) -> Option<UnixMs> {
+        self.since
+    }
+
+    /// How far off it was when last seen, thousandths.
+    pub fn factor_milli(&self) -> u64 {
+        self.factor_milli
+    }
+
+    /// The share of calls that finds out now.
+    pub fn probes(&self) -> Permille {
+        PROBES[usize::from(self.good).min(PROBES.len() - 1)]
+    }
+
+    /// An observation that shows it.
+    pub fn bad(&mut self, now: UnixMs, factor_milli: u64) -> Option<Turn> {
+        let before = *self;
+        *self = Standing { since: Some(before.since.unwrap_or(now)), good: 0, factor_milli };
+        match before.since {
+            None => Some(Turn::Began),
+            // A factor that moves by less than a twentieth says nothing new.
+            Some(_) if before.good > 0 || before.factor_milli.abs_diff(factor_milli) * 20 > before.factor_milli => {
+                Some(Turn::Changed)
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// An observation that shows nothing.
+    pub fn good(&mut self, now: UnixMs) -> Option<Turn> {
+        let since = self.since?;
+        self.good = self.good.saturating_add(1);
+        if self.good >= GOOD_TO_END && now.since(since) >= LEAST_MS {
+            *self = Standing::default();
+            return Some(Turn::Ended { since });
+        }
+        (usize::from(self.good) < PROBES.len()).then_some(Turn::Changed)
+    }
+
+    /// Ends it whatever was seen: what it was measured by has changed.
+    pub fn clear(&mut self) -> Option<Turn> {
+        let since = std::mem::take(self).since?;
+        Some(Turn::Ended { since })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_observation_begins_it_and_three_good_ones_after_a_minute_end_it() {
+        let mut standing = Standing::default();
+        assert_eq!(standing.good(UnixMs(0)), None);
+        assert_eq!(standing.bad(UnixMs(1_000), 2_000), Some(Turn::Began));
+        assert_eq!((standing.since(), standing.factor_milli()), (Some(UnixMs(1_000)), 2_000));
+        assert_eq!(standing.probes().get(), 50);
+        assert_eq!(standing.good(UnixMs(2_000)), Some(Turn::Changed));
+        assert_eq!(standing.probes().get(), 250);
+        assert_eq!(standing.good(UnixMs(3_000)), Some(Turn::Changed));
+        assert_eq!(standing.good(UnixMs(4_000)), None, "good, but too early");
+        assert_eq!(standing.good(UnixMs(61_000)), Some(Turn::Ended { since: UnixMs(1_000) }));
+        assert_eq!(standing.since(), None);
+    }
+
+    #[test]
+    fn one_bad_observation_among_good_ones_begins_the_count_anew() {
+        let mut standing = Standing::default();
+        standing.bad(UnixMs(0), 2_000);
+        standing.good(UnixMs(100_000));
+        standing.good(UnixMs(100_000));
+        assert_eq!(standing.bad(UnixMs(100_000), 2_000), Some(Turn::Changed));
+        assert_eq!(standing.probes().get(), 50);
+        assert_eq!(standing.bad(UnixMs(100_001), 2_010), None);
+        assert_eq!(standing.bad(UnixMs(100_002), 3_000), Some(Turn::Changed));
+        assert_eq!(standing.since(), Some(UnixMs(0)), "it began once");
+    }
+}
