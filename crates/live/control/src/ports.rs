@@ -6,6 +6,7 @@ use config::Snapshot;
 use domain::{ModelName, UnixMs};
 use routing::HealthView;
 
+use crate::anomalies::AnomaliesView;
 use crate::views::{BudgetNow, BudgetReached};
 
 /// The running gateway, as the pages and the admin API see it.
@@ -23,6 +24,10 @@ pub trait Running: Send + Sync {
     /// Budgets that have reached a share of their limit, newest first.
     fn budgets_reached(&self) -> Vec<BudgetReached> {
         Vec::new()
+    }
+    /// What is out of the ordinary.
+    fn anomalies(&self) -> AnomaliesView {
+        AnomaliesView::default()
     }
     /// Calls being answered.
     fn in_flight(&self) -> u64;

@@ -109,7 +109,7 @@ pub struct Overview {
 /// Something that needs somebody's eye.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Alarm {
-    /// Stable code such as `unpriced`, `breaker_open`, `no_token`, `configuration_rejected`, `spool_behind`, `indeterminate`, `overrun`.
+    /// Stable code such as `anomaly`, `unpriced`, `breaker_open`, `no_token`, `configuration_rejected`, `spool_behind`, `indeterminate`, `overrun`.
     pub code: String,
     /// The sentence, with what to do next.
     pub message: String,

@@ -11,6 +11,7 @@ mod policy;
 mod running;
 mod slices;
 mod storage;
+mod watching;
 
 use std::process::ExitCode;
 

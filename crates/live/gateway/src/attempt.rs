@@ -121,7 +121,13 @@ pub async fn attempt(
     let candidates = candidates(deployed, call, workflow.as_deref());
     let cheapest = candidates.iter().filter_map(|candidate| candidate.expected_cost).min();
     let mut route = Route::new(candidates, policy, seed, admitted.call.at + total_ms);
-    route.steer(&deployed.steering.now(), workflow.as_ref().map(|workflow| workflow.criticality_index), seed);
+    let moves = deployed.steering.now();
+    let models = call.lanes().iter().flat_map(|(_, models)| models);
+    let own_moves = gateway.watch.moves_of(workflow.as_deref(), &moves, models);
+    let criticality = workflow.as_ref().map(|workflow| workflow.criticality_index);
+    route.steer(own_moves.as_deref().unwrap_or(&moves), criticality, seed);
+    drop((moves, own_moves));
+    let usual_cost = route.usual_cost();
     let mut last: Option<Fault> = None;
     // Who is taken for the maker of what the request carries that only its maker can read.
     let mut maker: Option<ProviderName> = None;
@@ -246,6 +252,7 @@ pub async fn attempt(
             status: None,
             our_cap: bound.insert_max_output,
             part: bound.part,
+            usual_cost,
             slot: slot.clone(),
         };
         let timeouts = timeouts(&model, workflow.as_deref());

@@ -25,6 +25,7 @@ use crate::spool::Spool;
 use crate::tokens::TokenCounter;
 use crate::totals::Totals;
 use crate::upstream::UpstreamError;
+use crate::watch::Watch;
 
 /// The data plane: what every call needs, put together once.
 pub struct Gateway {
@@ -40,6 +41,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// What counts tokens that were not reported.
     pub tokens: TokenCounter,
+    /// What is out of the ordinary.
+    pub watch: Watch,
     /// What is known of servers of tools.
     pub mcp: Mcp,
     /// What seals the ids of what providers keep.
@@ -73,6 +76,7 @@ impl Gateway {
             spool,
             metrics: Metrics::new(),
             tokens: TokenCounter::default(),
+            watch: Watch::default(),
             mcp: Mcp::default(),
             seals: Arc::new(Seals::new(&pepper)),
             deferred: Deferred::default(),
@@ -96,6 +100,7 @@ impl Gateway {
         // Budgets first: no call is decided by a policy whose limits are not there yet.
         self.budgets.set(policy.limits, now);
         self.deployed.store(Arc::new(deployed));
+        self.watch.redeployed(&self.deployed.load(), &self.metrics);
         self.rejected.lock().clear();
         self.announce();
         Ok(())
@@ -145,6 +150,8 @@ impl Gateway {
             tokens: &self.tokens,
             deferred: &self.deferred,
             totals: &self.totals,
+            watch: &self.watch,
+            deployed: &self.deployed,
             cut: &self.cut,
         }
     }

@@ -1,6 +1,8 @@
 //! `on_anomaly`: what becomes of calls when something is out of the ordinary, in a lane by kind, and in a workflow when it spends
 //! more than it usually does.
 
+use routing::anomaly::Kind;
+
 use crate::key::{Key, Section};
 use crate::raw::Table;
 
@@ -23,6 +25,18 @@ pub struct LaneAnomalies {
     pub tier: OnAnomaly,
     /// First tokens come later than they usually do.
     pub latency: OnAnomaly,
+}
+
+impl LaneAnomalies {
+    /// What an anomaly of this kind leads to; spend is no matter of a lane.
+    pub const fn of(&self, kind: Kind) -> OnAnomaly {
+        match kind {
+            Kind::Price => self.price,
+            Kind::Tier => self.tier,
+            Kind::Latency => self.latency,
+            Kind::Spend => OnAnomaly::Notify,
+        }
+    }
 }
 
 /// The key of a lane that opens [`LANE`].

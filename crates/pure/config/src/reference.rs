@@ -5,8 +5,8 @@ use domain::Meter;
 
 use crate::key::{Key, Section};
 use crate::{
-    aliases, anomalies, budgets, capacity, contracts, criticality, defaults, identity, lanes, mcp, models, prices, providers,
-    secret, server, workflows,
+    aliases, anomalies, budgets, capacity, contracts, criticality, defaults, identity, lanes, mcp, models, prices,
+    providers, secret, server, workflows,
 };
 
 /// Every table of freehold.toml, in the order of the reference.

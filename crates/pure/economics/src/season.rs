@@ -117,7 +117,11 @@ impl Expected {
     /// How many spreads a value lies above what is expected, thousandths.
     pub fn z_milli(&self, log: i32) -> i32 {
         let above = i64::from(log) - i64::from(self.log);
-        i32::try_from(above * 1000 / i64::from(self.spread.max(1))).unwrap_or(if above < 0 { i32::MIN } else { i32::MAX })
+        i32::try_from(above * 1000 / i64::from(self.spread.max(1))).unwrap_or(if above < 0 {
+            i32::MIN
+        } else {
+            i32::MAX
+        })
     }
 }
 
@@ -342,7 +346,9 @@ impl Learned {
 /// How much wider the spread must be taken because noise stays from one bucket to the next, percent: √((1+φ)/(1−φ)) with the
 /// correlation φ of neighbours, residuals clipped at three spreads. A sum of such noise wanders by so much more.
 fn stays_percent(values: &[i32], level: i32) -> i64 {
-    let Some(clip) = spread(&mut values.to_vec(), level).map(|spread| 3.0 * f64::from(spread.max(1))) else { return 100 };
+    let Some(clip) = spread(&mut values.to_vec(), level).map(|spread| 3.0 * f64::from(spread.max(1))) else {
+        return 100;
+    };
     let rest = |value: &i32| (f64::from(*value) - f64::from(level)).clamp(-clip, clip);
     let product: f64 = values.windows(2).map(|pair| rest(&pair[0]) * rest(&pair[1])).sum();
     let square: f64 = values.iter().map(|value| rest(value) * rest(value)).sum();

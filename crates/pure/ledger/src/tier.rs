@@ -19,12 +19,7 @@ pub struct OtherTier {
 
 /// Compares the tier that was asked for (`None` is the usual one) with the provider's word for the one it served. Where none
 /// was asked for, only a dearer one counts: what a provider gives for the same money or less is its own business.
-pub fn other_than_asked(
-    asked: Option<&str>,
-    served: &str,
-    row: Option<&PriceRow>,
-    at: UnixMs,
-) -> Option<OtherTier> {
+pub fn other_than_asked(asked: Option<&str>, served: &str, row: Option<&PriceRow>, at: UnixMs) -> Option<OtherTier> {
     let meant = tier_meant(served);
     if meant == asked {
         return None;
@@ -49,7 +44,10 @@ mod tests {
     fn row() -> PriceRow {
         let both = |price| Prices::NONE.with(Meter::Input, PicoUsd(price)).with(Meter::Output, PicoUsd(price));
         let tier = |name: &str, price| TierPrices { tier: name.into(), prices: both(price), bands: Vec::new() };
-        PriceRow { tiers: vec![tier("priority", 5_000_000), tier("flex", 1_000_000)], ..PriceRow::new("p/m@a", "p", "m", both(2_000_000)) }
+        PriceRow {
+            tiers: vec![tier("priority", 5_000_000), tier("flex", 1_000_000)],
+            ..PriceRow::new("p/m@a", "p", "m", both(2_000_000))
+        }
     }
 
     fn judged(asked: Option<&str>, served: &str) -> Option<u64> {

@@ -1,5 +1,5 @@
 //! What is not as it was, and when it is again: an anomaly begins with the first observation that shows it and ends by
-//! several in a row that do not, after a while; meanwhile a small share of the calls finds out.
+//! several in a row that do not; meanwhile a small share of the calls finds out.
 
 use std::fmt;
 
@@ -43,13 +43,12 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Observations in a row that show nothing, until an anomaly is over.
-pub const GOOD_TO_END: u16 = 3;
-/// The shortest time an anomaly stands, milliseconds: a minute, so that a price that changes from call to call is one.
-pub const LEAST_MS: u64 = 60_000;
-/// The share of calls that still goes where an anomaly is, to find out whether it is over: one in twenty, and more with
-/// each that finds nothing.
-pub const PROBES: [Permille; 3] = [Permille::new(50), Permille::new(250), Permille::new(500)];
+/// Observations in a row that show nothing, until an anomaly is over: five, so that what comes and goes from call to call stays one.
+pub const GOOD_TO_END: u16 = 5;
+/// The share of calls that still goes where an anomaly is, to find out whether it is over, by how many in a row have found nothing:
+/// one in twenty at first.
+pub const PROBES: [Permille; 5] =
+    [Permille::new(50), Permille::new(100), Permille::new(250), Permille::new(500), Permille::new(500)];
 
 /// How one thing stands: usual, or not since some time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -106,14 +105,10 @@ impl Standing {
     }
 
     /// An observation that shows nothing.
-    pub fn good(&mut self, now: UnixMs) -> Option<Turn> {
-        let since = self.since?;
+    pub fn good(&mut self) -> Option<Turn> {
+        self.since?;
         self.good = self.good.saturating_add(1);
-        if self.good >= GOOD_TO_END && now.since(since) >= LEAST_MS {
-            *self = Standing::default();
-            return Some(Turn::Ended { since });
-        }
-        (usize::from(self.good) < PROBES.len()).then_some(Turn::Changed)
+        if self.good >= GOOD_TO_END { self.clear() } else { Some(Turn::Changed) }
     }
 
     /// Ends it whatever was seen: what it was measured by has changed.
@@ -128,17 +123,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_observation_begins_it_and_three_good_ones_after_a_minute_end_it() {
+    fn the_first_observation_begins_it_and_five_good_ones_end_it() {
         let mut standing = Standing::default();
-        assert_eq!(standing.good(UnixMs(0)), None);
+        assert_eq!(standing.good(), None);
         assert_eq!(standing.bad(UnixMs(1_000), 2_000), Some(Turn::Began));
         assert_eq!((standing.since(), standing.factor_milli()), (Some(UnixMs(1_000)), 2_000));
-        assert_eq!(standing.probes().get(), 50);
-        assert_eq!(standing.good(UnixMs(2_000)), Some(Turn::Changed));
-        assert_eq!(standing.probes().get(), 250);
-        assert_eq!(standing.good(UnixMs(3_000)), Some(Turn::Changed));
-        assert_eq!(standing.good(UnixMs(4_000)), None, "good, but too early");
-        assert_eq!(standing.good(UnixMs(61_000)), Some(Turn::Ended { since: UnixMs(1_000) }));
+        let mut probes = vec![standing.probes().get()];
+        for _ in 1..GOOD_TO_END {
+            assert_eq!(standing.good(), Some(Turn::Changed));
+            probes.push(standing.probes().get());
+        }
+        assert_eq!(probes, [50, 100, 250, 500, 500], "each that finds nothing lets more find out");
+        assert_eq!(standing.good(), Some(Turn::Ended { since: UnixMs(1_000) }));
         assert_eq!(standing.since(), None);
     }
 
@@ -146,8 +142,8 @@ mod tests {
     fn one_bad_observation_among_good_ones_begins_the_count_anew() {
         let mut standing = Standing::default();
         standing.bad(UnixMs(0), 2_000);
-        standing.good(UnixMs(100_000));
-        standing.good(UnixMs(100_000));
+        standing.good();
+        standing.good();
         assert_eq!(standing.bad(UnixMs(100_000), 2_000), Some(Turn::Changed));
         assert_eq!(standing.probes().get(), 50);
         assert_eq!(standing.bad(UnixMs(100_001), 2_010), None);

@@ -76,6 +76,14 @@ pub enum Kept {
 }
 
 impl Kept {
+    /// How many times as much as is expected the place costs now, where that is why calls leave.
+    pub const fn times_milli(&self) -> Option<u64> {
+        match self {
+            Kept::UnlessDearer { times_milli, .. } => Some(*times_milli),
+            Kept::OfAll(_) | Kept::ByCriticality(_) => None,
+        }
+    }
+
     /// The share of the calls of this criticality.
     pub fn of(&self, criticality: Option<CriticalityIndex>) -> Permille {
         match self {

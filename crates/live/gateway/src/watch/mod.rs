@@ -22,6 +22,8 @@ pub mod model;
 pub mod saved;
 pub mod spend;
 pub mod told;
+#[cfg(test)]
+mod tests;
 
 use spend::Spends;
 use told::{Anomaly, Told};
@@ -78,7 +80,8 @@ impl Watch {
         let mut found = Vec::new();
         ended.slot.watch.lock().look(ended, &mut found);
         let spends = self.spending.load();
-        let moved = ended.record.intent.workflow.as_ref().is_some_and(|name| spends.iter().any(|one| one.workflow == *name));
+        let moved =
+            ended.record.intent.workflow.as_ref().is_some_and(|name| spends.iter().any(|one| one.workflow == *name));
         self.spends.lock().book(ended, moved, &mut found);
         if !found.is_empty() {
             self.tell(found, ended.record.ended_at, &deployed.load(), metrics);

@@ -39,11 +39,14 @@ impl ModelWatch {
     pub(super) fn look(&mut self, ended: &Ended<'_>, found: &mut Vec<Found>) {
         let (record, now) = (ended.record, ended.record.ended_at);
         let name = &record.intent.model;
-        self.priced(name, ended.row, now, found);
+        // A row that ends on a day is followed by one of another name; the same row with other figures comes with a configuration.
+        if ended.row.is_some_and(|row| self.row.as_ref().is_none_or(|(id, _)| *id != row.id)) {
+            self.priced(name, ended.row, now, found);
+        }
         if let Some(dearer) = billed(ended) {
             let turn = match dearer {
                 Some(factor_milli) => self.price.bad(now, factor_milli),
-                None => self.price.good(now),
+                None => self.price.good(),
             };
             let reason = price_reason(dearer.unwrap_or(1_000));
             found.extend(turn.map(|turn| {
@@ -71,10 +74,13 @@ impl ModelWatch {
                 let wanted = asked.named().map_or_else(|| "nothing of the kind".to_owned(), |tier| format!("`{tier}`"));
                 // A provider may say anything.
                 let served: String = served.chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
-                self.tier_reason = format!("served as `{served}` where {wanted} was asked for, at {} × the price", times(other.times_milli));
+                self.tier_reason = format!(
+                    "served as `{served}` where {wanted} was asked for, at {} × the price",
+                    times(other.times_milli)
+                );
                 self.tier.bad(now, other.times_milli)
             }
-            None => self.tier.good(now),
+            None => self.tier.good(),
         };
         found.extend(turn.map(|turn| Found {
             kind: Kind::Tier,
@@ -89,10 +95,10 @@ impl ModelWatch {
     /// ends with another row.
     pub(super) fn priced(&mut self, name: &ModelName, row: Option<&PriceRow>, now: UnixMs, found: &mut Vec<Found>) {
         let Some(row) = row else { return };
-        if self.row.as_ref().is_some_and(|(id, _)| *id == row.id) {
+        let cost = ledger::price::expected(row, SAMPLE_TOKENS, SAMPLE_TOKENS, now);
+        if self.row.as_ref().is_some_and(|(id, before)| *id == row.id && *before == cost) {
             return;
         }
-        let cost = ledger::price::expected(row, SAMPLE_TOKENS, SAMPLE_TOKENS, now);
         let before = self.row.replace((row.id.clone(), cost));
         let Some((_, before)) = before.filter(|(_, before)| before.0 > 0) else { return };
         let factor_milli = ratio_milli(cost, before);

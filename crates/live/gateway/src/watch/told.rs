@@ -87,9 +87,22 @@ impl Told {
             (Turn::Began, None) => {
                 metrics.anomaly(kind.as_str());
                 let led = if moves { "its calls go elsewhere until it is over" } else { "its calls go on" };
-                tracing::warn!(kind = kind.as_str(), subject, factor = times(factor_milli), "{subject}: {reason}; {led}");
+                tracing::warn!(
+                    kind = kind.as_str(),
+                    subject,
+                    factor = times(factor_milli),
+                    "{subject}: {reason}; {led}"
+                );
                 let since = now;
-                self.standing.push(Anomaly { kind, subject, since, until: None, factor_milli, sentence: reason, moves });
+                self.standing.push(Anomaly {
+                    kind,
+                    subject,
+                    since,
+                    until: None,
+                    factor_milli,
+                    sentence: reason,
+                    moves,
+                });
             }
             (Turn::Began | Turn::Changed, Some(place)) => {
                 let one = &mut self.standing[place];
@@ -100,7 +113,13 @@ impl Told {
             (Turn::Changed, None) => {}
             (Turn::Ended { .. }, Some(place)) => {
                 let one = self.standing.remove(place);
-                tracing::info!(kind = kind.as_str(), subject, "{subject}: it is over what was since {}: {}", one.since, one.sentence);
+                tracing::info!(
+                    kind = kind.as_str(),
+                    subject,
+                    "{subject}: it is over what was since {}: {}",
+                    one.since,
+                    one.sentence
+                );
                 self.remember(Anomaly { until: Some(now), ..one });
             }
             // Over as soon as it was: a price that somebody has changed.
@@ -156,7 +175,10 @@ mod tests {
         assert_eq!(told.newest_first()[0].sentence, "realised price 3.0 × the catalogue's");
         told.note(found(Turn::Ended { since: UnixMs(1) }, 1_000), UnixMs(9), true, &metrics);
         let all = told.newest_first();
-        assert_eq!((all.len(), all[0].since, all[0].until, all[0].factor_milli), (1, UnixMs(1), Some(UnixMs(9)), 3_000));
+        assert_eq!(
+            (all.len(), all[0].since, all[0].until, all[0].factor_milli),
+            (1, UnixMs(1), Some(UnixMs(9)), 3_000)
+        );
         let mut again = Told::default();
         again.restore(all.clone());
         assert_eq!(again.newest_first(), all);
