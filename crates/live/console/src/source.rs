@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use control::anomalies::AnomaliesView;
 use control::budgets::{BudgetsView, NewApproval};
 use control::cache::CacheView;
 use control::hidden_costs::HiddenCosts;
@@ -56,6 +57,8 @@ pub trait Pages: Send + Sync {
     fn workflow<'a>(&'a self, name: &'a str) -> Answer<'a, Option<WorkflowView>>;
     /// Every lane with its models.
     fn lanes(&self) -> Answer<'_, Vec<LaneView>>;
+    /// What is out of the ordinary.
+    fn anomalies(&self) -> Answer<'_, AnomaliesView>;
     /// Every budget, and which have reached a share of their limit.
     fn budgets(&self) -> Answer<'_, BudgetsView>;
     /// Lets a budget go on for `by`; answers with what was approved.
@@ -134,6 +137,10 @@ impl Pages for Control {
 
     fn lanes(&self) -> Answer<'_, Vec<LaneView>> {
         Box::pin(async move { Ok(Control::lanes(self).await?) })
+    }
+
+    fn anomalies(&self) -> Answer<'_, AnomaliesView> {
+        Box::pin(async move { Ok(Control::anomalies(self)) })
     }
 
     fn budgets(&self) -> Answer<'_, BudgetsView> {

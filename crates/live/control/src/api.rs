@@ -46,6 +46,7 @@ pub fn api(control: Control) -> Router {
         .route("/instances", get(instances))
         .route("/budgets", get(budgets))
         .route("/budgets/approve", post(approve_budget))
+        .route("/anomalies", get(anomalies))
         .route("/costs", get(hidden_costs))
         .route("/cache", get(cache).delete(purge_cache))
         .route("/calls", get(calls))
@@ -110,6 +111,10 @@ async fn workflows(State(control): State<Control>) -> Answer {
 
 async fn workflow(State(control): State<Control>, Path(name): Path<String>) -> Answer {
     json_of(&control.workflow(&name).await?.ok_or_else(|| not_found("workflow", &name))?)
+}
+
+async fn anomalies(State(control): State<Control>) -> Answer {
+    json_of(&control.anomalies())
 }
 
 async fn lanes(State(control): State<Control>) -> Answer {

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`data`] is the folder a process owns and [`failure`] what can go wrong; [`secrets`], [`keys`] and
 //! [`sessions`] say who may do what; [`ingest`] takes the spool over and [`recover`] does so after a death, before the
-//! gateway serves; [`control`] answers questions, with [`overview`], [`budgets`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
+//! gateway serves; [`control`] answers questions, with [`overview`], [`budgets`], [`anomalies`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
 //! [`views`] is what they look like and [`ports`] what is asked of the running gateway; [`ledger_export`] prints the
 //! books, [`reprice`] prices them anew, [`capacity`] books what was bought and not used, [`contracts`] says how far what was agreed is,
 //! [`focus_export`] hands them out as FOCUS charges ([`parquet_file`] writes such files), [`hidden_costs`] and [`cache`] report, [`capture`] compares
@@ -11,6 +11,7 @@
 //! budgets out among instances, [`instances`] shows them.
 
 mod alarms;
+pub mod anomalies;
 pub mod api;
 pub mod archive;
 pub mod budgets;

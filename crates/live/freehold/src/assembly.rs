@@ -31,6 +31,7 @@ use crate::policy;
 use crate::running::RunningGateway;
 use crate::slices::GatewaySlices;
 use crate::starting::Starting;
+use crate::watching;
 
 /// How often the configuration file is looked at, milliseconds.
 const LOOK_EVERY_MS: u64 = 500;
@@ -124,6 +125,7 @@ impl Instance {
 
         remember(&gateway, &store).await?;
         remember_totals(&gateway, &store, &snapshot).await?;
+        watching::restore(&gateway, &data.anomalies());
         let lessor = match store.is_shared() {
             false => None,
             true => {
@@ -160,6 +162,7 @@ impl Instance {
             background.spawn(watch_keys.run(stopping.clone())),
             background.spawn(control::retention::run(control.clone(), stopping.clone())),
             background.spawn(control::capacity::run(control.clone(), stopping.clone())),
+            background.spawn(watching::run(gateway.clone(), data.anomalies(), stopping.clone())),
         ];
         if let Some(lessor) = lessor {
             // Not below the calls: one whose slice is empty waits for it.

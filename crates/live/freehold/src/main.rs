@@ -12,6 +12,7 @@ mod running;
 mod slices;
 mod starting;
 mod storage;
+mod watching;
 
 use std::process::ExitCode;
 

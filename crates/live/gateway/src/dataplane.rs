@@ -26,6 +26,7 @@ use crate::spool::Spool;
 use crate::tokens::TokenCounter;
 use crate::totals::Totals;
 use crate::upstream::UpstreamError;
+use crate::watch::Watch;
 
 /// The data plane: what every call needs, put together once.
 pub struct Gateway {
@@ -41,6 +42,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// What counts tokens that were not reported.
     pub tokens: TokenCounter,
+    /// What is out of the ordinary.
+    pub watch: Watch,
     /// What is known of servers of tools.
     pub mcp: Mcp,
     /// What seals the ids of what providers keep.
@@ -77,6 +80,7 @@ impl Gateway {
             spool,
             metrics: Metrics::new(),
             tokens: TokenCounter::default(),
+            watch: Watch::default(),
             mcp: Mcp::default(),
             seals: Arc::new(Seals::new(&pepper)),
             deferred: Deferred::default(),
@@ -102,6 +106,7 @@ impl Gateway {
         self.budgets.set(policy.limits, now);
         self.cache.deploy(&deployed.snapshot);
         self.deployed.store(Arc::new(deployed));
+        self.watch.redeployed(&self.deployed.load(), &self.metrics);
         self.rejected.lock().clear();
         self.announce();
         Ok(())
@@ -153,6 +158,8 @@ impl Gateway {
             tokens: &self.tokens,
             deferred: &self.deferred,
             totals: &self.totals,
+            watch: &self.watch,
+            deployed: &self.deployed,
             cut: &self.cut,
         }
     }

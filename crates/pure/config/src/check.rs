@@ -6,6 +6,7 @@ use domain::UnixMs;
 
 use crate::budgets::Budget;
 use crate::catalog::Catalog;
+use crate::criticality::Criticality;
 use crate::key::{Key, Section};
 use crate::models::{Agreed, Model};
 use crate::names::Declared;
@@ -123,6 +124,7 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
         providers: values(providers)?,
         models: values(models)?,
         lanes: values(lanes)?,
+        criticality: ranked(values(criticality)?),
         units: values(units)?,
         organisation,
         workflows: values(workflows)?.into_iter().map(|workflow| (workflow.name.clone(), workflow)).collect(),
@@ -132,6 +134,12 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
         capacities,
         warnings: Vec::new(),
     })
+}
+
+/// The most critical first.
+fn ranked(mut classes: Vec<Arc<Criticality>>) -> Vec<Arc<Criticality>> {
+    classes.sort_by_key(|class| class.index);
+    classes
 }
 
 /// All or none: whatever has no value has left an error.

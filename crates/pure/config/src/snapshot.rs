@@ -9,6 +9,7 @@ use domain::{UnixMs, WorkflowName};
 use crate::budgets::{Organisation, Unit};
 use crate::capacity::BoughtCapacity;
 use crate::contracts::Contract;
+use crate::criticality::Criticality;
 use crate::defaults::Defaults;
 use crate::lanes::Lane;
 use crate::mcp::McpServer;
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub models: Vec<Arc<Model>>,
     /// Pools of models, in declared order; a `routing::LaneIndex` counts here.
     pub lanes: Vec<Arc<Lane>>,
+    /// Policy classes, the most critical first; a `routing::CriticalityIndex` counts here.
+    pub criticality: Vec<Arc<Criticality>>,
     /// Everything it serves together.
     pub organisation: Organisation,
     /// Parts of the organisation, in declared order.

@@ -4,6 +4,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::desk::Desk;
 
+pub mod anomalies;
 pub mod budgets;
 pub mod cache;
 pub mod call;
@@ -36,6 +37,7 @@ pub const PAGES: &[Page] = &[
     Page { path: "/workflows", menu: Some("Workflows"), route: || get(workflows::show) },
     Page { path: "/workflows/{name}", menu: None, route: || get(workflow::show) },
     Page { path: "/lanes", menu: Some("Lanes"), route: || get(lanes::show) },
+    Page { path: "/anomalies", menu: Some("Anomalies"), route: || get(anomalies::show) },
     Page { path: "/budgets", menu: Some("Budgets"), route: || get(budgets::show).post(budgets::approve) },
     Page { path: "/tools", menu: Some("Tools"), route: || get(tools::show) },
     Page { path: "/costs", menu: Some("Costs"), route: || get(costs::show) },

@@ -10,6 +10,7 @@ mod texts;
 use std::sync::Mutex;
 
 use console::{Answer, Names, Pages, Trouble};
+use control::anomalies::{AnomaliesView, AnomalyNow, WatchedPoint, WatchedSeries};
 use control::budgets::{BudgetsView, NewApproval};
 use control::cache::{CacheNow, CacheView, CachedWorkflow, Given};
 use control::hidden_costs::{Costs, HiddenCosts, Part};
@@ -275,6 +276,49 @@ impl Pages for Canned {
         });
         let reached = reached.collect();
         ready(BudgetsView { budgets, reached })
+    }
+    fn anomalies(&self) -> Answer<'_, AnomaliesView> {
+        let one = |kind, subject: &str, sentence: &str, until: Option<UnixMs>, moves| AnomalyNow {
+            kind,
+            subject: subject.into(),
+            since: self.now - 3_600_000,
+            until,
+            factor_milli: 2_000,
+            sentence: sentence.into(),
+            moves,
+        };
+        let point = |bucket: i64| WatchedPoint {
+            at: UnixMs(self.now.0 / 300_000 * 300_000 - (288 - bucket) * 300_000),
+            amount: if bucket < 280 { 40_000_000 + bucket % 7 * 3_000_000 } else { 110_000_000 },
+            expected: Some(49_000_000),
+            alarm: bucket > 283,
+        };
+        let series =
+            |name: &str, unit| WatchedSeries { name: name.into(), unit, points: (0..288).map(point).collect() };
+        let over = Some(self.now - 600_000);
+        ready(if self.empty {
+            AnomaliesView::default()
+        } else {
+            AnomaliesView {
+                anomalies: vec![
+                    one("price", "model sonnet", "realised price 2.0 × the catalogue's", None, true),
+                    one(
+                        "tier",
+                        HOSTILE,
+                        "served as `default` where `flex` was asked for, at 2.0 × the price",
+                        over,
+                        false,
+                    ),
+                ],
+                series: vec![
+                    series("all calls", "nano_usd"),
+                    series("workflow claims-triage", "nano_usd"),
+                    series("workflow support-reply", "nano_usd"),
+                    series("workflow nightly-digest", "nano_usd"),
+                    series("model sonnet", "first_token_ms"),
+                ],
+            }
+        })
     }
     fn approve_budget<'a>(&'a self, wish: NewApproval, _by: &'a str) -> Answer<'a, String> {
         match wish.scope.as_str() {
