@@ -2,7 +2,6 @@
 //! the one record the attempt leaves. A step with a value, never a destructor.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use domain::{
     AttemptEnd, Cost, Fault, FaultClass, Intent, Loss, LossKind, Meter, NanoUsd, Record, ServedAs, Usage, UsageOrigin,
@@ -11,6 +10,7 @@ use ledger::budget::Spend;
 use ledger::price::Served;
 use routing::Candidate;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use wire::usage::Beside;
 use wire::{Operation, Seen};
 
