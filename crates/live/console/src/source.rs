@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use control::budgets::{BudgetsView, NewApproval};
+use control::concentration::Concentration;
 use control::hidden_costs::HiddenCosts;
 use control::instances::InstanceView;
 use control::keys::NewKey;
@@ -63,6 +64,8 @@ pub trait Pages: Send + Sync {
     fn tool_servers(&self) -> Answer<'_, Vec<ToolServerView>>;
     /// What answers of the last days cost beyond their list price; today is the last of them.
     fn hidden_costs(&self, days: u32) -> Answer<'_, HiddenCosts>;
+    /// Who depends on whom, over the last days.
+    fn concentration(&self, days: u32) -> Answer<'_, Concentration>;
     /// Every instance on the database.
     fn instances(&self) -> Answer<'_, Vec<InstanceView>>;
     /// Calls that ended, newest first.
@@ -149,6 +152,10 @@ impl Pages for Control {
 
     fn hidden_costs(&self, days: u32) -> Answer<'_, HiddenCosts> {
         Box::pin(async move { Ok(Control::hidden_costs(self, days).await?) })
+    }
+
+    fn concentration(&self, days: u32) -> Answer<'_, Concentration> {
+        Box::pin(async move { Ok(Control::concentration(self, days).await?) })
     }
 
     fn calls(&self, filter: CallFilter) -> Answer<'_, Vec<CallEnd>> {

@@ -297,3 +297,14 @@ async fn costs_name_the_multiplier_and_what_answered_nobody() {
     empty.login(TOKEN, "").await.unwrap();
     assert!(get(&router_over(Arc::new(empty)), "/costs").await.text.contains("Nothing booked yet"));
 }
+
+#[tokio::test]
+async fn concentration_names_shares_and_what_would_become_of_workflows() {
+    let console = logged_in().await;
+    let shown = get(&console, "/concentration").await.text;
+    assert!(shown.contains("72.5 %") && shown.contains("provider anthropic"), "{shown}");
+    assert!(shown.contains("-41.50") && shown.contains("nobody is left: its calls fail"), "{shown}");
+    let empty = Canned::empty(NOW);
+    empty.login(TOKEN, "").await.unwrap();
+    assert!(get(&router_over(Arc::new(empty)), "/concentration").await.text.contains("Nothing answered yet"));
+}

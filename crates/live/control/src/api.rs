@@ -47,6 +47,7 @@ pub fn api(control: Control) -> Router {
         .route("/budgets", get(budgets))
         .route("/budgets/approve", post(approve_budget))
         .route("/costs", get(hidden_costs))
+        .route("/concentration", get(concentration))
         .route("/calls", get(calls))
         .route("/calls/after", get(calls_after))
         .route("/calls/{id}", get(call))
@@ -121,6 +122,10 @@ struct Days {
 }
 
 /// As the page: of the last thirty days, unless `days` says otherwise.
+async fn concentration(State(control): State<Control>, Query(Days { days }): Query<Days>) -> Answer {
+    json_of(&control.concentration(days.unwrap_or(30)).await?)
+}
+
 async fn hidden_costs(State(control): State<Control>, Query(Days { days }): Query<Days>) -> Answer {
     json_of(&control.hidden_costs(days.unwrap_or(30)).await?)
 }

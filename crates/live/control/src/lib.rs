@@ -22,6 +22,7 @@ pub mod data;
 pub mod failure;
 pub mod focus_export;
 pub mod hidden_costs;
+pub mod concentration;
 pub mod identity;
 pub mod ingest;
 pub mod instances;

@@ -133,7 +133,7 @@ pub fn parse(text: &str) -> Result<Scenario, Bad> {
     })?;
     let lasts_line = line(file.lasts.span().start);
     let lasts_ms = time(lasts_line, "lasts", file.lasts.get_ref())?;
-    if lasts_ms < 60_000 || lasts_ms > LONGEST_HOURS * 3_600_000 {
+    if !(60_000..=LONGEST_HOURS * 3_600_000).contains(&lasts_ms) {
         let reason = format!("`lasts = \"{}\"` is outside one minute and {LONGEST_HOURS} hours", file.lasts.get_ref());
         return Err(Bad::new(lasts_line, reason, "give a time between them"));
     }

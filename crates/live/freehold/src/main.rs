@@ -62,7 +62,7 @@ enum Command {
     Provider(commands::provider::Arguments),
     /// Show, export and prove what was booked
     Ledger(commands::ledger::Arguments),
-    /// Report on what was booked: hidden costs
+    /// Report on what was booked: hidden costs, concentration
     Report(commands::report::Arguments),
     Instance(commands::instance::Arguments),
     /// Compare price lists, figure by figure, and read public ones

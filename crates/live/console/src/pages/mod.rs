@@ -7,6 +7,7 @@ use crate::desk::Desk;
 pub mod budgets;
 pub mod call;
 pub mod calls;
+pub mod concentration;
 pub mod configuration;
 pub mod costs;
 pub mod error;
@@ -38,6 +39,7 @@ pub const PAGES: &[Page] = &[
     Page { path: "/budgets", menu: Some("Budgets"), route: || get(budgets::show).post(budgets::approve) },
     Page { path: "/tools", menu: Some("Tools"), route: || get(tools::show) },
     Page { path: "/costs", menu: Some("Costs"), route: || get(costs::show) },
+    Page { path: "/concentration", menu: Some("Concentration"), route: || get(concentration::show) },
     Page { path: "/calls", menu: Some("Calls"), route: || get(calls::show) },
     Page { path: "/calls/{id}", menu: None, route: || get(call::show) },
     Page { path: "/configuration", menu: Some("Configuration"), route: || get(configuration::show) },
