@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use control::budgets::{BudgetsView, NewApproval};
 use control::concentration::Concentration;
+use control::drills::KeptDrill;
 use control::hidden_costs::HiddenCosts;
 use control::instances::InstanceView;
 use control::keys::NewKey;
@@ -64,6 +65,10 @@ pub trait Pages: Send + Sync {
     fn tool_servers(&self) -> Answer<'_, Vec<ToolServerView>>;
     /// What answers of the last days cost beyond their list price; today is the last of them.
     fn hidden_costs(&self, days: u32) -> Answer<'_, HiddenCosts>;
+    /// Kept reports of drills, newest first.
+    fn drills(&self) -> Answer<'_, Vec<KeptDrill>>;
+    /// The HTML file of one.
+    fn drill_page(&self, id: i64) -> Answer<'_, Option<String>>;
     /// Who depends on whom, over the last days.
     fn concentration(&self, days: u32) -> Answer<'_, Concentration>;
     /// Every instance on the database.
@@ -152,6 +157,14 @@ impl Pages for Control {
 
     fn hidden_costs(&self, days: u32) -> Answer<'_, HiddenCosts> {
         Box::pin(async move { Ok(Control::hidden_costs(self, days).await?) })
+    }
+
+    fn drills(&self) -> Answer<'_, Vec<KeptDrill>> {
+        Box::pin(async move { Ok(Control::drills(self).await?) })
+    }
+
+    fn drill_page(&self, id: i64) -> Answer<'_, Option<String>> {
+        Box::pin(async move { Ok(Control::drill_page(self, id).await?) })
     }
 
     fn concentration(&self, days: u32) -> Answer<'_, Concentration> {

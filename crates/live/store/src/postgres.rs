@@ -29,6 +29,7 @@ const MIGRATIONS: Migrations = &[
     (40, "books", include_str!("../migrations/postgres/0040_books.sql")),
     (50, "money", include_str!("../migrations/postgres/0050_money.sql")),
     (60, "erased", include_str!("../migrations/postgres/0060_erased.sql")),
+    (74, "drills", include_str!("../migrations/postgres/0074_drills.sql")),
 ];
 
 impl Store {

@@ -10,6 +10,7 @@ pub mod calls;
 pub mod concentration;
 pub mod configuration;
 pub mod costs;
+pub mod drills;
 pub mod error;
 pub mod instances;
 pub mod keys;
@@ -40,6 +41,8 @@ pub const PAGES: &[Page] = &[
     Page { path: "/tools", menu: Some("Tools"), route: || get(tools::show) },
     Page { path: "/costs", menu: Some("Costs"), route: || get(costs::show) },
     Page { path: "/concentration", menu: Some("Concentration"), route: || get(concentration::show) },
+    Page { path: "/drills", menu: Some("Drills"), route: || get(drills::show) },
+    Page { path: "/drills/{id}", menu: None, route: || get(drills::page) },
     Page { path: "/calls", menu: Some("Calls"), route: || get(calls::show) },
     Page { path: "/calls/{id}", menu: None, route: || get(call::show) },
     Page { path: "/configuration", menu: Some("Configuration"), route: || get(configuration::show) },

@@ -282,7 +282,9 @@ const SOCKET_CALLS_A_SECOND: u64 = 200;
 /// The same calls with everything that a socket is: a listener, a simulator that listens, and time as it passes.
 async fn over_sockets(calls: u64, seed: u64) -> Ran {
     let lasts_ms = calls * 1_000 / SOCKET_CALLS_A_SECOND;
-    let snapshot = snapshot(&CONFIGURATION.replace("first_token_ms = 5000", "first_token_ms = 1500"));
+    // Whoever waits here waits in earnest.
+    let patient = CONFIGURATION.replace("first_token_ms = 5000", "first_token_ms = 1500");
+    let snapshot = snapshot(&patient.replace("total_ms = 60000", "total_ms = 6000"));
     // The outage is a twelfth of the time here as it is there.
     let scenario = scenario(calls, lasts_ms, (lasts_ms / 2, (lasts_ms / 12).max(200)), seed);
     let plan = Plan::new(&scenario, &snapshot).unwrap();

@@ -8,7 +8,10 @@ use clap::{Subcommand, ValueEnum};
 use config::Snapshot;
 use drill::shipped::{SAMPLE, SHIPPED, find};
 use drill::{Bad, Report, Scenario, page, run::Failed, scenario};
+use gateway::clock;
+use store::{KeptDrill, Store};
 
+use crate::storage::Storage;
 use crate::{exit, policy};
 
 /// Rehearse an outage: run the gateway against simulated providers that fail as a script says.
@@ -52,6 +55,11 @@ struct Run {
     /// Run it on live lanes instead: not built yet, and refused
     #[arg(long)]
     live: bool,
+    /// Keep the report, for the console's page Drills
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    storage: Storage,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -86,8 +94,17 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         },
         // It computes for seconds, on a thread of its own.
         Action::Run(run) => {
-            match tokio::task::spawn_blocking(move || report(&run).map(|report| (report, run.output))).await? {
-                Ok((report, output)) => {
+            // Before anything is computed: who asks for it to be kept should not wait to hear that it cannot be.
+            let store = match run.keep {
+                true => Some(run.storage.open_existing().await?),
+                false => None,
+            };
+            let output = run.output;
+            match tokio::task::spawn_blocking(move || report(&run)).await? {
+                Ok((report, revision)) => {
+                    if let Some(store) = store {
+                        keep(&store, &report, revision).await?;
+                    }
                     match output {
                         Output::Text => print!("{}", report.text()),
                         Output::Json => print!("{}", report.json()),
@@ -101,12 +118,27 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
+async fn keep(store: &Store, report: &Report, revision: String) -> anyhow::Result<()> {
+    let (title, report_text) = (report.title.clone(), report.text());
+    let drill = KeptDrill {
+        id: 0,
+        ran_at: clock::now(),
+        title,
+        revision,
+        seed: report.seed,
+        held: report.held,
+        report: report_text,
+    };
+    store.keep_drill(&drill, &page::html(report)).await.context("the report cannot be kept")
+}
+
 fn refused(bad: &BadInput) -> ExitCode {
     eprintln!("error: {}", bad.0);
     ExitCode::from(exit::USAGE)
 }
 
-fn report(run: &Run) -> Result<Report, BadInput> {
+/// The report, and the revision of the configuration it is of.
+fn report(run: &Run) -> Result<(Report, String), BadInput> {
     if run.live {
         let why = "drills on live lanes are not built yet; leave --live out to run it on simulated providers";
         return Err(BadInput(why.into()));
@@ -116,10 +148,11 @@ fn report(run: &Run) -> Result<Report, BadInput> {
     let mut read: Scenario = scenario::parse(&text).map_err(bad)?;
     read.seed = run.seed.unwrap_or(read.seed);
     let snapshot = configuration(run.config.as_deref())?;
-    drill::run(&read, &snapshot).map_err(|failed| match failed {
+    let report = drill::run(&read, &snapshot).map_err(|failed| match failed {
         Failed::Bad(reason) => bad(reason),
         failed => BadInput(failed.to_string()),
-    })
+    })?;
+    Ok((report, snapshot.revision))
 }
 
 /// A file, or a drill of that name.

@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use console::{Answer, Names, Pages, Trouble};
 use control::budgets::{BudgetsView, NewApproval};
 use control::concentration::{Concentration, Gone, Instead, Risk, Share};
+use control::drills::KeptDrill;
 use control::hidden_costs::{Costs, HiddenCosts, Part};
 use control::instances::{InstanceState, InstanceView, LeaseView};
 use control::keys::NewKey;
@@ -347,6 +348,23 @@ impl Pages for Canned {
 
     fn lanes(&self) -> Answer<'_, Vec<LaneView>> {
         ready(self.lane_views())
+    }
+    fn drills(&self) -> Answer<'_, Vec<KeptDrill>> {
+        let drill = KeptDrill {
+            id: 3,
+            ran_at: self.midnight(),
+            title: "The premium provider is gone for ten minutes".to_owned(),
+            revision: "0a1b2c3d4e5f".to_owned(),
+            seed: 1,
+            held: true,
+            report:
+                "claims-triage: 612 of 612 calls answered (100%)\n  held   100% answered, at least 99.5% expected\n"
+                    .into(),
+        };
+        ready(if self.empty { Vec::new() } else { vec![drill] })
+    }
+    fn drill_page(&self, id: i64) -> Answer<'_, Option<String>> {
+        ready((id == 3).then(|| "<!doctype html><title>drill</title>".to_owned()))
     }
     fn concentration(&self, days: u32) -> Answer<'_, Concentration> {
         let share = |name: &str, answers, part, nano| Share {
