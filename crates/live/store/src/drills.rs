@@ -57,7 +57,7 @@ impl Store {
     /// The HTML file of a kept report.
     pub async fn drill_page(&self, id: i64) -> Result<Option<String>, StoreError> {
         let row = query("SELECT page FROM drills WHERE id = $1").bind(id).fetch_optional(self.reader()).await?;
-        row.map(|row| row.get("page")).transpose()
+        Ok(row.map(|row| row.get("page")).transpose()?)
     }
 }
 
