@@ -49,6 +49,7 @@ pub fn api(control: Control) -> Router {
         .route("/anomalies", get(anomalies))
         .route("/costs", get(hidden_costs))
         .route("/cache", get(cache).delete(purge_cache))
+        .route("/concentration", get(concentration))
         .route("/calls", get(calls))
         .route("/calls/after", get(calls_after))
         .route("/calls/{id}", get(call))
@@ -127,6 +128,10 @@ struct Days {
 }
 
 /// As the page: of the last thirty days, unless `days` says otherwise.
+async fn concentration(State(control): State<Control>, Query(Days { days }): Query<Days>) -> Answer {
+    json_of(&control.concentration(days.unwrap_or(30)).await?)
+}
+
 async fn hidden_costs(State(control): State<Control>, Query(Days { days }): Query<Days>) -> Answer {
     json_of(&control.hidden_costs(days.unwrap_or(30)).await?)
 }

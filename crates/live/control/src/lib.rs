@@ -24,6 +24,8 @@ pub mod data;
 pub mod failure;
 pub mod focus_export;
 pub mod hidden_costs;
+pub mod concentration;
+pub mod drills;
 pub mod identity;
 pub mod ingest;
 pub mod instances;

@@ -20,6 +20,7 @@ use crate::kept::seal::Seals;
 use crate::keys::KeyTable;
 use crate::mcp::Mcp;
 use crate::metrics::{Metrics, RevisionLabels};
+use crate::pipe::Connector;
 use crate::ports::{Keys, Policy};
 use crate::settle::Books;
 use crate::spool::Spool;
@@ -96,6 +97,17 @@ impl Gateway {
         gateway.budgets.set(policy.limits, now);
         gateway.announce();
         Ok(gateway)
+    }
+
+    /// Connects with all providers over what `connector` gives, from now on and before anything was sent: how drills begin.
+    pub fn pipe(&mut self, connector: &Connector) {
+        let deployed = Deployed::new(self.deployed.load().snapshot.clone(), clock::now(), None);
+        let piped = deployed.map(|deployed| {
+            let upstreams = deployed.upstreams.piped(connector, &deployed.snapshot.providers);
+            Deployed { upstreams, ..deployed }
+        });
+        let piped = piped.expect("the snapshot was deployed before");
+        self.deployed.store(Arc::new(piped));
     }
 
     /// Takes over a configuration. Calls under way keep the one they started with.

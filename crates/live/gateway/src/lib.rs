@@ -24,6 +24,7 @@ pub mod bound;
 pub mod units;
 pub mod upstream;
 mod pool;
+pub mod pipe;
 pub mod identity;
 pub mod relay;
 pub mod settle;

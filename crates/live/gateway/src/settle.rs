@@ -2,7 +2,6 @@
 //! the one record the attempt leaves. A step with a value, never a destructor.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use domain::{
@@ -12,6 +11,7 @@ use ledger::budget::Spend;
 use ledger::price::Served;
 use routing::Candidate;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use wire::usage::Beside;
 use wire::{Dialect, Operation, Seen};
 

@@ -13,6 +13,8 @@ use console::{Answer, Names, Pages, Trouble};
 use control::anomalies::{AnomaliesView, AnomalyNow, WatchedPoint, WatchedSeries};
 use control::budgets::{BudgetsView, NewApproval};
 use control::cache::{CacheNow, CacheView, CachedWorkflow, Given};
+use control::concentration::{Concentration, Gone, Instead, Risk, Share};
+use control::drills::KeptDrill;
 use control::hidden_costs::{Costs, HiddenCosts, Part};
 use control::instances::{InstanceState, InstanceView, LeaseView};
 use control::keys::NewKey;
@@ -391,6 +393,71 @@ impl Pages for Canned {
 
     fn lanes(&self) -> Answer<'_, Vec<LaneView>> {
         ready(self.lane_views())
+    }
+    fn drills(&self) -> Answer<'_, Vec<KeptDrill>> {
+        let drill = KeptDrill {
+            id: 3,
+            ran_at: self.midnight(),
+            title: "The premium provider is gone for ten minutes".to_owned(),
+            revision: "0a1b2c3d4e5f".to_owned(),
+            seed: 1,
+            held: true,
+            report:
+                "claims-triage: 612 of 612 calls answered (100%)\n  held   100% answered, at least 99.5% expected\n"
+                    .into(),
+        };
+        ready(if self.empty { Vec::new() } else { vec![drill] })
+    }
+    fn drill_page(&self, id: i64) -> Answer<'_, Option<String>> {
+        ready((id == 3).then(|| "<!doctype html><title>drill</title>".to_owned()))
+    }
+    fn concentration(&self, days: u32) -> Answer<'_, Concentration> {
+        let share = |name: &str, answers, part, nano| Share {
+            name: name.to_owned(),
+            answers,
+            answers_millipercent: part,
+            booked: NanoUsd(nano),
+            booked_millipercent: part,
+        };
+        let (from, to) = (self.midnight() - u64::from(days - 1) * DAY, self.midnight() + DAY);
+        if self.empty {
+            return ready(Concentration { from, to, ..Concentration::default() });
+        }
+        let instead =
+            Instead { lane: "standard".into(), class: Class::B, model: "gpt-5-mini".into(), provider: "openai".into() };
+        let gone = |workflow: &str, instead: Option<Instead>, added, risk, sentence: &str| Gone {
+            what: "provider anthropic".to_owned(),
+            workflow: workflow.to_owned(),
+            answers: 6_100,
+            answers_millipercent: 72_500,
+            instead,
+            added,
+            risk,
+            sentence: sentence.to_owned(),
+        };
+        ready(Concentration {
+            from,
+            to,
+            providers: vec![
+                share("anthropic", 6_100, 72_500, 320_000_000_000),
+                share("openai", 2_312, 27_500, 70_000_000_000),
+            ],
+            regions: vec![share("eu-de", 8_412, 100_000, 390_000_000_000)],
+            families: vec![
+                share("claude", 6_100, 72_500, 320_000_000_000),
+                share("gpt", 2_312, 27_500, 70_000_000_000),
+            ],
+            gone: vec![
+                gone(
+                    "claims-triage",
+                    Some(instead),
+                    Some(NanoUsd(-41_500_000_000)),
+                    Risk::OtherLane,
+                    "gpt-5-mini in lane standard (class B), which promises 2500 ms for first tokens instead of 1500 ms",
+                ),
+                gone("contract-summary", None, None, Risk::Fails, "nobody is left: its calls fail"),
+            ],
+        })
     }
     fn hidden_costs(&self, days: u32) -> Answer<'_, HiddenCosts> {
         let part = |cause: &str, end: &str, answers, attempts, nano| Part {
