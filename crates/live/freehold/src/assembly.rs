@@ -161,6 +161,9 @@ impl Instance {
             background.spawn(control::retention::run(control.clone(), stopping.clone())),
             background.spawn(control::capacity::run(control.clone(), stopping.clone())),
         ];
+        let (teller, told) = mpsc::channel(gateway::notices::WAITING_AT_MOST);
+        gateway.budgets.tell_others(teller);
+        jobs.push(background.spawn(gateway::notices::run(gateway.clone(), told, stopping.clone())));
         if let Some(lessor) = lessor {
             // Not below the calls: one whose slice is empty waits for it.
             jobs.push(tokio::spawn(lessor.run(stopping.clone())));

@@ -5,8 +5,8 @@ use domain::Meter;
 
 use crate::key::{Key, Section};
 use crate::{
-    aliases, budgets, capacity, contracts, criticality, defaults, identity, lanes, mcp, models, prices, providers,
-    secret, server, workflows,
+    aliases, budgets, capacity, contracts, criticality, defaults, identity, lanes, mcp, models, notify, prices,
+    providers, secret, server, workflows,
 };
 
 /// Every table of freehold.toml, in the order of the reference.
@@ -42,6 +42,7 @@ pub const SECTIONS: &[&Section] = &[
     &workflows::CAPTURE,
     &aliases::SECTION,
     &mcp::SECTION,
+    &notify::SECTION,
 ];
 
 const HEAD: &str = include_str!("reference_head.md");

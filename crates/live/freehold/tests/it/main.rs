@@ -27,6 +27,7 @@ mod losses;
 mod mcp;
 mod media;
 mod metering;
+mod notices;
 mod operating;
 mod pains;
 mod passed;
