@@ -8,7 +8,7 @@
 //! books, [`reprice`] prices them anew, [`capacity`] books what was bought and not used, [`contracts`] says how far what was agreed is,
 //! [`focus_export`] hands them out as FOCUS charges ([`parquet_file`] writes such files), [`hidden_costs`] and [`cache`] report, [`capture`] compares
 //! with what providers say, [`verify`] proves them, [`otlp`] sends spans, [`retention`] forgets what [`archive`] has kept. [`leases`] shares
-//! budgets out among instances, [`instances`] shows them.
+//! budgets out among instances, [`sessions_spent`] keeps what sessions have spent, [`instances`] shows them.
 
 mod alarms;
 pub mod anomalies;
@@ -42,6 +42,7 @@ pub mod reprice;
 pub mod retention;
 pub mod secrets;
 pub mod sessions;
+pub mod sessions_spent;
 mod tools;
 pub mod verify;
 pub mod views;

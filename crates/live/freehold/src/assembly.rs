@@ -14,6 +14,7 @@ use control::keys::KeyWatch;
 use control::leases::{ASKING_AT_ONCE, Lessor};
 use control::otlp::Exporter;
 use control::ports::Running;
+use control::sessions_spent::SessionKeeper;
 use control::{Control, DataDirectory, DataLock, Ingest, Pepper};
 use domain::KeyGrant;
 use gateway::clock;
@@ -29,7 +30,7 @@ use crate::background::Background;
 use crate::limits::limits;
 use crate::policy;
 use crate::running::RunningGateway;
-use crate::slices::GatewaySlices;
+use crate::slices::{GatewaySessions, GatewaySlices};
 use crate::starting::Starting;
 use crate::watching;
 
@@ -126,6 +127,8 @@ impl Instance {
         remember(&gateway, &store).await?;
         remember_totals(&gateway, &store, &snapshot).await?;
         watching::restore(&gateway, &data.anomalies());
+        let sessions = Arc::new(GatewaySessions(gateway.clone(), who.instance.clone()));
+        let sessions = SessionKeeper::begin(store.clone(), sessions, Arc::new(clock::now)).await?;
         let lessor = match store.is_shared() {
             false => None,
             true => {
@@ -163,7 +166,11 @@ impl Instance {
             background.spawn(control::retention::run(control.clone(), stopping.clone())),
             background.spawn(control::capacity::run(control.clone(), stopping.clone())),
             background.spawn(watching::run(gateway.clone(), data.anomalies(), stopping.clone())),
+            background.spawn(sessions.run(stopping.clone())),
         ];
+        let (teller, told) = mpsc::channel(gateway::notices::WAITING_AT_MOST);
+        gateway.budgets.tell_others(teller);
+        jobs.push(background.spawn(gateway::notices::run(gateway.clone(), told, stopping.clone())));
         if let Some(lessor) = lessor {
             // Not below the calls: one whose slice is empty waits for it.
             jobs.push(tokio::spawn(lessor.run(stopping.clone())));

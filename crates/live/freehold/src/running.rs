@@ -218,6 +218,10 @@ impl Running for RunningGateway {
                 "freehold_budget_thresholds_reached_total{{scope=\"{scope}\",per=\"{per}\",measure=\"{measure}\"}} {reached}"
             ));
         }
+        write(format_args!("# HELP freehold_notices_dropped Notices that the webhook of [notify] did not take."));
+        write(format_args!("# TYPE freehold_notices_dropped counter"));
+        let untold = self.gateway.budgets.untold.load(Ordering::Relaxed);
+        write(format_args!("freehold_notices_dropped_total {untold}"));
         text.push_str("# EOF\n");
         text
     }

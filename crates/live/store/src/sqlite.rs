@@ -24,6 +24,7 @@ const MIGRATIONS: Migrations = &[
     (60, "erased", include_str!("../migrations/sqlite/0060_erased.sql")),
     (73, "cache", include_str!("../migrations/sqlite/0073_cache.sql")),
     (74, "drills", include_str!("../migrations/sqlite/0074_drills.sql")),
+    (75, "sessions", include_str!("../migrations/sqlite/0075_sessions.sql")),
 ];
 
 impl Store {

@@ -16,7 +16,8 @@ use crate::secret::Vault;
 use crate::snapshot::Snapshot;
 use crate::workflows::{Parts, Workflow};
 use crate::{
-    aliases, budgets, capacity, contracts, criticality, defaults, lanes, mcp, models, providers, server, workflows,
+    aliases, budgets, capacity, contracts, criticality, defaults, lanes, mcp, models, notify, providers, server,
+    workflows,
 };
 
 /// Everything a check depends on.
@@ -53,6 +54,7 @@ pub const ROOT: Section = Section {
         section("workflows"),
         section("aliases"),
         section("mcp"),
+        section("notify"),
     ],
     meters: false,
 };
@@ -114,6 +116,7 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
     let workflows = workflows::read(root, &parts);
     let aliases = aliases::read(root, &workflows);
     let mcp = mcp::read(root, &workflows, defaults.timeouts, vault);
+    let notify = notify::read(root, vault);
     unpriced(root.problems(), &models, &workflows, input.now);
     Some(Snapshot {
         revision: revision(input),
@@ -132,6 +135,7 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
         mcp: values(mcp)?,
         contracts,
         capacities,
+        notify,
         warnings: Vec::new(),
     })
 }

@@ -6,7 +6,7 @@ use domain::Meter;
 use crate::key::{Key, Section};
 use crate::{
     aliases, anomalies, budgets, cache, capacity, contracts, criticality, defaults, identity, lanes, mcp, models,
-    prices, providers, secret, server, workflows,
+    notify, prices, providers, secret, server, workflows,
 };
 
 /// Every table of freehold.toml, in the order of the reference.
@@ -45,6 +45,7 @@ pub const SECTIONS: &[&Section] = &[
     &cache::SECTION,
     &aliases::SECTION,
     &mcp::SECTION,
+    &notify::SECTION,
 ];
 
 const HEAD: &str = include_str!("reference_head.md");

@@ -96,6 +96,59 @@ fn a_running_instance_of_an_embedded_database_is_listed_as_serving_and_a_killed_
     assert_eq!(state(), "gone");
 }
 
+/// Whatever a session's budget leaves: calls go through until it refuses. How many did.
+fn calls_in_session(freehold: &crate::harness::Freehold, key: &str) -> usize {
+    let authorization = format!("Bearer {key}");
+    let headers = [("authorization", authorization.as_str()), ("freehold-session", "run-7")];
+    let body = br#"{"model":"w","max_tokens":10,"messages":[{"role":"user","content":"Hello"}]}"#;
+    let call = || request(freehold.gateway, "POST", "/v1/chat/completions", &headers, body);
+    (0..20).map(|_| call()).take_while(|answer| answer.status == 200).count()
+}
+
+#[test]
+fn what_a_session_has_spent_outlives_a_restart_and_is_heard_of_by_other_instances() {
+    let postgres = Postgres::start();
+    let scratch = testkit::scratch_dir("sessions-scenario");
+    let simulator = Simulator::start(scratch.path(), "[providers.sim]\noutput_tokens = 10\n");
+    // Ten tokens of output are a cent; a session has five.
+    let of_sessions = |address| {
+        configuration(address).replace("input = \"1\", output = \"1\"", "input = \"0\", output = \"1000\"").replace(
+            "criticality = \"c\"\n",
+            "criticality = \"c\"\nbudget = { limit = \"0.05 USD\", per = \"session\", at_limit = \"refuse\" }\n",
+        )
+    };
+    let mut first = Site::new("sessions-1", &of_sessions(simulator.address));
+    first.database = Some(postgres.database());
+    let one = first.start();
+    let key = one.key.clone();
+    let authorization = format!("Bearer {key}");
+    let headers = [("authorization", authorization.as_str()), ("freehold-session", "run-7")];
+    let body = br#"{"model":"w","max_tokens":10,"messages":[{"role":"user","content":"Hello"}]}"#;
+    for _ in 0..2 {
+        assert_eq!(request(one.gateway, "POST", "/v1/chat/completions", &headers, body).status, 200);
+    }
+    assert_eq!(one.stop(), Some(0));
+    let mut second = Site::new("sessions-2", &of_sessions(simulator.address));
+    second.database = first.database.clone();
+    std::fs::create_dir_all(second.data()).unwrap();
+    std::fs::copy(first.data().join("pepper"), second.data().join("pepper")).unwrap();
+    let (one, two) = (first.start_with(key.clone()), second.start_with(key.clone()));
+    // Two cents were spent before the restart, and the other instance knows of them too.
+    assert_eq!(request(two.gateway, "POST", "/v1/chat/completions", &headers, body).status, 200);
+    let address = first.database.clone().unwrap();
+    eventually("the second one has told what it booked", || {
+        (postgres.run(&address, "SELECT COUNT(*) FROM session_spend;").trim() == "2").then_some(())
+    });
+    let spent =
+        |freehold: &crate::harness::Freehold| freehold.admin("/api/v1/budgets")["budgets"][0]["settled"].as_i64();
+    assert_eq!(request(one.gateway, "POST", "/v1/chat/completions", &headers, body).status, 200);
+    eventually("both know of four cents", || {
+        let both = [spent(&one), spent(&two)];
+        both.iter().all(|spent| *spent == Some(40_000_000)).then_some(())
+    });
+    assert_eq!((calls_in_session(&two, &key), calls_in_session(&two, &key)), (1, 0));
+}
+
 /// A second data directory on the database of the first, with its pepper.
 fn beside(first: &Site, name: &str, address: std::net::SocketAddr) -> Site {
     let mut other = Site::new(name, &configuration(address));

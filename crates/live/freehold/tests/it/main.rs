@@ -29,6 +29,7 @@ mod losses;
 mod mcp;
 mod media;
 mod metering;
+mod notices;
 mod operating;
 mod pains;
 mod passed;

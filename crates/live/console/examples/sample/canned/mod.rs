@@ -477,6 +477,8 @@ impl Pages for Canned {
             hidden: NanoUsd(22_034_118_400),
             multiplier_thousandths: Some(1_056),
             unpriced,
+            unread_tokens: 240_000,
+            unread: NanoUsd(900_000_000),
             parts: vec![
                 part("serve", "served", true, 8_300, 380_000_000_000),
                 part("serve", "failed", false, 120, 12_034_118_400),
