@@ -42,6 +42,7 @@ pub(crate) async fn all(control: &Control, today: Today, budgets: &[BudgetNow]) 
         })
         .collect();
     alarms.extend(breakers(running));
+    alarms.extend(anomalies(running));
     alarms.extend(burns(running));
     let without = running.without_token().into_iter();
     alarms.extend(without.map(|(_, at, why)| alarm("no_token", format!("{why} (last tried {at})"))));
@@ -72,6 +73,18 @@ fn breakers(running: &dyn Running) -> Vec<Alarm> {
         alarms.push(alarm("breaker_open", format!("model `{}` {what} since {}{fault}", model.name, health.since)));
     }
     alarms
+}
+
+fn anomalies(running: &dyn Running) -> impl Iterator<Item = Alarm> {
+    let standing = running.anomalies().anomalies.into_iter().filter(|one| one.until.is_none());
+    standing.map(|one| {
+        let led = if one.moves {
+            "its calls go elsewhere until it is over"
+        } else {
+            "its calls go on; `on_anomaly` could lead them elsewhere"
+        };
+        alarm("anomaly", format!("{}: {} since {}; {led}", one.subject, one.sentence, one.since))
+    })
 }
 
 /// Lanes that use up what they may break too fast.

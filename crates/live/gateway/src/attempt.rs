@@ -1,7 +1,7 @@
 //! One attempt engine for every endpoint: choose, hold, write down, send, and go elsewhere while nothing of an answer
 //! has reached the client. What may follow which fault is `routing`'s truth table.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use config::{Model, OnLoss, Timeouts, Workflow};
@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use ledger::budget::Spend;
 use routing::{Bought, Candidate, LaneIndex, ModelIndex, Next, Route};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use wire::{Ask, Ids, Maker, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
 
@@ -127,6 +127,7 @@ pub async fn attempt(
     let cheapest = candidates.iter().filter_map(|candidate| candidate.expected_cost).min();
     let mut route = Route::new(candidates, policy, seed, admitted.call.at + total_ms);
     begin(gateway, deployed, call, &mut route, seed);
+    let usual_cost = route.usual_cost();
     let mut last: Option<Fault> = None;
     // Who is taken for the maker of what the request carries that only its maker can read.
     let mut maker: Option<ProviderName> = None;
@@ -255,6 +256,7 @@ pub async fn attempt(
             status: None,
             our_cap: bound.insert_max_output,
             part: bound.part,
+            usual_cost,
             slot: slot.clone(),
             entered: trail.entered(candidate_lane),
             promised,
@@ -296,14 +298,14 @@ fn begin(gateway: &Gateway, deployed: &Deployed, call: &Protected, route: &mut R
     let criticality = call.call().target.workflow().map(|workflow| workflow.criticality_index);
     deployed.promises.came(call.lanes().first().and_then(|(lane, _)| *lane), criticality);
     deployed.promises.look(&deployed.steering, call.call().call.at);
-    let models = call.lanes().iter().flat_map(|(_, models)| models).copied();
-    let full = deployed.traffic.moves(criticality, models, call.call().call.at);
+    let models = || call.lanes().iter().flat_map(|(_, models)| models);
+    let moves = deployed.steering.now();
+    let own = gateway.watch.moves_of(call.call().target.workflow().map(|workflow| &**workflow), &moves, models());
+    let moves = own.as_deref().unwrap_or(&moves);
+    let full = deployed.traffic.moves(criticality, models().copied(), call.call().call.at);
     match full.is_empty() {
-        true => route.steer(&deployed.steering.now(), criticality, seed),
-        false => {
-            let all: Vec<_> = deployed.steering.now().iter().cloned().chain(full).collect();
-            route.steer(&all, criticality, seed);
-        }
+        true => route.steer(moves, criticality, seed),
+        false => route.steer(&[moves, &full].concat(), criticality, seed),
     }
     if let Some(moved) = route.moved() {
         gateway.metrics.moved(moved.by);
@@ -519,7 +521,7 @@ async fn exchange(
         true => (first, FaultClass::FirstTokenTimeout),
         false => (total, FaultClass::TotalTimeout),
     };
-    let patience = Patience { until: wait_until.into(), late };
+    let patience = Patience { until: wait_until, late };
 
     let sent = deployed.upstreams.send(call, sending);
     let response = patience.wait(client, sent).await.map_err(|end| end.failure(None))?;
@@ -561,7 +563,8 @@ async fn exchange(
         ids: ids(gateway, admitted, model),
     };
     let count = |name: &str| response.headers().get(name)?.to_str().ok()?.parse().ok();
-    let counted = wire::invoke::counted_in_head(count).filter(|_| admitted.operation == Operation::Invoke);
+    let invoked = admitted.operation == Operation::Invoke;
+    let counted = invoked.then(|| wire::invoke::counted_in_head(count)).flatten();
     let mut incoming = response.into_body();
     if !stream {
         let body = whole(&mut incoming, client, &patience).await?;
@@ -635,7 +638,7 @@ fn is_raw(content_type: &HeaderValue) -> bool {
 /// How long an attempt may be waited for, and what it means when it is not done by then.
 pub(crate) struct Patience {
     /// Until when.
-    pub until: tokio::time::Instant,
+    pub until: Instant,
     /// What it means then.
     pub late: FaultClass,
 }
@@ -677,10 +680,8 @@ pub(crate) async fn refused(
 ) -> Failure {
     let status = response.status();
     let (head, mut body) = response.into_parts();
-    let patience = Patience {
-        until: tokio::time::Instant::now() + Duration::from_millis(ERROR_BODY_MS),
-        late: FaultClass::ServerError,
-    };
+    let patience =
+        Patience { until: Instant::now() + Duration::from_millis(ERROR_BODY_MS), late: FaultClass::ServerError };
     let mut bytes = Vec::new();
     while bytes.len() < ERROR_BODY_BYTES {
         match patience.wait(client, body.frame()).await {

@@ -18,6 +18,7 @@ use crate::provisioned::Provisioned;
 use crate::steering::Steering;
 use crate::upstream::{UpstreamError, Upstreams};
 use crate::warm::{Warm, cached_after};
+use crate::watch::model::ModelWatch;
 
 /// Tokens an answer is expected to have before any was seen.
 const FIRST_GUESS_OUTPUT_TOKENS: u64 = 256;
@@ -50,6 +51,8 @@ pub struct Slot {
     pub maker: Maker,
     /// Breaker and first-token times.
     pub health: Mutex<ModelHealth>,
+    /// How it bills, serves and answers, and since when that is out of the ordinary.
+    pub watch: Mutex<ModelWatch>,
     bytes_per_token: Mutex<BytesPerToken>,
     /// The same of answers, whose text is of another kind than prompts.
     answer_bytes_per_token: Mutex<BytesPerToken>,
@@ -118,6 +121,7 @@ impl Slot {
         Slot {
             maker,
             health: Mutex::new(ModelHealth::new(BreakerSettings::default())),
+            watch: Mutex::default(),
             bytes_per_token: Mutex::default(),
             answer_bytes_per_token: Mutex::default(),
             output: Mutex::default(),

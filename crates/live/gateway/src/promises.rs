@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use config::Snapshot;
 use domain::{Meter, UnixMs, Usage};
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use routing::slo::lane::{Counted, LOOK_EVERY_MS};
 use routing::slo::{Indicator, LaneBudgets, LaneStanding};
 use routing::{CriticalityIndex, LaneIndex, Move, Mover};
+use tokio::time::Instant;
 
 use crate::steering::Steering;
 

@@ -18,14 +18,13 @@ pub struct Steering {
 impl Steering {
     /// What holds for a new snapshot of what held for the one before: places keep their moves by their names.
     pub fn carried(before: &Steering, old: &Snapshot, new: &Snapshot) -> Steering {
+        let lane = |index: usize| new.lanes.iter().position(|lane| lane.name == old.lanes[index].name);
+        let model = |index: usize| new.models.iter().position(|model| model.name == old.models[index].name);
         let carried = |one: &Arc<Move>| {
             let from = match one.from {
-                Place::Lane(index) => {
-                    Place::Lane(new.lanes.iter().position(|lane| lane.name == old.lanes[index].name)?)
-                }
-                Place::Model(index) => {
-                    Place::Model(new.models.iter().position(|model| model.name == old.models[index].name)?)
-                }
+                Place::Lane(index) => Place::Lane(lane(index)?),
+                Place::Model(index) => Place::Model(model(index)?),
+                Place::ModelOf(of, index) => Place::ModelOf(lane(of)?, model(index)?),
             };
             Some(Arc::new(Move { from, ..Move::clone(one) }))
         };

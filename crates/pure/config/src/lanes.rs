@@ -6,6 +6,7 @@ use domain::{Class, LaneName, Pick};
 use routing::slo::{Allowed, Indicator, Target};
 use routing::{LaneIndex, ModelIndex};
 
+use crate::anomalies::{self, LaneAnomalies};
 use crate::key::{Key, Section};
 use crate::models::Model;
 use crate::names::{Declared, find_all};
@@ -27,6 +28,8 @@ pub struct Lane {
     pub pick: Pick,
     /// What it is meant to keep.
     pub slo: Slo,
+    /// What anomalies of its models lead to.
+    pub on_anomaly: LaneAnomalies,
 }
 
 /// Service levels a lane promises. Each but the quality has a budget of errors over thirty days; where it burns, calls are
@@ -94,6 +97,7 @@ pub const SECTION: Section = Section {
             meaning: "What it promises: each level has a budget of errors over 30 days, and where it burns too fast, calls begin in the next lane of their criticality, the least critical first. See docs/lanes.md.",
             example: "{ first_token_p95_ms = 2500, success = \"99.9%\", quality = \"0.92\" }",
         },
+        anomalies::LANE_KEY,
     ],
     meters: false,
 };
@@ -179,6 +183,7 @@ fn one(named: &Named, index: LaneIndex, models: &[Declared<Arc<Model>>]) -> Opti
         )
         .unwrap_or(Pick::Best);
     let slo = slo(table);
+    let on_anomaly = anomalies::of_lane(table);
 
     let found = found?;
     let known = || found.iter().filter_map(|index| models[*index].value.as_deref());
@@ -197,7 +202,7 @@ fn one(named: &Named, index: LaneIndex, models: &[Declared<Arc<Model>>]) -> Opti
             problems.warn(&table.place_of("slo"), reason, "move the model to another lane, or lower the level");
         }
     }
-    Some(Lane { name: LaneName::from(named.name), index, class: class?, models: found, pick, slo })
+    Some(Lane { name: LaneName::from(named.name), index, class: class?, models: found, pick, slo, on_anomaly })
 }
 
 fn slo(table: &Table) -> Slo {

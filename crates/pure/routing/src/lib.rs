@@ -3,7 +3,8 @@
 //! Reading order: [`candidate`] is what may be tried, [`order`] how a lane ranks it; [`breaker`] says when a model is left
 //! alone and [`health`] adds rate limits and measured speed to it; [`route`] walks one call from hop to hop, with the
 //! waits of [`backoff`] and the words of `sentence`; [`steer`] says which calls begin elsewhere, [`slo`] when a lane's
-//! promises have it so, [`concentration`] when one vendor has its share; [`truth`] is the table of what follows which fault, from which
+//! promises have it so, [`concentration`] when one vendor has its share, [`anomaly`] when what was out of the ordinary is over;
+//! [`truth`] is the table of what follows which fault, from which
 //! `docs/failure.md` is generated.
 //!
 //! Nothing here knows the time or draws a random number: both are handed in, so a decision replays from its inputs.
@@ -19,6 +20,7 @@ pub mod route;
 mod sentence;
 pub mod slo;
 pub mod steer;
+pub mod anomaly;
 pub mod truth;
 
 pub use backoff::RetryPolicy;

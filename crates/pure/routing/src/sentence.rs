@@ -57,6 +57,11 @@ pub(crate) fn stuck(text: &mut String, moved: &Move) {
     let _ = write!(text, "; not moved away although {}, since nothing else may serve it", moved.reason);
 }
 
+/// Adds that the call stays in order to find out whether what moves others is over.
+pub(crate) fn finds_out(text: &mut String, moved: &Move) {
+    let _ = write!(text, "; finds out whether it is over: {}", moved.reason);
+}
+
 /// Lists what stood in the way of the others; says whether there was anything.
 fn obstacles(text: &mut String, hops: &[Hop], chosen: Option<usize>, now: UnixMs) -> bool {
     let lane = chosen.map(|index| hops[index].candidate.lane);
@@ -81,6 +86,10 @@ fn obstacles(text: &mut String, hops: &[Hop], chosen: Option<usize>, now: UnixMs
             let _ = match moved.from {
                 Place::Lane(_) => write!(text, "moved away from {} ({})", hop.candidate.lane_name, moved.reason),
                 Place::Model(_) => write!(text, "moved away from {} ({})", hop.candidate.name, moved.reason),
+                Place::ModelOf(..) => {
+                    let (lane, model) = (&hop.candidate.lane_name, &hop.candidate.name);
+                    write!(text, "{lane}: {model} left alone since {}, {}", Clock(moved.since, now), moved.reason)
+                }
             };
             continue;
         }

@@ -23,6 +23,8 @@ pub enum Place {
     Lane(LaneIndex),
     /// One model, whatever lane it is in.
     Model(ModelIndex),
+    /// One model as one lane has it.
+    ModelOf(LaneIndex, ModelIndex),
 }
 
 /// Who found the reason.
@@ -64,13 +66,28 @@ pub enum Kept {
     OfAll(Permille),
     /// By criticality, the most critical first. A call without one, and one beyond the list, counts with the last.
     ByCriticality(Box<[Permille]>),
+    /// A share of all calls. The others leave only for what is expected to cost less than this place now does.
+    UnlessDearer {
+        /// How many stay.
+        share: Permille,
+        /// How many times as much as is expected of it the place costs now, thousandths.
+        times_milli: u64,
+    },
 }
 
 impl Kept {
+    /// How many times as much as is expected the place costs now, where that is why calls leave.
+    pub const fn times_milli(&self) -> Option<u64> {
+        match self {
+            Kept::UnlessDearer { times_milli, .. } => Some(*times_milli),
+            Kept::OfAll(_) | Kept::ByCriticality(_) => None,
+        }
+    }
+
     /// The share of the calls of this criticality.
     pub fn of(&self, criticality: Option<CriticalityIndex>) -> Permille {
         match self {
-            Kept::OfAll(share) => *share,
+            Kept::OfAll(share) | Kept::UnlessDearer { share, .. } => *share,
             Kept::ByCriticality(shares) => {
                 let own = criticality.and_then(|index| shares.get(index));
                 own.or(shares.last()).copied().unwrap_or(Permille::ALL)
@@ -100,6 +117,7 @@ impl Move {
         match self.from {
             Place::Lane(lane) => candidate.lane == lane,
             Place::Model(model) => candidate.model == model,
+            Place::ModelOf(lane, model) => candidate.lane == lane && candidate.model == model,
         }
     }
 
@@ -108,7 +126,8 @@ impl Move {
         let kept = self.kept.of(criticality);
         let place = match self.from {
             Place::Lane(index) => index as u64 * 2,
-            Place::Model(index) => index as u64 * 2 + 1,
+            // The same calls of a model, whichever lane they come through.
+            Place::Model(index) | Place::ModelOf(_, index) => index as u64 * 2 + 1,
         };
         // A draw of its own for each place, so that two moves at once do not always meet the same calls.
         let mut chance = Chance::new(Chance::new(seed ^ place.wrapping_mul(0xd1b5_4a32_d192_ed03)).draw());

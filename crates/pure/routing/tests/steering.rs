@@ -85,3 +85,31 @@ fn a_call_is_not_lost_when_what_it_is_moved_to_is_held_back() {
     assert_eq!(first, "sonnet");
     assert!(decision.contains("own/qwen breaker open since"), "{decision}");
 }
+
+#[test]
+fn a_price_leads_only_to_what_is_cheaper_than_what_is_billed() {
+    let told = |times_milli: u64, share: u16, costs: [i64; 3]| {
+        let kept = Kept::UnlessDearer { share: Permille::new(share), times_milli };
+        let reason = "realised price 2.0 × the catalogue's".into();
+        let from = Place::ModelOf(0, 0);
+        let moved = Arc::new(Move { by: Mover::Anomaly, from, kept, reason, since: UnixMs(43_260_000) });
+        let mut priced = candidates();
+        for (candidate, cost) in priced.iter_mut().zip(costs) {
+            candidate.expected_cost = Some(domain::NanoUsd(cost));
+        }
+        let mut route = Route::new(priced, RetryPolicy::default(), 7, UnixMs(50_000_000));
+        assert_eq!(route.usual_cost(), Some(domain::NanoUsd(costs[0])));
+        route.steer(&[moved], None, 7);
+        tried(route.next(None, &mut |_, _| Permit::Yes, UnixMs(43_270_000)))
+    };
+    let (model, decision) = told(2_000, 0, [100, 300, 150]);
+    assert_eq!(model, "qwen", "the next of its lane would cost even more than what is billed");
+    assert_eq!(
+        decision,
+        "own: premium: sonnet left alone since 12:01:00, realised price 2.0 × the catalogue's; first of 1 as declared"
+    );
+    assert_eq!(told(2_000, 0, [100, 300, 250]).0, "sonnet", "at twice its price it is still the cheapest");
+    let (model, decision) = told(2_000, 1_000, [100, 300, 150]);
+    assert_eq!(model, "sonnet");
+    assert!(decision.ends_with("finds out whether it is over: realised price 2.0 × the catalogue's"), "{decision}");
+}
