@@ -11,6 +11,7 @@ mod calls;
 mod compact;
 mod configuration;
 mod deadlines;
+mod drills;
 mod false_refusals;
 mod harness;
 mod hostile;
