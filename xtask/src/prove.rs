@@ -71,6 +71,15 @@ const PROOFS: &[Proof] = &[
         numbers: &[Number { flag: "--calls", variable: "FREEHOLD_PROVE_CALLS", default: Some(10_000) }],
     },
     Proof {
+        name: "detectors",
+        shows: "four detectors on simulated spend that none was tuned on: false alarms, delays; --series N (300), --seed N",
+        package: "freehold-economics",
+        target: "detectors",
+        tests: "prove_detectors",
+        ignored: false,
+        numbers: &[Number { flag: "--series", variable: "FREEHOLD_PROVE_SERIES", default: Some(300) }, SEED],
+    },
+    Proof {
         name: "budget",
         shows: "1,000 calls at once on a budget worth 100: 100 served, nothing over, nothing left held",
         package: "freehold",

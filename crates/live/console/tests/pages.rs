@@ -154,6 +154,24 @@ async fn budgets_show_how_they_stand_and_one_that_waits_is_approved() {
 }
 
 #[tokio::test]
+async fn anomalies_show_what_stands_what_is_over_and_the_series_with_their_alarms() {
+    let console = logged_in().await;
+    let shown = get(&console, "/anomalies").await.text;
+    assert!(shown.contains("realised price 2.0 × the catalogue") && shown.contains("calls go elsewhere"), "{shown}");
+    assert!(shown.contains("served as <code>default</code>") && shown.contains("calls went on"));
+    assert!(shown.contains("An alarm in 4 buckets of the last day.") && shown.contains("class=\"series bad\""));
+    assert!(!shown.contains("<h2 class=\"minor\" id=\"series-4-title\">"), "four are drawn");
+    let first = get(&console, "/anomalies?of=First+token+of+model+sonnet").await.text;
+    assert!(
+        first.contains("id=\"series-0-title\">First token of model sonnet"),
+        "the one that was asked for comes first"
+    );
+    let empty = Canned::empty(NOW);
+    empty.login(TOKEN, "").await.unwrap();
+    assert!(get(&router_over(Arc::new(empty)), "/anomalies").await.text.contains("Nothing is out of the ordinary"));
+}
+
+#[tokio::test]
 async fn tools_show_who_may_call_them_and_what_they_cost() {
     let shown = get(&logged_in().await, "/tools").await.text;
     for text in ["crm", "https://crm.example/mcp", "read_claim", "not allowed", "0.005", "unpriced", "/mcp/crm"] {
@@ -283,6 +301,20 @@ async fn assets_are_kept_by_their_print_and_need_no_login() {
     let style = get(&console, style.expect("the page names its style")).await;
     assert_eq!(style.headers["content-type"], "text/css; charset=utf-8");
     assert!(style.headers["cache-control"].to_str().unwrap().contains("immutable"));
+}
+
+#[tokio::test]
+async fn the_cache_says_what_it_saved_and_can_be_thrown_away() {
+    let console = logged_in().await;
+    let shown = get(&console, "/cache").await;
+    assert_eq!(shown.status, 200);
+    for part in ["31.90422 USD saved", "8 204", "Throw away 412 answers of this instance", "It has no cache any more."]
+    {
+        assert!(shown.text.contains(part), "{part}: {}", shown.text);
+    }
+    let empty = Canned::empty(NOW);
+    empty.login(TOKEN, "").await.unwrap();
+    assert!(get(&router_over(Arc::new(empty)), "/cache").await.text.contains("No cache yet"));
 }
 
 #[tokio::test]

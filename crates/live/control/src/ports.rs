@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use config::Snapshot;
-use domain::{ModelName, UnixMs};
+use domain::{ModelName, UnixMs, WorkflowName};
 use routing::HealthView;
 
+use crate::anomalies::AnomaliesView;
+use crate::cache::CacheNow;
 use crate::views::{BudgetNow, BudgetReached};
 
 /// The running gateway, as the pages and the admin API see it.
@@ -23,6 +25,18 @@ pub trait Running: Send + Sync {
     /// Budgets that have reached a share of their limit, newest first.
     fn budgets_reached(&self) -> Vec<BudgetReached> {
         Vec::new()
+    }
+    /// What the cache of this instance keeps.
+    fn cache(&self) -> CacheNow {
+        CacheNow::default()
+    }
+    /// Throws away what this instance keeps for a workflow, or everything; how many answers that were.
+    fn purge_cache(&self, _workflow: Option<&WorkflowName>) -> u64 {
+        0
+    }
+    /// What is out of the ordinary.
+    fn anomalies(&self) -> AnomaliesView {
+        AnomaliesView::default()
     }
     /// Calls being answered.
     fn in_flight(&self) -> u64;

@@ -10,7 +10,9 @@ mod panics;
 mod policy;
 mod running;
 mod slices;
+mod starting;
 mod storage;
+mod watching;
 
 use std::process::ExitCode;
 

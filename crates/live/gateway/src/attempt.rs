@@ -121,6 +121,13 @@ pub async fn attempt(
     let candidates = candidates(deployed, call, workflow.as_deref());
     let cheapest = candidates.iter().filter_map(|candidate| candidate.expected_cost).min();
     let mut route = Route::new(candidates, policy, seed, admitted.call.at + total_ms);
+    let moves = deployed.steering.now();
+    let models = call.lanes().iter().flat_map(|(_, models)| models);
+    let own_moves = gateway.watch.moves_of(workflow.as_deref(), &moves, models);
+    let criticality = workflow.as_ref().map(|workflow| workflow.criticality_index);
+    route.steer(own_moves.as_deref().unwrap_or(&moves), criticality, seed);
+    drop((moves, own_moves));
+    let usual_cost = route.usual_cost();
     let mut last: Option<Fault> = None;
     // Who is taken for the maker of what the request carries that only its maker can read.
     let mut maker: Option<ProviderName> = None;
@@ -245,6 +252,7 @@ pub async fn attempt(
             status: None,
             our_cap: bound.insert_max_output,
             part: bound.part,
+            usual_cost,
             slot: slot.clone(),
         };
         let timeouts = timeouts(&model, workflow.as_deref());
@@ -288,6 +296,10 @@ fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>
         for index in models {
             let model = &snapshot.models[*index];
             let slot = &deployed.slots[*index];
+            let (first_token_ms, in_flight, failed_percent) = {
+                let health = slot.health.lock();
+                (health.first_token_ms(now), health.in_flight(), health.failed_percent())
+            };
             candidates.push(Candidate {
                 model: *index,
                 name: model.name.clone(),
@@ -297,7 +309,9 @@ fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>
                 pick: lane.map_or(domain::Pick::Best, |lane| lane.pick),
                 expected_cost: slot.expected_cost(model, workflow.map(|workflow| &workflow.name), &size, now),
                 quality_milli: model.quality_milli,
-                first_token_ms: slot.health.lock().first_token_ms(now),
+                first_token_ms,
+                in_flight,
+                failed_percent,
             });
         }
     }

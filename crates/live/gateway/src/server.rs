@@ -531,7 +531,8 @@ fn call(
     let framing = endpoints::framing(endpoint, head.uri.query());
     let workflow = workflow_named(head);
     let session = call::session_named(&head.headers);
-    Call { id, endpoint, address, at, arrived, key, carried, form, session, workflow, framing, query, body }
+    let no_store = call::wants_no_cache(&head.headers);
+    Call { id, endpoint, address, at, arrived, key, carried, form, session, workflow, framing, query, no_store, body }
 }
 
 /// Opens the body of an invocation: what it speaks, and what it wants. Anthropic's bodies are that dialect's from here on; others

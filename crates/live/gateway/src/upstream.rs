@@ -109,6 +109,11 @@ impl Upstreams {
         self
     }
 
+    /// A pool for what is no call: a webhook that is told something now and then.
+    pub(crate) fn pool_of_its_own(&self, connect_ms: u64) -> Pool {
+        Pool::new(&self.way.tls(), self.way.proxy.as_ref(), connect_ms)
+    }
+
     /// Sends a request to a server of tools; `mcp::web` makes it of what may pass.
     pub(crate) async fn send_tool(
         &self,

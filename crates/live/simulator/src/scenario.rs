@@ -168,6 +168,18 @@ pub struct UsageScript {
     pub cache_write_1h_tokens: u64,
     /// What `service_tier` says; each dialect's standard where absent.
     pub service_tier: Option<String>,
+    /// What a token costs; told as `usage.cost` by openai-chat, as OpenRouter does, and by nobody where absent.
+    pub price: Option<TokenPrice>,
+}
+
+/// What a token costs, nano-dollars: 3000 is 3 USD per million.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenPrice {
+    /// One that was sent, cached or not.
+    pub input_nano_usd: u64,
+    /// One that was received.
+    pub output_nano_usd: u64,
 }
 
 /// What rate limit headers tell. Remaining values count down inside each minute.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use config::Snapshot;
+use control::cache::{self, CachedWorkflow};
 use control::concentration::{self, Concentration};
 use control::hidden_costs::{self, HiddenCosts};
 use control::ledger_export::csv_line;
@@ -38,6 +39,8 @@ pub struct Arguments {
 enum Action {
     /// What answers cost beyond their list price, per workflow and cause, with the measured multiplier
     HiddenCosts,
+    /// What answers given again from the cache would have cost, per workflow
+    Cache,
     /// How much depends on which provider, region and model family, and what would become of each workflow without one
     Concentration {
         /// The configuration whose lanes would answer
@@ -52,6 +55,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.storage.open_existing().await?;
     match arguments.action {
         Action::HiddenCosts => print(&hidden_costs::of(&store, from, to).await?, arguments.output),
+        Action::Cache => print_cache(&cache::given(&store, from, to).await?, arguments.output),
         Action::Concentration { config } => {
             let snapshot = configuration(&config)?;
             let found = concentration::of(&store, &snapshot, from, to, clock::now()).await?;
@@ -126,6 +130,23 @@ fn print(costs: &HiddenCosts, output: Output) {
                     let row = [&*workflow.workflow, &*part.cause, &*part.end, answers, &*attempts, &*usd, &*multiplier];
                     print!("{}", csv_line(row));
                 }
+            }
+        }
+    }
+}
+
+const CACHE_COLUMNS: [&str; 6] = ["workflow", "likeness", "hits", "saved_usd", "compared", "differing"];
+
+fn print_cache(workflows: &[CachedWorkflow], output: Output) {
+    match output {
+        Output::Table => print!("{}", cache::table(workflows)),
+        Output::Json => println!("{}", serde_json::to_string(workflows).expect("a report is plain values")),
+        Output::Csv => {
+            print!("{}", csv_line(CACHE_COLUMNS));
+            for (workflow, likeness, given) in workflows.iter().flat_map(CachedWorkflow::rows) {
+                let counts = [given.hits, given.compared, given.differing].map(|count| count.to_string());
+                let saved = given.saved.to_string();
+                print!("{}", csv_line([workflow, likeness, &*counts[0], &*saved, &*counts[1], &*counts[2]]));
             }
         }
     }

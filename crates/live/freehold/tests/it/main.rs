@@ -1,5 +1,6 @@
 //! The one integration test binary: real processes, real sockets, nothing shared with what is tested.
 
+mod anomalies;
 mod beside;
 mod books;
 mod budget;
@@ -7,6 +8,7 @@ mod budget_scopes;
 mod budget_streams;
 mod bytes;
 mod bytes_google;
+mod cache;
 mod calls;
 mod compact;
 mod configuration;
@@ -28,6 +30,7 @@ mod losses;
 mod mcp;
 mod media;
 mod metering;
+mod notices;
 mod operating;
 mod pains;
 mod passed;

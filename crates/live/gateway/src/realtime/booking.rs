@@ -228,6 +228,7 @@ impl<'a> Booking<'a> {
             status: Some(SWITCHED),
             our_cap: None,
             part: None,
+            usual_cost: None,
             slot: self.slot.clone(),
         });
         Ok(())
