@@ -2,7 +2,7 @@
 //! has reached the client. What may follow which fault is `routing`'s truth table.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use config::{Model, OnLoss, Timeouts, Workflow};
@@ -12,7 +12,8 @@ use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use ledger::budget::Spend;
 use parking_lot::Mutex;
-use routing::{Candidate, Hedging, LaneIndex, ModelIndex, Next, Route};
+use routing::{Candidate, CriticalityIndex, Hedging, LaneIndex, ModelIndex, Next, Route};
+use tokio::time::Instant;
 use wire::{Operation, Outgoing, Seen, StreamRelay};
 
 use crate::bound::Bound;
@@ -23,7 +24,7 @@ use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
 use crate::exchange::{Exchanged, Failure, exchange};
 use crate::open::Open;
-use crate::prepare::{candidates, hold, lane_name, longest_ms, timeouts, translate};
+use crate::prepare::{begin, candidates, hold, lane_name, longest_ms, print_of, taken_room, timeouts, translate};
 use crate::protect::Protected;
 use crate::race::race;
 use crate::refusal::{Lossy, Refusal};
@@ -31,6 +32,7 @@ use crate::reply::{Leaves, Waiting};
 use crate::settle::{Attempt, Ending, settle};
 use crate::skipped::Skipped;
 use crate::trail::Trail;
+use crate::warm::PromptPrint;
 
 /// A call with an answer under way.
 pub struct Answered {
@@ -76,7 +78,9 @@ pub async fn attempt(
     client: &mut Waiting,
     trail: &mut Trail,
 ) -> Result<Answered, Refusal> {
-    Search::new(gateway, deployed, call).answer(client, trail).await
+    let mut search = Search::new(gateway, deployed, call);
+    search.begin();
+    search.answer(client, trail).await
 }
 
 /// One call's search for an answer.
@@ -88,7 +92,11 @@ pub(crate) struct Search<'a> {
     /// When the answer must have ended.
     pub deadline: Instant,
     workflow: Option<Arc<Workflow>>,
+    criticality: Option<CriticalityIndex>,
     cheapest: Option<NanoUsd>,
+    usual_cost: Option<NanoUsd>,
+    print: Option<PromptPrint>,
+    seed: u64,
     last: Option<Fault>,
     /// Who is taken for the maker of what the request carries that only its maker can read.
     maker: Option<ProviderName>,
@@ -135,7 +143,8 @@ impl<'a> Search<'a> {
         let total_ms = longest_ms(deployed, call);
         // 64 of the 128 bits are enough for jitter.
         let seed = gateway.chance.draw() as u64;
-        let candidates = candidates(deployed, call, workflow.as_deref());
+        let print = print_of(gateway, call);
+        let candidates = candidates(deployed, call, workflow.as_deref(), print);
         let cheapest = candidates.iter().filter_map(|candidate| candidate.expected_cost).min();
         Search {
             gateway,
@@ -143,7 +152,11 @@ impl<'a> Search<'a> {
             call,
             route: Route::new(candidates, policy, seed, admitted.call.at + total_ms),
             deadline: admitted.call.arrived + Duration::from_millis(total_ms),
+            criticality: workflow.as_ref().map(|workflow| workflow.criticality_index),
             cheapest,
+            usual_cost: None,
+            print,
+            seed,
             last: None,
             maker: None,
             skipped: Skipped::default(),
@@ -153,6 +166,12 @@ impl<'a> Search<'a> {
             earned: None,
             workflow,
         }
+    }
+
+    /// Says that the call came, and moves it where calls are moved.
+    fn begin(&mut self) {
+        begin(self.gateway, self.deployed, self.call, &mut self.route, self.seed);
+        self.usual_cost = self.route.usual_cost();
     }
 
     /// A call whose answer broke off at this model, after so many attempts in all.
@@ -225,6 +244,9 @@ impl<'a> Search<'a> {
         // Between two pictures a model may be silent for as long as it takes to make one.
         let patient = self.call.call().operation.makes_pictures();
         let frame_ms = if patient { timeouts.total_ms } else { timeouts.frame_ms };
+        if self.after.is_none() {
+            self.deployed.promises.missed(self.route.missed(Some(attempt.candidate.lane)), clock::now());
+        }
         if let (true, Some(ms), Some(hedging)) =
             (self.may_hedge, attempt.first_token_ms, lane_hedging(self.deployed, &attempt.candidate))
         {
@@ -244,6 +266,10 @@ impl<'a> Search<'a> {
             Next::Try { candidate, wait_ms, cause, probe, decision } => (candidate, wait_ms, cause, probe, decision),
             Next::GiveUp { why, retry_after_ms, all_open } => {
                 trail.note("attempt", &*why);
+                // What went on was answered by the lane that began.
+                if self.after.is_none() {
+                    deployed.promises.missed(self.route.missed(None), now);
+                }
                 let (skipped, last) = (std::mem::take(&mut self.skipped), self.last.take());
                 return Err(skipped.give_up(last, why, retry_after_ms, all_open, trail.cost > NanoUsd::ZERO));
             }
@@ -439,7 +465,17 @@ impl<'a> Search<'a> {
         }
         let may_be_gone_on_from =
             self.may_go_on && lane_continues(self.deployed, &candidate) && self.route.has_another();
+        self.deployed.traffic.sent(self.criticality, candidate.model);
+        // What goes on with an answer has no first token to be prompt with, and another prompt than the client's.
+        let is_first = self.after.is_none();
+        let promised = lane_name(&candidate).and_then(|_| self.deployed.promises.of(candidate.lane));
+        let print = self.print.filter(|_| is_first);
         let attempt = Attempt {
+            entered: trail.entered(candidate.lane),
+            promised: promised.filter(|_| is_first).cloned(),
+            taken: taken_room(self.deployed, self.call, candidate.model, &slot),
+            prompt: print.map(|print| (self.deployed.warm.clone(), print)),
+            usual_cost: self.usual_cost,
             intent,
             sent: Instant::now(),
             candidate,

@@ -87,6 +87,8 @@ pub async fn go_on(
     trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
     let kept = gateway.spool.keep(&[Entry::Record(Box::new(record))]);
     trail.closed();
+    // Two models' answer is nobody's to be given again.
+    trail.keeping = None;
     gateway.spool.confirm(kept).await;
 
     let after = Arc::new(After { going_on, model: name, class: fault.class, said_tokens });

@@ -1,6 +1,6 @@
 //! One exchange with a provider: a request is sent, and its answer awaited until it is whole or its first content has come.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use config::{Model, Timeouts};
@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use wire::{Ids, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
 
@@ -130,7 +130,7 @@ pub(crate) async fn exchange(
         true => (first, FaultClass::FirstTokenTimeout),
         false => (total, FaultClass::TotalTimeout),
     };
-    let patience = Patience { until: wait_until.into(), late };
+    let patience = Patience { until: wait_until, late };
 
     let sent = deployed.upstreams.send(call, sending);
     let response = patience.wait(client, sent).await.map_err(|end| end.failure(None))?;
@@ -262,7 +262,7 @@ fn is_raw(content_type: &HeaderValue) -> bool {
 /// How long an attempt may be waited for, and what it means when it is not done by then.
 pub(crate) struct Patience {
     /// Until when.
-    pub until: tokio::time::Instant,
+    pub until: Instant,
     /// What it means then.
     pub late: FaultClass,
 }
@@ -304,10 +304,8 @@ pub(crate) async fn refused(
 ) -> Failure {
     let status = response.status();
     let (head, mut body) = response.into_parts();
-    let patience = Patience {
-        until: tokio::time::Instant::now() + Duration::from_millis(ERROR_BODY_MS),
-        late: FaultClass::ServerError,
-    };
+    let patience =
+        Patience { until: Instant::now() + Duration::from_millis(ERROR_BODY_MS), late: FaultClass::ServerError };
     let mut bytes = Vec::new();
     while bytes.len() < ERROR_BODY_BYTES {
         match patience.wait(client, body.frame()).await {

@@ -2,31 +2,92 @@
 
 use config::{Model, Timeouts, Workflow};
 use domain::{Fault, LaneName};
-use routing::Candidate;
-use wire::{Ask, Maker, Outgoing};
+use routing::{Bought, Candidate, LaneIndex, ModelIndex, Route};
+use wire::{Ask, Maker, Operation, Outgoing};
 
 use crate::bound::{Bound, scopes};
 use crate::budgets::{Held, Pick};
+use crate::call::Call;
+use crate::clock;
 use crate::continuation::After;
 use crate::dataplane::Gateway;
-use crate::deployed::{Deployed, Size};
+use crate::deployed::{Deployed, Size, Slot};
 use crate::protect::Protected;
+use crate::provisioned::Taken;
 use crate::refusal::Refusal;
+use crate::warm::PromptPrint;
 
 /// What a dialect that demands a cap is given when the client named none, tokens.
 pub const OUTPUT_CAP_WHERE_ONE_IS_DEMANDED: u64 = 4_096;
+/// What is to be known of a call before its first hop: what moves it, and that it came.
+pub(crate) fn begin(gateway: &Gateway, deployed: &Deployed, call: &Protected, route: &mut Route, seed: u64) {
+    let criticality = call.call().target.workflow().map(|workflow| workflow.criticality_index);
+    deployed.promises.came(call.lanes().first().and_then(|(lane, _)| *lane), criticality);
+    deployed.promises.look(&deployed.steering, call.call().call.at);
+    let models = || call.lanes().iter().flat_map(|(_, models)| models);
+    let moves = deployed.steering.now();
+    let own = gateway.watch.moves_of(call.call().target.workflow().map(|workflow| &**workflow), &moves, models());
+    let moves = own.as_deref().unwrap_or(&moves);
+    let full = deployed.traffic.moves(criticality, models().copied(), call.call().call.at);
+    match full.is_empty() {
+        true => route.steer(moves, criticality, seed),
+        false => route.steer(&[moves, &full].concat(), criticality, seed),
+    }
+    if let Some(moved) = route.moved() {
+        gateway.metrics.moved(moved.by);
+    }
+}
+
+/// What a prompt is known by whose cost depends on where it was sent last: only where a lane picks by cost.
+pub(crate) fn print_of(gateway: &Gateway, call: &Protected) -> Option<PromptPrint> {
+    let by_cost = |(lane, models): &(Option<LaneIndex>, Vec<ModelIndex>)| {
+        let pick = lane.map(|lane| call.snapshot().lanes[lane].pick);
+        models.len() > 1 && matches!(pick, Some(domain::Pick::Cheapest | domain::Pick::Balanced))
+    };
+    if call.call().operation != Operation::Chat || !call.lanes().iter().any(by_cost) {
+        return None;
+    }
+    let Call { session, key, body, .. } = &call.call().call;
+    let session = session.as_ref().map_or("", |session| session.as_str());
+    let workflow = call.call().target.workflow().map(|workflow| workflow.name.as_str());
+    PromptPrint::of(&gateway.pepper(), [&*key.grant.id.0, session, workflow.unwrap_or_default()], body)
+}
+
+/// The room that an attempt should need in what was bought for its model.
+pub(crate) fn taken_room(deployed: &Deployed, call: &Protected, model: ModelIndex, slot: &Slot) -> Option<Taken> {
+    if !deployed.provisioned.serves(model) {
+        return None;
+    }
+    let head = &call.call().head;
+    let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units };
+    let workflow = call.call().target.workflow().map(|workflow| &workflow.name);
+    deployed.provisioned.take(model, slot.expected_tokens(workflow, &size), clock::now())
+}
+
 /// The candidates in lane order, each with what it should cost.
-pub(crate) fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>) -> Vec<Candidate> {
+pub(crate) fn candidates(
+    deployed: &Deployed,
+    call: &Protected,
+    workflow: Option<&Workflow>,
+    print: Option<PromptPrint>,
+) -> Vec<Candidate> {
     let snapshot = call.snapshot();
     let head = &call.call().head;
     let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units };
     let now = call.call().call.at;
+    let name = workflow.map(|workflow| &workflow.name);
+    let warm = print.and_then(|print| deployed.warm.of(print, now));
     let mut candidates = Vec::with_capacity(4);
     for (lane, models) in call.lanes() {
         let lane = lane.map(|index| &snapshot.lanes[index]);
         for index in models {
             let model = &snapshot.models[*index];
             let slot = &deployed.slots[*index];
+            let (first_token_ms, in_flight, failed_percent) = {
+                let health = slot.health.lock();
+                (health.first_token_ms(now), health.in_flight(), health.failed_percent())
+            };
+            let cached_tokens = warm.filter(|(model, _)| model == index).map_or(0, |(_, tokens)| tokens);
             candidates.push(Candidate {
                 model: *index,
                 name: model.name.clone(),
@@ -34,9 +95,16 @@ pub(crate) fn candidates(deployed: &Deployed, call: &Protected, workflow: Option
                 lane_name: lane.map_or_else(|| LaneName::from(DIRECT), |lane| lane.name.clone()),
                 class: lane.map_or(domain::Class::C, |lane| lane.class),
                 pick: lane.map_or(domain::Pick::Best, |lane| lane.pick),
-                expected_cost: slot.expected_cost(model, workflow.map(|workflow| &workflow.name), &size, now),
+                expected_cost: slot.expected_cost(model, name, &size, cached_tokens, now),
                 quality_milli: model.quality_milli,
-                first_token_ms: slot.health.lock().first_token_ms(now),
+                first_token_ms,
+                in_flight,
+                failed_percent,
+                cached_tokens,
+                bought: match deployed.provisioned.serves(*index) {
+                    true => deployed.provisioned.bought(*index, slot.expected_tokens(name, &size), now),
+                    false => Bought::Nothing,
+                },
             });
         }
     }

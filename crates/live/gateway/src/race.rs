@@ -47,7 +47,7 @@ pub(crate) async fn race(
 ) -> (Laid, Outcome) {
     let (off_first, off_second) = (Notify::new(), Notify::new());
     let mut one = Runner::new(search, first, &off_first);
-    let due = Instant::from_std(one.sent) + Duration::from_millis(after_ms);
+    let due = one.sent + Duration::from_millis(after_ms);
     tokio::select! {
         biased;
         done = &mut one.run => return done,
@@ -68,7 +68,7 @@ pub(crate) async fn race(
 
 /// An attempt under way.
 struct Runner<'a> {
-    sent: std::time::Instant,
+    sent: Instant,
     run: Pin<Box<dyn Future<Output = (Laid, Outcome)> + Send + 'a>>,
 }
 

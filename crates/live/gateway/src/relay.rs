@@ -102,16 +102,8 @@ pub async fn relay(
                 return Passed::Over(Relayed { attempt, seen, end: RelayEnd::Gone, parting });
             };
             trail.stream_out = Some(client.last_word());
-            let stream = Stream {
-                incoming,
-                relay,
-                client,
-                deadline: deadline.into(),
-                frame_ms,
-                held_up: Duration::ZERO,
-                budgets,
-                top_up,
-            };
+            let stream =
+                Stream { incoming, relay, client, deadline, frame_ms, held_up: Duration::ZERO, budgets, top_up };
             stream.run(attempt, first, spoken, call, trail).await
         }
     }
@@ -135,7 +127,7 @@ pub async fn relay_on(
         }
         Answer::Stream { incoming, relay, first } => {
             out.extend_from_slice(&first);
-            let (deadline, held_up) = (deadline.into(), Duration::ZERO);
+            let held_up = Duration::ZERO;
             let stream = Stream { incoming, relay, client, deadline, frame_ms, held_up, budgets, top_up };
             stream.run(attempt, out, spoken, call, trail).await
         }
@@ -179,6 +171,7 @@ impl Stream<'_> {
             Stop::Fault(fault) if self.held_up >= HELD_UP && at_a_distance(fault.class) => Stop::Gone,
             stop => stop,
         };
+        trail.held_up = self.held_up;
         if matches!(stop, Stop::Gone) {
             self.drain().await;
         }

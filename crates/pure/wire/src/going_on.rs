@@ -18,7 +18,7 @@ use crate::hosting;
 use crate::overlap::Overlap;
 use crate::quirks::{Prefill, Quirks};
 use crate::request::{Ask, Outgoing};
-use crate::said::{Said, Speech};
+use crate::spoken::{Speech, Spoken};
 
 /// What a model is told that cannot simply go on with the beginning of an answer.
 const INSTRUCTION: &str = "The connection broke while your last message was being sent, and only what stands above reached the \
@@ -29,7 +29,7 @@ const INSTRUCTION: &str = "The connection broke while your last message was bein
 #[derive(Clone, Debug)]
 pub struct GoingOn {
     /// What it said.
-    pub said: Said,
+    pub said: Spoken,
     /// Its id, as the client was told.
     pub id: String,
 }

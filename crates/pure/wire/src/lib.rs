@@ -5,11 +5,11 @@
 //! reports everything it gave up.
 //!
 //! Reading order: [`dialect`] and [`quirks`] name what is spoken, [`hosting`] where a host of another vendor's
-//! models differs, [`invoke`] opens what is said to a vendor's model at Bedrock, [`scan`] reads a request's head in one pass, [`request`]
+//! models differs, [`invoke`] opens what is said to a vendor's model at Bedrock, [`scan`] reads a request's head in one pass, [`said`](mod@said) tells whether two say the same, [`request`]
 //! makes the outgoing body, with what the provider signed itself ([`maker`]), [`sse`] and [`eventstream`] cut a stream into frames,
 //! [`reply`] relays an answer, [`usage`] reads what it cost,
 //! [`form`] and [`audio`] read what is no JSON, [`errors`] reads providers' errors and writes ours, [`models`] lists models,
-//! `going_on` has another model go on with an answer that broke off, from what `said` kept of it, cut at the seam by `overlap`,
+//! `going_on` has another model go on with an answer that broke off, from what `spoken` kept of it, cut at the seam by `overlap`,
 //! [`kept`] finds the ids of what providers keep, [`mcp`] reads the messages of tool servers, [`realtime`] the events of a
 //! conversation over a WebSocket. [`splice`] and `cursor` are the tools
 //! underneath; [`canonical`], [`dialects`] and [`translate`] cross from one dialect to the other; [`fuzz`] holds the
@@ -38,10 +38,11 @@ pub mod quirks;
 pub mod realtime;
 pub mod reply;
 pub mod request;
+pub mod said;
 pub mod scan;
-mod said;
 mod signatures;
 mod splice;
+mod spoken;
 pub mod sse;
 pub mod translate;
 pub mod usage;
@@ -56,6 +57,7 @@ pub use models::{ListedModel, models_body};
 pub use quirks::Quirks;
 pub use reply::{Kept, ReplyPlan, Seen, StreamRelay, reply_body};
 pub use request::{Ask, Outgoing, outgoing};
-pub use said::{MOST_SAID_BYTES, Said};
-pub use scan::{BadBody, Bound, Features, Head, Prompt, Units, prompt_texts, scan, scan_form};
+pub use said::{Said, said};
+pub use scan::{AskedTier, BadBody, Bound, Features, Head, Prompt, Units, prompt_texts, scan, scan_form};
+pub use spoken::{MOST_SPOKEN_BYTES, Spoken};
 pub use translate::has_tools_of_the_provider;

@@ -105,6 +105,10 @@ mod tests {
             expected_cost: None,
             quality_milli: None,
             first_token_ms: None,
+            in_flight: 0,
+            failed_percent: 0,
+            cached_tokens: 0,
+            bought: crate::Bought::Nothing,
         }
     }
 

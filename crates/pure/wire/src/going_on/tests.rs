@@ -257,7 +257,7 @@ fn a_tool_call_under_way_is_not_gone_on_with() {
 
 #[test]
 fn the_next_model_is_asked_as_it_goes_on_best() {
-    let mut said = Said::default();
+    let mut said = Spoken::default();
     said.push(Speech::Text, "One, ");
     let going_on = GoingOn { said, id: "x".into() };
     let body =

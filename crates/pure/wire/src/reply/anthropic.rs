@@ -7,7 +7,7 @@ use super::plan::Seen;
 use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
 use crate::errors::embedded_fault;
-use crate::said::Speech;
+use crate::spoken::Speech;
 use crate::usage::anthropic::Tally;
 
 /// What is known of a stream from its events so far.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::frame::{Body, Output, Tags};
 use super::plan::Seen;
 use crate::cursor::{Bad, Cursor, Text};
-use crate::said::Speech;
+use crate::spoken::Speech;
 use crate::usage::bedrock_usage;
 
 /// Reads the payload of one event of a stream; returns where the maker's tag goes.

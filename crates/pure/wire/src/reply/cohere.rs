@@ -8,7 +8,7 @@ use super::plan::Seen;
 use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
 use crate::errors::embedded_fault;
-use crate::said::Speech;
+use crate::spoken::Speech;
 use crate::usage::cohere_usage;
 
 /// Reads one event of a stream.

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::plan::{ReplyPlan, Seen};
 use crate::cursor::{Bad, Text};
 use crate::maker::Maker;
-use crate::said::Speech;
+use crate::spoken::Speech;
 
 /// What a whole body told beside what went into [`Seen`].
 #[derive(Default)]

@@ -8,7 +8,7 @@ use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
 use crate::dialects::gemini::is_spelled;
 use crate::errors::embedded_fault;
-use crate::said::Speech;
+use crate::spoken::Speech;
 use crate::usage::gemini_usage;
 
 /// Reads one partial answer of a stream. `finished` turns true with the last one: the dialect has no event for the end, which

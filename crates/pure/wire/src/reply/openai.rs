@@ -8,8 +8,8 @@ use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
 use crate::errors::embedded_fault;
 use crate::quirks::StreamUsage;
-use crate::said::Speech;
 use crate::splice::MemberSpan;
+use crate::spoken::Speech;
 use crate::usage::openai_usage;
 
 /// Reads one chunk of a stream.

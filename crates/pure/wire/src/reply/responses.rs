@@ -13,7 +13,7 @@ use crate::errors::embedded_fault;
 use crate::items::Items;
 use crate::kept::{Ids, Kind, StoredAnswer};
 use crate::maker::Maker;
-use crate::said::Speech;
+use crate::spoken::Speech;
 use crate::usage::openai::{openai_usage, web_searches};
 
 /// What is known of a stream from its events so far.

@@ -6,7 +6,7 @@ use crate::canonical::{Cover, Event, Losses};
 use crate::dialects::{ReadStream, WriteStream, grammar};
 use crate::going_on::{GoingOn, Seam, Way, stand_after};
 use crate::reply::{ReplyPlan, Seen};
-use crate::said::Speech;
+use crate::spoken::Speech;
 use crate::sse;
 
 /// Translates one streamed answer. Holds no part of it, only what its next event has to be told apart by; except
