@@ -46,6 +46,10 @@ pub struct Relayed {
 }
 
 /// What became of an answer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one comes of each answer and is taken apart at once; a box would be made for each"
+)]
 pub enum Passed {
     /// It is over.
     Over(Relayed),
