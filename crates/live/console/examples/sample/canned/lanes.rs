@@ -39,7 +39,7 @@ impl Canned {
         let mut lane = LaneBudgets::new(&targets, 2);
         for number in 0..2_000_u64 {
             let at = self.now - 3_000_000 + number * 1_000;
-            lane.came(Some(usize::from(number % 3 > 0)));
+            lane.came(Some(usize::from(number % 20 > 0)));
             lane.answered(number % 40 != 0 || number < 1_900, at);
             lane.took(Indicator::FirstToken, if number % 50 == 0 { 4_000 } else { 800 }, at);
         }
