@@ -93,7 +93,7 @@ pub struct CusumSettings {
 
 impl CusumSettings {
     /// For buckets of five minutes: a doubling is found at once, and two outliers near each other are no alarm.
-    pub const FIVE_MINUTES: CusumSettings = CusumSettings { slack_milli: 1_250, alarm_milli: 5_500, clip_milli: 3_000 };
+    pub const FIVE_MINUTES: CusumSettings = CusumSettings { slack_milli: 1_125, alarm_milli: 5_500, clip_milli: 3_000 };
     /// For buckets of an hour, which find what five minutes cannot: where calls are few, and what grows slowly. An outlier of
     /// five minutes is one of its hour too, so four of them within a day are no alarm.
     pub const HOUR: CusumSettings = CusumSettings { slack_milli: 1_000, alarm_milli: 8_000, clip_milli: 3_000 };
@@ -178,7 +178,7 @@ mod tests {
         let mut detector = cusum();
         run(&mut detector, &[2_770; 20]);
         let after = run(&mut detector, &[0; 12]);
-        assert_eq!(after.iter().filter(|stands| **stands).count(), 8);
+        assert_eq!(after.iter().filter(|stands| **stands).count(), 9);
         assert!(!after[11]);
     }
 
@@ -187,6 +187,6 @@ mod tests {
         let mut detector = cusum();
         run(&mut detector, &[3_000, 3_000]);
         detector.judge(&Bucket { amount: 0, plain: (0.0, 0.0), z_milli: None });
-        assert_eq!(detector.0.sum_milli, 2 * 1_750 - 1_250);
+        assert_eq!(detector.0.sum_milli, 2 * 1_875 - 1_125);
     }
 }

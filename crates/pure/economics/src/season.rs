@@ -2,12 +2,13 @@
 //!
 //! A value is a natural logarithm in millionths ([`micro_ln`]), so that a doubling is the same step at night and at noon.
 //! It is taken apart into a *season* by the hour of the week, a *level* that all hours share, and what is left, whose
-//! spread says how far from usual is far. All three are medians: an outlier, or one bad week of several, moves none.
+//! spread says how far from usual is far. All three are medians or means of a middle half: an outlier, or one bad week of
+//! several, moves none.
 //!
 //! While little is known, the season is coarser, and the spread, which is measured against the same season, wider:
 //! 1. on the first workday, and on the first day of a weekend, nothing is judged;
 //! 2. then the hour of the day counts, workdays and weekends (UTC) apart, from the last days;
-//! 3. after two whole weeks the hour of the week counts, by the median over at most seven whole weeks.
+//! 3. after two whole weeks the hour of the week counts, by the middle of at most seven whole weeks.
 //!
 //! A bucket in which nothing happened has no logarithm. It teaches nothing of the level; an hour that is usually empty is
 //! expected to be like the busiest, so that a first call at night is no alarm and a flood is.
@@ -17,7 +18,7 @@ use std::collections::VecDeque;
 use domain::UnixMs;
 use serde::{Deserialize, Serialize};
 
-use crate::robust::{median, spread};
+use crate::robust::{median, middle_mean, spread};
 
 /// Hours of a week.
 pub const HOURS: usize = 168;
@@ -134,7 +135,7 @@ pub struct Season {
     /// The bucket that comes next.
     next: i64,
     recent: VecDeque<i32>,
-    /// The median of each hour of the week in each week, counted from `began`.
+    /// The middle of each hour of the week in each week, counted from `began`.
     weeks: Vec<[i32; WEEKS]>,
     /// Whether the running hour is to be learned from.
     learns: bool,
@@ -222,7 +223,7 @@ impl Season {
         let of_hour = self.recent.len().min(self.width.per_hour() as usize);
         let mut values: Vec<i32> =
             self.recent.iter().rev().take(of_hour).copied().filter(|value| *value != MISSING).collect();
-        let middle = median(&mut values).filter(|_| self.learns).unwrap_or(MISSING);
+        let middle = middle_mean(&mut values).filter(|_| self.learns).unwrap_or(MISSING);
         let slot = hour_of_week(self.next - 1, self.width);
         let week = self.week(self.next - 1).rem_euclid(WEEKS as i64);
         self.weeks[slot][week as usize] = middle;
@@ -279,7 +280,7 @@ impl Season {
         Some(learned)
     }
 
-    /// The median over whole weeks of what an hour was above the median of its week.
+    /// The middle over whole weeks of what an hour was above the median of its week.
     fn by_hour_of_week(&self, running: i64) -> [i32; HOURS] {
         let whole = |week: &i64| *week >= 0 && *week < running;
         let weeks: Vec<usize> = (running - (WEEKS as i64 - 1)..running)
@@ -297,7 +298,7 @@ impl Season {
             let there = levels.iter().filter(|(week, _)| known[*week] != MISSING);
             let mut above: Vec<i32> = there.map(|(week, level)| known[*week].saturating_sub(*level)).collect();
             if above.len() as i64 >= WEEKS_FOR_HOURS {
-                *hour = middle(&mut above);
+                *hour = middle_mean(&mut above).unwrap_or(MISSING);
             }
         }
         filled(season, |_| true)
@@ -367,13 +368,6 @@ fn filled(mut season: [i32; HOURS], is_known: impl Fn(usize) -> bool) -> [i32; H
         }
     }
     season
-}
-
-/// The mean of the two in the middle where the count is even: of two weeks neither is the better one.
-fn middle(values: &mut [i32]) -> i32 {
-    values.sort_unstable();
-    let (low, high) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
-    i32::midpoint(low, high)
 }
 
 /// Hours since Thursday, 00:00 UTC, the weekday of the epoch.

@@ -1,5 +1,5 @@
 //! What is out of the ordinary: prices, tiers and first tokens of models, and what workflows spend. Each attempt that ends is looked
-//! at once, without a database and in a few hundred nanoseconds; what is found moves the next call already, where its lane says so.
+//! at at once, without a database; what is found moves the next call already, where its lane says so.
 //!
 //! [`model`] is what is known of one model, [`spend`] what workflows spend, [`told`] what was found and how it is told.
 
@@ -113,7 +113,7 @@ impl Watch {
 
     fn tell(&self, found: Vec<Found>, now: UnixMs, deployed: &Deployed, metrics: &Metrics) {
         for one in found {
-            let moves = one.kind == Kind::Spend || leads_elsewhere(deployed, &one);
+            let moves = leads_elsewhere(deployed, &one);
             self.told.lock().note(one, now, moves, metrics);
         }
         let spending = self.spends.lock().standing();
@@ -173,9 +173,13 @@ impl Watch {
     }
 }
 
-/// Whether a lane of the model that something was found of leads its calls elsewhere.
+/// Whether a lane of the model that something was found of, or the workflow, leads calls elsewhere.
 fn leads_elsewhere(deployed: &Deployed, found: &Found) -> bool {
     let snapshot = &deployed.snapshot;
+    if found.kind == Kind::Spend {
+        let mut workflows = snapshot.workflows.values().filter(|workflow| workflow.on_spend == OnAnomaly::ChangeLane);
+        return workflows.any(|workflow| told::of_workflow(&workflow.name) == found.subject);
+    }
     let of_model = |index: &ModelIndex| told::of_model(&snapshot.models[*index].name) == found.subject;
     let mut lanes = snapshot.lanes.iter().filter(|lane| lane.models.iter().any(of_model));
     lanes.any(|lane| lane.on_anomaly.of(found.kind) == OnAnomaly::ChangeLane)
