@@ -288,7 +288,11 @@ pub async fn attempt(
 fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>) -> Vec<Candidate> {
     let snapshot = call.snapshot();
     let head = &call.call().head;
-    let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units };
+    let name = workflow.map(|workflow| &workflow.name);
+    let mut models = call.lanes().iter().flat_map(|(_, models)| models);
+    let typical_output = models.find_map(|index| deployed.slots[*index].output_mean(name));
+    let (prompt_bytes, max_output, units) = (head.prompt_bytes, head.max_output, head.units);
+    let size = Size { prompt_bytes, max_output, typical_output, units };
     let now = call.call().call.at;
     let mut candidates = Vec::with_capacity(4);
     for (lane, models) in call.lanes() {

@@ -176,6 +176,11 @@ impl Slot {
         self.output.lock().get(&workflow.cloned()).and_then(OutputLength::q99)
     }
 
+    /// How long answers for this workflow have been, tokens; `None` before any.
+    pub fn output_mean(&self, workflow: Option<&WorkflowName>) -> Option<u64> {
+        self.output.lock().get(&workflow.cloned()).and_then(OutputLength::mean)
+    }
+
     /// What a call of this size should cost here, by what its like have cost.
     pub fn expected_cost(
         &self,
@@ -186,8 +191,9 @@ impl Slot {
     ) -> Option<NanoUsd> {
         let row = model.prices.as_ref()?.row(now)?;
         let (input, _) = self.estimate_tokens(ask.prompt_bytes);
-        let learned = self.output.lock().get(&workflow.cloned()).and_then(OutputLength::mean);
-        let output = learned.unwrap_or(FIRST_GUESS_OUTPUT_TOKENS).min(ask.max_output.unwrap_or(u64::MAX));
+        let learned = self.output_mean(workflow);
+        let output =
+            learned.or(ask.typical_output).unwrap_or(FIRST_GUESS_OUTPUT_TOKENS).min(ask.max_output.unwrap_or(u64::MAX));
         let units = ledger::price::expected_of_units(row, &ask.units.likely());
         Some(ledger::price::expected(row, input, output, now).saturating_add(units))
     }
@@ -200,6 +206,9 @@ pub struct Size {
     pub prompt_bytes: u64,
     /// The client's own cap on output tokens.
     pub max_output: Option<u64>,
+    /// What answers of other models to the same workflow have been like, tokens: else one that has not answered yet would be
+    /// compared by a guess with one that has.
+    pub typical_output: Option<u64>,
     /// What some models are billed by instead of tokens.
     pub units: wire::Units,
 }

@@ -33,8 +33,6 @@ pub const LEAST_SPREAD: i32 = 50_000;
 const LEVEL_DAYS: usize = 8;
 /// The most that noise is taken to stay from one bucket to the next; what stays longer is a level.
 const MOST_STAYS: f64 = 0.8;
-/// How many values the spread over all hours stands for beside those of one hour of the day.
-const PRIOR: i64 = 48;
 /// A value that is not there.
 const MISSING: i32 = i32::MIN;
 /// Millionths in one.
@@ -274,7 +272,7 @@ impl Season {
             let mut of_hour: Vec<i32> = rest.iter().filter(|(of, _)| *of == hour).map(|(_, value)| *value).collect();
             let count = of_hour.len() as i64;
             let own = i64::from(spread(&mut of_hour, learned.level).unwrap_or(0));
-            let both = (own * count + over_all * PRIOR) / (count + PRIOR) * stays_percent / 100;
+            let both = clearly(own, over_all, count) * stays_percent / 100;
             learned.spreads[hour] = i32::try_from(both).unwrap_or(i32::MAX).max(LEAST_SPREAD);
         }
         Some(learned)
@@ -342,6 +340,15 @@ impl Learned {
         let step = (i64::from(other) - i64::from(here)) * from_middle.abs() / (2 * per_hour);
         Some(here.saturating_add(i32::try_from(step).unwrap_or(0)))
     }
+}
+
+/// The spread of one hour of the day where it is clearly another than over all hours, else that one. Of n values the spread is
+/// known to about 1.2/√n of itself, so only what lies beyond twice that counts, and by as much as it lies beyond: an hour that
+/// looks calm by chance would alarm by chance.
+fn clearly(own: i64, over_all: i64, count: i64) -> i64 {
+    let unsure = (2.4 * over_all as f64 / (count.max(1) as f64).sqrt()).round() as i64;
+    let beyond = own - over_all;
+    over_all + beyond.signum() * (beyond.abs() - unsure).max(0)
 }
 
 /// How much wider the spread must be taken because noise stays from one bucket to the next, percent: √((1+φ)/(1−φ)) with the

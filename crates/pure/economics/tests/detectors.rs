@@ -314,8 +314,8 @@ fn tune_detectors() {
     let count = number("FREEHOLD_PROVE_SERIES", 60);
     println!("{HEAD}");
     for slack_milli in [1_000, 1_125, 1_250] {
-        for alarm_milli in [5_000, 5_500, 6_000] {
-            for clip_milli in [2_500, 3_000] {
+        for alarm_milli in [4_000, 4_500, 5_000, 5_500] {
+            for clip_milli in [2_500, 3_000, 3_500] {
                 let settings = CusumSettings { slack_milli, alarm_milli, clip_milli };
                 for kind in [Kind::Smooth] {
                     let world = World { kind, history_weeks: 8 };

@@ -109,6 +109,11 @@ impl Watch {
         }
         self.spends.lock().keep(|name| deployed.snapshot.workflows.contains_key(name));
         self.tell(found, deployed.since, deployed, metrics);
+        let mut known = self.spends.lock().subjects();
+        for (model, slot) in deployed.snapshot.models.iter().zip(&deployed.slots) {
+            known.extend(slot.watch.lock().standing().map(|(kind, ..)| (kind, told::of_model(&model.name))));
+        }
+        self.told.lock().end_others(&known, deployed.since);
     }
 
     fn tell(&self, found: Vec<Found>, now: UnixMs, deployed: &Deployed, metrics: &Metrics) {

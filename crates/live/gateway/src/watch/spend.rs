@@ -76,6 +76,16 @@ impl Spends {
         self.workflows.iter().filter_map(one).collect()
     }
 
+    /// What stands, by kind and subject.
+    pub fn subjects(&self) -> Vec<(Kind, String)> {
+        let all = self.all.iter().map(|spend| (spend, ALL.to_owned()));
+        let named = self.workflows.iter().map(|(name, spend)| (spend, of_workflow(name)));
+        all.chain(named)
+            .filter(|(spend, _)| spend.high.since().is_some())
+            .map(|(_, name)| (Kind::Spend, name))
+            .collect()
+    }
+
     pub fn drawings(&self) -> Vec<Drawing> {
         let drawing = |name: String, spend: &Spend| Drawing {
             name,

@@ -132,6 +132,14 @@ impl Told {
         }
     }
 
+    /// Ends what nobody watches any more: its model or workflow is gone, or asked in another way.
+    pub fn end_others(&mut self, known: &[(Kind, String)], now: UnixMs) {
+        let stands = |one: &Anomaly| known.iter().any(|(kind, subject)| *kind == one.kind && *subject == one.subject);
+        let (standing, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.standing).into_iter().partition(stands);
+        self.standing = standing;
+        gone.into_iter().for_each(|one| self.remember(Anomaly { until: Some(now), ..one }));
+    }
+
     fn remember(&mut self, one: Anomaly) {
         if self.past.len() == KEPT {
             self.past.pop_front();
