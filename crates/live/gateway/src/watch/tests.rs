@@ -166,7 +166,7 @@ fn a_workflow_that_spends_twice_as_much_leaves_for_what_is_cheaper_until_it_woul
     let world = World::new();
     let costs = |nano: i64| {
         move |record: &mut Record, bucket: u64| {
-            record.cost = Cost::Priced { total: NanoUsd(nano + bucket as i64 % 5 * 20), lines: Vec::new() };
+            record.cost = Cost::Priced { total: NanoUsd(nano + bucket as i64 % 5 * nano / 50), lines: Vec::new() };
         }
     };
     let moves = || {
