@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 use crate::background::Background;
 use crate::limits::limits;
 use crate::policy;
+use crate::promises;
 use crate::running::RunningGateway;
 use crate::slices::GatewaySlices;
 use crate::{storage, watching};
@@ -122,6 +123,7 @@ impl Instance {
         remember(&gateway, &store).await?;
         remember_totals(&gateway, &store, &snapshot).await?;
         watching::restore(&gateway, &data.anomalies());
+        promises::remember(&gateway.deployed.load_full(), &store, clock::now()).await?;
         let lessor = match store.is_shared() {
             false => None,
             true => {
@@ -161,6 +163,7 @@ impl Instance {
             background.spawn(control::retention::run(control.clone(), stopping.clone())),
             background.spawn(control::capacity::run(control.clone(), stopping.clone())),
             background.spawn(watching::run(gateway.clone(), data.anomalies(), stopping.clone())),
+            background.spawn(control::promises::run(control.clone(), stopping.clone())),
         ];
         if let Some(lessor) = lessor {
             // Not below the calls: one whose slice is empty waits for it.

@@ -8,15 +8,19 @@ use config::Snapshot;
 use control::Progress;
 use control::anomalies::{AnomaliesView, AnomalyNow, WatchedPoint, WatchedSeries};
 use control::ports::Running;
-use control::views::{BudgetNow, BudgetReached};
-use domain::{ModelName, UnixMs};
+use control::views::{BudgetNow, BudgetReached, MoveView};
+use domain::{LaneName, ModelName, UnixMs};
 use gateway::budgets::{BudgetView, Reached};
 use gateway::clock;
 use gateway::dataplane::Gateway;
 use gateway::watch::told::{Anomaly, Drawing, Unit};
 use ledger::{Measure, Scope};
-use routing::{HealthView, State};
+use routing::slo::LaneStanding;
+use routing::{HealthView, Move, Place, State};
+use store::LaneEvents;
 use tokio::sync::Notify;
+
+use crate::promises;
 
 /// A gateway with what stands beside it.
 pub struct RunningGateway {
@@ -52,6 +56,37 @@ impl Running for RunningGateway {
         let index = deployed.snapshot.models.iter().position(|known| known.name == *model)?;
         let view = deployed.slots[index].health.lock().view(clock::now());
         Some(view)
+    }
+
+    fn lane_standing(&self, lane: &LaneName) -> Option<LaneStanding> {
+        let deployed = self.gateway.deployed.load();
+        let index = deployed.snapshot.lanes.iter().position(|known| known.name == *lane)?;
+        deployed.promises.look(&deployed.steering, clock::now());
+        deployed.promises.standing(index, clock::now())
+    }
+
+    fn lane_events(&self, from: UnixMs) -> Vec<LaneEvents> {
+        promises::events(&self.gateway.deployed.load(), from)
+    }
+
+    fn moves(&self) -> Vec<MoveView> {
+        let deployed = self.gateway.deployed.load();
+        let snapshot = &deployed.snapshot;
+        let shown = |one: &Arc<Move>| {
+            let (lane, model) = match one.from {
+                Place::Lane(index) => (Some(snapshot.lanes[index].name.to_string()), None),
+                Place::Model(index) => (None, Some(snapshot.models[index].name.to_string())),
+                Place::ModelOf(lane, index) => {
+                    (Some(snapshot.lanes[lane].name.to_string()), Some(snapshot.models[index].name.to_string()))
+                }
+            };
+            let classes = snapshot.criticality.iter().map(|class| (class.name.clone(), Some(class.index)));
+            let classes = classes.chain([("(direct)".to_owned(), None)]);
+            let kept_permille = classes.map(|(name, index)| (name, one.kept.of(index).get())).collect();
+            let (reason, by) = (one.reason.to_string(), one.by.to_string());
+            MoveView { by, lane, model, kept_permille, reason, since: one.since }
+        };
+        deployed.steering.now().iter().map(shown).collect()
     }
 
     fn without_token(&self) -> Vec<(String, UnixMs, String)> {
@@ -172,6 +207,7 @@ impl Running for RunningGateway {
         for one in self.gateway.watch.anomalies().iter().filter(|one| one.until.is_none()) {
             write(format_args!("freehold_anomaly{{kind=\"{}\",subject=\"{}\"}} 1", one.kind, one.subject));
         }
+        promises::lines(&deployed, clock::now()).iter().for_each(|line| write(format_args!("{line}")));
         write(format_args!(
             "# HELP freehold_provider_token 1 while there is a token for a provider that takes tokens."
         ));

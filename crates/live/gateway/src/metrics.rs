@@ -59,6 +59,13 @@ pub struct AnomalyLabels {
     pub kind: &'static str,
 }
 
+/// Who moved a call.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct MoverLabels {
+    /// `burn`, `anomaly` or `concentration`.
+    pub by: String,
+}
+
 /// One configuration revision.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct RevisionLabels {
@@ -97,6 +104,8 @@ pub struct Metrics {
     pub overrun_nano_usd: Counter,
     /// Calls refused because a budget was spent.
     pub budget_refusals: Counter,
+    /// Calls that began elsewhere than their lanes say.
+    pub calls_moved: Family<MoverLabels, Counter>,
     /// Messages of servers of tools that nobody took.
     pub mcp_dropped: Counter,
     /// Calls whose task panicked.
@@ -136,6 +145,7 @@ impl Metrics {
             estimated: Family::default(),
             overrun_nano_usd: Counter::default(),
             budget_refusals: Counter::default(),
+            calls_moved: Family::default(),
             mcp_dropped: Counter::default(),
             panics: Counter::default(),
             configuration_rejected: Gauge::default(),
@@ -170,6 +180,11 @@ impl Metrics {
         registry.register("estimated_attempts", "Attempts whose usage was estimated", metrics.estimated.clone());
         registry.register("overrun_nano_usd", "Nano-dollars billed above the hold", metrics.overrun_nano_usd.clone());
         registry.register("budget_refusals", "Calls refused by a spent budget", metrics.budget_refusals.clone());
+        registry.register(
+            "calls_moved",
+            "Calls that began elsewhere than their lanes say",
+            metrics.calls_moved.clone(),
+        );
         registry.register(
             "mcp_dropped_messages",
             "Messages of servers of tools that nobody took",
@@ -229,6 +244,11 @@ impl Metrics {
         if matches!(record.usage_origin, domain::UsageOrigin::Estimated { .. }) {
             self.estimated.get_or_create(&ModelLabels { model: model() }).inc();
         }
+    }
+
+    /// Counts a call that begins elsewhere.
+    pub fn moved(&self, by: routing::Mover) {
+        self.calls_moved.get_or_create(&MoverLabels { by: by.to_string() }).inc();
     }
 
     /// Counts an attempt whose provider says another cost than was booked; which of its model it is.

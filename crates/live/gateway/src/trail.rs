@@ -1,13 +1,14 @@
 //! What a call leaves on its way: a sentence per stage, what its attempts cost, and fingerprints of what went through.
 //! It ends as a [`CallEnd`].
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use config::CaptureRule;
 use domain::record::{BodyPrint, CallFailure, Capture, StageNote};
 use domain::{CallEnd, CallId, Class, KeyId, LaneName, Loss, ModelName, NanoUsd, UnixMs, WorkflowName};
 use ledger::budget::Spend;
+use routing::LaneIndex;
 
 use crate::budgets::Budgets;
 use crate::open::Open;
@@ -46,6 +47,10 @@ pub struct Trail {
     pub losses: Vec<Loss>,
     /// The attempt under way, until its record is written down.
     pub open: Option<Open>,
+    /// How long the client kept us from reading an answer.
+    pub held_up: Duration,
+    /// The lane that was entered last, and when.
+    entered: Option<(LaneIndex, Instant)>,
     /// Where a stream goes whose head was sent, for a last word.
     pub stream_out: Option<LastWord>,
     written: bool,
@@ -103,6 +108,8 @@ impl Trail {
             first_token_ms: None,
             losses: Vec::new(),
             open: None,
+            held_up: Duration::ZERO,
+            entered: None,
             stream_out: None,
             written: false,
             stages: Vec::new(),
@@ -156,6 +163,14 @@ impl Trail {
     /// Seconds since the call came in, for the histograms.
     pub fn elapsed_seconds(&self) -> f64 {
         self.arrived.elapsed().as_secs_f64()
+    }
+
+    /// When this lane was entered: now, unless the attempt before was made there too.
+    pub fn entered(&mut self, lane: LaneIndex) -> Instant {
+        match self.entered {
+            Some((known, at)) if known == lane => at,
+            _ => self.entered.insert((lane, Instant::now())).1,
+        }
     }
 
     /// Books what the attempt under way cost. Returns what was billed beyond its hold.

@@ -18,6 +18,7 @@ pub mod budgets;
 pub mod capacity;
 pub mod catalog;
 pub mod check;
+pub mod concentration;
 pub mod contracts;
 pub mod criticality;
 pub mod defaults;
@@ -53,6 +54,7 @@ pub use budgets::{Act, AtLimit, BadBudget, Budget, Organisation, Per, Threshold,
 pub use capacity::BoughtCapacity;
 pub use catalog::{Catalog, Mode, price_rows};
 pub use check::{Input, check, check_elsewhere};
+pub use concentration::ConcentrationRule;
 pub use contracts::Contract;
 pub use criticality::Criticality;
 pub use defaults::{Defaults, TimeoutOverrides, Timeouts};

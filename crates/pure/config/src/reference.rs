@@ -5,7 +5,7 @@ use domain::Meter;
 
 use crate::key::{Key, Section};
 use crate::{
-    aliases, anomalies, budgets, capacity, contracts, criticality, defaults, identity, lanes, mcp, models, prices,
+    aliases, anomalies, budgets, capacity, concentration, contracts, criticality, defaults, identity, lanes, mcp, models, prices,
     providers, secret, server, workflows,
 };
 
@@ -35,6 +35,7 @@ pub const SECTIONS: &[&Section] = &[
     &anomalies::LANE,
     &lanes::SLO,
     &criticality::SECTION,
+    &concentration::SECTION,
     &budgets::ORGANISATION,
     &budgets::UNIT,
     &workflows::SECTION,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use domain::{Cause, Fault, FaultClass, NanoUsd, UnixMs};
 
 use crate::backoff::{Chance, RetryPolicy};
-use crate::candidate::{Candidate, ModelIndex};
+use crate::candidate::{Candidate, LaneIndex, ModelIndex};
 use crate::health::{Need, Permit, Refused};
 use crate::hop::{Hop, Obstacle, Standing};
 use crate::order::order;
@@ -34,6 +34,8 @@ pub struct Route {
     chance: Chance,
     deadline: UnixMs,
     attempts_made: u16,
+    /// What moved the call away from where it would have begun.
+    displaced: Option<Arc<Move>>,
     /// What would have moved the call, had there been anywhere to move it to.
     stuck: Option<Arc<Move>>,
     /// Of a move that keeps a share of the calls in order to find out whether it is over: that this call is one of them.
@@ -97,8 +99,18 @@ impl Route {
             }
         }
         let usual_cost = hops.first().and_then(|hop| hop.candidate.expected_cost);
-        let chance = Chance::new(seed);
-        Route { hops, policy, chance, deadline, attempts_made: 0, stuck: None, finds_out: None, usual_cost, out: None }
+        Route {
+            hops,
+            policy,
+            chance: Chance::new(seed),
+            deadline,
+            attempts_made: 0,
+            displaced: None,
+            stuck: None,
+            finds_out: None,
+            usual_cost,
+            out: None,
+        }
     }
 
     /// Moves this call away from where moves say so; to be asked once, before the first hop. What it is moved away from
@@ -122,6 +134,7 @@ impl Route {
         if self.hops.iter().all(|hop| hop.moved.is_some()) {
             self.stuck = self.hops.iter_mut().filter_map(|hop| hop.moved.take()).next();
         }
+        self.displaced = self.hops.first().and_then(|hop| hop.moved.clone());
         let price = |hop: &Hop| hop.moved.as_ref().and_then(|one| one.kept.times_milli());
         self.hops.sort_by_key(|hop| hop.moved.is_some() && price(hop).is_none());
         for index in 0..self.hops.len() {
@@ -218,6 +231,28 @@ impl Route {
     /// What the call should cost where it would begin if nothing were moved.
     pub fn usual_cost(&self) -> Option<NanoUsd> {
         self.usual_cost
+    }
+
+    /// The lanes that were to answer this call and did not, all but the one that does: a model of theirs failed by no fault
+    /// of the client, or was held back by its breaker or a rate limit. To be asked when no further hop is.
+    pub fn missed(&self, answers: Option<LaneIndex>) -> impl Iterator<Item = LaneIndex> {
+        let missed = |hop: &&Hop| match &hop.standing {
+            Standing::Failed(class) | Standing::Again(class) => class.trips_breaker(),
+            Standing::Fresh => hop.refused.is_some(),
+            Standing::Skipped(_) => false,
+        };
+        let mut lanes: Vec<LaneIndex> = Vec::new();
+        for lane in self.hops.iter().filter(missed).map(|hop| hop.candidate.lane) {
+            if Some(lane) != answers && !lanes.contains(&lane) {
+                lanes.push(lane);
+            }
+        }
+        lanes.into_iter()
+    }
+
+    /// What moves this call away from the model that would have been its first, if anything does.
+    pub fn moved(&self) -> Option<&Move> {
+        self.displaced.as_deref()
     }
 
     /// How many attempts have been handed out and not skipped.
@@ -403,6 +438,7 @@ enum Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::candidate::Bought;
     use domain::{Class, Pick};
 
     fn candidate(model: usize, cost: Option<i64>) -> Candidate {
@@ -418,6 +454,8 @@ mod tests {
             first_token_ms: None,
             in_flight: 0,
             failed_percent: 0,
+            cached_tokens: 0,
+            bought: Bought::Nothing,
         }
     }
 

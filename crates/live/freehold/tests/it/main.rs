@@ -24,6 +24,7 @@ mod kept_files;
 mod keys;
 mod kill;
 mod kill_uploads;
+mod lanes;
 mod losses;
 mod mcp;
 mod media;

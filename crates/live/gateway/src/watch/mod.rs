@@ -144,23 +144,18 @@ impl Watch {
         deployed.steering.set(Mover::Anomaly, moves);
     }
 
-    /// What holds for the calls of a workflow that spends more than usual and says `change_lane`: the moves of all, and that it
-    /// leaves every model but its cheapest. `None` where the moves of all are what holds.
-    pub fn moves_of<'m>(
-        &self,
-        workflow: Option<&Workflow>,
-        moves: &[Arc<Move>],
-        models: impl Iterator<Item = &'m ModelIndex>,
-    ) -> Option<Vec<Arc<Move>>> {
-        let workflow = workflow.filter(|workflow| workflow.on_spend == OnAnomaly::ChangeLane)?;
+    /// What moves the calls of a workflow that spends more than usual and says `change_lane`: they leave every model but its
+    /// cheapest.
+    pub fn moves_of(&self, workflow: Option<&Workflow>, models: impl Iterator<Item = ModelIndex>) -> Vec<Arc<Move>> {
+        let Some(workflow) = workflow.filter(|one| one.on_spend == OnAnomaly::ChangeLane) else { return Vec::new() };
         let spending = self.spending.load();
-        let Spending { since, reason, .. } = spending.iter().find(|one| one.workflow == workflow.name)?;
-        let away = |model: &ModelIndex| {
+        let Some(own) = spending.iter().find(|one| one.workflow == workflow.name) else { return Vec::new() };
+        let away = |model: ModelIndex| {
             let kept = Kept::UnlessDearer { share: Permille::NONE, times_milli: 1_000 };
-            let from = Place::Model(*model);
-            Arc::new(Move { by: Mover::Anomaly, from, kept, reason: reason.clone(), since: *since })
+            let (from, reason) = (Place::Model(model), own.reason.clone());
+            Arc::new(Move { by: Mover::Anomaly, from, kept, reason, since: own.since })
         };
-        Some(moves.iter().cloned().chain(models.map(away)).collect())
+        models.map(away).collect()
     }
 
     /// What stands and what is over, the newest first.
