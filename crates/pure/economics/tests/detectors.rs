@@ -280,7 +280,7 @@ fn prove_detectors() {
         ("seasonal robust z > 4.5", Rule::RobustZ),
         ("seasonal EWMA, λ 0.2, 4σ", Rule::Ewma),
         ("seasonal CUSUM k 0.75 h 8, clip 5", Rule::Cusum(CusumSettings::PUBLISHED)),
-        ("seasonal CUSUM k 1.125 h 5.5, clip 3", Rule::Cusum(CusumSettings::FIVE_MINUTES)),
+        ("seasonal CUSUM k 1 h 5.5, clip 3", Rule::Cusum(CusumSettings::FIVE_MINUTES)),
         ("**as Freehold runs it**: 5 minutes and hours", Rule::Series),
     ];
     let mut ours = None;
@@ -316,13 +316,10 @@ fn tune_detectors() {
     for slack_milli in [1_000, 1_125, 1_250] {
         for alarm_milli in [4_000, 4_500, 5_000, 5_500] {
             for clip_milli in [2_500, 3_000, 3_500] {
-                let settings = CusumSettings { slack_milli, alarm_milli, clip_milli };
-                for kind in [Kind::Smooth] {
-                    let world = World { kind, history_weeks: 8 };
-                    let row = measured(&world, Rule::Cusum(settings), 1, count);
-                    let name = format!("k {slack_milli} h {alarm_milli} clip {clip_milli} {}", kind as u8);
-                    println!("{}", row.text(&name));
-                }
+                let settings = CusumSettings { slack_milli, alarm_milli, clip_milli, calm_to_end: 6 };
+                let world = World { kind: Kind::Smooth, history_weeks: 8 };
+                let row = measured(&world, Rule::Cusum(settings), 1, count);
+                println!("{}", row.text(&format!("k {slack_milli} h {alarm_milli} clip {clip_milli}")));
             }
         }
     }

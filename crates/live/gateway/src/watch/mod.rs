@@ -1,23 +1,22 @@
 //! What is out of the ordinary: prices, tiers and first tokens of models, and what workflows spend. Each attempt that ends is looked
 //! at at once, without a database; what is found moves the next call already, where its lane says so.
 //!
-//! [`model`] is what is known of one model, [`spend`] what workflows spend, [`told`] what was found and how it is told.
+//! [`found`] is what is looked at and what is found, [`model`] what is known of one model, [`spend`] what workflows spend, [`told`] what was found and how it is told.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use config::{OnAnomaly, Workflow};
-use domain::{NanoUsd, Record, UnixMs, WorkflowName};
-use ledger::PriceRow;
+use domain::UnixMs;
 use parking_lot::Mutex;
-use routing::anomaly::{Kind, Turn};
+use routing::anomaly::Kind;
 use routing::{Kept, ModelIndex, Move, Mover, Permille, Place};
-use wire::AskedTier;
 
 use crate::clock;
 use crate::deployed::{Deployed, Slot};
 use crate::metrics::Metrics;
 
+pub mod found;
 pub mod model;
 pub mod saved;
 pub mod spend;
@@ -25,7 +24,8 @@ pub mod told;
 #[cfg(test)]
 mod tests;
 
-use spend::Spends;
+use found::{Ended, Found};
+use spend::{Spending, Spends};
 use told::{Anomaly, Told};
 
 /// What watches every attempt.
@@ -39,46 +39,11 @@ pub struct Watch {
     laying: Mutex<()>,
 }
 
-/// A workflow that spends more than usual.
-#[derive(Clone)]
-struct Spending {
-    workflow: WorkflowName,
-    since: UnixMs,
-    reason: Arc<str>,
-}
-
-/// An attempt that ended, with what its record does not say.
-pub struct Ended<'a> {
-    /// Its record.
-    pub record: &'a Record,
-    /// What is known of its model.
-    pub slot: &'a Slot,
-    /// The price it was booked by.
-    pub row: Option<&'a PriceRow>,
-    /// The tier the client asked for; absent where that cannot be told.
-    pub asked: Option<AskedTier>,
-    /// Whether it was streamed: the first token of a whole answer is its last.
-    pub streamed: bool,
-    /// What the call should have cost here.
-    pub expected_cost: Option<NanoUsd>,
-    /// What it should have cost where it would have begun if nothing were moved.
-    pub usual_cost: Option<NanoUsd>,
-}
-
-/// Something begins, changes or ends.
-struct Found {
-    kind: Kind,
-    subject: String,
-    turn: Turn,
-    factor_milli: u64,
-    reason: String,
-}
-
 impl Watch {
     /// Looks at an attempt that ended. What it changes holds when this returns.
-    pub fn look(&self, ended: &Ended<'_>, deployed: &ArcSwap<Deployed>, metrics: &Metrics) {
+    pub fn look(&self, slot: &Slot, ended: &Ended<'_>, deployed: &ArcSwap<Deployed>, metrics: &Metrics) {
         let mut found = Vec::new();
-        ended.slot.watch.lock().look(ended, &mut found);
+        slot.watch.lock().look(ended, &mut found);
         let spends = self.spending.load();
         let moved =
             ended.record.intent.workflow.as_ref().is_some_and(|name| spends.iter().any(|one| one.workflow == *name));

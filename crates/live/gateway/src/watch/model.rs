@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use wire::AskedTier;
 
 use super::told::{Drawing, Unit, of_model, times};
-use super::{Ended, Found};
+use super::found::{Ended, Found};
 
 /// Tokens in and out of the call that two prices of a model are compared by.
 const SAMPLE_TOKENS: u64 = 1_000;

@@ -1,5 +1,7 @@
 //! What each workflow spends, and all together, in buckets of five minutes and of an hour.
 
+use std::sync::Arc;
+
 use domain::{NanoUsd, UnixMs, WorkflowName};
 use economics::{Change, Series, What};
 use routing::anomaly::{Kind, Standing};
@@ -7,7 +9,15 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::told::{ALL, Drawing, Unit, of_workflow, times};
-use super::{Ended, Found, Spending};
+use super::found::{Ended, Found};
+
+/// A workflow that spends more than usual.
+#[derive(Clone)]
+pub(super) struct Spending {
+    pub workflow: WorkflowName,
+    pub since: UnixMs,
+    pub reason: Arc<str>,
+}
 
 /// What workflows spend; as many as the configuration has.
 #[derive(Default)]

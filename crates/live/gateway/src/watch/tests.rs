@@ -9,7 +9,8 @@ use routing::anomaly::{GOOD_TO_END, Kind};
 use routing::{Move, Place};
 use wire::AskedTier;
 
-use super::{Ended, Watch};
+use super::Watch;
+use super::found::Ended;
 use crate::deployed::Deployed;
 use crate::metrics::Metrics;
 
@@ -67,14 +68,13 @@ impl World {
         let asked = if record.served.tier.is_some() { AskedTier::Flex } else { AskedTier::Usual };
         let ended = Ended {
             record: &record,
-            slot: &deployed.slots[0],
             row: model.price_at(at),
             asked: Some(asked),
             streamed: true,
             expected_cost: Some(NanoUsd(here)),
             usual_cost: Some(NanoUsd(usual)),
         };
-        self.watch.look(&ended, &self.deployed, &self.metrics);
+        self.watch.look(&deployed.slots[0], &ended, &self.deployed, &self.metrics);
     }
 
     fn moves(&self) -> Vec<Arc<Move>> {
@@ -186,7 +186,7 @@ fn a_workflow_that_spends_twice_as_much_leaves_for_what_is_cheaper_until_it_woul
         world.call_moved(now, (100, 1_000), |record| costs(200)(record, bucket));
     }
     assert!(!moves().is_empty(), "what was done about it does not end it");
-    for bucket in 0..24 {
+    for bucket in 0..36 {
         now = now + BUCKET_MS;
         world.call_moved(now, (100, 1_000), |record| costs(100)(record, bucket));
     }

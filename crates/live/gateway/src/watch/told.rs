@@ -7,7 +7,7 @@ use economics::series::Drawn;
 use routing::anomaly::{Kind, Turn};
 use serde::{Deserialize, Serialize};
 
-use super::Found;
+use super::found::Found;
 use crate::metrics::Metrics;
 
 /// How many anomalies that are over are remembered.
