@@ -5,8 +5,8 @@ use ledger::PriceRow;
 use store::rollup::{HOUR_MS, start_of};
 use store::{CallQuery, Dimension, StoredCall};
 
-use crate::anomalies::AnomaliesView;
 use crate::alarms::Today;
+use crate::anomalies::AnomaliesView;
 use crate::control::Control;
 use crate::failure::ControlError;
 use crate::overview::{DIRECT, budget_of, filled, spend};

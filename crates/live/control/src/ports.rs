@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use config::Snapshot;
-use domain::{LaneName, ModelName, UnixMs};
+use domain::{LaneName, ModelName, UnixMs, WorkflowName};
 use routing::HealthView;
 use routing::slo::LaneStanding;
 use store::LaneEvents;
 
 use crate::anomalies::AnomaliesView;
+use crate::cache::CacheNow;
 use crate::views::{BudgetNow, BudgetReached, MoveView};
 
 /// The running gateway, as the pages and the admin API see it.
@@ -38,6 +39,14 @@ pub trait Running: Send + Sync {
     /// Budgets that have reached a share of their limit, newest first.
     fn budgets_reached(&self) -> Vec<BudgetReached> {
         Vec::new()
+    }
+    /// What the cache of this instance keeps.
+    fn cache(&self) -> CacheNow {
+        CacheNow::default()
+    }
+    /// Throws away what this instance keeps for a workflow, or everything; how many answers that were.
+    fn purge_cache(&self, _workflow: Option<&WorkflowName>) -> u64 {
+        0
     }
     /// What is out of the ordinary.
     fn anomalies(&self) -> AnomaliesView {

@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering;
 use config::Snapshot;
 use control::Progress;
 use control::anomalies::{AnomaliesView, AnomalyNow, WatchedPoint, WatchedSeries};
+use control::cache::CacheNow;
 use control::ports::Running;
 use control::views::{BudgetNow, BudgetReached, MoveView};
-use domain::{LaneName, ModelName, UnixMs};
+use domain::{LaneName, ModelName, UnixMs, WorkflowName};
 use gateway::budgets::{BudgetView, Reached};
 use gateway::clock;
 use gateway::dataplane::Gateway;
@@ -133,6 +134,22 @@ impl Running for RunningGateway {
             .collect()
     }
 
+    fn cache(&self) -> CacheNow {
+        let totals = self.gateway.cache.totals(clock::now());
+        CacheNow {
+            bytes: totals.bytes,
+            most_bytes: totals.most_bytes,
+            entries: totals.entries,
+            evicted: totals.evicted,
+            expired: totals.expired,
+            too_large: totals.too_large,
+        }
+    }
+
+    fn purge_cache(&self, workflow: Option<&WorkflowName>) -> u64 {
+        self.gateway.cache.purge(workflow)
+    }
+
     fn anomalies(&self) -> AnomaliesView {
         let watch = &self.gateway.watch;
         let anomaly = |one: Anomaly| AnomalyNow {
@@ -180,6 +197,7 @@ impl Running for RunningGateway {
     }
 
     fn metrics(&self) -> String {
+        self.gateway.metrics.cache(&self.gateway.cache.totals(clock::now()));
         let text = self.gateway.metrics.text();
         let mut text = text.strip_suffix("# EOF\n").unwrap_or(&text).to_owned();
         let (bytes, age_ms) = self.spool_behind();
@@ -236,6 +254,11 @@ impl Running for RunningGateway {
                 "freehold_budget_thresholds_reached_total{{scope=\"{scope}\",per=\"{per}\",measure=\"{measure}\"}} {reached}"
             ));
         }
+        write(format_args!("# HELP freehold_notices_dropped Notices that the webhook of [notify] did not take."));
+        write(format_args!("# TYPE freehold_notices_dropped counter"));
+        let untold = self.gateway.budgets.untold.load(Ordering::Relaxed);
+        let untold = untold + self.gateway.watch.untold.load(Ordering::Relaxed);
+        write(format_args!("freehold_notices_dropped_total {untold}"));
         text.push_str("# EOF\n");
         text
     }

@@ -1,7 +1,7 @@
 //! One attempt engine for every endpoint: choose, hold, write down, send, and go elsewhere while nothing of an answer
 //! has reached the client. What may follow which fault is `routing`'s truth table.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use config::{Model, OnLoss, Timeouts, Workflow};
@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use ledger::budget::Spend;
 use routing::{Bought, Candidate, LaneIndex, ModelIndex, Next, Route};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use wire::{Ask, Ids, Maker, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
 
@@ -527,7 +527,7 @@ async fn exchange(
         true => (first, FaultClass::FirstTokenTimeout),
         false => (total, FaultClass::TotalTimeout),
     };
-    let patience = Patience { until: wait_until.into(), late };
+    let patience = Patience { until: wait_until, late };
 
     let sent = deployed.upstreams.send(call, sending);
     let response = patience.wait(client, sent).await.map_err(|end| end.failure(None))?;
@@ -644,7 +644,7 @@ fn is_raw(content_type: &HeaderValue) -> bool {
 /// How long an attempt may be waited for, and what it means when it is not done by then.
 pub(crate) struct Patience {
     /// Until when.
-    pub until: tokio::time::Instant,
+    pub until: Instant,
     /// What it means then.
     pub late: FaultClass,
 }
@@ -686,10 +686,8 @@ pub(crate) async fn refused(
 ) -> Failure {
     let status = response.status();
     let (head, mut body) = response.into_parts();
-    let patience = Patience {
-        until: tokio::time::Instant::now() + Duration::from_millis(ERROR_BODY_MS),
-        late: FaultClass::ServerError,
-    };
+    let patience =
+        Patience { until: Instant::now() + Duration::from_millis(ERROR_BODY_MS), late: FaultClass::ServerError };
     let mut bytes = Vec::new();
     while bytes.len() < ERROR_BODY_BYTES {
         match patience.wait(client, body.frame()).await {

@@ -2,7 +2,7 @@
 //! the one record the attempt leaves. A step with a value, never a destructor.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use domain::{
@@ -12,6 +12,7 @@ use ledger::budget::Spend;
 use ledger::price::Served;
 use routing::Candidate;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use wire::usage::Beside;
 use wire::{Dialect, Operation, Seen};
 
@@ -30,9 +31,9 @@ use crate::tokens::{Counted, Texts, TokenCounter};
 use crate::totals::Totals;
 use crate::trail::Trail;
 use crate::units;
+use crate::warm::{PromptPrint, Warm, cached_after};
 use crate::watch::Watch;
 use crate::watch::found::Ended;
-use crate::warm::{PromptPrint, Warm, cached_after};
 
 /// By how many percent a guess at a response that was cut off may be wrong: how much of what was said before is cached, and so a
 /// tenth of the price, nobody told.

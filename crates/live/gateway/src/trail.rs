@@ -1,16 +1,18 @@
 //! What a call leaves on its way: a sentence per stage, what its attempts cost, and fingerprints of what went through.
 //! It ends as a [`CallEnd`].
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use config::CaptureRule;
 use domain::record::{BodyPrint, CallFailure, Capture, StageNote};
-use domain::{CallEnd, CallId, Class, KeyId, LaneName, Loss, ModelName, NanoUsd, UnixMs, WorkflowName};
+use domain::{CacheUse, CallEnd, CallId, Class, KeyId, LaneName, Loss, ModelName, NanoUsd, UnixMs, WorkflowName};
 use ledger::budget::Spend;
 use routing::LaneIndex;
+use tokio::time::Instant;
 
 use crate::budgets::Budgets;
+use crate::cache::keeping::Keeping;
 use crate::open::Open;
 use crate::quote::without_quotation;
 use crate::reply::LastWord;
@@ -51,6 +53,12 @@ pub struct Trail {
     pub held_up: Duration,
     /// The lane that was entered last, and when.
     entered: Option<(LaneIndex, Instant)>,
+    /// The answer, written down for calls like this one.
+    pub keeping: Option<Box<Keeping>>,
+    /// What its client is told of the cache; absent where the cache is not for it.
+    pub cache_told: Option<&'static str>,
+    /// What the cache had for it.
+    pub cache: Option<Box<CacheUse>>,
     /// Where a stream goes whose head was sent, for a last word.
     pub stream_out: Option<LastWord>,
     written: bool,
@@ -110,6 +118,9 @@ impl Trail {
             open: None,
             held_up: Duration::ZERO,
             entered: None,
+            keeping: None,
+            cache_told: None,
+            cache: None,
             stream_out: None,
             written: false,
             stages: Vec::new(),
@@ -147,6 +158,9 @@ impl Trail {
         if let Some(capture) = &mut self.capture {
             let room = capture.rule.max_bytes.saturating_sub(capture.answer.len());
             capture.answer.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+        if let Some(keeping) = &mut self.keeping {
+            keeping.take(bytes, self.stream);
         }
     }
 
@@ -225,6 +239,7 @@ impl Trail {
             attempts: self.attempts,
             first_token_ms: self.first_token_ms,
             cost: self.cost,
+            cache: self.cache.take(),
             stages: std::mem::take(&mut self.stages),
             request: std::mem::take(&mut self.request),
             answer,

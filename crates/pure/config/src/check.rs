@@ -16,8 +16,8 @@ use crate::secret::Vault;
 use crate::snapshot::Snapshot;
 use crate::workflows::{Parts, Workflow};
 use crate::{
-    aliases, budgets, capacity, concentration, contracts, criticality, defaults, lanes, mcp, models, providers, server,
-    workflows,
+    aliases, budgets, capacity, concentration, contracts, criticality, defaults, lanes, mcp, models, notify, providers,
+    server, workflows,
 };
 
 /// Everything a check depends on.
@@ -55,6 +55,7 @@ pub const ROOT: Section = Section {
         section("workflows"),
         section("aliases"),
         section("mcp"),
+        section("notify"),
     ],
     meters: false,
 };
@@ -118,6 +119,7 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
     let workflows = workflows::read(root, &parts);
     let aliases = aliases::read(root, &workflows);
     let mcp = mcp::read(root, &workflows, defaults.timeouts, vault);
+    let notify = notify::read(root, vault);
     unpriced(root.problems(), &models, &workflows, input.now);
     Some(Snapshot {
         revision: revision(input),
@@ -137,6 +139,7 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
         mcp: values(mcp)?,
         contracts,
         capacities,
+        notify,
         warnings: Vec::new(),
     })
 }

@@ -78,6 +78,9 @@ fn paragraph(snapshot: &Snapshot, workflow: &Workflow) -> String {
         let (days, bytes) = (capture.retention_days, capture.max_bytes);
         text.push_str(&format!("  bodies are kept for {days} days, at most {bytes} bytes each\n"));
     }
+    if let Some(cache) = &workflow.cache {
+        text.push_str(&format!("  answers are given again {}\n", cache.text()));
+    }
     for (number, hops) in (1..).zip(&workflow.lanes) {
         text.push_str(&format!("  {number}. {}\n", lane_line(&snapshot.lanes[hops.lane])));
         for model in &hops.models {

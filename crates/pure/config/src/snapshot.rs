@@ -15,6 +15,7 @@ use crate::defaults::Defaults;
 use crate::lanes::Lane;
 use crate::mcp::McpServer;
 use crate::models::Model;
+use crate::notify::Notify;
 use crate::problem::Problem;
 use crate::providers::Provider;
 use crate::server::Server;
@@ -57,6 +58,8 @@ pub struct Snapshot {
     pub contracts: Vec<Contract>,
     /// What was bought by the hour, in declared order.
     pub capacities: Vec<BoughtCapacity>,
+    /// Whom it tells what budgets have reached.
+    pub notify: Option<Notify>,
     /// What probably does something else than its author expects.
     pub warnings: Vec<Problem>,
 }

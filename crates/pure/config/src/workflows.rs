@@ -8,6 +8,7 @@ use routing::{CriticalityIndex, LaneIndex, ModelIndex, RetryPolicy};
 
 use crate::anomalies::{self, OnAnomaly};
 use crate::budgets::{self, AtLimit, BUDGETS_KEY, Budget, Organisation, Sessions, Unit};
+use crate::cache::{self, CacheRule};
 use crate::criticality::Criticality;
 use crate::defaults::{self, Defaults, RETRY_KEY, TIMEOUTS_KEY, TimeoutOverrides};
 use crate::key::{Key, Section};
@@ -39,6 +40,8 @@ pub struct Workflow {
     pub residency: Vec<Region>,
     /// Whether and how long bodies are kept.
     pub capture: Option<CaptureRule>,
+    /// Whether an answer given once may be given again.
+    pub cache: Option<CacheRule>,
     /// How persistent its calls are.
     pub retry: RetryPolicy,
     /// Deadlines that replace the provider's.
@@ -140,6 +143,13 @@ pub const SECTION: Section = Section {
             meaning: "Keep the bodies of its calls for a while, to look at them.",
             example: "{ retention_days = 7 }",
         },
+        Key {
+            name: "cache",
+            takes: "table",
+            default: "none: every call goes to a model",
+            meaning: "Answer a request that says the same as one before with the answer of then.",
+            example: "{ ttl_s = 3600 }",
+        },
         RETRY_KEY,
         TIMEOUTS_KEY,
         Key {
@@ -238,6 +248,7 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
     let unit = table.text("unit").map(|unit| find("unit", &unit, parts.units, table.problems()));
     let residency = residency(table);
     let capture = capture(table);
+    let cache = cache::read(table);
     let retry = defaults::retry(table, parts.defaults.retry);
     let deadlines = defaults::timeouts(table);
     let max_output_tokens = table.count("max_output_tokens", 1..=1_000_000_000);
@@ -269,6 +280,7 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
         budgets,
         residency,
         capture,
+        cache,
         retry,
         deadlines,
         max_output_tokens,

@@ -100,9 +100,9 @@ impl CusumSettings {
     pub const FIVE_MINUTES: CusumSettings =
         CusumSettings { slack_milli: 1_000, alarm_milli: 5_500, clip_milli: 3_000, calm_to_end: 6 };
     /// For buckets of an hour, which find what five minutes cannot: where calls are few, and what grows slowly. An outlier of
-    /// five minutes is one of its hour too, so four of them within a day are no alarm.
+    /// five minutes is one of its hour too, so several of them within a day are no alarm.
     pub const HOUR: CusumSettings =
-        CusumSettings { slack_milli: 1_000, alarm_milli: 8_000, clip_milli: 3_000, calm_to_end: 2 };
+        CusumSettings { slack_milli: 1_000, alarm_milli: 10_000, clip_milli: 3_000, calm_to_end: 2 };
     /// As in the published comparison of buckets of an hour, for reference.
     pub const PUBLISHED: CusumSettings =
         CusumSettings { slack_milli: 750, alarm_milli: 8_000, clip_milli: 5_000, calm_to_end: u8::MAX };

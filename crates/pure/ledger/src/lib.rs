@@ -27,6 +27,7 @@ mod rounding;
 pub mod rows;
 pub mod running;
 pub mod segment;
+pub mod sessions;
 pub mod tier;
 mod terms;
 pub mod window;

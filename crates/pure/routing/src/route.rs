@@ -7,6 +7,7 @@
 //!    is free now: going elsewhere costs the caller nothing, waiting does.
 //! 3. Candidates not tried yet come first, in lane order and inside a lane as its pick ranks them; then those that were
 //!    tried and may be tried again.
+//!    The last attempt that a call has goes to a lane that was not tried, where one is free.
 //! 4. Where all that is left is under a rate limit, the one that is over soonest is waited for, if that is within
 //!    `max_wait_ms`.
 //! 5. Where breakers hold back all there is and nothing has been tried, one call in each open time goes out all the same, to
@@ -190,8 +191,8 @@ impl Route {
         }
         self.hops.iter_mut().for_each(|hop| hop.refused = None);
 
-        again
-            .and_then(|index| self.after_backoff(index, permits, now))
+        self.last_chance(permits, now)
+            .or_else(|| again.and_then(|index| self.after_backoff(index, permits, now)))
             .or_else(|| self.fresh(permits, now))
             .or_else(|| self.once_more(permits, now))
             .or_else(|| self.after_rate_limit(permits, now))
@@ -280,6 +281,22 @@ impl Route {
         } else {
             Verdict::Elsewhere
         }
+    }
+
+    /// For the last attempt, the first free candidate of a lane that was not tried yet. What fails a whole lane, such as the outage
+    /// of the one vendor in it, would otherwise use up all that a call has.
+    fn last_chance(&mut self, permits: &mut Permits<'_>, now: UnixMs) -> Option<Next> {
+        if self.attempts_made == 0 || self.attempts_made + 1 < self.policy.max_attempts {
+            return None;
+        }
+        let tried = |lane: LaneIndex| self.hops.iter().any(|hop| hop.attempts > 0 && hop.candidate.lane == lane);
+        let untried: Vec<usize> = (0..self.hops.len())
+            .filter(|index| self.hops[*index].standing == Standing::Fresh && !tried(self.hops[*index].candidate.lane))
+            .collect();
+        untried.into_iter().find_map(|index| {
+            let probe = self.ask(index, Need::Usual, permits)?;
+            Some(self.hand_out(index, 0, probe, Need::Usual, now))
+        })
     }
 
     /// The first candidate not tried yet whose model is free.
@@ -493,6 +510,17 @@ mod tests {
         route.skip(1, "its price does not fit");
         assert_eq!(tried(route.next(Some(&slow), &mut yes, UnixMs(0))), (2, Cause::Failover));
         assert_eq!(route.attempts_made(), 2);
+    }
+
+    #[test]
+    fn the_last_attempt_goes_to_a_lane_that_was_not_tried() {
+        let candidates = vec![candidate(0, None), Candidate { lane: 0, ..candidate(1, None) }, candidate(2, None)];
+        let mut route = Route::new(candidates, RetryPolicy::default(), 0, UnixMs(90_000));
+        let mut yes = |_: ModelIndex, _: Need| Permit::Yes;
+        let refused = Fault::new(FaultClass::Connect, "");
+        let models: Vec<usize> =
+            (0..4).map(|made| tried(route.next((made > 0).then_some(&refused), &mut yes, UnixMs(0))).0).collect();
+        assert_eq!(models, [0, 0, 1, 2], "not the second try of the second model of a lane whose vendor is away");
     }
 
     #[test]

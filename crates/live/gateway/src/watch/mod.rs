@@ -3,7 +3,8 @@
 //!
 //! [`found`] is what is looked at and what is found, [`model`] what is known of one model, [`spend`] what workflows spend, [`told`] what was found and how it is told.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use config::{OnAnomaly, Workflow};
@@ -11,6 +12,7 @@ use domain::UnixMs;
 use parking_lot::Mutex;
 use routing::anomaly::Kind;
 use routing::{Kept, ModelIndex, Move, Mover, Permille, Place};
+use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::deployed::{Deployed, Slot};
@@ -35,6 +37,10 @@ pub struct Watch {
     /// The workflows that spend more than usual, for calls to read without a lock.
     spending: ArcSwap<Vec<Spending>>,
     told: Mutex<Told>,
+    /// Who tells others of it.
+    teller: OnceLock<mpsc::Sender<Anomaly>>,
+    /// What there was no room for to tell.
+    pub untold: AtomicU64,
     /// One at a time lays the moves, so that the last one to have looked is the last one to lay.
     laying: Mutex<()>,
 }
@@ -81,10 +87,20 @@ impl Watch {
         self.told.lock().end_others(&known, deployed.since);
     }
 
+    /// Whoever tells others hears of every beginning and end. The channel is bounded; what does not fit is counted. Set once.
+    pub fn tell_others(&self, teller: mpsc::Sender<Anomaly>) {
+        let _ = self.teller.set(teller);
+    }
+
     fn tell(&self, found: Vec<Found>, now: UnixMs, deployed: &Deployed, metrics: &Metrics) {
         for one in found {
             let moves = leads_elsewhere(deployed, &one);
-            self.told.lock().note(one, now, moves, metrics);
+            let told = self.told.lock().note(one, now, moves, metrics);
+            if let (Some(told), Some(teller)) = (told, self.teller.get())
+                && teller.try_send(told).is_err()
+            {
+                self.untold.fetch_add(1, Ordering::Relaxed);
+            }
         }
         let spending = self.spends.lock().standing();
         self.spending.store(Arc::new(spending));

@@ -10,8 +10,8 @@ use routing::{Kept, Permille};
 use serde::{Deserialize, Serialize};
 use wire::AskedTier;
 
-use super::told::{Drawing, Unit, of_model, times};
 use super::found::{Ended, Found};
+use super::told::{Drawing, Unit, of_model, times};
 
 /// Tokens in and out of the call that two prices of a model are compared by.
 const SAMPLE_TOKENS: u64 = 1_000;

@@ -8,8 +8,8 @@ use routing::anomaly::{Kind, Standing};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::told::{ALL, Drawing, Unit, of_workflow, times};
 use super::found::{Ended, Found};
+use super::told::{ALL, Drawing, Unit, of_workflow, times};
 
 /// A workflow that spends more than usual.
 #[derive(Clone)]
