@@ -198,9 +198,9 @@ fn limit(filter: &CallFilter) -> u32 {
 
 /// What is moved away from a lane or from one of its models.
 fn moves_from(moves: &[MoveView], lane: &config::Lane, snapshot: &config::Snapshot) -> Vec<MoveView> {
-    let concerns = |one: &&MoveView| {
-        one.lane.as_deref() == Some(lane.name.as_str())
-            || lane.models.iter().any(|index| one.model.as_deref() == Some(snapshot.models[*index].name.as_str()))
+    let concerns = |one: &&MoveView| match &one.lane {
+        Some(of) => *of == lane.name.as_str(),
+        None => lane.models.iter().any(|index| one.model.as_deref() == Some(snapshot.models[*index].name.as_str())),
     };
     moves.iter().filter(concerns).cloned().collect()
 }

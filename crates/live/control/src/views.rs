@@ -161,9 +161,9 @@ pub struct LaneView {
 pub struct MoveView {
     /// `burn`, `anomaly` or `concentration`.
     pub by: String,
-    /// The lane they are moved away from; absent where it is one model.
+    /// The lane they are moved away from; absent where it is a model in whatever lane.
     pub lane: Option<String>,
-    /// The model they are moved away from; absent where it is a lane.
+    /// The model they are moved away from; absent where it is a whole lane.
     pub model: Option<String>,
     /// Share that still begins there by criticality, the most critical first, thousandths; calls without one last, as `(direct)`.
     pub kept_permille: Vec<(String, u16)>,

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use routing::slo::lane::{Counted, LOOK_EVERY_MS};
 use routing::slo::{Indicator, LaneBudgets, LaneStanding};
 use routing::{CriticalityIndex, LaneIndex, Move, Mover};
+use tokio::time::Instant;
 
 use crate::steering::Steering;
 

@@ -125,7 +125,9 @@ impl Route {
             let candidate = &self.hops[index].candidate;
             let leads = |one: &Move| one.kept.times_milli().is_none_or(|times| self.is_undercut(index, times));
             let meets = |one: &&Arc<Move>| one.concerns(candidate) && one.meets(criticality, seed) && leads(one);
-            self.hops[index].moved = moves.iter().find(meets).cloned();
+            // What moves a call whatever it costs goes before what does where that is dearer.
+            let weakest = |one: &&Arc<Move>| one.kept.times_milli().is_some();
+            self.hops[index].moved = moves.iter().filter(meets).min_by_key(weakest).cloned();
         }
         let stays = |one: &&Arc<Move>| {
             let is_first = self.hops.first().is_some_and(|hop| hop.moved.is_none() && one.concerns(&hop.candidate));
@@ -135,7 +137,7 @@ impl Route {
         if self.hops.iter().all(|hop| hop.moved.is_some()) {
             self.stuck = self.hops.iter_mut().filter_map(|hop| hop.moved.take()).next();
         }
-        self.displaced = self.hops.first().and_then(|hop| hop.moved.clone());
+        let first = self.hops.first().map(|hop| (hop.candidate.model, hop.moved.clone()));
         let price = |hop: &Hop| hop.moved.as_ref().and_then(|one| one.kept.times_milli());
         self.hops.sort_by_key(|hop| hop.moved.is_some() && price(hop).is_none());
         for index in 0..self.hops.len() {
@@ -143,6 +145,8 @@ impl Route {
                 self.behind_cheaper(index, times_milli);
             }
         }
+        let begins = self.hops.first().map(|hop| hop.candidate.model);
+        self.displaced = first.filter(|(model, _)| Some(*model) != begins).and_then(|(_, moved)| moved);
     }
 
     /// Puts a hop behind those after it that are expected to cost less than it does now, and before the others: what is dearer
