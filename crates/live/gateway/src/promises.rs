@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use config::Snapshot;
 use domain::{Meter, UnixMs, Usage};
 use parking_lot::Mutex;
