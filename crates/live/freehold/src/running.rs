@@ -220,12 +220,12 @@ impl Running for RunningGateway {
             };
             write(format_args!("freehold_breaker_open{{model=\"{}\"}} {value}", model.name));
         }
-        promises::lines(&deployed, clock::now()).iter().for_each(|line| write(format_args!("{line}")));
         write(format_args!("# HELP freehold_anomaly 1 while something is out of the ordinary."));
         write(format_args!("# TYPE freehold_anomaly gauge"));
         for one in self.gateway.watch.anomalies().iter().filter(|one| one.until.is_none()) {
             write(format_args!("freehold_anomaly{{kind=\"{}\",subject=\"{}\"}} 1", one.kind, one.subject));
         }
+        promises::lines(&deployed, clock::now()).iter().for_each(|line| write(format_args!("{line}")));
         write(format_args!(
             "# HELP freehold_provider_token 1 while there is a token for a provider that takes tokens."
         ));
@@ -257,6 +257,7 @@ impl Running for RunningGateway {
         write(format_args!("# HELP freehold_notices_dropped Notices that the webhook of [notify] did not take."));
         write(format_args!("# TYPE freehold_notices_dropped counter"));
         let untold = self.gateway.budgets.untold.load(Ordering::Relaxed);
+        let untold = untold + self.gateway.watch.untold.load(Ordering::Relaxed);
         write(format_args!("freehold_notices_dropped_total {untold}"));
         text.push_str("# EOF\n");
         text

@@ -298,14 +298,15 @@ fn begin(gateway: &Gateway, deployed: &Deployed, call: &Protected, route: &mut R
     let criticality = call.call().target.workflow().map(|workflow| workflow.criticality_index);
     deployed.promises.came(call.lanes().first().and_then(|(lane, _)| *lane), criticality);
     deployed.promises.look(&deployed.steering, call.call().call.at);
-    let models = || call.lanes().iter().flat_map(|(_, models)| models);
-    let moves = deployed.steering.now();
-    let own = gateway.watch.moves_of(call.call().target.workflow().map(|workflow| &**workflow), &moves, models());
-    let moves = own.as_deref().unwrap_or(&moves);
-    let full = deployed.traffic.moves(criticality, models().copied(), call.call().call.at);
-    match full.is_empty() {
-        true => route.steer(moves, criticality, seed),
-        false => route.steer(&[moves, &full].concat(), criticality, seed),
+    let models = || call.lanes().iter().flat_map(|(_, models)| models).copied();
+    let full = deployed.traffic.moves(criticality, models(), call.call().call.at);
+    let dear = gateway.watch.moves_of(call.call().target.workflow().map(|workflow| &**workflow), models());
+    match full.is_empty() && dear.is_empty() {
+        true => route.steer(&deployed.steering.now(), criticality, seed),
+        false => {
+            let all: Vec<_> = deployed.steering.now().iter().cloned().chain(full).chain(dear).collect();
+            route.steer(&all, criticality, seed);
+        }
     }
     if let Some(moved) = route.moved() {
         gateway.metrics.moved(moved.by);
@@ -333,7 +334,8 @@ fn taken_room(deployed: &Deployed, call: &Protected, model: ModelIndex, slot: &S
         return None;
     }
     let head = &call.call().head;
-    let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units };
+    let (prompt_bytes, max_output, units) = (head.prompt_bytes, head.max_output, head.units);
+    let size = Size { prompt_bytes, max_output, typical_output: None, units };
     let workflow = call.call().target.workflow().map(|workflow| &workflow.name);
     deployed.provisioned.take(model, slot.expected_tokens(workflow, &size), clock::now())
 }
@@ -347,7 +349,11 @@ fn candidates(
 ) -> Vec<Candidate> {
     let snapshot = call.snapshot();
     let head = &call.call().head;
-    let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units };
+    let name = workflow.map(|workflow| &workflow.name);
+    let mut models = call.lanes().iter().flat_map(|(_, models)| models);
+    let typical_output = models.find_map(|index| deployed.slots[*index].output_mean(name));
+    let (prompt_bytes, max_output, units) = (head.prompt_bytes, head.max_output, head.units);
+    let size = Size { prompt_bytes, max_output, typical_output, units };
     let now = call.call().call.at;
     let name = workflow.map(|workflow| &workflow.name);
     let warm = print.and_then(|print| deployed.warm.of(print, now));

@@ -217,10 +217,15 @@ impl Slot {
         self.output.lock().get(&workflow.cloned()).and_then(OutputLength::q99)
     }
 
+    /// How long answers for this workflow have been, tokens; `None` before any.
+    pub fn output_mean(&self, workflow: Option<&WorkflowName>) -> Option<u64> {
+        self.output.lock().get(&workflow.cloned()).and_then(OutputLength::mean)
+    }
+
     /// How many tokens a call of this size should have here, sent and received.
     pub fn expected_tokens(&self, workflow: Option<&WorkflowName>, ask: &Size) -> (u64, u64) {
         let (input, _) = self.estimate_tokens(ask.prompt_bytes);
-        let learned = self.output.lock().get(&workflow.cloned()).and_then(OutputLength::mean);
+        let learned = self.output_mean(workflow).or(ask.typical_output);
         let output = learned.unwrap_or(FIRST_GUESS_OUTPUT_TOKENS).min(ask.max_output.unwrap_or(u64::MAX));
         (input, output)
     }
@@ -250,6 +255,9 @@ pub struct Size {
     pub prompt_bytes: u64,
     /// The client's own cap on output tokens.
     pub max_output: Option<u64>,
+    /// What answers of other models to the same workflow have been like, tokens: else one that has not answered yet would be
+    /// compared by a guess with one that has.
+    pub typical_output: Option<u64>,
     /// What some models are billed by instead of tokens.
     pub units: wire::Units,
 }
