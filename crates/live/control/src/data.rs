@@ -59,6 +59,11 @@ impl DataDirectory {
         self.root.join("freehold.db")
     }
 
+    /// What is usual, as the gateway has learned it.
+    pub fn anomalies(&self) -> PathBuf {
+        self.root.join("anomalies.json")
+    }
+
     /// The file with the pepper.
     pub fn pepper(&self) -> PathBuf {
         self.root.join("pepper")

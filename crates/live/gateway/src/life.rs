@@ -1,4 +1,4 @@
-//! The life of a call on one screen: admit, protect, attempt, relay, settle. Each stage takes what the one before made,
+//! The life of a call on one screen: admit, protect, cache, attempt, relay, settle. Each stage takes what the one before made,
 //! so a skipped stage does not compile.
 
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use wire::{Dialect, Framing, Operation};
 
 use crate::admit::{admit, correct_limits};
 use crate::attempt::{Answered, attempt};
+use crate::cache::{self, Looked};
 use crate::call::Call;
 use crate::clock;
 use crate::count::counted_by_us;
@@ -103,13 +104,26 @@ async fn reach(
         trail.note("protect", note);
     }
 
+    match gateway.cache.look(&protected, &gateway.metrics, protected.call().call.at) {
+        Looked::Off => {}
+        Looked::Passed(why) => {
+            trail.cache_told = Some("pass");
+            trail.note("cache", format!("not asked: {}", why.as_str()));
+        }
+        Looked::Nothing(keeping) => (trail.cache_told, trail.keeping) = (Some("miss"), Some(keeping)),
+        Looked::Found(kept) => {
+            cache::replay::replay(gateway, &protected, kept, client, errors, trail).await;
+            return None;
+        }
+    }
+
     match attempt(gateway, deployed, &protected, &mut client, trail).await {
         Ok(answered) => {
             trail.lane = answered.attempt.intent.lane.clone().map(|lane| (lane, answered.attempt.candidate.class));
             trail.model = Some(answered.attempt.intent.model.clone());
             trail.note("attempt", &*answered.attempt.decision);
             let id = id.to_string();
-            let head = answer_head(&id, &answered, errors, protected.call(), framing);
+            let head = cache::keeping::tell(answer_head(&id, &answered, errors, protected.call(), framing), trail);
             Some(Box::new(Reached { protected, answered, client, id, errors, head }))
         }
         Err(refusal) => {
@@ -176,6 +190,9 @@ async fn book(
     let record = settle(&gateway.books(), protected, attempt, trail, &ending).await;
     trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
     correct_limits(protected.call(), trail.tokens_used, clock::now());
+    if let (RelayEnd::Served, Some(keeping)) = (&end, trail.keeping.take()) {
+        gateway.cache.keep(*keeping, &record, &seen, trail.lane.clone(), clock::now());
+    }
     let failure = match end {
         RelayEnd::Served => None,
         RelayEnd::Failed(_, refusal) | RelayEnd::Spent(refusal) => Some(refusal),
@@ -271,6 +288,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// Where AWS SDKs look for the identifier.
 const X_AMZN_REQUESTID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+/// Those headers of an answer that say which call it is.
+pub const CALL_HEADERS: [HeaderName; 4] = [CALL_ID, X_REQUEST_ID, REQUEST_ID, X_AMZN_REQUESTID];
 /// What answered.
 pub const FREEHOLD_MODEL: HeaderName = HeaderName::from_static("freehold-model");
 const FREEHOLD_LANE: HeaderName = HeaderName::from_static("freehold-lane");

@@ -18,6 +18,7 @@ use rustc_hash::FxHashMap;
 use crate::clock;
 use crate::identity::{Credential, Keeper, Token};
 use crate::kept::allow::Reach;
+use crate::pipe::{Connector, Dial};
 pub use crate::pool::UpstreamError;
 use crate::pool::{Pool, Way};
 use crate::protect::Protected;
@@ -83,6 +84,15 @@ impl Upstreams {
         };
         let keepers = providers.iter().filter_map(keeper).collect();
         Ok(Upstreams { pools, keepers, way })
+    }
+
+    /// The same with other connections to every provider: those of drills.
+    pub fn piped(self, connector: &Connector, providers: &[Arc<Provider>]) -> Upstreams {
+        let pool = |provider: &Arc<Provider>| {
+            let dial = Dial { connector: connector.clone(), provider: provider.name.clone() };
+            (provider.name.clone(), Arc::new(Pool::piped(dial, provider.timeouts.connect_ms)))
+        };
+        Upstreams { pools: providers.iter().map(pool).collect(), keepers: FxHashMap::default(), way: self.way }
     }
 
     /// Adds pools for servers of tools. A provider's name has no colon, so the two never meet.

@@ -8,7 +8,9 @@ use domain::{UnixMs, WorkflowName};
 
 use crate::budgets::{Organisation, Unit};
 use crate::capacity::BoughtCapacity;
+use crate::concentration::ConcentrationRule;
 use crate::contracts::Contract;
+use crate::criticality::Criticality;
 use crate::defaults::Defaults;
 use crate::lanes::Lane;
 use crate::mcp::McpServer;
@@ -38,6 +40,10 @@ pub struct Snapshot {
     pub models: Vec<Arc<Model>>,
     /// Pools of models, in declared order; a `routing::LaneIndex` counts here.
     pub lanes: Vec<Arc<Lane>>,
+    /// Policy classes, the most critical first; a `routing::CriticalityIndex` counts here.
+    pub criticality: Vec<Arc<Criticality>>,
+    /// What one vendor may have of their traffic, in declared order.
+    pub concentration: Vec<ConcentrationRule>,
     /// Everything it serves together.
     pub organisation: Organisation,
     /// Parts of the organisation, in declared order.

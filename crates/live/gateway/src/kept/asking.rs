@@ -1,13 +1,13 @@
 //! A request about a kept thing while it is answered: what is known of it, whose what it names is, and what becomes of it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use domain::{CallId, Entry, SessionId, UnixMs};
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
+use tokio::time::Instant;
 use wire::Dialect;
 use wire::kept::{Kind, MARK};
 use wire::usage::Reported;

@@ -108,7 +108,8 @@ fn costs(cost: &Cost, out: &mut Vec<u8>) {
 
 fn call_end(end: &CallEnd, out: &mut Vec<u8>) {
     let CallEnd { call, at, ended_at, key, asked, workflow, lane, class, model, endpoint, stream, status, .. } = end;
-    let CallEnd { failure, attempts, first_token_ms, cost, stages, request, answer, capture, revision, .. } = end;
+    let CallEnd { failure, attempts, first_token_ms, cost, cache, stages, request, answer, capture, revision, .. } =
+        end;
     out.extend_from_slice(br#""call":"#);
     call_id(*call, out);
     whole(r#","at":"#, at.0, out);
@@ -133,6 +134,9 @@ fn call_end(end: &CallEnd, out: &mut Vec<u8>) {
     whole(r#","attempts":"#, *attempts, out);
     maybe_whole(r#","first_token_ms":"#, *first_token_ms, out);
     whole(r#","cost":"#, cost.0, out);
+    if let Some(cache) = cache {
+        other(r#","cache":"#, cache, out);
+    }
     let mut before = r#","stages":[{"stage":"#;
     for StageNote { stage, note } in stages {
         text(before, stage, out);
