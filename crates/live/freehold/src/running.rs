@@ -278,4 +278,8 @@ const BUDGET_GAUGES: &[(&str, &str, Measure, PickAmount)] = &[
     ("freehold_budget_limit_tokens", "The limit of a budget of tokens.", Measure::Tokens, |view| view.limit),
     ("freehold_budget_settled_tokens", "What is booked in its window.", Measure::Tokens, |view| view.settled),
     ("freehold_budget_held_tokens", "What is reserved for calls in flight.", Measure::Tokens, |view| view.held),
+    ("freehold_limit_requests", "The limit of requests in a window.", Measure::Requests, |view| view.limit),
+    ("freehold_limit_requests_counted", "Requests counted in it.", Measure::Requests, |view| view.settled),
+    ("freehold_limit_calls", "The limit of calls at once.", Measure::Calls, |view| view.limit),
+    ("freehold_limit_calls_under_way", "Calls under way.", Measure::Calls, |view| view.held),
 ];

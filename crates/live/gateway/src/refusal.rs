@@ -2,7 +2,7 @@
 //! whether trying again helps, whether it was billed, and what to do next.
 
 use domain::{Blame, Fault, Loss, LossKind, ModelName};
-use ledger::{Gate, Period};
+use ledger::{Gate, Measure, Period};
 use thiserror::Error;
 use wire::Dialect;
 use wire::errors::{ClientError, Retry};
@@ -342,6 +342,9 @@ fn key_sentence(refusal: KeyRefusal) -> String {
 /// Which budget, how it stands, and what to do: whoever reads it need not look anything up.
 fn budget_sentence(spent: &Spent) -> String {
     let Spent { budget, short, .. } = spent;
+    if !short.measure.is_of_usage() {
+        return limit_sentence(spent);
+    }
     let shown = |amount| short.measure.shown(amount);
     let (scope, per) = (&budget.scope, &budget.window);
     let stands = format!(
@@ -372,6 +375,23 @@ fn budget_sentence(spent: &Spent) -> String {
         (None, _) => "it never starts anew by itself".to_owned(),
     };
     format!("the budget of {scope} per {per} {state}: {stands}; {remedy}; {resets}")
+}
+
+/// The same of a limit on requests, or on calls at once.
+fn limit_sentence(spent: &Spent) -> String {
+    let Spent { budget, short, .. } = spent;
+    let (scope, per, limit) = (&budget.scope, &budget.window, short.measure.shown(short.limit));
+    let per = if short.measure == Measure::Calls { String::new() } else { format!(" per {per}") };
+    let stands = match short.measure {
+        Measure::Calls => format!("{} under way", short.held.0),
+        _ => format!("{} counted, {} under way", short.settled.0, short.held.0),
+    };
+    let resets = match short.resets_at.filter(|_| !spent.may_pass_soon()) {
+        Some(at) => format!("wait until {at}, or raise the limit"),
+        None => "try again in a moment, or raise the limit".to_owned(),
+    };
+    let state = if short.gate == Gate::Slice { "has no more for this instance at the moment" } else { "is reached" };
+    format!("the limit of {limit}{per} of {scope} {state}: {stands}; {resets}")
 }
 
 fn lossy_sentence(lossy: &Lossy) -> String {
@@ -472,6 +492,12 @@ impl Refusal {
             Refusal::Limit { wait_ms, .. } => plain(429, "key_limit", Blame::Client, Retry::After(*wait_ms)),
             Refusal::Budget(spent) if spent.short.gate == Gate::Approval => {
                 plain(429, "budget_needs_approval", Blame::Client, Retry::No)
+            }
+            // A limit on requests or calls passes by itself: it asks for patience, not for money.
+            Refusal::Budget(spent) if !spent.short.measure.is_of_usage() => {
+                let resets_at = spent.short.resets_at.filter(|_| !spent.may_pass_soon());
+                let wait_ms = resets_at.map_or(1_000, |at| at.since(crate::clock::now()).max(1_000));
+                plain(429, "limit_reached", Blame::Client, Retry::After(wait_ms))
             }
             // What is only reserved by calls in flight may be free again in a moment.
             Refusal::Budget(spent) if spent.may_pass_soon() => {

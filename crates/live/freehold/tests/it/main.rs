@@ -33,6 +33,7 @@ mod media;
 mod metering;
 mod notices;
 mod operating;
+mod own_limits;
 mod pains;
 mod passed;
 mod prices;
