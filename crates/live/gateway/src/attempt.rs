@@ -33,7 +33,7 @@ use crate::reply::Waiting;
 use crate::settle::{Attempt, Ending, settle};
 use crate::skipped::Skipped;
 use crate::trail::Trail;
-use crate::upstream::Sending;
+use crate::upstream::{Sending, packed};
 
 /// What a dialect that demands a cap is given when the client named none, tokens.
 pub const OUTPUT_CAP_WHERE_ONE_IS_DEMANDED: u64 = 4_096;
@@ -459,6 +459,10 @@ async fn exchange(
         let errors = if wrapped { wire::Dialect::BedrockConverse } else { spoken };
         return Err(refused(errors, response, client).await);
     }
+    if let Some(fault) = packed(response.headers()) {
+        // It was answered and will be billed, though nobody can read it: booked as an estimate.
+        return Err(Failure::Fault(fault, Some(Box::default())));
+    }
     let content_type = response.headers().get(CONTENT_TYPE).cloned().filter(|_| admitted.operation.is_media());
     let content_type = content_type.filter(is_raw);
     let plan = ReplyPlan {
@@ -603,7 +607,9 @@ pub(crate) async fn refused(
         late: FaultClass::ServerError,
     };
     let mut bytes = Vec::new();
-    while bytes.len() < ERROR_BODY_BYTES {
+    // Of a packed error its status says what there is to know.
+    let readable = packed(&head.headers).is_none();
+    while readable && bytes.len() < ERROR_BODY_BYTES {
         match patience.wait(client, body.frame()).await {
             Ok(Some(Ok(frame))) => {
                 let data = frame.data_ref().map_or(&[][..], |data| data);

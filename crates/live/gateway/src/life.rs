@@ -114,7 +114,7 @@ pub async fn live(
         let model = deployed.model(answered.attempt.candidate.model).clone();
         TopUp::new(part, model, answered.attempt.slot.clone(), protected.call().call.at)
     });
-    let relayed = relay((&gateway.budgets, top_up), answered, client, head, (errors, framing), &call, trail).await;
+    let relayed = relay((&gateway.budgets, top_up), answered, client, head, errors, &call, trail).await;
 
     let seen = relayed.seen;
     let ending = match &relayed.end {

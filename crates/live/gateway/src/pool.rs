@@ -30,6 +30,11 @@ const IDLE_SECONDS: u64 = 50;
 /// Unused connections kept per provider.
 const IDLE_CONNECTIONS: usize = 256;
 
+/// Longest head of an answer, and most that is read of one at once, bytes. hyper reads interim answers (1xx) on within one turn
+/// of its loop, 128 times this much at most (tokio's budget of a task): a provider that sends nothing else keeps a thread for
+/// that long.
+const HEAD_BYTES: usize = 64 << 10;
+
 /// Why no connection can ever be made with this configuration.
 #[derive(Debug, Error)]
 pub enum UpstreamError {
@@ -96,6 +101,7 @@ impl Pool {
         builder
             .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS))
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .http1_max_buf_size(HEAD_BYTES)
             .pool_timer(TokioTimer::new());
         let client = match proxy {
             None => PoolClient::Direct(builder.build(Within { connector: https.wrap_connector(http), limit })),

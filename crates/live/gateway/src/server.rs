@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, UPGRADE,
 };
-use http::{Request, Response, StatusCode};
+use http::uri::Authority;
+use http::{Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -167,6 +169,9 @@ async fn handle(gateway: Arc<Gateway>, mut request: Request<Incoming>) -> Respon
     if head_bytes(&head) > limit {
         return refuse(guessed, &Refusal::HeadTooLarge { limit });
     }
+    if let Err(refusal) = whom_and_what(&head) {
+        return refuse(guessed, &refusal);
+    }
     let route = match endpoints::find(&head.method, path) {
         Ok(route) => route,
         Err(NoRoute::Path) if path.starts_with("/v1/") && passes_on(&gateway) => {
@@ -276,6 +281,29 @@ async fn handle(gateway: Arc<Gateway>, mut request: Request<Incoming>) -> Respon
                 None => refuse(errors, &Refusal::Defect("the call's task ended without an answer".into())),
             }
         }
+    }
+}
+
+/// Refuses a request that does not say once which host it is for, or that expects what no server here does. hyper leaves both
+/// to its service.
+fn whom_and_what(head: &http::request::Parts) -> Result<(), Refusal> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if head.version < Version::HTTP_11 => {}
+        (None, _) => return Err(Refusal::Host("no `Host` header")),
+        (Some(_), Some(_)) => return Err(Refusal::Host("several `Host` headers")),
+        (Some(host), None) => {
+            let is_one =
+                host.is_empty() || Authority::try_from(host.as_bytes()).is_ok_and(|host| !host.as_str().contains('@'));
+            if !is_one {
+                return Err(Refusal::Host("a `Host` header that names no host"));
+            }
+        }
+    }
+    let met = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    match head.headers.get_all(EXPECT).iter().find(|value| !met(value)) {
+        Some(expected) => Err(Refusal::Expectation(short(expected.to_str().unwrap_or("?")))),
+        None => Ok(()),
     }
 }
 

@@ -223,7 +223,7 @@ pub const SECTION: Section = Section {
             name: "shared_files",
             takes: "`true` or `false`",
             default: "`false`",
-            meaning: "Whether requests may name a file of its account by the provider's own id. Freehold seals the ids of files for the key that uploaded them; a raw id is nobody's, and refused with `unsealed_file`. Say `true` where the account has files that every key may read.",
+            meaning: "Whether requests may name a file, a conversation, a vector store or a container of its account by the provider's own id. Freehold seals the ids of files for the key that uploaded them; a raw id is nobody's, and refused with `unsealed_file` or `unsealed_id`. Say `true` where the account has such things that every key may read. With `passthrough` all but files may be named too: only by it are they made.",
             example: "true",
         },
     ],

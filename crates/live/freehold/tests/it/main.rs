@@ -1,5 +1,6 @@
 //! The one integration test binary: real processes, real sockets, nothing shared with what is tested.
 
+mod bad_input;
 mod beside;
 mod books;
 mod budget;
