@@ -25,14 +25,15 @@ use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 use tower_service::Service;
 
+use crate::interim::Interim;
+
 /// How long an unused connection is kept. Below the 60 s after which common load balancers close theirs.
 const IDLE_SECONDS: u64 = 50;
 /// Unused connections kept per provider.
 const IDLE_CONNECTIONS: usize = 256;
 
-/// Longest head of an answer, and most that is read of one at once, bytes. hyper reads interim answers (1xx) on within one turn
-/// of its loop, 128 times this much at most (tokio's budget of a task): a provider that sends nothing else keeps a thread for
-/// that long.
+/// Longest head of an answer, and most that is read of one at once, bytes. What is read at once is parsed in one go, interim
+/// answers (1xx) too.
 const HEAD_BYTES: usize = 64 << 10;
 
 /// Why no connection can ever be made with this configuration.
@@ -114,12 +115,17 @@ impl Pool {
     }
 
     /// Sends a request and waits for the head of the answer. No redirect is followed.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Fault> {
+    pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Fault> {
+        let interim = Interim::of(&mut request);
         let answered = match &self.client {
-            PoolClient::Direct(client) => client.request(request).await,
-            PoolClient::Proxied(client) => client.request(request).await,
+            PoolClient::Direct(client) => client.request(request),
+            PoolClient::Proxied(client) => client.request(request),
         };
-        answered.map_err(|error| fault(&error))
+        tokio::select! {
+            biased;
+            answered = answered => answered.map_err(|error| fault(&error)),
+            fault = interim.too_many() => Err(fault),
+        }
     }
 }
 

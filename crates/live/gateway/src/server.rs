@@ -59,6 +59,8 @@ const READ_BYTES: usize = 256 << 10;
 const BODY_MS: u64 = 60_000;
 /// A body up to this size is copied out of its connection's buffer, bytes.
 const SMALL_BODY_BYTES: usize = 4 << 10;
+/// How much of a body has to be there before room is made for as much as was announced: one part in so many.
+const BELIEVED_FROM: usize = 8;
 /// Most that is read of a stranger's body, bytes and milliseconds.
 const DISCARD_BYTES: usize = 64 << 10;
 const DISCARD_MS: u64 = 1_000;
@@ -631,11 +633,16 @@ async fn collect(mut body: Incoming, announced: Option<usize>, limit: usize) -> 
             continue;
         }
         if let Some(first) = only.take() {
-            all.reserve(announced.unwrap_or(first.len() + data.len()));
             all.extend_from_slice(&first);
         }
-        if all.len() + data.len() > limit {
+        let needed = all.len() + data.len();
+        if needed > limit {
             return Err(Refusal::BodyTooLarge { limit });
+        }
+        if needed > all.capacity() {
+            // Room costs memory also where nothing comes to fill it.
+            let believed = announced.filter(|announced| needed >= announced / BELIEVED_FROM);
+            all.reserve(believed.unwrap_or(needed).max(needed) - all.len());
         }
         all.extend_from_slice(&data);
     }
