@@ -118,7 +118,8 @@ pub async fn attempt(
     let deadline = admitted.call.arrived + Duration::from_millis(total_ms);
     // 64 of the 128 bits are enough for jitter.
     let seed = gateway.chance.draw() as u64;
-    let candidates = candidates(deployed, call, workflow.as_deref());
+    let size = size(call);
+    let candidates = candidates(deployed, call, workflow.as_deref(), &size);
     let cheapest = candidates.iter().filter_map(|candidate| candidate.expected_cost).min();
     let mut route = Route::new(candidates, policy, seed, admitted.call.at + total_ms);
     let mut last: Option<Fault> = None;
@@ -128,8 +129,7 @@ pub async fn attempt(
     let refuses_losses = workflow.as_ref().is_some_and(|workflow| workflow.on_loss == OnLoss::Refuse);
     loop {
         let now = clock::now();
-        let next =
-            route.next(last.as_ref(), &mut |index, need| deployed.slots[index].health.lock().permit(now, need), now);
+        let next = route.next(last.as_ref(), &mut |index, need| deployed.slots[index].permit(now, need, &size), now);
         let (candidate, wait_ms, cause, probe, decision) = match next {
             Next::Try { candidate, wait_ms, cause, probe, decision } => (candidate, wait_ms, cause, probe, decision),
             Next::GiveUp { why, retry_after_ms, all_open } => {
@@ -276,11 +276,15 @@ pub async fn attempt(
     }
 }
 
-/// The candidates in lane order, each with what it should cost.
-fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>) -> Vec<Candidate> {
-    let snapshot = call.snapshot();
+/// How large the call is.
+fn size(call: &Protected) -> Size {
     let head = &call.call().head;
-    let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units };
+    Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units }
+}
+
+/// The candidates in lane order, each with what it should cost.
+fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>, size: &Size) -> Vec<Candidate> {
+    let snapshot = call.snapshot();
     let now = call.call().call.at;
     let mut candidates = Vec::with_capacity(4);
     for (lane, models) in call.lanes() {
@@ -295,7 +299,7 @@ fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>
                 lane_name: lane.map_or_else(|| LaneName::from(DIRECT), |lane| lane.name.clone()),
                 class: lane.map_or(domain::Class::C, |lane| lane.class),
                 pick: lane.map_or(domain::Pick::Best, |lane| lane.pick),
-                expected_cost: slot.expected_cost(model, workflow.map(|workflow| &workflow.name), &size, now),
+                expected_cost: slot.expected_cost(model, workflow.map(|workflow| &workflow.name), size, now),
                 quality_milli: model.quality_milli,
                 first_token_ms: slot.health.lock().first_token_ms(now),
             });
@@ -442,10 +446,14 @@ async fn exchange(
     };
     let patience = Patience { until: wait_until.into(), late };
 
+    let mark = attempt.slot.health.lock().mark();
     let sent = deployed.upstreams.send(call, sending);
     let response = patience.wait(client, sent).await.map_err(|end| end.failure(None))?;
     let response = response.map_err(|fault| Failure::Fault(fault, None))?;
     attempt.status = Some(response.status().as_u16());
+    if model.provider.quota_steering {
+        attempt.slot.told(response.headers(), mark);
+    }
     if let Some(challenge) =
         challenge.filter(|_| !response.status().is_client_error() && !response.status().is_server_error())
     {

@@ -1,7 +1,7 @@
 //! Which model next: given a call's candidates, how each model has been doing, and what the last attempt came to.
 //!
 //! Reading order: [`candidate`] is what may be tried, [`order`] how a lane ranks it; [`breaker`] says when a model is left
-//! alone and [`health`] adds rate limits and measured speed to it; [`route`] walks one call from hop to hop, with the
+//! alone and [`health`] adds rate limits and measured speed to it, [`quota`] what is left of a provider's; [`route`] walks one call from hop to hop, with the
 //! waits of [`backoff`] and the words of `sentence`; [`truth`] is the table of what follows which fault, from which
 //! `docs/failure.md` is generated.
 //!
@@ -13,6 +13,7 @@ pub mod candidate;
 pub mod health;
 mod hop;
 pub mod order;
+pub mod quota;
 pub mod route;
 mod sentence;
 pub mod truth;
@@ -20,5 +21,6 @@ pub mod truth;
 pub use backoff::RetryPolicy;
 pub use breaker::{BreakerSettings, State};
 pub use candidate::{Candidate, LaneIndex, ModelIndex};
+pub use quota::{Amount, Mark, Quota, QuotaView};
 pub use health::{HealthView, LastFault, ModelHealth, Need, Permit, Refused};
 pub use route::{Next, Route};

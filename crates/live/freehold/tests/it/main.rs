@@ -32,6 +32,7 @@ mod operating;
 mod pains;
 mod passed;
 mod prices;
+mod quotas;
 mod race;
 mod realtime;
 mod responses;
