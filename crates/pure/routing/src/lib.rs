@@ -21,6 +21,6 @@ pub mod truth;
 pub use backoff::RetryPolicy;
 pub use breaker::{BreakerSettings, State};
 pub use candidate::{Candidate, LaneIndex, ModelIndex};
-pub use quota::{Amount, Mark, Quota, QuotaView};
 pub use health::{HealthView, LastFault, ModelHealth, Need, Permit, Refused};
+pub use quota::{Amount, Mark, Quota, QuotaView};
 pub use route::{Next, Route};

@@ -416,7 +416,12 @@ mod tests {
     fn tokens_count_by_what_an_attempt_is_expected_to_use() {
         let mut quota = Quota::default();
         let claim = |unit, left| QuotaClaim { unit, limit: Some(1_000), left, ..requests(0, 0, 60_000, false) };
-        quota.told(&[claim(QuotaUnit::InputTokens, 250), claim(QuotaUnit::OutputTokens, 1_000)], 0, quota.mark(), at(0));
+        quota.told(
+            &[claim(QuotaUnit::InputTokens, 250), claim(QuotaUnit::OutputTokens, 1_000)],
+            0,
+            quota.mark(),
+            at(0),
+        );
         assert_eq!((0..10).filter(|_| go(&mut quota, at(1))).count(), 2);
         let short = Amount { input_tokens: 50, output_tokens: 10 };
         assert!(quota.full(&short, at(2)).is_none(), "a shorter one still fits");

@@ -64,11 +64,6 @@ impl Splitter {
         Ok(())
     }
 
-    /// Whether no message has begun that has not ended.
-    pub fn is_empty(&self) -> bool {
-        self.pending.is_empty()
-    }
-
     /// What came after the last whole message. The splitter is empty afterwards.
     pub fn take_rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.pending)

@@ -100,12 +100,7 @@ impl Parts {
     }
 }
 
-fn of(
-    parts: &mut SmallVec<[Parts; 4]>,
-    unit: QuotaUnit,
-    window: QuotaWindow,
-    refills: bool,
-) -> Option<&mut Parts> {
+fn of(parts: &mut SmallVec<[Parts; 4]>, unit: QuotaUnit, window: QuotaWindow, refills: bool) -> Option<&mut Parts> {
     let known = parts.iter().position(|part| part.unit == unit && part.window == window);
     let place = match known {
         Some(place) => place,
@@ -174,9 +169,10 @@ fn structured(value: &str, parts: &mut SmallVec<[Parts; 4]>) -> Option<()> {
         first.split(';').skip(1).find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
     };
     let left = count(parameter("r")?)?;
-    let full_in_ms = parameter("t").and_then(count).map(|seconds| seconds.saturating_mul(1_000).min(LONGEST_MS));
+    let full_in_ms =
+        parameter("t").and_then(count).map(|seconds| seconds.saturating_mul(1_000).saturating_add(999).min(LONGEST_MS));
     let part = of(parts, QuotaUnit::Requests, QuotaWindow::Unsaid, false)?;
-    (part.left, part.full_in_ms) = (Some(left), full_in_ms.map(|ms| ms + 999));
+    (part.left, part.full_in_ms) = (Some(left), full_in_ms);
     Some(())
 }
 
@@ -315,9 +311,8 @@ mod tests {
     fn claims(headers: &[(&str, &str)]) -> Vec<Expected> {
         let told = told(headers);
         assert_eq!(told.unread, 0, "{headers:?}");
-        let claim = |claim: &QuotaClaim| {
-            (claim.unit, claim.window, claim.limit, claim.left, claim.full_in_ms, claim.refills)
-        };
+        let claim =
+            |claim: &QuotaClaim| (claim.unit, claim.window, claim.limit, claim.left, claim.full_in_ms, claim.refills);
         told.claims.iter().map(claim).collect()
     }
 
@@ -391,9 +386,13 @@ mod tests {
         assert_eq!(claims(&together), expected);
         let openrouter = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1795252734000")];
         assert_eq!(claims(&openrouter), [(Requests, Unsaid, None, 0, Some(10_000), false)]);
-        let seconds = [("ratelimit-limit", "100, 100;w=60"), ("ratelimit-remaining", "7"), ("ratelimit-reset", "1795252734")];
+        let seconds =
+            [("ratelimit-limit", "100, 100;w=60"), ("ratelimit-remaining", "7"), ("ratelimit-reset", "1795252734")];
         assert_eq!(claims(&seconds), [(Requests, Unsaid, Some(100), 7, Some(10_999), false)]);
-        assert_eq!(claims(&[("ratelimit", r#""api";r=50;t=30, "b";r=1"#)]), [(Requests, Unsaid, None, 50, Some(30_999), false)]);
+        assert_eq!(
+            claims(&[("ratelimit", r#""api";r=50;t=30, "b";r=1"#)]),
+            [(Requests, Unsaid, None, 50, Some(30_999), false)]
+        );
     }
 
     #[test]
@@ -432,6 +431,17 @@ mod tests {
             .collect();
         let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "5")).collect();
         assert_eq!(told(&many).claims.len(), MOST_CLAIMS);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_told_is_bounded(
+            headers in proptest::collection::vec(("[a-z]{0,3}x?-?ratelimit-[a-z-]{0,30}", "[0-9a-z:.;=µTZ+ -]{0,30}"), 0..20),
+        ) {
+            let told = limits(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())), NOW);
+            proptest::prop_assert!(told.claims.len() <= MOST_CLAIMS);
+            proptest::prop_assert!(told.claims.iter().all(|claim| claim.full_in_ms.is_none_or(|ms| ms <= LONGEST_MS)));
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct StreamRelay {
 enum Cutter {
     /// Server-sent events.
     Events(Splitter),
+    /// Amazon's, of which nothing has come yet.
+    Unopened,
     /// Amazon's binary messages.
     Messages(eventstream::Splitter),
     /// Nothing, where one JSON text has come in the place of Amazon's messages: it is kept to be read at its end.
@@ -44,9 +46,13 @@ impl Cutter {
         match self {
             Cutter::Events(splitter) => splitter.feed(bytes, |piece| relay.counting(|relay| relay.piece(piece, out))),
             // No message is so long that its length would begin with a brace.
-            Cutter::Messages(splitter) if splitter.is_empty() && relay.is_untouched() && bytes.starts_with(b"{") => {
-                *self = Cutter::Body(bytes.to_vec());
-                Ok(())
+            Cutter::Unopened if bytes.is_empty() => Ok(()),
+            Cutter::Unopened => {
+                *self = match bytes[0] {
+                    b'{' => Cutter::Body(Vec::new()),
+                    _ => Cutter::Messages(eventstream::Splitter::default()),
+                };
+                self.feed(bytes, relay, out)
             }
             Cutter::Messages(splitter) => splitter.feed(bytes, |raw| relay.counting(|relay| relay.message(raw, out))),
             Cutter::Body(body) => {
@@ -72,7 +78,7 @@ impl Cutter {
             Cutter::Events(splitter) => splitter.buffered_bytes(),
             Cutter::Messages(splitter) => splitter.buffered_bytes(),
             Cutter::Body(body) => body.capacity(),
-            Cutter::Nothing => 0,
+            Cutter::Unopened | Cutter::Nothing => 0,
         }
     }
 }
@@ -84,12 +90,10 @@ impl StreamRelay {
         StreamRelay {
             cutter: match plan.upstream {
                 _ if plan.raw => Cutter::Nothing,
-                _ if plan.quirks.hosting.is_wrapped(plan.upstream) => {
-                    Cutter::Messages(eventstream::Splitter::default())
-                }
+                _ if plan.quirks.hosting.is_wrapped(plan.upstream) => Cutter::Unopened,
                 // One event holds a whole picture.
                 _ if plan.operation.is_media() => Cutter::Events(Splitter::of_at_most(MAX_WHOLE_ANSWER_FRAME_BYTES)),
-                Dialect::BedrockConverse => Cutter::Messages(eventstream::Splitter::default()),
+                Dialect::BedrockConverse => Cutter::Unopened,
                 Dialect::OpenAiResponses => Cutter::Events(Splitter::of_at_most(MAX_WHOLE_ANSWER_FRAME_BYTES)),
                 Dialect::OpenAiChat | Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere => {
                     Cutter::Events(Splitter::default())
@@ -156,7 +160,7 @@ impl StreamRelay {
                 Vec::new()
             }
             Cutter::Body(body) => std::mem::take(body),
-            Cutter::Nothing => Vec::new(),
+            Cutter::Unopened | Cutter::Nothing => Vec::new(),
         };
         let relay = &mut self.relay;
         if relay.is_untouched() && rest.trim_ascii_start().starts_with(b"{") {
@@ -217,7 +221,7 @@ impl StreamRelay {
             Cutter::Events(splitter) => drop(splitter.take_rest()),
             Cutter::Messages(splitter) => drop(splitter.take_rest()),
             Cutter::Body(body) => body.clear(),
-            Cutter::Nothing => {}
+            Cutter::Unopened | Cutter::Nothing => {}
         }
     }
 
