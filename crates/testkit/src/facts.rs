@@ -129,6 +129,7 @@ impl Sample {
             attempts: 1,
             first_token_ms: self.failed_by.is_none().then_some(40),
             cost: NanoUsd(self.cost_nano),
+            cache: None,
             stages: Vec::new(),
             request: domain::record::BodyPrint::default(),
             answer: domain::record::BodyPrint::default(),

@@ -148,6 +148,7 @@ fn killed(last: Intent, attempts: usize, cost: NanoUsd) -> CallEnd {
         attempts: u16::try_from(attempts).unwrap_or(u16::MAX),
         first_token_ms: None,
         cost,
+        cache: None,
         stages: vec![StageNote {
             stage: "recover".to_owned(),
             note: "reconstructed from the spool after a restart".to_owned(),

@@ -6,16 +6,23 @@ use std::sync::atomic::Ordering;
 
 use config::Snapshot;
 use control::Progress;
+use control::anomalies::{AnomaliesView, AnomalyNow, WatchedPoint, WatchedSeries};
+use control::cache::CacheNow;
 use control::ports::Running;
-use control::views::{BudgetNow, BudgetReached};
-use domain::{ModelName, UnixMs};
+use control::views::{BudgetNow, BudgetReached, MoveView};
+use domain::{LaneName, ModelName, UnixMs, WorkflowName};
 use gateway::budgets::{BudgetView, Reached};
 use gateway::clock;
 use gateway::dataplane::Gateway;
 use gateway::deployed::Deployed;
+use gateway::watch::told::{Anomaly, Drawing, Unit};
 use ledger::{Measure, Scope};
-use routing::{HealthView, QuotaView, State};
+use routing::slo::LaneStanding;
+use routing::{HealthView, Move, Place, QuotaView, State};
+use store::LaneEvents;
 use tokio::sync::Notify;
+
+use crate::promises;
 
 /// A gateway with what stands beside it.
 pub struct RunningGateway {
@@ -51,6 +58,37 @@ impl Running for RunningGateway {
         let index = deployed.snapshot.models.iter().position(|known| known.name == *model)?;
         let view = deployed.slots[index].health.lock().view(clock::now());
         Some(view)
+    }
+
+    fn lane_standing(&self, lane: &LaneName) -> Option<LaneStanding> {
+        let deployed = self.gateway.deployed.load();
+        let index = deployed.snapshot.lanes.iter().position(|known| known.name == *lane)?;
+        deployed.promises.look(&deployed.steering, clock::now());
+        deployed.promises.standing(index, clock::now())
+    }
+
+    fn lane_events(&self, from: UnixMs) -> Vec<LaneEvents> {
+        promises::events(&self.gateway.deployed.load(), from)
+    }
+
+    fn moves(&self) -> Vec<MoveView> {
+        let deployed = self.gateway.deployed.load();
+        let snapshot = &deployed.snapshot;
+        let shown = |one: &Arc<Move>| {
+            let (lane, model) = match one.from {
+                Place::Lane(index) => (Some(snapshot.lanes[index].name.to_string()), None),
+                Place::Model(index) => (None, Some(snapshot.models[index].name.to_string())),
+                Place::ModelOf(lane, index) => {
+                    (Some(snapshot.lanes[lane].name.to_string()), Some(snapshot.models[index].name.to_string()))
+                }
+            };
+            let classes = snapshot.criticality.iter().map(|class| (class.name.clone(), Some(class.index)));
+            let classes = classes.chain([("(direct)".to_owned(), None)]);
+            let kept_permille = classes.map(|(name, index)| (name, one.kept.of(index).get())).collect();
+            let (reason, by) = (one.reason.to_string(), one.by.to_string());
+            MoveView { by, lane, model, kept_permille, reason, since: one.since }
+        };
+        deployed.steering.now().iter().map(shown).collect()
     }
 
     fn without_token(&self) -> Vec<(String, UnixMs, String)> {
@@ -97,6 +135,56 @@ impl Running for RunningGateway {
             .collect()
     }
 
+    fn cache(&self) -> CacheNow {
+        let totals = self.gateway.cache.totals(clock::now());
+        CacheNow {
+            bytes: totals.bytes,
+            most_bytes: totals.most_bytes,
+            entries: totals.entries,
+            evicted: totals.evicted,
+            expired: totals.expired,
+            too_large: totals.too_large,
+        }
+    }
+
+    fn purge_cache(&self, workflow: Option<&WorkflowName>) -> u64 {
+        self.gateway.cache.purge(workflow)
+    }
+
+    fn anomalies(&self) -> AnomaliesView {
+        let watch = &self.gateway.watch;
+        let anomaly = |one: Anomaly| AnomalyNow {
+            kind: one.kind.as_str(),
+            subject: one.subject,
+            since: one.since,
+            until: one.until,
+            factor_milli: one.factor_milli,
+            sentence: one.sentence,
+            moves: one.moves,
+        };
+        let series = |one: Drawing| WatchedSeries {
+            name: one.name,
+            unit: match one.unit {
+                Unit::NanoUsd => "nano_usd",
+                Unit::FirstTokenMs => "first_token_ms",
+            },
+            points: one
+                .points
+                .iter()
+                .map(|point| WatchedPoint {
+                    at: point.start,
+                    amount: point.amount,
+                    expected: point.expected,
+                    alarm: point.alarm,
+                })
+                .collect(),
+        };
+        AnomaliesView {
+            anomalies: watch.anomalies().into_iter().map(anomaly).collect(),
+            series: watch.series(&self.gateway.deployed.load()).into_iter().map(series).collect(),
+        }
+    }
+
     fn in_flight(&self) -> u64 {
         self.gateway.metrics.in_flight.get().max(0).unsigned_abs()
     }
@@ -110,6 +198,7 @@ impl Running for RunningGateway {
     }
 
     fn metrics(&self) -> String {
+        self.gateway.metrics.cache(&self.gateway.cache.totals(clock::now()));
         let text = self.gateway.metrics.text();
         let mut text = text.strip_suffix("# EOF\n").unwrap_or(&text).to_owned();
         let (bytes, age_ms) = self.spool_behind();
@@ -132,8 +221,12 @@ impl Running for RunningGateway {
             };
             write(format_args!("freehold_breaker_open{{model=\"{}\"}} {value}", model.name));
         }
-        for line in quota_lines(&deployed) {
-            write(format_args!("{line}"));
+        quota_lines(&deployed).iter().for_each(|line| write(format_args!("{line}")));
+        promises::lines(&deployed, clock::now()).iter().for_each(|line| write(format_args!("{line}")));
+        write(format_args!("# HELP freehold_anomaly 1 while something is out of the ordinary."));
+        write(format_args!("# TYPE freehold_anomaly gauge"));
+        for one in self.gateway.watch.anomalies().iter().filter(|one| one.until.is_none()) {
+            write(format_args!("freehold_anomaly{{kind=\"{}\",subject=\"{}\"}} 1", one.kind, one.subject));
         }
         write(format_args!(
             "# HELP freehold_provider_token 1 while there is a token for a provider that takes tokens."
@@ -163,6 +256,10 @@ impl Running for RunningGateway {
                 "freehold_budget_thresholds_reached_total{{scope=\"{scope}\",per=\"{per}\",measure=\"{measure}\"}} {reached}"
             ));
         }
+        write(format_args!("# HELP freehold_notices_dropped Notices that the webhook of [notify] did not take."));
+        write(format_args!("# TYPE freehold_notices_dropped counter"));
+        let untold = self.gateway.budgets.untold.load(Ordering::Relaxed);
+        write(format_args!("freehold_notices_dropped_total {untold}"));
         text.push_str("# EOF\n");
         text
     }

@@ -1,7 +1,7 @@
 //! One attempt engine for every endpoint: choose, hold, write down, send, and go elsewhere while nothing of an answer
 //! has reached the client. What may follow which fault is `routing`'s truth table.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use config::{Model, OnLoss, Timeouts, Workflow};
@@ -12,21 +12,23 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use ledger::budget::Spend;
-use routing::{Candidate, Next, Route};
-use tokio::time::timeout_at;
+use routing::{Bought, Candidate, LaneIndex, ModelIndex, Next, Route};
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use wire::{Ask, Ids, Maker, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
 
 use crate::admit::Admitted;
 use crate::bound::{Bound, scopes};
 use crate::budgets::{Held, Pick};
+use crate::call::Call;
 use crate::clock;
 use crate::dataplane::Gateway;
-use crate::deployed::{Deployed, Size};
+use crate::deployed::{Deployed, Size, Slot};
 use crate::kept::seal::{Note, Opened};
 use crate::open::Open;
 use crate::pool::sentence;
 use crate::protect::Protected;
+use crate::provisioned::Taken;
 use crate::realtime::door;
 use crate::refusal::{Lossy, Refusal};
 use crate::reply::Waiting;
@@ -34,6 +36,7 @@ use crate::settle::{Attempt, Ending, settle};
 use crate::skipped::Skipped;
 use crate::trail::Trail;
 use crate::upstream::{Sending, packed};
+use crate::warm::PromptPrint;
 
 /// What a dialect that demands a cap is given when the client named none, tokens.
 pub const OUTPUT_CAP_WHERE_ONE_IS_DEMANDED: u64 = 4_096;
@@ -114,14 +117,18 @@ pub async fn attempt(
     let admitted = call.call();
     let workflow = admitted.target.workflow().cloned();
     let policy = workflow.as_ref().map_or(deployed.snapshot.defaults.retry, |workflow| workflow.retry);
+    let criticality = workflow.as_ref().map(|workflow| workflow.criticality_index);
     let total_ms = longest_ms(deployed, call);
     let deadline = admitted.call.arrived + Duration::from_millis(total_ms);
     // 64 of the 128 bits are enough for jitter.
     let seed = gateway.chance.draw() as u64;
     let size = size(call);
-    let candidates = candidates(deployed, call, workflow.as_deref(), &size);
+    let print = print_of(gateway, call);
+    let candidates = candidates(deployed, call, workflow.as_deref(), &size, print);
     let cheapest = candidates.iter().filter_map(|candidate| candidate.expected_cost).min();
     let mut route = Route::new(candidates, policy, seed, admitted.call.at + total_ms);
+    begin(gateway, deployed, call, &mut route, seed);
+    let usual_cost = route.usual_cost();
     let mut last: Option<Fault> = None;
     // Who is taken for the maker of what the request carries that only its maker can read.
     let mut maker: Option<ProviderName> = None;
@@ -134,6 +141,7 @@ pub async fn attempt(
             Next::Try { candidate, wait_ms, cause, probe, decision } => (candidate, wait_ms, cause, probe, decision),
             Next::GiveUp { why, retry_after_ms, all_open } => {
                 trail.note("attempt", &*why);
+                deployed.promises.missed(route.missed(None), now);
                 return Err(skipped.give_up(last, why, retry_after_ms, all_open, trail.cost > NanoUsd::ZERO));
             }
         };
@@ -234,6 +242,9 @@ pub async fn attempt(
             trail.open = None;
             return Err(Refusal::Spool(error.to_string()));
         }
+        deployed.traffic.sent(criticality, candidate.model);
+        let promised = lane_name(&candidate).and_then(|_| deployed.promises.of(candidate.lane)).cloned();
+        let (candidate_lane, candidate_model) = (candidate.lane, candidate.model);
         let mut attempt = Attempt {
             intent,
             sent: Instant::now(),
@@ -245,12 +256,18 @@ pub async fn attempt(
             status: None,
             our_cap: bound.insert_max_output,
             part: bound.part,
+            usual_cost,
             slot: slot.clone(),
+            entered: trail.entered(candidate_lane),
+            promised,
+            taken: taken_room(deployed, call, candidate_model, slot),
+            prompt: print.map(|print| (deployed.warm.clone(), print)),
         };
         let timeouts = timeouts(&model, workflow.as_deref());
         match exchange(gateway, deployed, call, &model, outgoing, &timeouts, deadline, client, &mut attempt).await {
             Ok(Exchanged { answer, content_type, socket }) => {
                 // Between two pictures a model may be silent for as long as it takes to make one.
+                deployed.promises.missed(route.missed(Some(attempt.candidate.lane)), clock::now());
                 let patient = admitted.operation.makes_pictures();
                 let frame_ms = if patient { timeouts.total_ms } else { timeouts.frame_ms };
                 return Ok(Answered { attempt, answer, deadline, frame_ms, content_type, socket });
@@ -276,6 +293,50 @@ pub async fn attempt(
     }
 }
 
+/// What is to be known of a call before its first hop: what moves it, and that it came.
+fn begin(gateway: &Gateway, deployed: &Deployed, call: &Protected, route: &mut Route, seed: u64) {
+    let criticality = call.call().target.workflow().map(|workflow| workflow.criticality_index);
+    deployed.promises.came(call.lanes().first().and_then(|(lane, _)| *lane), criticality);
+    deployed.promises.look(&deployed.steering, call.call().call.at);
+    let models = || call.lanes().iter().flat_map(|(_, models)| models);
+    let moves = deployed.steering.now();
+    let own = gateway.watch.moves_of(call.call().target.workflow().map(|workflow| &**workflow), &moves, models());
+    let moves = own.as_deref().unwrap_or(&moves);
+    let full = deployed.traffic.moves(criticality, models().copied(), call.call().call.at);
+    match full.is_empty() {
+        true => route.steer(moves, criticality, seed),
+        false => route.steer(&[moves, &full].concat(), criticality, seed),
+    }
+    if let Some(moved) = route.moved() {
+        gateway.metrics.moved(moved.by);
+    }
+}
+
+/// What a prompt is known by whose cost depends on where it was sent last: only where a lane picks by cost.
+fn print_of(gateway: &Gateway, call: &Protected) -> Option<PromptPrint> {
+    let by_cost = |(lane, models): &(Option<LaneIndex>, Vec<ModelIndex>)| {
+        let pick = lane.map(|lane| call.snapshot().lanes[lane].pick);
+        models.len() > 1 && matches!(pick, Some(domain::Pick::Cheapest | domain::Pick::Balanced))
+    };
+    if call.call().operation != Operation::Chat || !call.lanes().iter().any(by_cost) {
+        return None;
+    }
+    let Call { session, key, body, .. } = &call.call().call;
+    let session = session.as_ref().map_or("", |session| session.as_str());
+    let workflow = call.call().target.workflow().map(|workflow| workflow.name.as_str());
+    PromptPrint::of(&gateway.pepper(), [&*key.grant.id.0, session, workflow.unwrap_or_default()], body)
+}
+
+/// The room that an attempt should need in what was bought for its model.
+fn taken_room(deployed: &Deployed, call: &Protected, model: ModelIndex, slot: &Slot) -> Option<Taken> {
+    if !deployed.provisioned.serves(model) {
+        return None;
+    }
+    let size = size(call);
+    let workflow = call.call().target.workflow().map(|workflow| &workflow.name);
+    deployed.provisioned.take(model, slot.expected_tokens(workflow, &size), clock::now())
+}
+
 /// How large the call is.
 fn size(call: &Protected) -> Size {
     let head = &call.call().head;
@@ -283,15 +344,28 @@ fn size(call: &Protected) -> Size {
 }
 
 /// The candidates in lane order, each with what it should cost.
-fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>, size: &Size) -> Vec<Candidate> {
+fn candidates(
+    deployed: &Deployed,
+    call: &Protected,
+    workflow: Option<&Workflow>,
+    size: &Size,
+    print: Option<PromptPrint>,
+) -> Vec<Candidate> {
     let snapshot = call.snapshot();
     let now = call.call().call.at;
+    let name = workflow.map(|workflow| &workflow.name);
+    let warm = print.and_then(|print| deployed.warm.of(print, now));
     let mut candidates = Vec::with_capacity(4);
     for (lane, models) in call.lanes() {
         let lane = lane.map(|index| &snapshot.lanes[index]);
         for index in models {
             let model = &snapshot.models[*index];
             let slot = &deployed.slots[*index];
+            let (first_token_ms, in_flight, failed_percent) = {
+                let health = slot.health.lock();
+                (health.first_token_ms(now), health.in_flight(), health.failed_percent())
+            };
+            let cached_tokens = warm.filter(|(model, _)| model == index).map_or(0, |(_, tokens)| tokens);
             candidates.push(Candidate {
                 model: *index,
                 name: model.name.clone(),
@@ -299,9 +373,16 @@ fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>
                 lane_name: lane.map_or_else(|| LaneName::from(DIRECT), |lane| lane.name.clone()),
                 class: lane.map_or(domain::Class::C, |lane| lane.class),
                 pick: lane.map_or(domain::Pick::Best, |lane| lane.pick),
-                expected_cost: slot.expected_cost(model, workflow.map(|workflow| &workflow.name), size, now),
+                expected_cost: slot.expected_cost(model, name, size, cached_tokens, now),
                 quality_milli: model.quality_milli,
-                first_token_ms: slot.health.lock().first_token_ms(now),
+                first_token_ms,
+                in_flight,
+                failed_percent,
+                cached_tokens,
+                bought: match deployed.provisioned.serves(*index) {
+                    true => deployed.provisioned.bought(*index, slot.expected_tokens(name, size), now),
+                    false => Bought::Nothing,
+                },
             });
         }
     }
@@ -444,7 +525,7 @@ async fn exchange(
         true => (first, FaultClass::FirstTokenTimeout),
         false => (total, FaultClass::TotalTimeout),
     };
-    let patience = Patience { until: wait_until.into(), late };
+    let patience = Patience { until: wait_until, late };
 
     let mark = attempt.slot.health.lock().mark();
     let sent = deployed.upstreams.send(call, sending);
@@ -494,7 +575,8 @@ async fn exchange(
         ids: ids(gateway, admitted, model),
     };
     let count = |name: &str| response.headers().get(name)?.to_str().ok()?.parse().ok();
-    let counted = wire::invoke::counted_in_head(count).filter(|_| admitted.operation == Operation::Invoke);
+    let invoked = admitted.operation == Operation::Invoke;
+    let counted = invoked.then(|| wire::invoke::counted_in_head(count)).flatten();
     let mut incoming = response.into_body();
     if !stream {
         let body = whole(&mut incoming, client, &patience).await?;
@@ -568,7 +650,7 @@ fn is_raw(content_type: &HeaderValue) -> bool {
 /// How long an attempt may be waited for, and what it means when it is not done by then.
 pub(crate) struct Patience {
     /// Until when.
-    pub until: tokio::time::Instant,
+    pub until: Instant,
     /// What it means then.
     pub late: FaultClass,
 }
@@ -610,10 +692,8 @@ pub(crate) async fn refused(
 ) -> Failure {
     let status = response.status();
     let (head, mut body) = response.into_parts();
-    let patience = Patience {
-        until: tokio::time::Instant::now() + Duration::from_millis(ERROR_BODY_MS),
-        late: FaultClass::ServerError,
-    };
+    let patience =
+        Patience { until: Instant::now() + Duration::from_millis(ERROR_BODY_MS), late: FaultClass::ServerError };
     let mut bytes = Vec::new();
     // Of a packed error its status says what there is to know.
     let readable = packed(&head.headers).is_none();

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use domain::{CallId, SessionId, UnixMs};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
 use wire::dialect::from_path_segment;
 use wire::{Address, Framing};
 
@@ -40,8 +40,17 @@ pub struct Call {
     pub framing: Framing,
     /// The query that goes on to a provider of the same dialect, with its question mark; empty when there is none.
     pub query: String,
+    /// Whether its client wants neither an answer of before nor this one to be given again (`Cache-Control: no-store`).
+    pub no_store: bool,
     /// The body.
     pub body: Bytes,
+}
+
+/// Whether the headers of a request keep it from any cache. `no-cache` does so too: it asks for an answer of now.
+pub fn wants_no_cache(headers: &HeaderMap) -> bool {
+    let said = headers.get_all(http::header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let mut words = said.flat_map(|value| value.split(',')).map(str::trim);
+    words.any(|word| word.eq_ignore_ascii_case("no-store") || word.eq_ignore_ascii_case("no-cache"))
 }
 
 /// Headers that name the session a call belongs to, ours first: `X-Claude-Code-Session-Id` is what Claude Code sends with every
@@ -133,6 +142,14 @@ mod tests {
         let long = "x".repeat(65);
         assert_eq!(named(&[("freehold-session", &long)]).map(|name| name.len()), Some(32));
         assert_eq!(named(&[("freehold-session", "two words")]).map(|name| name.len()), Some(32));
+    }
+
+    #[test]
+    fn a_client_may_keep_its_request_from_the_cache() {
+        assert!(wants_no_cache(&headers(&[("cache-control", "max-age=0, No-Store")])));
+        assert!(wants_no_cache(&headers(&[("cache-control", "no-cache")])));
+        assert!(!wants_no_cache(&headers(&[("cache-control", "max-age=0")])));
+        assert!(!wants_no_cache(&headers(&[])));
     }
 
     #[test]

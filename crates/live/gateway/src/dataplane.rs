@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::budgets::Budgets;
+use crate::cache::Cache;
 use crate::chance::Chance;
 use crate::clock;
 use crate::deployed::Deployed;
@@ -19,12 +20,14 @@ use crate::kept::seal::Seals;
 use crate::keys::KeyTable;
 use crate::mcp::Mcp;
 use crate::metrics::{Metrics, RevisionLabels};
+use crate::pipe::Connector;
 use crate::ports::{Keys, Policy};
 use crate::settle::Books;
 use crate::spool::Spool;
 use crate::tokens::TokenCounter;
 use crate::totals::Totals;
 use crate::upstream::UpstreamError;
+use crate::watch::Watch;
 
 /// The data plane: what every call needs, put together once.
 pub struct Gateway {
@@ -40,6 +43,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// What counts tokens that were not reported.
     pub tokens: TokenCounter,
+    /// What is out of the ordinary.
+    pub watch: Watch,
     /// What is known of servers of tools.
     pub mcp: Mcp,
     /// What seals the ids of what providers keep.
@@ -48,6 +53,8 @@ pub struct Gateway {
     pub deferred: Deferred,
     /// What many calls consumed together, where prices depend on it.
     pub totals: Totals,
+    /// Answers that may be given again.
+    pub cache: Cache,
     /// Whose files and batches are, for lists.
     pub owners: Owners,
     /// Identifiers and seeds.
@@ -65,6 +72,7 @@ impl Gateway {
     /// Puts the parts together. `pepper` keys the hashes of secrets and fingerprints.
     pub fn new(policy: Policy, keys: Keys, pepper: [u8; 32], spool: Spool) -> Result<Gateway, UpstreamError> {
         let now = clock::now();
+        let cache = Cache::new(pepper, &policy.snapshot);
         let deployed = Deployed::new(policy.snapshot, now, None)?;
         let gateway = Gateway {
             deployed: ArcSwap::from_pointee(deployed),
@@ -73,10 +81,12 @@ impl Gateway {
             spool,
             metrics: Metrics::new(),
             tokens: TokenCounter::default(),
+            watch: Watch::default(),
             mcp: Mcp::default(),
             seals: Arc::new(Seals::new(&pepper)),
             deferred: Deferred::default(),
             totals: Totals::default(),
+            cache,
             owners: Owners::default(),
             chance: Chance::new(),
             rejected: Mutex::default(),
@@ -89,13 +99,26 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// Connects with all providers over what `connector` gives, from now on and before anything was sent: how drills begin.
+    pub fn pipe(&mut self, connector: &Connector) {
+        let deployed = Deployed::new(self.deployed.load().snapshot.clone(), clock::now(), None);
+        let piped = deployed.map(|deployed| {
+            let upstreams = deployed.upstreams.piped(connector, &deployed.snapshot.providers);
+            Deployed { upstreams, ..deployed }
+        });
+        let piped = piped.expect("the snapshot was deployed before");
+        self.deployed.store(Arc::new(piped));
+    }
+
     /// Takes over a configuration. Calls under way keep the one they started with.
     pub fn deploy(&self, policy: Policy) -> Result<(), UpstreamError> {
         let now = clock::now();
         let deployed = Deployed::new(policy.snapshot, now, Some(&self.deployed.load()))?;
         // Budgets first: no call is decided by a policy whose limits are not there yet.
         self.budgets.set(policy.limits, now);
+        self.cache.deploy(&deployed.snapshot);
         self.deployed.store(Arc::new(deployed));
+        self.watch.redeployed(&self.deployed.load(), &self.metrics);
         self.rejected.lock().clear();
         self.announce();
         Ok(())
@@ -105,6 +128,7 @@ impl Gateway {
     pub fn publish_keys(&self, keys: Keys) {
         let table = KeyTable::new(self.pepper, keys.grants, Some(&self.keys.load()), clock::now());
         self.budgets.set(keys.limits, clock::now());
+        self.cache.forget_keys(|key| !table.may_ask(key));
         self.keys.store(Arc::new(table));
     }
 
@@ -115,6 +139,7 @@ impl Gateway {
         let mut kept: Vec<KeyGrant> = known.iter().map(|key| key.grant.clone()).collect();
         kept.iter_mut().for_each(|grant| grant.revoked_at = grant.revoked_at.or_else(|| revoked(&grant.id)));
         let table = KeyTable::new(self.pepper, kept, Some(&known), clock::now());
+        self.cache.forget_keys(|key| !table.may_ask(key));
         self.keys.store(Arc::new(table));
     }
 
@@ -145,6 +170,8 @@ impl Gateway {
             tokens: &self.tokens,
             deferred: &self.deferred,
             totals: &self.totals,
+            watch: &self.watch,
+            deployed: &self.deployed,
             cut: &self.cut,
         }
     }

@@ -86,6 +86,11 @@ impl KeyTable {
         self.keys.get(&id.0)
     }
 
+    /// Whether this key is known and was not revoked.
+    pub fn may_ask(&self, id: &KeyId) -> bool {
+        self.get(id).is_some_and(|key| key.grant.revoked_at.is_none())
+    }
+
     /// The key a credential belongs to. The secret is compared by keyed hash, in constant time, and an unknown public
     /// half costs the same hash, so that timing tells nothing.
     pub fn authenticate(&self, credential: &str, now: UnixMs) -> Result<Arc<Key>, KeyRefusal> {

@@ -1,9 +1,9 @@
 //! The data plane. A call comes in at [`server`], is found a route in [`endpoints`], and lives its life in [`life`], which
 //! [`edge`] sees to the end of whatever becomes of its task, with
-//! what [`dataplane`] puts together: [`admit`], [`protect`], [`attempt`], [`relay`], [`settle`], which has what no provider
+//! what [`dataplane`] puts together: [`admit`], [`protect`], [`cache`], [`attempt`], [`relay`], [`settle`], which has what no provider
 //! reported counted by [`tokens`], and priced with [`pricing`] and the [`totals`] of many calls. [`upstream`] sends over the connections of `pool`, within the bounds of `interim`, with what [`identity`] keeps of tokens.
 //! Servers of tools have a folder of their own, [`mcp`], and so have what is said over a WebSocket, [`realtime`], and what providers
-//! keep for clients, [`kept`]. What the gateway needs from outside is in [`ports`]; the facts it
+//! keep for clients, [`kept`]; [`notices`] tells a webhook what budgets reach. What is out of the ordinary is found by [`watch`], and moves calls by [`steering`]. What the gateway needs from outside is in [`ports`]; the facts it
 //! makes leave by [`spool`].
 
 pub mod ports;
@@ -16,6 +16,7 @@ pub mod life;
 pub mod target;
 pub mod admit;
 pub mod protect;
+pub mod cache;
 pub mod attempt;
 pub mod skipped;
 pub mod count;
@@ -24,6 +25,7 @@ pub mod units;
 pub mod upstream;
 mod pool;
 mod interim;
+pub mod pipe;
 pub mod identity;
 pub mod relay;
 pub mod settle;
@@ -38,12 +40,19 @@ pub mod open;
 pub mod keys;
 pub mod sigv4;
 pub mod budgets;
+pub mod notices;
 pub mod spend;
 pub mod topup;
 pub mod mcp;
 pub mod realtime;
 pub mod kept;
 pub mod deployed;
+pub mod steering;
+pub mod watch;
+pub mod promises;
+pub mod concentration;
+pub mod warm;
+pub mod provisioned;
 pub mod spool;
 pub mod metrics;
 pub mod chance;

@@ -52,6 +52,43 @@ pub struct ModelLabels {
     pub model: String,
 }
 
+/// Who moved a call.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct MoverLabels {
+    /// `burn`, `anomaly` or `concentration`.
+    pub by: String,
+}
+
+/// One workflow.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct WorkflowLabels {
+    /// Its name.
+    pub workflow: String,
+}
+
+/// What the cache had for a call.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct CacheLabels {
+    /// The workflow.
+    pub workflow: String,
+    /// `hit`, `miss` or `pass`.
+    pub outcome: &'static str,
+}
+
+/// Why an answer is not kept any more.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct DroppedLabels {
+    /// `room`, `size` or `age`.
+    pub why: &'static str,
+}
+
+/// One kind of anomaly.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct AnomalyLabels {
+    /// `price`, `tier`, `latency` or `spend`.
+    pub kind: &'static str,
+}
+
 /// One configuration revision.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct RevisionLabels {
@@ -82,12 +119,26 @@ pub struct Metrics {
     pub usage_residue: Family<ModelLabels, Counter>,
     /// Attempts whose provider says another cost than was booked.
     pub cost_differences: Family<ModelLabels, Counter>,
+    /// Anomalies found, by kind.
+    pub anomalies: Family<AnomalyLabels, Counter>,
     /// Attempts whose usage had to be estimated.
     pub estimated: Family<ModelLabels, Counter>,
     /// Nano-dollars billed above what had been held.
     pub overrun_nano_usd: Counter,
     /// Calls refused because a budget was spent.
     pub budget_refusals: Counter,
+    /// Calls that began elsewhere than their lanes say.
+    pub calls_moved: Family<MoverLabels, Counter>,
+    /// Calls of workflows with a cache, by what it had for them.
+    pub cache_lookups: Family<CacheLabels, Counter>,
+    /// Nano-dollars that answers given again would have cost.
+    pub cache_saved_nano_usd: Family<WorkflowLabels, Counter>,
+    /// Bytes that kept answers take.
+    pub cache_bytes: Gauge<u64, AtomicU64>,
+    /// Answers kept, by workflow.
+    pub cache_entries: Family<WorkflowLabels, Gauge<u64, AtomicU64>>,
+    /// Answers that went to make room, that were too large or whose time was up.
+    pub cache_dropped: Family<DroppedLabels, Gauge<u64, AtomicU64>>,
     /// Messages of servers of tools that nobody took.
     pub mcp_dropped: Counter,
     /// Calls whose task panicked.
@@ -123,9 +174,16 @@ impl Metrics {
             unpriced: Family::default(),
             usage_residue: Family::default(),
             cost_differences: Family::default(),
+            anomalies: Family::default(),
             estimated: Family::default(),
             overrun_nano_usd: Counter::default(),
             budget_refusals: Counter::default(),
+            calls_moved: Family::default(),
+            cache_lookups: Family::default(),
+            cache_saved_nano_usd: Family::default(),
+            cache_bytes: Gauge::default(),
+            cache_entries: Family::default(),
+            cache_dropped: Family::default(),
             mcp_dropped: Counter::default(),
             panics: Counter::default(),
             configuration_rejected: Gauge::default(),
@@ -156,9 +214,17 @@ impl Metrics {
             "Attempts whose provider says another cost than was booked, by more than 0.5 percent: an alarm",
             metrics.cost_differences.clone(),
         );
+        registry.register("anomalies", "Anomalies found, by kind: an alarm", metrics.anomalies.clone());
         registry.register("estimated_attempts", "Attempts whose usage was estimated", metrics.estimated.clone());
         registry.register("overrun_nano_usd", "Nano-dollars billed above the hold", metrics.overrun_nano_usd.clone());
         registry.register("budget_refusals", "Calls refused by a spent budget", metrics.budget_refusals.clone());
+        metrics.register_cache();
+        let registry = &mut metrics.registry;
+        registry.register(
+            "calls_moved",
+            "Calls that began elsewhere than their lanes say",
+            metrics.calls_moved.clone(),
+        );
         registry.register(
             "mcp_dropped_messages",
             "Messages of servers of tools that nobody took",
@@ -182,6 +248,30 @@ impl Metrics {
             metrics.spool_dropped_bytes.clone(),
         );
         metrics
+    }
+
+    fn register_cache(&mut self) {
+        let registry = &mut self.registry;
+        let lookups = "Calls of workflows with a cache, by what it had for them";
+        registry.register("cache_lookups", lookups, self.cache_lookups.clone());
+        let saved = "Nano-dollars that answers given again would have cost";
+        registry.register("cache_saved_nano_usd", saved, self.cache_saved_nano_usd.clone());
+        registry.register("cache_bytes", "Memory that kept answers take", self.cache_bytes.clone());
+        registry.register("cache_entries", "Answers kept", self.cache_entries.clone());
+        let dropped = "Answers that went to make room, that were too large or whose time was up, since the start";
+        registry.register("cache_dropped", dropped, self.cache_dropped.clone());
+    }
+
+    /// Takes over what the cache counts itself.
+    pub fn cache(&self, totals: &crate::cache::shelf::Totals) {
+        self.cache_bytes.set(totals.bytes);
+        self.cache_entries.clear();
+        for (workflow, count) in &totals.entries {
+            self.cache_entries.get_or_create(&WorkflowLabels { workflow: workflow.to_string() }).set(*count);
+        }
+        for (why, count) in [("room", totals.evicted), ("size", totals.too_large), ("age", totals.expired)] {
+            self.cache_dropped.get_or_create(&DroppedLabels { why }).set(count);
+        }
     }
 
     /// Counts an attempt that ended.
@@ -220,9 +310,19 @@ impl Metrics {
         }
     }
 
+    /// Counts a call that begins elsewhere.
+    pub fn moved(&self, by: routing::Mover) {
+        self.calls_moved.get_or_create(&MoverLabels { by: by.to_string() }).inc();
+    }
+
     /// Counts an attempt whose provider says another cost than was booked; which of its model it is.
     pub fn cost_difference(&self, model: &domain::ModelName) -> u64 {
         self.cost_differences.get_or_create(&ModelLabels { model: model.to_string() }).inc() + 1
+    }
+
+    /// Counts an anomaly.
+    pub fn anomaly(&self, kind: &'static str) {
+        self.anomalies.get_or_create(&AnomalyLabels { kind }).inc();
     }
 
     /// The Prometheus text format (OpenMetrics).

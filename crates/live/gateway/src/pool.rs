@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::client::legacy::{Builder, Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -26,6 +26,7 @@ use thiserror::Error;
 use tower_service::Service;
 
 use crate::interim::Interim;
+use crate::pipe::Dial;
 
 /// How long an unused connection is kept. Below the 60 s after which common load balancers close theirs.
 const IDLE_SECONDS: u64 = 50;
@@ -69,6 +70,7 @@ pub(crate) struct Pool {
 enum PoolClient {
     Direct(Client<Within<HttpsConnector<HttpConnector>>, Full<Bytes>>),
     Proxied(Client<Within<HttpsConnector<Tunnel<HttpConnector>>>, Full<Bytes>>),
+    Piped(Client<Within<Dial>, Full<Bytes>>),
 }
 
 impl Way {
@@ -98,12 +100,7 @@ impl Pool {
         // Divided among the addresses of a name, so that one that is silent leaves time for the next.
         http.set_connect_timeout(Some(limit));
         let https = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1();
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder
-            .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS))
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .http1_max_buf_size(HEAD_BYTES)
-            .pool_timer(TokioTimer::new());
+        let builder = builder();
         let client = match proxy {
             None => PoolClient::Direct(builder.build(Within { connector: https.wrap_connector(http), limit })),
             Some(proxy) => {
@@ -114,12 +111,19 @@ impl Pool {
         Pool { connect_ms, client }
     }
 
+    /// The same over what `dial` connects.
+    pub fn piped(dial: Dial, connect_ms: u64) -> Pool {
+        let within = Within { connector: dial, limit: Duration::from_millis(connect_ms) };
+        Pool { connect_ms, client: PoolClient::Piped(builder().build(within)) }
+    }
+
     /// Sends a request and waits for the head of the answer. No redirect is followed.
     pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Fault> {
         let interim = Interim::of(&mut request);
         let answered = match &self.client {
             PoolClient::Direct(client) => client.request(request),
             PoolClient::Proxied(client) => client.request(request),
+            PoolClient::Piped(client) => client.request(request),
         };
         tokio::select! {
             biased;
@@ -127,6 +131,16 @@ impl Pool {
             fault = interim.too_many() => Err(fault),
         }
     }
+}
+
+fn builder() -> Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS))
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .http1_max_buf_size(HEAD_BYTES)
+        .pool_timer(TokioTimer::new());
+    builder
 }
 
 /// A connector that must be done within `limit`: name lookup, TCP, the proxy's consent and TLS together.

@@ -90,16 +90,8 @@ pub async fn relay(
                 return Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody };
             };
             trail.stream_out = Some(client.last_word());
-            let stream = Stream {
-                incoming,
-                relay,
-                client,
-                deadline: deadline.into(),
-                frame_ms,
-                held_up: Duration::ZERO,
-                budgets,
-                top_up,
-            };
+            let stream =
+                Stream { incoming, relay, client, deadline, frame_ms, held_up: Duration::ZERO, budgets, top_up };
             stream.run(attempt, first, spoken, call, trail).await
         }
     }
@@ -142,6 +134,7 @@ impl Stream<'_> {
             Stop::Fault(fault) if self.held_up >= HELD_UP && at_a_distance(fault.class) => Stop::Gone,
             stop => stop,
         };
+        trail.held_up = self.held_up;
         if matches!(stop, Stop::Gone) {
             self.drain().await;
         }

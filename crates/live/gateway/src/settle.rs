@@ -2,8 +2,9 @@
 //! the one record the attempt leaves. A step with a value, never a destructor.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use domain::{
     AttemptEnd, Cost, Fault, FaultClass, Intent, Loss, LossKind, Meter, NanoUsd, Record, ServedAs, Usage, UsageOrigin,
 };
@@ -11,22 +12,27 @@ use ledger::budget::Spend;
 use ledger::price::Served;
 use routing::Candidate;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use wire::usage::Beside;
-use wire::{Operation, Seen};
+use wire::{Dialect, Operation, Seen};
 
 use crate::budgets::Budgets;
 use crate::clock;
-use crate::deployed::Slot;
+use crate::deployed::{Deployed, Slot};
 use crate::kept::deferred::Deferred;
 use crate::metrics::Metrics;
 use crate::open::Open;
 use crate::pricing::{billed_region, priced_beside, tell_difference};
+use crate::promises::{Answering, Promised};
 use crate::protect::Protected;
+use crate::provisioned::Taken;
 use crate::spend::{Part, spent};
 use crate::tokens::{Counted, Texts, TokenCounter};
 use crate::totals::Totals;
 use crate::trail::Trail;
 use crate::units;
+use crate::warm::{PromptPrint, Warm, cached_after};
+use crate::watch::{Ended, Watch};
 
 /// By how many percent a guess at a response that was cut off may be wrong: how much of what was said before is cached, and so a
 /// tenth of the price, nobody told.
@@ -54,8 +60,18 @@ pub struct Attempt {
     pub our_cap: Option<u64>,
     /// What of its output is held, where that is not all.
     pub part: Option<Part>,
+    /// What the call should have cost where it would have begun if nothing were moved.
+    pub usual_cost: Option<NanoUsd>,
     /// What is known of the model.
     pub slot: Arc<Slot>,
+    /// When the call entered the lane.
+    pub entered: Instant,
+    /// Room in what was bought for its model.
+    pub taken: Option<Taken>,
+    /// What its prompt is known by, where its cost depends on what a provider has cached.
+    pub prompt: Option<(Arc<Warm>, PromptPrint)>,
+    /// What the lane promises.
+    pub promised: Option<Arc<Promised>>,
 }
 
 /// How an attempt ended.
@@ -107,6 +123,10 @@ pub struct Books<'a> {
     pub deferred: &'a Deferred,
     /// What many calls consumed together, where prices depend on it.
     pub totals: &'a Totals,
+    /// What is out of the ordinary.
+    pub watch: &'a Watch,
+    /// The configuration that runs, whose calls are moved by what is found.
+    pub deployed: &'a ArcSwap<Deployed>,
     /// True when calls must end now.
     pub cut: &'a watch::Sender<bool>,
 }
@@ -115,7 +135,7 @@ pub struct Books<'a> {
 pub async fn settle(
     books: &Books<'_>,
     call: &Protected,
-    attempt: Attempt,
+    mut attempt: Attempt,
     trail: &mut Trail,
     ending: &Ending<'_>,
 ) -> Record {
@@ -164,6 +184,9 @@ pub async fn settle(
         tier: seen.and_then(|seen| seen.service_tier.as_deref()),
         region: seen.and_then(|seen| seen.geography.as_deref()).or(billed_region(model)),
     };
+    if let Some(taken) = attempt.taken.take() {
+        taken.used(&usage, served.tier, now);
+    }
     let beside = seen.map_or(&[][..], |seen| &seen.beside);
     let cost = match beside.is_empty() {
         _ if later => Cost::AtMost(attempt.intent.hold),
@@ -194,10 +217,19 @@ pub async fn settle(
     if usage_origin == UsageOrigin::Reported {
         let workflow = attempt.intent.workflow.as_ref();
         attempt.slot.observe(workflow, admitted.head.prompt_bytes, usage.input_tokens(), usage.output_tokens());
+        attempt.slot.observe_cache(&usage);
+        if let Some((warm, print)) = &attempt.prompt {
+            let cached = cached_after(&usage, attempt.slot.caches_by_itself());
+            warm.sent(*print, attempt.candidate.model, cached, now);
+        }
         attempt.slot.observe_reasoning(&usage, seen.map_or(0, |seen| seen.output_bytes));
         attempt.slot.observe_answer(&usage, seen.map_or(0, |seen| seen.output_bytes));
     }
     judge(&attempt.slot, attempt.probe, attempt.first_token_ms, latency_ms, ending, admitted.operation);
+
+    if let Some(promised) = attempt.promised.as_deref().filter(|_| !later) {
+        keep_account(promised, &attempt, trail, ending, &usage, admitted.head.stream);
+    }
 
     let cut = seen.and_then(|seen| attempt.cut_by_us(seen));
     let mut losses = attempt.losses;
@@ -226,6 +258,18 @@ pub async fn settle(
     };
     books.metrics.attempt(&record);
     tell_difference(&record, books.metrics);
+    let same_dialect = model.provider.dialects.contains(&admitted.dialect);
+    let says_tier = matches!(admitted.dialect, Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic);
+    let ended = Ended {
+        record: &record,
+        slot: &attempt.slot,
+        row,
+        asked: (same_dialect && says_tier).then_some(admitted.head.features.tier),
+        streamed: admitted.head.stream,
+        expected_cost: attempt.candidate.expected_cost,
+        usual_cost: attempt.usual_cost,
+    };
+    books.watch.look(&ended, books.deployed, books.metrics);
     if later {
         books.deferred.wait_for(&record);
     }
@@ -364,6 +408,29 @@ async fn counted(books: &Books<'_>, call: &Protected, attempt: &Attempt, ending:
         biased;
         _ = cut.wait_for(|cut| *cut) => None,
         counted = books.tokens.count(texts) => counted,
+    }
+}
+
+/// Tells the lane's budgets of errors how it went. A lane that did not begin to answer is told of where the route ends, since
+/// another of its models may have.
+fn keep_account(
+    promised: &Promised,
+    attempt: &Attempt,
+    trail: &Trail,
+    ending: &Ending<'_>,
+    usage: &Usage,
+    streamed: bool,
+) {
+    let now = clock::now();
+    match ending {
+        Ending::Served(_) => {
+            let first = attempt.first_token_ms.filter(|_| streamed);
+            let first_content = first.map(|ms| attempt.sent + Duration::from_millis(ms));
+            let how = Answering { entered: attempt.entered, first_content, held_up: trail.held_up };
+            promised.answered(&how, usage, now);
+        }
+        Ending::Failed { after_content: true, fault, .. } if fault.class.trips_breaker() => promised.broke_off(now),
+        Ending::Failed { .. } | Ending::Cancelled(_) | Ending::Spent(_) => {}
     }
 }
 

@@ -1,15 +1,18 @@
 //! What a call leaves on its way: a sentence per stage, what its attempts cost, and fingerprints of what went through.
 //! It ends as a [`CallEnd`].
 
-use std::time::Instant;
+use std::time::Duration;
 
 use bytes::Bytes;
 use config::CaptureRule;
 use domain::record::{BodyPrint, CallFailure, Capture, StageNote};
-use domain::{CallEnd, CallId, Class, KeyId, LaneName, Loss, ModelName, NanoUsd, UnixMs, WorkflowName};
+use domain::{CacheUse, CallEnd, CallId, Class, KeyId, LaneName, Loss, ModelName, NanoUsd, UnixMs, WorkflowName};
 use ledger::budget::Spend;
+use routing::LaneIndex;
+use tokio::time::Instant;
 
 use crate::budgets::Budgets;
+use crate::cache::keeping::Keeping;
 use crate::open::Open;
 use crate::quote::without_quotation;
 use crate::reply::LastWord;
@@ -46,6 +49,16 @@ pub struct Trail {
     pub losses: Vec<Loss>,
     /// The attempt under way, until its record is written down.
     pub open: Option<Open>,
+    /// How long the client kept us from reading an answer.
+    pub held_up: Duration,
+    /// The lane that was entered last, and when.
+    entered: Option<(LaneIndex, Instant)>,
+    /// The answer, written down for calls like this one.
+    pub keeping: Option<Box<Keeping>>,
+    /// What its client is told of the cache; absent where the cache is not for it.
+    pub cache_told: Option<&'static str>,
+    /// What the cache had for it.
+    pub cache: Option<Box<CacheUse>>,
     /// Where a stream goes whose head was sent, for a last word.
     pub stream_out: Option<LastWord>,
     written: bool,
@@ -103,6 +116,11 @@ impl Trail {
             first_token_ms: None,
             losses: Vec::new(),
             open: None,
+            held_up: Duration::ZERO,
+            entered: None,
+            keeping: None,
+            cache_told: None,
+            cache: None,
             stream_out: None,
             written: false,
             stages: Vec::new(),
@@ -141,6 +159,9 @@ impl Trail {
             let room = capture.rule.max_bytes.saturating_sub(capture.answer.len());
             capture.answer.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
+        if let Some(keeping) = &mut self.keeping {
+            keeping.take(bytes, self.stream);
+        }
     }
 
     /// What may be kept of a message about this call.
@@ -156,6 +177,14 @@ impl Trail {
     /// Seconds since the call came in, for the histograms.
     pub fn elapsed_seconds(&self) -> f64 {
         self.arrived.elapsed().as_secs_f64()
+    }
+
+    /// When this lane was entered: now, unless the attempt before was made there too.
+    pub fn entered(&mut self, lane: LaneIndex) -> Instant {
+        match self.entered {
+            Some((known, at)) if known == lane => at,
+            _ => self.entered.insert((lane, Instant::now())).1,
+        }
     }
 
     /// Books what the attempt under way cost. Returns what was billed beyond its hold.
@@ -210,6 +239,7 @@ impl Trail {
             attempts: self.attempts,
             first_token_ms: self.first_token_ms,
             cost: self.cost,
+            cache: self.cache.take(),
             stages: std::mem::take(&mut self.stages),
             request: std::mem::take(&mut self.request),
             answer,

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::HeaderMap;
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::answering::Answering;
 use crate::ask::{self, Ask};
@@ -199,7 +200,8 @@ impl Running {
             }
         };
         let model = body["model"].as_str().unwrap_or_default();
-        let counted = self.script.quota.map(|quota| self.count_in(quota, elapsed_ms));
+        let quota = self.script.quota.filter(|quota| quota.time_ms.is_none_or(|window| window.contains(elapsed_ms)));
+        let counted = quota.map(|quota| self.count_in(quota, elapsed_ms));
         if let Some((kind, retry_after_ms)) = counted.and_then(|counted| counted.refusal) {
             let refusal = faults::refusal(dialect, kind, model).expect("quotas refuse with a status");
             let plan = self.refuse(dialect, &refusal, &request_id, Some(kind), retry_after_ms);
@@ -584,6 +586,11 @@ fn play(fault: &Fault, dialect: Dialect, request_id: &str, plan: &mut Plan) {
         Kind::SlowFirstToken if plan.stream => plan.pace.first += delay.unwrap_or_default(),
         Kind::SlowHeaders | Kind::SlowFirstToken => {
             plan.hold = Some(plan.hold.unwrap_or_default() + delay.unwrap_or_default())
+        }
+        Kind::SlowFrames if plan.stream => plan.pace.gap += delay.unwrap_or_default(),
+        Kind::SlowFrames => {
+            let frames = u32::try_from(plan.frames.ends.len()).unwrap_or(u32::MAX);
+            plan.hold = Some(plan.hold.unwrap_or_default() + delay.unwrap_or_default() * frames);
         }
         Kind::Stall if plan.stream => plan.pace.stall = Some((fault.after_frames, delay)),
         // For ever is a day for an answer that is not streamed.

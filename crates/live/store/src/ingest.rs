@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use domain::{AttemptEnd, CallEnd, CallId, Cost, Entry, Intent, Record};
 use rustc_hash::FxHashSet;
 
+use crate::cache::CacheFacts;
 use crate::chain::{Link, Seal};
 use crate::meters::{self, MeterSums};
 use crate::money::MoneyFacts;
@@ -268,6 +269,7 @@ struct Facts {
     meters: MeterSums,
     seal: Seal,
     money: MoneyFacts,
+    cache: CacheFacts,
 }
 
 impl Facts {
@@ -341,6 +343,7 @@ impl Facts {
         self.seal.call(&end);
         rows.text(end);
         self.sums.add_call(call);
+        self.cache.add(call);
     }
 }
 
@@ -424,6 +427,7 @@ async fn finish(
     open_intents(transaction, facts).await?;
     add_sums(transaction, &facts.sums, &facts.instance).await?;
     facts.money.insert(transaction).await?;
+    facts.cache.insert(transaction).await?;
     if let Some(segment) = segment {
         query(MOVE_SEGMENT)
             .bind(&segment.name)

@@ -6,6 +6,7 @@ use domain::UnixMs;
 
 use crate::budgets::Budget;
 use crate::catalog::Catalog;
+use crate::criticality::Criticality;
 use crate::key::{Key, Section};
 use crate::models::{Agreed, Model};
 use crate::names::Declared;
@@ -15,7 +16,8 @@ use crate::secret::Vault;
 use crate::snapshot::Snapshot;
 use crate::workflows::{Parts, Workflow};
 use crate::{
-    aliases, budgets, capacity, contracts, criticality, defaults, lanes, mcp, models, providers, server, workflows,
+    aliases, budgets, capacity, concentration, contracts, criticality, defaults, lanes, mcp, models, notify, providers,
+    server, workflows,
 };
 
 /// Everything a check depends on.
@@ -47,11 +49,13 @@ pub const ROOT: Section = Section {
         section("capacity"),
         section("lanes"),
         section("criticality"),
+        section("concentration"),
         section("organisation"),
         section("units"),
         section("workflows"),
         section("aliases"),
         section("mcp"),
+        section("notify"),
     ],
     meters: false,
 };
@@ -98,6 +102,8 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
     let capacities = capacity::known(root, capacities, &models);
     let lanes = lanes::read(root, &models);
     let criticality = criticality::read(root, &lanes);
+    let concentration =
+        concentration::read(root, &concentration::Around { criticality: &criticality, lanes: &lanes, models: &models });
     let (organisation, zone) = budgets::organisation(root);
     let units = budgets::units(root, &zone);
     let parts = Parts {
@@ -113,6 +119,7 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
     let workflows = workflows::read(root, &parts);
     let aliases = aliases::read(root, &workflows);
     let mcp = mcp::read(root, &workflows, defaults.timeouts, vault);
+    let notify = notify::read(root, vault);
     unpriced(root.problems(), &models, &workflows, input.now);
     Some(Snapshot {
         revision: revision(input),
@@ -123,6 +130,8 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
         providers: values(providers)?,
         models: values(models)?,
         lanes: values(lanes)?,
+        criticality: ranked(values(criticality)?),
+        concentration,
         units: values(units)?,
         organisation,
         workflows: values(workflows)?.into_iter().map(|workflow| (workflow.name.clone(), workflow)).collect(),
@@ -130,8 +139,15 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
         mcp: values(mcp)?,
         contracts,
         capacities,
+        notify,
         warnings: Vec::new(),
     })
+}
+
+/// The most critical first.
+fn ranked(mut classes: Vec<Arc<Criticality>>) -> Vec<Arc<Criticality>> {
+    classes.sort_by_key(|class| class.index);
+    classes
 }
 
 /// All or none: whatever has no value has left an error.

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::Meter;
+use domain::{Meter, NanoUsd, PicoUsd};
 use ledger::PriceRow;
+use ledger::capacity::Capacity;
 
 use crate::budgets::Unit;
+use crate::capacity::BoughtCapacity;
+use crate::contracts::Contract;
+use crate::criticality::Criticality;
 use crate::defaults::Timeouts;
 use crate::explain::{budgets_text, price_text, regions};
 use crate::lanes::Lane;
@@ -25,8 +29,12 @@ pub fn diff(running: &Snapshot, new: &Snapshot) -> Vec<String> {
     compare("provider", facts(&running.providers, provider), facts(&new.providers, provider), &mut sentences);
     let model_facts = |snapshot: &Snapshot| facts(&snapshot.models, |one: &Arc<Model>| model(snapshot, one));
     compare("model", model_facts(running), model_facts(new), &mut sentences);
+    compare("contract", facts(&running.contracts, contract), facts(&new.contracts, contract), &mut sentences);
+    compare("capacity", facts(&running.capacities, capacity), facts(&new.capacities, capacity), &mut sentences);
     let lane_facts = |snapshot: &Snapshot| facts(&snapshot.lanes, |one: &Arc<Lane>| lane(snapshot, one));
     compare("lane", lane_facts(running), lane_facts(new), &mut sentences);
+    let criticality = |snapshot: &Snapshot| facts(&snapshot.criticality, |one: &Arc<Criticality>| class(snapshot, one));
+    compare("criticality", criticality(running), criticality(new), &mut sentences);
     let organisation = |snapshot: &Snapshot| {
         let facts = vec![("budgets", budgets_text(&snapshot.organisation.budgets))];
         BTreeMap::from([("organisation".to_owned(), facts)])
@@ -48,6 +56,8 @@ pub fn diff(running: &Snapshot, new: &Snapshot) -> Vec<String> {
     };
     compare("alias", alias_facts(running), alias_facts(new), &mut sentences);
     compare("server of tools", facts(&running.mcp, tool_server), facts(&new.mcp, tool_server), &mut sentences);
+    let notify = |snapshot: &Snapshot| BTreeMap::from([("notices".to_owned(), notices(snapshot))]);
+    compare("the", notify(running), notify(new), &mut sentences);
     sentences
 }
 
@@ -103,6 +113,7 @@ fn server(running: &Snapshot, new: &Snapshot, out: &mut Vec<String>) {
             ("max_body_bytes", server.max_body_bytes.to_string()),
             ("max_header_bytes", server.max_header_bytes.to_string()),
             ("max_calls_in_flight", server.max_calls_in_flight.to_string()),
+            ("cache_max_bytes", server.cache_max_bytes.to_string()),
             ("drain_ms", server.drain_ms.to_string()),
             ("upstream_proxy", or_none(server.upstream_proxy.as_ref())),
             ("ca_file", or_none(server.ca_file.as_ref())),
@@ -152,6 +163,55 @@ fn model(snapshot: &Snapshot, model: &Arc<Model>) -> (String, Facts) {
     (model.name.to_string(), facts)
 }
 
+fn contract(contract: &Contract) -> (String, Facts) {
+    let volume = contract.volume.iter().map(|step| {
+        let above = NanoUsd(i64::try_from(step.above).unwrap_or(i64::MAX));
+        format!("{} % off above {above} USD", percent_off(step.left_millionths))
+    });
+    let volume: Vec<String> = volume.collect();
+    let dollars = |amount: Option<NanoUsd>| or_none(amount.map(|amount| format!("{amount} USD")));
+    let facts = vec![
+        ("provider", contract.provider.to_string()),
+        ("from", day_text(contract.from)),
+        ("until", or_none(contract.until.map(day_text))),
+        ("discount", or_none(contract.left_millionths.map(|left| format!("{} %", percent_off(left))))),
+        ("volume", if volume.is_empty() { NONE.to_owned() } else { volume.join(", ") }),
+        ("period of the volume", if volume.is_empty() { NONE.to_owned() } else { contract.per.to_string() }),
+        ("credit", dollars(contract.credit)),
+        ("commitment", dollars(contract.commitment)),
+    ];
+    (contract.name.clone(), facts)
+}
+
+/// What a discount takes off, percent.
+fn percent_off(left_millionths: u32) -> String {
+    PicoUsd(i64::from(1_000_000_u32.saturating_sub(left_millionths)) * 100).as_usd_per_million()
+}
+
+fn capacity(bought: &BoughtCapacity) -> (String, Facts) {
+    let Capacity { name, units, unit_hour, from, until, tokens_per_minute, term } = &bought.capacity;
+    let models: Vec<String> = bought.models.iter().map(ToString::to_string).collect();
+    let facts = vec![
+        ("models", models.join(", ")),
+        ("units", units.to_string()),
+        ("price", format!("{unit_hour} USD a unit and hour (term {term})")),
+        ("from", day_text(*from)),
+        ("until", or_none(until.map(day_text))),
+        ("tokens a unit and minute", tokens_per_minute.to_string()),
+        ("tier", or_none(bought.tier.as_ref())),
+        ("weight of a token received", bought.output_weight.to_string()),
+    ];
+    (name.clone(), facts)
+}
+
+/// Whom it tells; of the secret where it is found, not what it is.
+fn notices(snapshot: &Snapshot) -> Facts {
+    vec![
+        ("address", or_none(snapshot.notify.as_ref().map(|notify| notify.url.to_string()))),
+        ("secret", or_none(snapshot.notify.as_ref().map(|notify| notify.secret_source.to_string()))),
+    ]
+}
+
 /// Prices of meters beside fresh input and output, and how many context bands, tiers and regions change them.
 fn other_prices(row: &PriceRow) -> Option<String> {
     let others = row.prices.iter().filter(|(meter, _)| !matches!(meter, Meter::Input | Meter::Output));
@@ -186,10 +246,20 @@ fn lane(snapshot: &Snapshot, lane: &Arc<Lane>) -> (String, Facts) {
         ("pick", lane.pick.to_string()),
         ("models", models.join(", ")),
         ("first_token_p95_ms", or_none(slo.first_token_p95_ms)),
+        ("inter_token_p95_ms", or_none(slo.inter_token_p95_ms)),
+        ("total_p95_ms", or_none(slo.total_p95_ms)),
         ("success", or_none(slo.success_millipercent.map(|success| format!("{}%", milli_text(success))))),
         ("quality level", or_none(slo.quality_milli.map(milli_text))),
     ];
     (lane.name.to_string(), facts)
+}
+
+fn class(snapshot: &Snapshot, class: &Arc<Criticality>) -> (String, Facts) {
+    let rule = snapshot.concentration.iter().find(|rule| rule.criticality == class.index);
+    let share = rule.map(|rule| format!("{} of {} attempts", rule.limit.share, rule.limit.attempts));
+    let before = class.index.checked_sub(1).map(|index| snapshot.criticality[index].name.clone());
+    let facts = vec![("moved before", or_none(before)), ("most of one vendor", or_none(share))];
+    (class.name.clone(), facts)
 }
 
 fn workflow(snapshot: &Snapshot, workflow: &Arc<Workflow>) -> (String, Facts) {
@@ -215,6 +285,7 @@ fn workflow(snapshot: &Snapshot, workflow: &Arc<Workflow>) -> (String, Facts) {
         ("budget", budgets_text(&workflow.budgets)),
         ("residency", if workflow.residency.is_empty() { NONE.to_owned() } else { regions(&workflow.residency) }),
         ("capture", or_none(capture)),
+        ("cache", or_none(workflow.cache.as_ref().map(crate::CacheRule::text))),
         ("retry", retry(&workflow.retry)),
         ("deadlines", if deadlines.is_empty() { NONE.to_owned() } else { deadlines.join(", ") }),
         ("max_output_tokens", or_none(workflow.max_output_tokens)),

@@ -2,7 +2,9 @@
 
 use domain::{Meter, Region};
 use ledger::PriceRow;
+use routing::anomaly::Kind;
 
+use crate::anomalies::OnAnomaly;
 use crate::budgets::{AtLimit, Budget, Per};
 use crate::lanes::Lane;
 use crate::mcp;
@@ -18,6 +20,14 @@ pub fn explain(snapshot: &Snapshot) -> String {
     for workflow in snapshot.workflows.values() {
         text.push('\n');
         text.push_str(&paragraph(snapshot, workflow));
+    }
+    text.push_str(&moving(snapshot));
+    for rule in &snapshot.concentration {
+        let (class, limit) = (&snapshot.criticality[rule.criticality], rule.limit);
+        text.push_str(&format!(
+            "\ncriticality {}: no vendor more than {} of the last {} attempts, where another may serve\n",
+            class.name, limit.share, limit.attempts
+        ));
     }
     let idle = idle_lanes(snapshot);
     if !idle.is_empty() {
@@ -61,9 +71,15 @@ fn paragraph(snapshot: &Snapshot, workflow: &Workflow) -> String {
     if workflow.on_loss == OnLoss::Refuse {
         text.push_str("  losses of a translation: refused, where no model can be told all\n");
     }
+    if workflow.on_spend == OnAnomaly::ChangeLane {
+        text.push_str("  spend above what is usual: its cheapest model comes first meanwhile\n");
+    }
     if let Some(capture) = &workflow.capture {
         let (days, bytes) = (capture.retention_days, capture.max_bytes);
         text.push_str(&format!("  bodies are kept for {days} days, at most {bytes} bytes each\n"));
+    }
+    if let Some(cache) = &workflow.cache {
+        text.push_str(&format!("  answers are given again {}\n", cache.text()));
     }
     for (number, hops) in (1..).zip(&workflow.lanes) {
         text.push_str(&format!("  {number}. {}\n", lane_line(&snapshot.lanes[hops.lane])));
@@ -72,6 +88,25 @@ fn paragraph(snapshot: &Snapshot, workflow: &Workflow) -> String {
         }
     }
     text
+}
+
+/// Who is moved away from a lane last when it does not keep what it promises; nothing where no lane promises anything.
+fn moving(snapshot: &Snapshot) -> String {
+    let promising: Vec<&str> =
+        snapshot.lanes.iter().filter(|lane| !lane.slo.targets().is_empty()).map(|lane| lane.name.as_str()).collect();
+    let classes: Vec<&str> = snapshot.criticality.iter().rev().map(|class| class.name.as_str()).collect();
+    match (promising.is_empty(), classes.as_slice()) {
+        (true, _) | (_, []) => String::new(),
+        (_, [one]) => format!(
+            "\nlanes that promise ({}): calls are moved while a budget of errors burns; there is one criticality, {one}\n",
+            promising.join(", ")
+        ),
+        (_, several) => format!(
+            "\nlanes that promise ({}): while a budget of errors burns, calls are moved in this order: {}\n",
+            promising.join(", "),
+            several.join(", then ")
+        ),
+    }
 }
 
 /// Each budget in words; `none` where there is none.
@@ -104,11 +139,22 @@ fn lane_line(lane: &Lane) -> String {
     if let Some(ms) = lane.slo.first_token_p95_ms {
         line.push_str(&format!(", p95 of first token {ms} ms"));
     }
+    if let Some(ms) = lane.slo.inter_token_p95_ms {
+        line.push_str(&format!(", p95 per token {ms} ms"));
+    }
+    if let Some(ms) = lane.slo.total_p95_ms {
+        line.push_str(&format!(", p95 of all {ms} ms"));
+    }
     if let Some(success) = lane.slo.success_millipercent {
         line.push_str(&format!(", success {}%", milli_text(success)));
     }
     if let Some(quality) = lane.slo.quality_milli {
         line.push_str(&format!(", quality {}", milli_text(quality)));
+    }
+    let leaves = Kind::ALL.into_iter().filter(|kind| lane.on_anomaly.of(*kind) == OnAnomaly::ChangeLane);
+    let leaves: Vec<&str> = leaves.map(Kind::as_str).collect();
+    if !leaves.is_empty() {
+        line.push_str(&format!(", left while {} is out of the ordinary", leaves.join(" or ")));
     }
     line
 }

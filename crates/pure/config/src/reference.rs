@@ -5,8 +5,8 @@ use domain::Meter;
 
 use crate::key::{Key, Section};
 use crate::{
-    aliases, budgets, capacity, contracts, criticality, defaults, identity, lanes, mcp, models, prices, providers,
-    secret, server, workflows,
+    aliases, anomalies, budgets, cache, capacity, concentration, contracts, criticality, defaults, identity, lanes,
+    mcp, models, notify, prices, providers, secret, server, workflows,
 };
 
 /// Every table of freehold.toml, in the order of the reference.
@@ -32,16 +32,21 @@ pub const SECTIONS: &[&Section] = &[
     &contracts::SECTION,
     &contracts::VOLUME,
     &lanes::SECTION,
+    &anomalies::LANE,
     &lanes::SLO,
     &criticality::SECTION,
+    &concentration::SECTION,
     &budgets::ORGANISATION,
     &budgets::UNIT,
     &workflows::SECTION,
+    &anomalies::WORKFLOW,
     &budgets::BUDGET,
     &budgets::THRESHOLD,
     &workflows::CAPTURE,
+    &cache::SECTION,
     &aliases::SECTION,
     &mcp::SECTION,
+    &notify::SECTION,
 ];
 
 const HEAD: &str = include_str!("reference_head.md");

@@ -29,6 +29,8 @@ pub struct Server {
     pub realtime_idle_ms: u64,
     /// How long a realtime session may last, milliseconds.
     pub realtime_total_ms: u64,
+    /// Memory that answers kept for workflows with a `cache` may take, bytes.
+    pub cache_max_bytes: usize,
     /// When a call may go on after its line went to the spool.
     pub spool: SpoolMode,
     /// A proxy between Freehold and the providers: `http://host:port`.
@@ -64,6 +66,7 @@ impl Default for Server {
             drain_ms: 30_000,
             realtime_idle_ms: 600_000,
             realtime_total_ms: 3_600_000,
+            cache_max_bytes: 64 << 20,
             spool: SpoolMode::Batched,
             upstream_proxy: None,
             ca_file: None,
@@ -136,6 +139,13 @@ pub const SECTION: Section = Section {
             example: "1_800_000",
         },
         Key {
+            name: "cache_max_bytes",
+            takes: "bytes, 1048576 to 1099511627776",
+            default: "67108864 (64 MiB)",
+            meaning: "Memory of this instance that answers kept for workflows with a `cache` may take. What was not used for longest goes first.",
+            example: "268_435_456",
+        },
+        Key {
             name: "spool",
             takes: "`batched` or `exact`",
             default: "`batched`",
@@ -204,6 +214,7 @@ pub(crate) fn read(root: &Table, vault: Vault) -> Server {
         drain_ms: table.count("drain_ms", 0..=3_600_000).unwrap_or(defaults.drain_ms),
         realtime_idle_ms: table.count("realtime_idle_ms", 1_000..=86_400_000).unwrap_or(defaults.realtime_idle_ms),
         realtime_total_ms: table.count("realtime_total_ms", 1_000..=86_400_000).unwrap_or(defaults.realtime_total_ms),
+        cache_max_bytes: size("cache_max_bytes", 1 << 20..=1 << 40, defaults.cache_max_bytes),
         spool: table
             .choice("spool", &[("batched", SpoolMode::Batched), ("exact", SpoolMode::Exact)])
             .unwrap_or(defaults.spool),

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use domain::{NanoUsd, Region, UnitName, UnixMs, WorkflowName};
 use ledger::Zone;
-use routing::{LaneIndex, ModelIndex, RetryPolicy};
+use routing::{CriticalityIndex, LaneIndex, ModelIndex, RetryPolicy};
 
+use crate::anomalies::{self, OnAnomaly};
 use crate::budgets::{self, AtLimit, BUDGETS_KEY, Budget, Organisation, Sessions, Unit};
+use crate::cache::{self, CacheRule};
+use crate::criticality::Criticality;
 use crate::defaults::{self, Defaults, RETRY_KEY, TIMEOUTS_KEY, TimeoutOverrides};
 use crate::key::{Key, Section};
 use crate::lanes::Lane;
@@ -22,6 +25,8 @@ pub struct Workflow {
     pub name: WorkflowName,
     /// The policy class it declares.
     pub criticality: String,
+    /// Its place among all, the most critical first.
+    pub criticality_index: CriticalityIndex,
     /// The lanes to try in order, each with the models that residency leaves; at least one lane, each with at least
     /// one model.
     pub lanes: Vec<LaneHops>,
@@ -35,6 +40,8 @@ pub struct Workflow {
     pub residency: Vec<Region>,
     /// Whether and how long bodies are kept.
     pub capture: Option<CaptureRule>,
+    /// Whether an answer given once may be given again.
+    pub cache: Option<CacheRule>,
     /// How persistent its calls are.
     pub retry: RetryPolicy,
     /// Deadlines that replace the provider's.
@@ -43,6 +50,8 @@ pub struct Workflow {
     pub max_output_tokens: Option<u64>,
     /// What becomes of a call that a model can only be told in part.
     pub on_loss: OnLoss,
+    /// What spending more than usual leads to.
+    pub on_spend: OnAnomaly,
 }
 
 /// A lane of a workflow.
@@ -134,6 +143,13 @@ pub const SECTION: Section = Section {
             meaning: "Keep the bodies of its calls for a while, to look at them.",
             example: "{ retention_days = 7 }",
         },
+        Key {
+            name: "cache",
+            takes: "table",
+            default: "none: every call goes to a model",
+            meaning: "Answer a request that says the same as one before with the answer of then.",
+            example: "{ ttl_s = 3600 }",
+        },
         RETRY_KEY,
         TIMEOUTS_KEY,
         Key {
@@ -150,6 +166,7 @@ pub const SECTION: Section = Section {
             meaning: "What becomes of a call that a model can be told only with something dropped or approximated: it is sent and the `freehold-loss` header lists it, or that model is passed over and the call refused where all are. A cap on the output that a dialect demands counts where neither the client nor `max_output_tokens` nor a budget sets one. What shows only in the answer is reported in either case.",
             example: "\"refuse\"",
         },
+        anomalies::WORKFLOW_KEY,
         Key {
             name: "redact",
             takes: "`none`",
@@ -196,7 +213,7 @@ pub(crate) struct Parts<'p, 'd> {
     pub defaults: Defaults,
     pub models: &'p [Declared<'d, Arc<Model>>],
     pub lanes: &'p [Declared<'d, Arc<Lane>>],
-    pub criticality: &'p [Declared<'d, Vec<LaneIndex>>],
+    pub criticality: &'p [Declared<'d, Arc<Criticality>>],
     pub units: &'p [Declared<'d, Arc<Unit>>],
     pub organisation: &'p Organisation,
     pub zone: Zone,
@@ -231,6 +248,7 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
     let unit = table.text("unit").map(|unit| find("unit", &unit, parts.units, table.problems()));
     let residency = residency(table);
     let capture = capture(table);
+    let cache = cache::read(table);
     let retry = defaults::retry(table, parts.defaults.retry);
     let deadlines = defaults::timeouts(table);
     let max_output_tokens = table.count("max_output_tokens", 1..=1_000_000_000);
@@ -239,8 +257,8 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
 
     let criticality = criticality?;
     let class = find("criticality", &criticality, parts.criticality, table.problems())?;
-    let lanes = parts.criticality[class].value.as_deref()?;
-    let (lanes, excluded) = hops(table, lanes, &residency, parts)?;
+    let class = parts.criticality[class].value.as_deref()?;
+    let (lanes, excluded) = hops(table, &class.lanes, &residency, parts)?;
     let unit = match unit {
         Some(unit) => Some(parts.units[unit?].value.as_deref()?),
         None => None,
@@ -255,16 +273,19 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
     Some(Workflow {
         name: WorkflowName::from(named.name),
         criticality: criticality.value.to_owned(),
+        criticality_index: class.index,
         lanes,
         excluded,
         unit: unit.map(|unit| unit.name.clone()),
         budgets,
         residency,
         capture,
+        cache,
         retry,
         deadlines,
         max_output_tokens,
         on_loss,
+        on_spend: anomalies::of_workflow(table),
     })
 }
 

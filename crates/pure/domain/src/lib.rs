@@ -29,7 +29,7 @@ pub use loss::{Loss, LossKind};
 pub use money::{NanoUsd, PicoUsd};
 pub use names::{LaneName, ModelName, ProviderName, SessionId, UnitName, WorkflowName};
 pub use quota::{QuotaClaim, QuotaUnit, QuotaWindow};
-pub use record::{AttemptEnd, CallEnd, Cost, CostLine, Counted, Entry, Intent, Record, ServedAs};
+pub use record::{AttemptEnd, CacheUse, CallEnd, Cost, CostLine, Counted, Entry, Intent, Likeness, Record, ServedAs};
 pub use region::Region;
 pub use time::UnixMs;
 pub use usage::{Meter, Usage, UsageOrigin};

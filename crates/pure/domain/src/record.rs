@@ -245,6 +245,9 @@ pub struct CallEnd {
     pub first_token_ms: Option<u64>,
     /// Sum of what its attempts booked.
     pub cost: NanoUsd,
+    /// What the cache had for it; absent where it had nothing, or was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Box<CacheUse>>,
     /// What each stage found worth saying, in order: stage and sentence.
     pub stages: Vec<StageNote>,
     /// Size and BLAKE3 hash of the request body; the body itself only in `capture`.
@@ -256,6 +259,37 @@ pub struct CallEnd {
     pub capture: Option<Capture>,
     /// Configuration revision that decided.
     pub revision: String,
+}
+
+/// What the cache had for a call. A memo: no money moves where nothing was asked of a provider.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CacheUse {
+    /// How like the request was to the one answered before.
+    pub likeness: Likeness,
+    /// The call whose answer it is.
+    pub of: CallId,
+    /// How old that was, milliseconds.
+    pub age_ms: u64,
+    /// What the attempt of then would cost now, by the meters of then; zero where the answer was not given to the client, or has
+    /// no price.
+    pub saved: NanoUsd,
+    /// Whether a model was asked all the same, to compare: whether its answer says what the cached one does. The client was given
+    /// the model's. Absent where the client was given the cached one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agrees: Option<bool>,
+}
+
+/// How like two requests are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Likeness {
+    /// They say the same.
+    Exact,
+    /// All but their last words say the same, and the vectors of these are near each other.
+    Near {
+        /// Cosine of the two vectors, thousandths.
+        cosine_milli: u16,
+    },
 }
 
 /// Why a call failed, as the client was told.

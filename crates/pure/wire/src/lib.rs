@@ -5,7 +5,7 @@
 //! reports everything it gave up.
 //!
 //! Reading order: [`dialect`] and [`quirks`] name what is spoken, [`hosting`] where a host of another vendor's
-//! models differs, [`invoke`] opens what is said to a vendor's model at Bedrock, [`scan`] reads a request's head in one pass, [`request`]
+//! models differs, [`invoke`] opens what is said to a vendor's model at Bedrock, [`scan`] reads a request's head in one pass, [`said`](mod@said) tells whether two say the same, [`request`]
 //! makes the outgoing body, with what the provider signed itself ([`maker`]), [`sse`] and [`eventstream`] cut a stream into frames,
 //! [`reply`] relays an answer, [`usage`] reads what it cost,
 //! [`form`] and [`audio`] read what is no JSON, [`errors`] reads providers' errors and writes ours, [`limits`] what their headers tell of limits, [`models`] lists models,
@@ -36,6 +36,7 @@ pub mod quirks;
 pub mod realtime;
 pub mod reply;
 pub mod request;
+pub mod said;
 pub mod scan;
 mod signatures;
 mod splice;
@@ -52,4 +53,5 @@ pub use models::{ListedModel, models_body};
 pub use quirks::Quirks;
 pub use reply::{Kept, ReplyPlan, Seen, StreamRelay, reply_body};
 pub use request::{Ask, Outgoing, outgoing};
-pub use scan::{BadBody, Bound, Features, Head, Prompt, Units, prompt_texts, scan, scan_form};
+pub use said::{Said, said};
+pub use scan::{AskedTier, BadBody, Bound, Features, Head, Prompt, Units, prompt_texts, scan, scan_form};

@@ -7,8 +7,8 @@ use control::views::CallView;
 use domain::record::{Capture, StageNote};
 use domain::usage::Direction;
 use domain::{
-    AttemptEnd, CallEnd, CallId, Cost, CostLine, Entry, Intent, Loss, LossKind, NanoUsd, PicoUsd, Record, UnixMs,
-    UsageOrigin,
+    AttemptEnd, CacheUse, CallEnd, CallId, Cost, CostLine, Entry, Intent, Likeness, Loss, LossKind, NanoUsd, PicoUsd,
+    Record, UnixMs, UsageOrigin,
 };
 
 use crate::desk::{Desk, Visitor};
@@ -178,7 +178,7 @@ fn sentence(end: Option<&CallEnd>, began: UnixMs) -> String {
 fn facts(end: &CallEnd) -> Vec<Fact> {
     let list = |name: &'static str, value: &str| format!("/calls?{name}={}", show::in_query(value));
     let none = || "–".to_owned();
-    vec![
+    let mut facts = vec![
         Fact::new("Asked for", end.asked.as_str()),
         match &end.workflow {
             Some(name) => {
@@ -205,7 +205,27 @@ fn facts(end: &CallEnd) -> Vec<Fact> {
         Fact::new("Endpoint", end.endpoint.as_str()),
         Fact::new("Streamed", if end.stream { "yes" } else { "no" }),
         Fact::linked("Configuration", end.revision.as_str(), "/configuration".to_owned()),
-    ]
+    ];
+    if let Some(found) = &end.cache {
+        facts.push(Fact::linked("Cache", cache_text(found), format!("/calls/{}", found.of)));
+    }
+    facts
+}
+
+/// What the cache had for a call.
+fn cache_text(found: &CacheUse) -> String {
+    let age = show::duration(found.age_ms);
+    let what = match found.likeness {
+        Likeness::Exact => "the same request".to_owned(),
+        Likeness::Near { cosine_milli } => {
+            format!("a request near this one (cosine {})", show::milli(cosine_milli.into()))
+        }
+    };
+    match found.agrees {
+        None => format!("the answer to {what}, {age} old; {} USD saved", found.saved),
+        Some(true) => format!("compared with the answer to {what}, {age} old: they say the same"),
+        Some(false) => format!("compared with the answer to {what}, {age} old: they differ"),
+    }
 }
 
 /// All stages in order, each with what it noted; a stage this console does not know comes last rather than not at all.

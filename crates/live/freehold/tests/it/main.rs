@@ -1,5 +1,6 @@
 //! The one integration test binary: real processes, real sockets, nothing shared with what is tested.
 
+mod anomalies;
 mod bad_input;
 mod beside;
 mod books;
@@ -8,10 +9,12 @@ mod budget_scopes;
 mod budget_streams;
 mod bytes;
 mod bytes_google;
+mod cache;
 mod calls;
 mod compact;
 mod configuration;
 mod deadlines;
+mod drills;
 mod false_refusals;
 mod harness;
 mod hostile;
@@ -24,10 +27,12 @@ mod kept_files;
 mod keys;
 mod kill;
 mod kill_uploads;
+mod lanes;
 mod losses;
 mod mcp;
 mod media;
 mod metering;
+mod notices;
 mod operating;
 mod pains;
 mod passed;

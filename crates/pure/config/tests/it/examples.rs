@@ -1,5 +1,6 @@
 //! What checked settings become.
 
+use config::cache::{Replay, Share};
 use config::{AtLimit, AuthScheme, OnLoss, Reach, Resolved, SpoolMode};
 use domain::{Meter, NanoUsd, PicoUsd, Region, UnixMs};
 
@@ -85,6 +86,9 @@ fn every_key_arrives_in_the_snapshot() {
     assert_eq!((digest.retry.max_attempts, digest.retry.base_ms), (1, 100));
     let deadlines = digest.deadlines.over(mirror.timeouts);
     assert_eq!((deadlines.total_ms, deadlines.first_token_ms), (30_000, 5_000));
+    let cache = digest.cache.as_ref().unwrap();
+    assert_eq!((cache.ttl_ms, cache.share, cache.replay), (60_000, Share::Workflow, Replay::AtOnce));
+    assert!(cache.sampled && server.cache_max_bytes == 64 << 20);
     assert_eq!(digest.capture.as_ref().map(|rule| (rule.retention_days, rule.max_bytes)), Some((7, 1_000)));
 }
 

@@ -70,6 +70,7 @@ pub(crate) fn call_end() -> CallEnd {
         attempts: 1,
         first_token_ms: Some(125),
         cost: NanoUsd(4_500_000),
+        cache: None,
         stages: vec![StageNote { stage: "admit".into(), note: "ok".into() }],
         request: BodyPrint { bytes: 10, hash: "00".into() },
         answer: BodyPrint::default(),

@@ -29,6 +29,7 @@ impl Canned {
             attempts: 1,
             first_token_ms: Some(180 + chance % 700),
             cost: NanoUsd(i64::try_from(400_000 + chance % 9_000_000).unwrap_or(0)),
+            cache: None,
             stages: vec![
                 note("admit", "key ab12cd may name it; 41 of 600 requests this minute"),
                 note("attempt", "standard: cheapest of 3 by expected 0.0021 USD"),
