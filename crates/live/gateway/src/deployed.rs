@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use config::{Model, Provider, Snapshot};
 use domain::{Meter, NanoUsd, UnixMs, Usage, WorkflowName};
+use http::HeaderMap;
 use ledger::learn::{BytesPerToken, OutputLength};
 use parking_lot::Mutex;
-use routing::{BreakerSettings, ModelHealth, ModelIndex};
+use routing::{Amount, BreakerSettings, Mark, ModelHealth, ModelIndex, Need, Permit};
 use rustc_hash::FxHashMap;
 use wire::Maker;
 
+use crate::clock;
 use crate::concentration::Traffic;
 use crate::promises::Promises;
 use crate::provisioned::Provisioned;
@@ -140,6 +142,24 @@ impl Slot {
             caches_by_itself: AtomicBool::new(self.caches_by_itself()),
             ..Slot::made_by(self.maker)
         }
+    }
+
+    /// Asks for one attempt of a call of this size.
+    pub fn permit(&self, now: UnixMs, need: Need, size: &Size) -> Permit {
+        self.health.lock().permit_for(now, need, || Amount {
+            input_tokens: self.estimate_tokens(size.prompt_bytes).0,
+            output_tokens: size.max_output.unwrap_or(FIRST_GUESS_OUTPUT_TOKENS),
+        })
+    }
+
+    /// Takes over what an answer's headers tell of the provider's quota; `mark` is of when its attempt was sent.
+    pub fn told(&self, headers: &HeaderMap, mark: Mark) {
+        if !headers.keys().any(|name| wire::limits::may_tell(name.as_str())) {
+            return;
+        }
+        let now = clock::now();
+        let told = wire::limits::limits(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())), now);
+        self.health.lock().told(&told.claims, told.unread, mark, now);
     }
 
     /// Learns from a usage the provider reported.

@@ -338,7 +338,11 @@ fn consumed(
     let output_bytes = seen.map_or(0, |seen| seen.output_bytes);
     let (output_estimate, error_percent) = match &counted {
         Some(counted) => (counted.output.tokens, counted.output.error_percent()),
-        None => attempt.slot.estimate_answer_tokens(output_bytes),
+        // Bytes tell little of a short answer; that a frame holds at least a token is certain.
+        None => {
+            let (tokens, error_percent) = attempt.slot.estimate_answer_tokens(output_bytes);
+            (tokens.max(seen.map_or(0, |seen| seen.output_frames)), error_percent)
+        }
     };
     match seen.and_then(|seen| seen.usage) {
         Some(usage) if matches!(ending, Ending::Served(_)) => (usage, UsageOrigin::Reported),

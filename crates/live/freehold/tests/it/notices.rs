@@ -43,7 +43,8 @@ fn header<'r>(request: &'r str, name: &str) -> &'r str {
 #[test]
 fn a_webhook_is_told_that_a_price_is_out_of_the_ordinary() {
     let scratch = testkit::scratch_dir("notices-anomaly");
-    let scenario = "[providers.sim]\noutput_tokens = 10\nusage = { price = { input_nano_usd = 0, output_nano_usd = 2000 } }\n";
+    let scenario =
+        "[providers.sim]\noutput_tokens = 10\nusage = { price = { input_nano_usd = 0, output_nano_usd = 2000 } }\n";
     let simulator = Simulator::start(scratch.path(), scenario);
     let (hook, told) = receiver(&[204]);
     let configuration = format!(

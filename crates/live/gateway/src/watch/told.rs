@@ -103,7 +103,13 @@ impl Told {
             (Turn::Changed, None) => None,
             (Turn::Ended { .. }, Some(place)) => {
                 let one = Anomaly { until: Some(now), ..self.standing.remove(place) };
-                tracing::info!(kind = kind.as_str(), subject, "{subject}: over is what was since {}: {}", one.since, one.sentence);
+                tracing::info!(
+                    kind = kind.as_str(),
+                    subject,
+                    "{subject}: over is what was since {}: {}",
+                    one.since,
+                    one.sentence
+                );
                 self.remember(one.clone());
                 Some(one)
             }

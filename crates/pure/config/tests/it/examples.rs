@@ -73,7 +73,7 @@ fn every_key_arrives_in_the_snapshot() {
     );
     assert_eq!(row.tiers[0].bands.len(), 1);
     assert_eq!((row.regions[0].region.as_str(), row.regions[0].multiplier_millionths), ("eu", 1_100_000));
-    assert!(mirror.passthrough && mirror.shared_files);
+    assert!(mirror.passthrough && mirror.shared_files && !mirror.quota_steering);
     assert_eq!((own.context_tokens, own.quality_milli), (Some(10_000), Some(700)));
     let row = gpu.price_at(NOW).unwrap();
     assert_eq!(row.prices.get(Meter::Output), Some(PicoUsd(112_179)));

@@ -21,6 +21,7 @@ impl Canned {
             latency_p50_ms: Some(p50 * 4),
             in_flight: if open { 0 } else { 3 },
             rate_limited_until: None,
+            quota: Vec::new(),
             last_fault: (share > 0).then_some(LastFault {
                 class: FaultClass::Overloaded,
                 status: Some(529),
