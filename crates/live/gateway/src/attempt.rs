@@ -482,7 +482,8 @@ async fn exchange(
         ids: ids(gateway, admitted, model),
     };
     let count = |name: &str| response.headers().get(name)?.to_str().ok()?.parse().ok();
-    let counted = wire::invoke::counted_in_head(count).filter(|_| admitted.operation == Operation::Invoke);
+    let invoked = admitted.operation == Operation::Invoke;
+    let counted = invoked.then(|| wire::invoke::counted_in_head(count)).flatten();
     let mut incoming = response.into_body();
     if !stream {
         let body = whole(&mut incoming, client, &patience).await?;

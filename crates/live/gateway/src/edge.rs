@@ -44,7 +44,8 @@ pub async fn run(
         let life = pin!(live(gateway, deployed, call, dialect, operation, client, &mut edge.trail));
         lived(life).await
     };
-    if lived { None } else { edge.panicked().await }
+    // Boxed: seldom, and larger than all the rest here.
+    if lived { None } else { Box::pin(edge.panicked()).await }
 }
 
 /// A life of another kind, which grows a trail as a call's does.
@@ -61,11 +62,11 @@ pub async fn run_other(
 ) -> Option<ClientError> {
     let mut edge = Edge { gateway, deployed, trail, id, dialect, framing };
     let lived = lived(life(&mut edge.trail).as_mut()).await;
-    if lived { None } else { edge.panicked().await }
+    if lived { None } else { Box::pin(edge.panicked()).await }
 }
 
 /// Whether a life came to its end. What a panic leaves behind is the trail, of which every part is true by itself. It is
-/// borrowed: taken by value, a life of ten kilobytes would be moved once more and its place be kept.
+/// borrowed: taken by value, a life would be moved once more and its place be kept.
 async fn lived(mut life: Pin<&mut (impl Future<Output = ()> + ?Sized)>) -> bool {
     std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(context))) {
         Ok(Poll::Pending) => Poll::Pending,

@@ -11,8 +11,8 @@ use wire::errors::{ClientError, Retry};
 use wire::{Dialect, Framing, Operation};
 
 use crate::admit::{admit, correct_limits};
-use crate::attempt::attempt;
-use crate::cache::{self, Looked};
+use crate::attempt::{Answered, attempt};
+use crate::cache;
 use crate::call::Call;
 use crate::clock;
 use crate::count::counted_by_us;
@@ -20,10 +20,10 @@ use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
 use crate::endpoints::Serves;
 use crate::metrics::CallLabels;
-use crate::protect::protect;
+use crate::protect::{Protected, protect};
 use crate::realtime::session::converse;
 use crate::refusal::Refusal;
-use crate::relay::{Parting, RelayEnd, relay};
+use crate::relay::{RelayEnd, Relayed, relay};
 use crate::reply::{ReplyBody, Waiting};
 use crate::settle::{Ending, settle};
 use crate::spool::Kept;
@@ -37,14 +37,42 @@ pub async fn live(
     call: Call,
     dialect: Dialect,
     operation: Operation,
-    mut client: Waiting,
+    client: Waiting,
     trail: &mut Trail,
 ) {
-    let id = call.id;
-    let framing = call.framing;
-    // What the client is told errors in.
-    let errors = framing.errors_of(dialect);
+    // Boxed, and each gone before the next: a call's future is as large as the largest thing it may wait for, finding an answer
+    // needs more room than passing it on, and thousands of calls stream at a time.
+    let reached = Box::pin(reach(&gateway, &deployed, call, (dialect, operation), client, trail)).await;
+    let Some(reached) = reached else { return };
+    match reached.answered.socket {
+        Some(_) => Box::pin(hold_conversation(&gateway, reached, trail)).await,
+        None => Box::pin(pass_on(&gateway, &deployed, reached, trail)).await,
+    }
+}
 
+/// A call for which an answer was found.
+struct Reached {
+    protected: Protected,
+    answered: Answered,
+    client: Waiting,
+    id: String,
+    /// What the client is told errors in.
+    errors: Dialect,
+    /// How its answer begins.
+    head: http::response::Builder,
+}
+
+/// Takes a call as far as an answer. A call that gets none is told so here.
+async fn reach(
+    gateway: &Gateway,
+    deployed: &Deployed,
+    call: Call,
+    (dialect, operation): (Dialect, Operation),
+    client: Waiting,
+    trail: &mut Trail,
+) -> Option<Box<Reached>> {
+    let (id, framing) = (call.id, call.framing);
+    let errors = framing.errors_of(dialect);
     trail.key = Some(call.key.grant.id.clone());
     let admitted = match admit(call, dialect, operation, &deployed.snapshot, &gateway.seals) {
         Ok(admitted) => admitted,
@@ -52,7 +80,8 @@ pub async fn live(
             let (call, refusal) = *refused;
             trail.request(&call.body, None);
             trail.note("admit", "refused");
-            return refuse(&gateway, trail, client, id, errors, refusal).await;
+            refuse(gateway, trail, client, id, errors, refusal).await;
+            return None;
         }
     };
     let workflow = admitted.target.workflow().cloned();
@@ -67,31 +96,29 @@ pub async fn live(
         Err((admitted, refusal)) => {
             correct_limits(&admitted, 0, clock::now());
             trail.note("protect", refusal.to_string());
-            return refuse(&gateway, trail, client, id, errors, refusal).await;
+            refuse(gateway, trail, client, id, errors, refusal).await;
+            return None;
         }
     };
     if let Some(note) = protected.note() {
         trail.note("protect", note);
     }
 
-    match gateway.cache.look(&protected, &gateway.metrics, protected.call().call.at) {
-        Looked::Off => {}
-        Looked::Passed(why) => {
-            trail.cache_told = Some("pass");
-            trail.note("cache", format!("not asked: {}", why.as_str()));
-        }
-        Looked::Nothing(keeping) => (trail.cache_told, trail.keeping) = (Some("miss"), Some(keeping)),
-        Looked::Found(kept) => {
-            // Boxed, as what is rare: see below.
-            return Box::pin(cache::replay::replay(&gateway, &protected, kept, client, errors, trail)).await;
-        }
-    }
+    let Some(mut client) = cache::serve(gateway, &protected, client, errors, trail).await else { return None };
 
-    let mut answered = match attempt(&gateway, &deployed, &protected, &mut client, trail).await {
-        Ok(answered) => answered,
+    match attempt(gateway, deployed, &protected, &mut client, trail).await {
+        Ok(answered) => {
+            trail.lane = answered.attempt.intent.lane.clone().map(|lane| (lane, answered.attempt.candidate.class));
+            trail.model = Some(answered.attempt.intent.model.clone());
+            trail.note("attempt", &*answered.attempt.decision);
+            let id = id.to_string();
+            let head = answer_head(&id, &answered, errors, protected.call(), framing);
+            let head = cache::keeping::tell(head, trail);
+            Some(Box::new(Reached { protected, answered, client, id, errors, head }))
+        }
         Err(refusal) => {
             correct_limits(protected.call(), trail.tokens_used, clock::now());
-            if let Some(estimate) = counted_by_us(&gateway, &deployed, &protected, &refusal).await {
+            if let Some(estimate) = counted_by_us(gateway, deployed, &protected, &refusal).await {
                 trail.note("attempt", estimate.note);
                 let call = id.to_string();
                 let head = head(&call, StatusCode::OK, "application/json")
@@ -99,59 +126,71 @@ pub async fn live(
                     .header("freehold-estimated-error-percent", estimate.error_percent);
                 let response =
                     head.body(ReplyBody::whole(estimate.body)).expect("status and headers are ours and valid");
-                finish(&gateway, trail, Vec::new(), 200, None).await;
+                finish(gateway, trail, Vec::new(), 200, None).await;
                 let _ = client.send(response);
-                return;
+                return None;
             }
-            return refuse(&gateway, trail, client, id, errors, refusal).await;
+            refuse(gateway, trail, client, id, errors, refusal).await;
+            None
         }
-    };
-    let call = id.to_string();
-    trail.lane = answered.attempt.intent.lane.clone().map(|lane| (lane, answered.attempt.candidate.class));
-    trail.model = Some(answered.attempt.intent.model.clone());
-    trail.note("attempt", &*answered.attempt.decision);
-    let head = cache::keeping::tell(answer_head(&call, &answered, errors, protected.call(), framing), trail);
-
-    if let Some(socket) = answered.socket.take() {
-        // Boxed: a call's future is as large as the largest thing it may wait for, and few calls are conversations.
-        let over = Box::pin(converse(&gateway, &protected, answered.attempt, socket, client, head, &call, trail)).await;
-        // Tokens were taken from the key's limit response by response.
-        correct_limits(protected.call(), 0, clock::now());
-        let error = over.failure.as_ref().map(|refusal| refusal.client_error(&call, errors));
-        let status = if matches!(over.failure, Some(Refusal::ClientGone)) { 499 } else { 101 };
-        let facts = over.record.into_iter().map(|record| Entry::Record(Box::new(record))).collect();
-        finish(&gateway, trail, facts, status, error).await;
-        return over.parting.deliver().await;
     }
+}
 
+/// Lets a client and a provider talk, and books what was said.
+async fn hold_conversation(gateway: &Gateway, mut reached: Box<Reached>, trail: &mut Trail) {
+    let Some(socket) = reached.answered.socket.take() else { return };
+    let Reached { protected, answered, client, id, errors, head } = *reached;
+    let over = converse(gateway, &protected, answered.attempt, socket, client, head, &id, trail).await;
+    // Tokens were taken from the key's limit response by response.
+    correct_limits(protected.call(), 0, clock::now());
+    let error = over.failure.as_ref().map(|refusal| refusal.client_error(&id, errors));
+    let status = if matches!(over.failure, Some(Refusal::ClientGone)) { 499 } else { 101 };
+    let facts = over.record.into_iter().map(|record| Entry::Record(Box::new(record))).collect();
+    finish(gateway, trail, facts, status, error).await;
+    over.parting.deliver().await;
+}
+
+/// Passes an answer on to the client, and books it.
+async fn pass_on(gateway: &Gateway, deployed: &Deployed, reached: Box<Reached>, trail: &mut Trail) {
+    let Reached { protected, answered, client, id, errors, head } = *reached;
     let top_up = answered.attempt.part.map(|part| {
         let model = deployed.model(answered.attempt.candidate.model).clone();
         TopUp::new(part, model, answered.attempt.slot.clone(), protected.call().call.at)
     });
-    let relayed = relay((&gateway.budgets, top_up), answered, client, head, (errors, framing), &call, trail).await;
+    let framing = protected.call().call.framing;
+    let relayed = relay((&gateway.budgets, top_up), answered, client, head, (errors, framing), &id, trail).await;
+    book(gateway, &protected, relayed, (&id, errors), trail).await;
+}
 
-    let seen = relayed.seen;
-    let ending = match &relayed.end {
+/// Books what was passed on, and only then lets the client have its end.
+async fn book(
+    gateway: &Gateway,
+    protected: &Protected,
+    relayed: Relayed,
+    (id, errors): (&str, Dialect),
+    trail: &mut Trail,
+) {
+    let Relayed { attempt, seen, end, parting } = relayed;
+    let ending = match &end {
         RelayEnd::Served => Ending::Served(&seen),
         RelayEnd::Failed(fault, _) => Ending::Failed { fault, seen: Some(&seen), after_content: true },
         RelayEnd::Gone => Ending::Cancelled(Some(&seen)),
         RelayEnd::Spent(_) => Ending::Spent(&seen),
     };
-    let record = settle(&gateway.books(), &protected, relayed.attempt, trail, &ending).await;
+    let record = settle(&gateway.books(), protected, attempt, trail, &ending).await;
     trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
     correct_limits(protected.call(), trail.tokens_used, clock::now());
-    if let (RelayEnd::Served, Some(keeping)) = (&relayed.end, trail.keeping.take()) {
+    if let (RelayEnd::Served, Some(keeping)) = (&end, trail.keeping.take()) {
         gateway.cache.keep(*keeping, &record, &seen, trail.lane.clone(), clock::now());
     }
-    let failure = match relayed.end {
+    let failure = match end {
         RelayEnd::Served => None,
         RelayEnd::Failed(_, refusal) | RelayEnd::Spent(refusal) => Some(refusal),
         RelayEnd::Gone => Some(Refusal::ClientGone),
     };
     let status = if matches!(failure, Some(Refusal::ClientGone)) { 499 } else { 200 };
-    let parting: Parting = relayed.parting;
-    let error = failure.as_ref().map(|refusal| refusal.client_error(&call, errors));
-    finish(&gateway, trail, vec![Entry::Record(Box::new(record))], status, error).await;
+    let error = failure.as_ref().map(|refusal| refusal.client_error(id, errors));
+    finish(gateway, trail, vec![Entry::Record(Box::new(record))], status, error).await;
     parting.deliver().await;
 }
 
@@ -268,7 +307,7 @@ pub fn head(call: &str, status: StatusCode, content_type: &'static str) -> http:
 
 fn answer_head(
     call: &str,
-    answered: &crate::attempt::Answered,
+    answered: &Answered,
     errors: Dialect,
     admitted: &crate::admit::Admitted,
     framing: Framing,

@@ -18,13 +18,40 @@ use std::sync::Arc;
 use config::Snapshot;
 use domain::{Class, KeyId, LaneName, Record, UnixMs, WorkflowName};
 use parking_lot::Mutex;
-use wire::Seen;
+use wire::{Dialect, Seen};
 
+use crate::dataplane::Gateway;
 use crate::metrics::{CacheLabels, Metrics};
 use crate::protect::Protected;
+use crate::reply::Waiting;
+use crate::trail::Trail;
 use keeping::Keeping;
 use request::Passed;
 use shelf::{Kept, Shelf, Totals};
+
+/// Answers a call with what is kept, where something is. Gives the client back where a model is to be asked.
+pub async fn serve(
+    gateway: &Gateway,
+    call: &Protected,
+    client: Waiting,
+    errors: Dialect,
+    trail: &mut Trail,
+) -> Option<Waiting> {
+    match gateway.cache.look(call, &gateway.metrics, call.call().call.at) {
+        Looked::Off => {}
+        Looked::Passed(why) => {
+            trail.cache_told = Some("pass");
+            trail.note("cache", format!("not asked: {}", why.as_str()));
+        }
+        Looked::Nothing(keeping) => (trail.cache_told, trail.keeping) = (Some("miss"), Some(keeping)),
+        Looked::Found(kept) => {
+            // Boxed, so that calls without a cache pay nothing for it.
+            Box::pin(replay::replay(gateway, call, kept, client, errors, trail)).await;
+            return None;
+        }
+    }
+    Some(client)
+}
 
 /// The answers that may be given again.
 pub struct Cache {
