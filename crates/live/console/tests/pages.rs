@@ -290,7 +290,7 @@ async fn the_cache_says_what_it_saved_and_can_be_thrown_away() {
     let console = logged_in().await;
     let shown = get(&console, "/cache").await;
     assert_eq!(shown.status, 200);
-    for part in ["31.90422 USD saved", "8 204", "Throw away 412 answers of this instance", "It has no cache any more."]
+    for part in ["31.90422 USD saved", "8,204", "Throw away 412 answers of this instance", "It has no cache any more."]
     {
         assert!(shown.text.contains(part), "{part}: {}", shown.text);
     }

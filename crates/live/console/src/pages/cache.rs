@@ -90,9 +90,9 @@ fn kept(now: &CacheNow) -> String {
     let gone = match now.evicted + now.too_large {
         0 => String::new(),
         _ => format!(
-            " Since its start {} went to make room, and {} too large to be kept.",
+            " Since its start {} went to make room, and {} were too large to be kept.",
             show::counted(now.evicted, "answer"),
-            show::counted(now.too_large, "answer")
+            show::count(now.too_large)
         ),
     };
     format!(
