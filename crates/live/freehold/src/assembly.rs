@@ -31,6 +31,7 @@ use crate::policy;
 use crate::running::RunningGateway;
 use crate::slices::GatewaySlices;
 use crate::storage;
+use crate::vectors;
 
 /// How often the configuration file is looked at, milliseconds.
 const LOOK_EVERY_MS: u64 = 500;
@@ -119,6 +120,13 @@ impl Instance {
         let keys_now = Keys { grants, limits: Vec::new() };
         let gateway = Arc::new(Gateway::new(policy, keys_now, pepper.bytes(), spool)?);
 
+        if snapshot.server.embedder.is_some() {
+            let embedder = vectors::embedder(&snapshot).await;
+            if let Err(why) = &embedder {
+                tracing::warn!(why, "a cache's `near` is off; requests that say the same are answered all the same");
+            }
+            gateway.cache.near.embed_with(embedder);
+        }
         remember(&gateway, &store).await?;
         remember_totals(&gateway, &store, &snapshot).await?;
         let lessor = match store.is_shared() {

@@ -11,6 +11,7 @@ mod policy;
 mod running;
 mod slices;
 mod storage;
+mod vectors;
 
 use std::process::ExitCode;
 

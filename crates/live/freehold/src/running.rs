@@ -6,16 +6,29 @@ use std::sync::atomic::Ordering;
 
 use config::Snapshot;
 use control::Progress;
-use control::cache::CacheNow;
+use control::cache::{CacheNow, ThresholdNow};
 use control::ports::Running;
 use control::views::{BudgetNow, BudgetReached};
 use domain::{ModelName, UnixMs, WorkflowName};
 use gateway::budgets::{BudgetView, Reached};
+use gateway::cache::threshold::Threshold;
 use gateway::clock;
 use gateway::dataplane::Gateway;
 use ledger::{Measure, Scope};
 use routing::{HealthView, State};
 use tokio::sync::Notify;
+
+fn threshold_now((workflow, threshold): (WorkflowName, Threshold)) -> (WorkflowName, ThresholdNow) {
+    let (compared, differing) = threshold.compared();
+    let now = ThresholdNow {
+        milli: threshold.milli(),
+        declared_milli: threshold.rule().threshold_milli,
+        compared,
+        differing,
+        moves: threshold.moves().collect(),
+    };
+    (workflow, now)
+}
 
 /// A gateway with what stands beside it.
 pub struct RunningGateway {
@@ -106,6 +119,8 @@ impl Running for RunningGateway {
             evicted: totals.evicted,
             expired: totals.expired,
             too_large: totals.too_large,
+            near_is_off: self.gateway.cache.near.off(),
+            thresholds: self.gateway.cache.near.thresholds().into_iter().map(threshold_now).collect(),
         }
     }
 

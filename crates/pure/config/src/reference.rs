@@ -41,6 +41,7 @@ pub const SECTIONS: &[&Section] = &[
     &budgets::THRESHOLD,
     &workflows::CAPTURE,
     &cache::SECTION,
+    &cache::NEAR,
     &aliases::SECTION,
     &mcp::SECTION,
 ];

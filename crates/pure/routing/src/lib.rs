@@ -15,6 +15,7 @@ mod hop;
 pub mod order;
 pub mod route;
 mod sentence;
+pub mod share;
 pub mod truth;
 
 pub use backoff::RetryPolicy;
