@@ -22,16 +22,19 @@ if (!BASE || !TOKEN) {
 
 const WIDTHS = [360, 1280];
 const SCHEMES = ["light", "dark"];
-const MENU = ["Overview", "Workflows", "Lanes", "Budgets", "Tools", "Costs", "Cache", "Calls", "Configuration", "Instances", "Keys"];
+const MENU = ["Overview", "Workflows", "Lanes", "Anomalies", "Budgets", "Tools", "Costs", "Cache", "Concentration", "Drills", "Calls", "Configuration", "Instances", "Keys"];
 /** Every page that has an address of its own: heading, and a text that must be on it. */
 const PAGES = [
   { path: "/", name: "overview", heading: "Overview", holds: "Spent this month", picture: true },
   { path: "/workflows", name: "workflows", heading: "Workflows", holds: "Criticality" },
   { path: "/lanes", name: "lanes", heading: "Lanes", holds: "Health", picture: true },
+  { path: "/anomalies", name: "anomalies", heading: "Anomalies", holds: "Nothing is out of the ordinary" },
   { path: "/budgets", name: "budgets", heading: "Budgets", holds: "Booked and held" },
   { path: "/tools", name: "tools", heading: "Tools", holds: "Price, USD a call" },
   { path: "/costs", name: "costs", heading: "Costs", holds: "Booked, USD" },
   { path: "/cache", name: "cache", heading: "Cache", holds: "Answers given again" },
+  { path: "/drills", name: "drills", heading: "Drills", holds: "drill list" },
+  { path: "/concentration", name: "concentration", heading: "Concentration", holds: "Share of money" },
   { path: "/calls", name: "calls", heading: "Calls", holds: "Outcome", picture: true },
   { path: "/configuration", name: "configuration", heading: "Configuration", holds: "The file as written" },
   { path: "/instances", name: "instances", heading: "Instances", holds: "serving" },

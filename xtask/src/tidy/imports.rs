@@ -33,7 +33,7 @@ const TABLE: &[(&str, May)] = &[
     ("evals", May::Only(&["domain", "wire"])),
     ("config", May::PureAnd(&[])),
     ("store", May::PureAnd(&[])),
-    ("gateway", May::Only(&["domain", "wire", "routing", "guard", "ledger", "registry", "config"])),
+    ("gateway", May::Only(&["domain", "wire", "routing", "guard", "ledger", "economics", "registry", "config"])),
     ("operator", May::Only(&["estate", "domain", "store"])),
     ("control", May::PureAnd(&["store"])),
     ("console", May::PureAnd(&["control"])),

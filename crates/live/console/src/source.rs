@@ -3,8 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use control::anomalies::AnomaliesView;
 use control::budgets::{BudgetsView, NewApproval};
 use control::cache::CacheView;
+use control::concentration::Concentration;
+use control::drills::KeptDrill;
 use control::hidden_costs::HiddenCosts;
 use control::instances::InstanceView;
 use control::keys::NewKey;
@@ -56,6 +59,8 @@ pub trait Pages: Send + Sync {
     fn workflow<'a>(&'a self, name: &'a str) -> Answer<'a, Option<WorkflowView>>;
     /// Every lane with its models.
     fn lanes(&self) -> Answer<'_, Vec<LaneView>>;
+    /// What is out of the ordinary.
+    fn anomalies(&self) -> Answer<'_, AnomaliesView>;
     /// Every budget, and which have reached a share of their limit.
     fn budgets(&self) -> Answer<'_, BudgetsView>;
     /// Lets a budget go on for `by`; answers with what was approved.
@@ -68,6 +73,12 @@ pub trait Pages: Send + Sync {
     fn cache(&self, days: u32) -> Answer<'_, CacheView>;
     /// Throws away what is kept for a workflow, for `by`; how many answers that were.
     fn purge_cache<'a>(&'a self, workflow: &'a str, by: &'a str) -> Answer<'a, u64>;
+    /// Kept reports of drills, newest first.
+    fn drills(&self) -> Answer<'_, Vec<KeptDrill>>;
+    /// The HTML file of one.
+    fn drill_page(&self, id: i64) -> Answer<'_, Option<String>>;
+    /// Who depends on whom, over the last days.
+    fn concentration(&self, days: u32) -> Answer<'_, Concentration>;
     /// Every instance on the database.
     fn instances(&self) -> Answer<'_, Vec<InstanceView>>;
     /// Calls that ended, newest first.
@@ -136,6 +147,10 @@ impl Pages for Control {
         Box::pin(async move { Ok(Control::lanes(self).await?) })
     }
 
+    fn anomalies(&self) -> Answer<'_, AnomaliesView> {
+        Box::pin(async move { Ok(Control::anomalies(self)) })
+    }
+
     fn budgets(&self) -> Answer<'_, BudgetsView> {
         Box::pin(async move { Ok(Control::budgets(self)) })
     }
@@ -162,6 +177,18 @@ impl Pages for Control {
 
     fn purge_cache<'a>(&'a self, workflow: &'a str, by: &'a str) -> Answer<'a, u64> {
         Box::pin(async move { Ok(Control::purge_cache(self, Some(workflow), by).await?) })
+    }
+
+    fn drills(&self) -> Answer<'_, Vec<KeptDrill>> {
+        Box::pin(async move { Ok(Control::drills(self).await?) })
+    }
+
+    fn drill_page(&self, id: i64) -> Answer<'_, Option<String>> {
+        Box::pin(async move { Ok(Control::drill_page(self, id).await?) })
+    }
+
+    fn concentration(&self, days: u32) -> Answer<'_, Concentration> {
+        Box::pin(async move { Ok(Control::concentration(self, days).await?) })
     }
 
     fn calls(&self, filter: CallFilter) -> Answer<'_, Vec<CallEnd>> {

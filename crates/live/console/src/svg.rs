@@ -1,6 +1,7 @@
 //! Charts and bars as numbers for an SVG: the plot stretches to its place, its labels are text beside it, and every
 //! figure is also in a table. All coordinates are integers.
 
+use control::anomalies::{WatchedPoint, WatchedSeries};
 use control::views::Point;
 use domain::{NanoUsd, UnixMs};
 
@@ -15,7 +16,7 @@ const HEIGHT: u64 = 300;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Chart {
     /// Unique on its page.
-    pub id: &'static str,
+    pub id: String,
     /// What it shows, with the unit.
     pub title: String,
     /// What one would see, in a sentence.
@@ -154,6 +155,43 @@ pub fn spend(id: &'static str, points: &[Point], per: &str) -> Chart {
     draw(id, &format!("Spend per {per}, USD"), format!("{total} USD in this time."), points, series, usd)
 }
 
+/// A watched series with what was expected of it; where an alarm stood, it is drawn once more in the colour of errors.
+pub fn watched(id: &str, title: &str, series: &WatchedSeries) -> Chart {
+    let value = |amount: i64| u64::try_from(amount).ok();
+    let points = &series.points;
+    // Nothing spent is nothing; no stream has no first token.
+    let is_spend = series.unit == "nano_usd";
+    let counted = |point: &WatchedPoint| value(point.amount).filter(|amount| is_spend || *amount > 0);
+    let lines = vec![
+        Series { label: "counted", class: "low", filled: false, values: points.iter().map(counted).collect() },
+        Series {
+            label: "expected",
+            class: "high",
+            filled: false,
+            values: points.iter().map(|point| point.expected.and_then(value)).collect(),
+        },
+        Series {
+            label: "alarm",
+            class: "bad",
+            filled: false,
+            values: points.iter().map(|point| counted(point).filter(|_| point.alarm)).collect(),
+        },
+    ];
+    let alarms = points.iter().filter(|point| point.alarm).count() as u64;
+    let known = points.iter().any(|point| point.expected.is_some());
+    let summary = match (known, alarms) {
+        (false, _) => "It is still being learned what is usual.".to_owned(),
+        (true, 0) => "No alarm in the last day.".to_owned(),
+        (true, alarms) => format!("An alarm in {} of the last day.", show::counted(alarms, "bucket")),
+    };
+    let (unit, write): (&str, fn(u64) -> String) = match is_spend {
+        true => ("USD in five minutes", |nano| NanoUsd(i64::try_from(nano).unwrap_or(i64::MAX)).to_string()),
+        false => ("geometric mean of five minutes", show::round_duration),
+    };
+    let times: Vec<UnixMs> = points.iter().map(|point| point.at).collect();
+    draw_at(id, &format!("{title}, {unit}"), summary, &times, lines, write)
+}
+
 fn totals(points: &[Point]) -> (u64, u64) {
     points.iter().fold((0, 0), |(calls, errors), point| (calls + point.calls, errors + point.errors))
 }
@@ -163,18 +201,30 @@ fn peak(points: &[Point]) -> Option<&Point> {
 }
 
 fn draw(
-    id: &'static str,
+    id: &str,
     title: &str,
     summary: String,
     points: &[Point],
     series: Vec<Series>,
     write: impl Fn(u64) -> String,
 ) -> Chart {
+    let times: Vec<UnixMs> = points.iter().map(|point| point.at).collect();
+    draw_at(id, title, summary, &times, series, write)
+}
+
+fn draw_at(
+    id: &str,
+    title: &str,
+    summary: String,
+    times: &[UnixMs],
+    series: Vec<Series>,
+    write: impl Fn(u64) -> String,
+) -> Chart {
     let top = ceiling(series.iter().flat_map(|line| line.values.iter().flatten()).copied().max().unwrap_or(0));
     let cell = |value: &Option<u64>| value.map_or_else(|| "–".to_owned(), &write);
-    let count = points.len() as u64;
-    let rows = points.iter().enumerate().map(|(i, point)| Row {
-        at: show::hour_minute(point.at),
+    let count = times.len() as u64;
+    let rows = times.iter().enumerate().map(|(i, at)| Row {
+        at: show::hour_minute(*at),
         cells: series.iter().map(|line| cell(line.values.get(i).unwrap_or(&None))).collect(),
     });
     let rows = rows.collect::<Vec<_>>();
@@ -185,11 +235,11 @@ fn draw(
         Hit { x: left, width: (i as u64 + 1) * WIDTH / count.max(1) - left, title }
     });
     Chart {
-        id,
+        id: id.to_owned(),
         title: title.to_owned(),
         summary,
         y_axis: [write(top), write(top / 2), write(0)],
-        x_axis: ticks(&points.iter().map(|point| point.at).collect::<Vec<_>>()),
+        x_axis: ticks(times),
         lines: series.iter().map(|line| trace(line, top)).collect(),
         hits: hits.collect(),
         rows,

@@ -154,6 +154,24 @@ async fn budgets_show_how_they_stand_and_one_that_waits_is_approved() {
 }
 
 #[tokio::test]
+async fn anomalies_show_what_stands_what_is_over_and_the_series_with_their_alarms() {
+    let console = logged_in().await;
+    let shown = get(&console, "/anomalies").await.text;
+    assert!(shown.contains("realised price 2.0 × the catalogue") && shown.contains("calls go elsewhere"), "{shown}");
+    assert!(shown.contains("served as <code>default</code>") && shown.contains("calls went on"));
+    assert!(shown.contains("An alarm in 4 buckets of the last day.") && shown.contains("class=\"series bad\""));
+    assert!(!shown.contains("<h2 class=\"minor\" id=\"series-4-title\">"), "four are drawn");
+    let first = get(&console, "/anomalies?of=First+token+of+model+sonnet").await.text;
+    assert!(
+        first.contains("id=\"series-0-title\">First token of model sonnet"),
+        "the one that was asked for comes first"
+    );
+    let empty = Canned::empty(NOW);
+    empty.login(TOKEN, "").await.unwrap();
+    assert!(get(&router_over(Arc::new(empty)), "/anomalies").await.text.contains("Nothing is out of the ordinary"));
+}
+
+#[tokio::test]
 async fn tools_show_who_may_call_them_and_what_they_cost() {
     let shown = get(&logged_in().await, "/tools").await.text;
     for text in ["crm", "https://crm.example/mcp", "read_claim", "not allowed", "0.005", "unpriced", "/mcp/crm"] {
@@ -316,4 +334,28 @@ async fn costs_name_the_multiplier_and_what_answered_nobody() {
     let empty = Canned::empty(NOW);
     empty.login(TOKEN, "").await.unwrap();
     assert!(get(&router_over(Arc::new(empty)), "/costs").await.text.contains("Nothing booked yet"));
+}
+
+#[tokio::test]
+async fn concentration_names_shares_and_what_would_become_of_workflows() {
+    let console = logged_in().await;
+    let shown = get(&console, "/concentration").await.text;
+    assert!(shown.contains("72.5 %") && shown.contains("provider anthropic"), "{shown}");
+    assert!(shown.contains("-41.50") && shown.contains("nobody is left: its calls fail"), "{shown}");
+    let empty = Canned::empty(NOW);
+    empty.login(TOKEN, "").await.unwrap();
+    assert!(get(&router_over(Arc::new(empty)), "/concentration").await.text.contains("Nothing answered yet"));
+}
+
+#[tokio::test]
+async fn drills_show_what_held_and_hand_out_the_page() {
+    let console = logged_in().await;
+    let shown = get(&console, "/drills").await.text;
+    assert!(shown.contains("The premium provider is gone") && shown.contains(">held<"), "{shown}");
+    let page = get(&console, "/drills/3").await;
+    assert_eq!(page.headers["content-disposition"], "attachment; filename=\"drill-3.html\"");
+    assert!(page.text.starts_with("<!doctype html>"));
+    let empty = Canned::empty(NOW);
+    empty.login(TOKEN, "").await.unwrap();
+    assert!(get(&router_over(Arc::new(empty)), "/drills").await.text.contains("No report kept yet"));
 }

@@ -1,7 +1,8 @@
 //! Measures whether pages and reports stay quick however many records there are: `cargo xtask bench rollups`.
 //!
 //! Records of ninety days are made here and written through the store's own taking-over, so that sums, journal and chain are
-//! what a server leaves. Then every page's and report's question is asked; what counts is the slowest of several askings.
+//! what a server leaves. Beyond a million they are copied within the database, which takes minutes where taking over takes an
+//! hour. Then every page's and report's question is asked; what counts is the slowest of several askings.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ const DAYS: u64 = 90;
 const DAY: u64 = 86_400_000;
 /// Entries of one batch, as many as a server takes over at once.
 const BATCH: usize = 1_000;
+/// Records that are written one by one at most; what is asked for beyond is a multiple of what is there then.
+const WRITTEN_AT_MOST: u64 = 1_000_000;
 /// Times each question is asked.
 const ASKED: usize = 5;
 const WORKFLOWS: [&str; 20] = [
@@ -47,24 +50,34 @@ fn main() {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let data = DataDirectory::open(std::path::Path::new(directory)).expect("the scratch folder is ours");
-        let store = match database.as_str() {
-            "sqlite" => Store::open(&data.database()).await.expect("the database opens"),
-            "postgres" => {
-                Store::connect(&testkit::postgres::Postgres::shared().database()).await.expect("the database opens")
-            }
-            address => Store::connect(address).await.expect("the database opens"),
+        let address = match database.as_str() {
+            "sqlite" => None,
+            "postgres" => Some(testkit::postgres::Postgres::shared().database()),
+            address => Some(address.to_owned()),
+        };
+        let store = match &address {
+            None => Store::open(&data.database()).await.expect("the database opens"),
+            Some(address) => Store::connect(address).await.expect("the database opens"),
         };
         let now = UnixMs(1_795_867_200_000);
         let pepper = Pepper::load_or_make(&data).expect("a pepper");
         let running = Arc::new(Nobody(Arc::new(snapshot())));
         let control = Control::with_clock(store.clone(), pepper, running, Arc::new(move || now));
-        let mut written = 0;
+        // What an earlier run has written stays, so that questions can be asked again when the machine is quiet.
+        let mut written = store.newest_call().await.expect("the store answers");
         for count in counts.iter().map(|count| count.parse::<u64>().expect("a count of records")) {
-            let started = Instant::now();
-            write(&store, written, count, now).await;
-            let rate = (count - written) as f64 / started.elapsed().as_secs_f64();
-            written = count;
-            println!("{{\"records\": {count}, \"records_per_second\": {rate:.0}}}");
+            if count > written {
+                let (started, before) = (Instant::now(), written);
+                if count > WRITTEN_AT_MOST {
+                    assert!(written > 0 && count % written == 0, "{count} records are no multiple of {written}");
+                    multiply(&data, address.as_deref(), written, count / written).await;
+                } else {
+                    write(&store, written, count, now).await;
+                }
+                written = count;
+                let rate = (count - before) as f64 / started.elapsed().as_secs_f64();
+                println!("{{\"records\": {count}, \"records_per_second\": {rate:.0}}}");
+            }
             ask(&control, &store, now, count).await;
         }
         store.close().await;
@@ -82,6 +95,72 @@ async fn write(store: &Store, from: u64, to: u64, now: UnixMs) {
             let entries = std::mem::replace(&mut entries, Vec::with_capacity(BATCH));
             let batch = Batch { segment: "bench.seg".into(), upto_offset: offset, entries, ..Batch::default() };
             store.ingest(batch).await.expect("the store takes a batch");
+        }
+    }
+}
+
+/// Makes `times` as many of the records there are, up to row `upto`: attempts, calls and sums by the minute are copied under names
+/// of their own, and sums by the hour and the day are multiplied. Lines of the journal, which no page reads, are not.
+async fn multiply(data: &DataDirectory, address: Option<&str>, upto: u64, times: u64) {
+    use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+    let mut statements = vec![
+        "CREATE TEMPORARY TABLE minutes AS SELECT * FROM traffic WHERE width_ms = 60000".to_owned(),
+        "CREATE TEMPORARY TABLE first_minutes AS SELECT * FROM first_tokens WHERE width_ms = 60000".to_owned(),
+    ];
+    for copy in 1..times {
+        // The first letter of chance behind the letters of time: the order of names stays.
+        let named = |column: &str| format!("substr({column}, 1, 15) || '{copy}' || substr({column}, 17)");
+        // Another minute of the same hour.
+        let start = format!("start - start % 3600000 + (start + {copy} * 360000) % 3600000");
+        statements.push(format!(
+            "INSERT INTO attempts (attempt, at, workflow, lane, model, provider, key, cause, end_kind, cost_kind, cost_nano, usage, record)
+             SELECT {}, at, workflow, lane, model, provider, key, cause, end_kind, cost_kind, cost_nano, usage, record
+             FROM attempts WHERE seq <= {upto} ORDER BY seq",
+            named("attempt")
+        ));
+        statements.push(format!(
+            "INSERT INTO calls (call, ended_at, workflow, lane, model, key, failed, cost_nano, call_end)
+             SELECT {0}, ended_at, workflow, lane, model, key, failed, cost_nano, replace(call_end, call, {0})
+             FROM calls WHERE seq <= {upto} ORDER BY seq",
+            named("call")
+        ));
+        statements.push(format!(
+            "INSERT INTO traffic SELECT width_ms, {start}, workflow, lane, model, key, calls, errors, cost_nano FROM minutes WHERE 1 = 1
+             ON CONFLICT (width_ms, start, workflow, lane, model, key) DO UPDATE SET calls = traffic.calls + excluded.calls,
+             errors = traffic.errors + excluded.errors, cost_nano = traffic.cost_nano + excluded.cost_nano"
+        ));
+        statements.push(format!(
+            "INSERT INTO first_tokens SELECT width_ms, {start}, workflow, lane, model, bucket, calls FROM first_minutes WHERE 1 = 1
+             ON CONFLICT (width_ms, start, workflow, lane, model, bucket) DO UPDATE SET calls = first_tokens.calls + excluded.calls"
+        ));
+    }
+    for (table, figures) in [
+        ("traffic", &["calls", "errors", "cost_nano"][..]),
+        ("first_tokens", &["calls"]),
+        ("spend", &["attempts", "cost_nano", "input_tokens", "output_tokens"]),
+        ("meters", &["attempts", "units", "amount_nano"]),
+        ("instance_spend", &["cost_nano", "tokens"]),
+    ] {
+        let figures: Vec<String> = figures.iter().map(|figure| format!("{figure} = {figure} * {times}")).collect();
+        statements.push(format!("UPDATE {table} SET {} WHERE width_ms > 60000", figures.join(", ")));
+    }
+    match address {
+        None => {
+            let options =
+                sqlx::sqlite::SqliteConnectOptions::new().filename(data.database()).pragma("cache_size", "-1000000");
+            let mut connection = options.connect().await.expect("the database opens");
+            for sql in statements {
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("it is copied");
+            }
+            connection.close().await.expect("the database closes");
+        }
+        Some(address) => {
+            let mut connection = sqlx::PgConnection::connect(address).await.expect("the database opens");
+            // What the server does by itself some minutes later.
+            for sql in statements.into_iter().chain(["VACUUM ANALYZE".to_owned()]) {
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("it is copied");
+            }
+            connection.close().await.expect("the database closes");
         }
     }
 }

@@ -41,6 +41,7 @@ pub(crate) async fn all(control: &Control, today: Today, budgets: &[BudgetNow]) 
         })
         .collect();
     alarms.extend(breakers(running));
+    alarms.extend(anomalies(running));
     let without = running.without_token().into_iter();
     alarms.extend(without.map(|(_, at, why)| alarm("no_token", format!("{why} (last tried {at})"))));
     for (model, row) in control.store().spend_by(Dimension::Model, today.day, today.day).await? {
@@ -70,6 +71,18 @@ fn breakers(running: &dyn Running) -> Vec<Alarm> {
         alarms.push(alarm("breaker_open", format!("model `{}` {what} since {}{fault}", model.name, health.since)));
     }
     alarms
+}
+
+fn anomalies(running: &dyn Running) -> impl Iterator<Item = Alarm> {
+    let standing = running.anomalies().anomalies.into_iter().filter(|one| one.until.is_none());
+    standing.map(|one| {
+        let led = if one.moves {
+            "its calls go elsewhere until it is over"
+        } else {
+            "its calls go on; `on_anomaly` could lead them elsewhere"
+        };
+        alarm("anomaly", format!("{}: {} since {}; {led}", one.subject, one.sentence, one.since))
+    })
 }
 
 fn books(model: &str, row: &SpendRow) -> Vec<Alarm> {

@@ -46,8 +46,10 @@ pub fn api(control: Control) -> Router {
         .route("/instances", get(instances))
         .route("/budgets", get(budgets))
         .route("/budgets/approve", post(approve_budget))
+        .route("/anomalies", get(anomalies))
         .route("/costs", get(hidden_costs))
         .route("/cache", get(cache).delete(purge_cache))
+        .route("/concentration", get(concentration))
         .route("/calls", get(calls))
         .route("/calls/after", get(calls_after))
         .route("/calls/{id}", get(call))
@@ -112,6 +114,10 @@ async fn workflow(State(control): State<Control>, Path(name): Path<String>) -> A
     json_of(&control.workflow(&name).await?.ok_or_else(|| not_found("workflow", &name))?)
 }
 
+async fn anomalies(State(control): State<Control>) -> Answer {
+    json_of(&control.anomalies())
+}
+
 async fn lanes(State(control): State<Control>) -> Answer {
     json_of(&control.lanes().await?)
 }
@@ -122,6 +128,10 @@ struct Days {
 }
 
 /// As the page: of the last thirty days, unless `days` says otherwise.
+async fn concentration(State(control): State<Control>, Query(Days { days }): Query<Days>) -> Answer {
+    json_of(&control.concentration(days.unwrap_or(30)).await?)
+}
+
 async fn hidden_costs(State(control): State<Control>, Query(Days { days }): Query<Days>) -> Answer {
     json_of(&control.hidden_costs(days.unwrap_or(30)).await?)
 }

@@ -1,13 +1,15 @@
-//! What was bought by the hour and not used: booked once an hour is over, so that the books say what the provider bills.
+//! What was bought and not used: of a capacity, booked once an hour is over; of a commitment, some days after its contract's end. So
+//! the books say what the provider bills.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{BoughtCapacity, Model, Snapshot};
+use config::{BoughtCapacity, Contract, Model, Snapshot};
 use domain::{
-    AttemptEnd, AttemptId, CallId, Cause, Cost, Entry, Intent, KeyId, NanoUsd, Record, ServedAs, UnixMs, Usage,
-    UsageOrigin,
+    AttemptEnd, AttemptId, CallId, Cause, Cost, CostLine, Entry, Intent, KeyId, Meter, NanoUsd, PicoUsd, Record,
+    ServedAs, UnixMs, Usage, UsageOrigin,
 };
+use ledger::focus::SHORTFALL;
 use store::rollup::{HOUR_MS, start_of};
 use store::{Store, StoreError};
 use tokio::sync::watch;
@@ -22,12 +24,15 @@ const SETTLED_AFTER_MS: u64 = 2 * HOUR_MS as u64;
 /// How far back hours are booked that nobody booked: a server that was away for longer than its records are kept knows nothing of
 /// what was used.
 const BACK_MS: u64 = 31 * 24 * HOUR_MS as u64;
+/// How long after its contract's end what is short of a commitment is booked: batches of the last day have told what they cost by
+/// then, milliseconds. What is told later is not reckoned with.
+const SHORT_AFTER_MS: u64 = 3 * 24 * HOUR_MS as u64;
 /// Records read at once.
 const AT_ONCE: u32 = 500;
 /// Whose key stands in the record: nobody's. No key has such an id.
 const NOBODY: &str = "(capacity)";
 
-/// Books the unused part of every hour that is over and was not booked, once. How many hours were booked.
+/// Books the unused part of every hour that is over and was not booked, and of every commitment, once. How many entries that made.
 pub async fn book(store: &Store, snapshot: &Snapshot, now: UnixMs) -> Result<u64, StoreError> {
     let mut booked = 0;
     for bought in &snapshot.capacities {
@@ -40,7 +45,50 @@ pub async fn book(store: &Store, snapshot: &Snapshot, now: UnixMs) -> Result<u64
             hour += HOUR_MS;
         }
     }
+    for contract in &snapshot.contracts {
+        booked += u64::from(shortfall(store, contract, snapshot, now).await?);
+    }
     Ok(booked)
+}
+
+/// Books what of a commitment was not spent, once, when its contract has been over for some days. It is due all the same.
+async fn shortfall(store: &Store, contract: &Contract, snapshot: &Snapshot, now: UnixMs) -> Result<bool, StoreError> {
+    let (Some(commitment), Some(until)) = (contract.commitment, contract.until) else { return Ok(false) };
+    let is_due = until + SHORT_AFTER_MS <= now && now < until + SHORT_AFTER_MS + BACK_MS;
+    let model = snapshot.models.iter().find(|model| model.provider.name == contract.provider);
+    let (true, Some(model)) = (is_due, model) else { return Ok(false) };
+    if !is_seen_whole(store, contract).await? {
+        return Ok(false);
+    }
+    let last = UnixMs(until.0 - 1);
+    let attempt = AttemptId { call: name("commitment", &contract.name, last), ordinal: 1 };
+    if store.knows(attempt).await? {
+        return Ok(false);
+    }
+    let drawn = store.counted_since(&contract.drawn(), contract.from).await?;
+    let short = commitment - NanoUsd(i64::try_from(drawn).unwrap_or(i64::MAX));
+    if short <= NanoUsd::ZERO {
+        return Ok(false);
+    }
+    let line = CostLine {
+        meter: Meter::CapacityMinutes,
+        units: 1,
+        price: PicoUsd(short.0.saturating_mul(1_000)),
+        amount: short,
+        price_row: format!("{SHORTFALL}{}", contract.name),
+    };
+    let drawn = commitment - short;
+    let decision = format!("contract `{}` promised {commitment} USD, of which {drawn} USD were spent", contract.name);
+    let cost = Cost::Priced { total: short, lines: vec![line] };
+    let record = not_used(model, attempt, last, cost, decision, now);
+    Ok(!store.record(vec![Entry::Record(Box::new(record))]).await?.fresh.is_empty())
+}
+
+/// Whether this installation served since the contract began: else what was spent before stands in no book of ours, and what
+/// seems short may have been spent.
+pub(crate) async fn is_seen_whole(store: &Store, contract: &Contract) -> Result<bool, StoreError> {
+    let oldest = store.revisions(u32::MAX).await?.last().map(|(_, taken_at)| *taken_at);
+    Ok(oldest.is_some_and(|oldest| oldest <= contract.from))
 }
 
 /// Books an hour, unless that was done.
@@ -51,7 +99,7 @@ async fn one(
     hour: UnixMs,
     now: UnixMs,
 ) -> Result<bool, StoreError> {
-    let attempt = AttemptId { call: name(&bought.capacity.name, hour), ordinal: 1 };
+    let attempt = AttemptId { call: name("capacity", &bought.capacity.name, hour), ordinal: 1 };
     if store.knows(attempt).await? {
         return Ok(false);
     }
@@ -70,27 +118,27 @@ async fn one(
         }
     }
     let Some(cost) = bought.capacity.unused(hour, used) else { return Ok(false) };
-    let record = unused(bought, model, attempt, hour, cost, now);
-    Ok(!store.record(vec![Entry::Record(Box::new(record))]).await?.fresh.is_empty())
-}
-
-/// The same for the same hour, whoever books it.
-fn name(capacity: &str, hour: UnixMs) -> CallId {
-    let hash = blake3::hash(format!("capacity {capacity} {}", hour.0).as_bytes());
-    let chance = hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes");
-    CallId::mint(hour, u128::from_be_bytes(chance))
-}
-
-fn unused(bought: &BoughtCapacity, model: &Model, attempt: AttemptId, hour: UnixMs, cost: Cost, now: UnixMs) -> Record {
     let capacity = &bought.capacity;
     let decision = format!(
         "{} units of capacity `{}` at {} USD an hour (term {}), less what attempts of this hour were booked at",
         capacity.units, capacity.name, capacity.unit_hour, capacity.term
     );
+    let record = not_used(model, attempt, hour, cost, decision, now);
+    Ok(!store.record(vec![Entry::Record(Box::new(record))]).await?.fresh.is_empty())
+}
+
+/// The same for the same thing and moment, whoever books it.
+fn name(kind: &str, of: &str, at: UnixMs) -> CallId {
+    let hash = blake3::hash(format!("{kind} {of} {}", at.0).as_bytes());
+    let chance = hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes");
+    CallId::mint(at, u128::from_be_bytes(chance))
+}
+
+fn not_used(model: &Model, attempt: AttemptId, at: UnixMs, cost: Cost, decision: String, now: UnixMs) -> Record {
     Record {
         intent: Intent {
             attempt,
-            at: hour,
+            at,
             key: KeyId(NOBODY.into()),
             workflow: None,
             lane: None,
@@ -132,9 +180,9 @@ pub async fn run(control: Control, mut stop: watch::Receiver<bool>) {
         let (snapshot, _) = control.running().snapshot();
         match book(control.store(), &snapshot, control.now()).await {
             Ok(0) => {}
-            Ok(hours) => tracing::info!(hours, "what of the bought capacity was not used is booked"),
+            Ok(entries) => tracing::info!(entries, "what was bought and not used is booked"),
             Err(error) => {
-                tracing::error!(%error, "what of the bought capacity was not used could not be booked; next try in ten minutes")
+                tracing::error!(%error, "what was bought and not used could not be booked; next try in ten minutes")
             }
         }
     }

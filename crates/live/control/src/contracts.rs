@@ -58,8 +58,13 @@ pub async fn standings(store: &Store, snapshot: &Snapshot, now: UnixMs) -> Resul
             let drawn = counted(contract.drawn(), contract.from).await?;
             let short = commitment - drawn;
             let note = match (is_over, short > NanoUsd::ZERO) {
+                (true, true) if crate::capacity::is_seen_whole(store, contract).await? => {
+                    format!(
+                        "it is over, and {short} USD of it were not spent; they are booked three days after its end"
+                    )
+                }
                 (true, true) => format!(
-                    "it is over, and {short} USD of it were not spent; what is due for them is no entry of the books"
+                    "it is over, and {short} USD of it were not spent here; it began before this installation, so nothing is booked for them"
                 ),
                 (false, true) => format!("{short} USD are left to spend"),
                 (_, false) => "it is spent".to_owned(),

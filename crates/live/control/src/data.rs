@@ -39,6 +39,11 @@ impl DataDirectory {
         }
     }
 
+    /// Whether a process serves from the folder now.
+    pub fn is_served(&self) -> bool {
+        matches!(self.lock(), Err(ControlError::InUse(_)))
+    }
+
     /// The folder itself.
     pub fn root(&self) -> &Path {
         &self.root
@@ -52,6 +57,11 @@ impl DataDirectory {
     /// The database file.
     pub fn database(&self) -> PathBuf {
         self.root.join("freehold.db")
+    }
+
+    /// What is usual, as the gateway has learned it.
+    pub fn anomalies(&self) -> PathBuf {
+        self.root.join("anomalies.json")
     }
 
     /// The file with the pepper.
@@ -76,8 +86,8 @@ mod tests {
         let scratch = testkit::scratch_dir("lock");
         let data = DataDirectory::open(&scratch.path().join("data")).unwrap();
         let lock = data.lock().unwrap();
-        assert!(matches!(data.lock(), Err(ControlError::InUse(_))));
+        assert!(matches!(data.lock(), Err(ControlError::InUse(_))) && data.is_served());
         drop(lock);
-        assert!(data.lock().is_ok());
+        assert!(!data.is_served() && data.lock().is_ok());
     }
 }

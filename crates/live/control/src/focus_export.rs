@@ -1,10 +1,12 @@
 //! The books as FOCUS charges, a page at a time, as CSV or Parquet; and the check that what was handed out is what was booked.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
+use config::Snapshot;
 use domain::{NanoUsd, UnixMs};
 use ledger::focus::invoices::{COMMITMENT_COLUMNS, INVOICE_COLUMNS, Invoices};
-use ledger::focus::{Charge, Kind, Value, Version, columns};
+use ledger::focus::{Charge, Commitment, Kind, Value, Version, columns};
 use parquet::errors::ParquetError;
 use store::{Store, StoreError};
 use thiserror::Error;
@@ -67,12 +69,23 @@ impl Handed {
     }
 }
 
-/// Writes the charges of what was sent in `from..to`, both starts of a day.
+/// What a configuration promises to spend, as charges draw from it.
+pub fn commitments(snapshot: &Snapshot) -> Vec<Arc<Commitment>> {
+    let promised = snapshot.contracts.iter().filter_map(|contract| {
+        let (amount, provider) = (contract.commitment?, contract.provider.clone());
+        let (contract, from, until) = (contract.name.clone(), contract.from, contract.until);
+        Some(Arc::new(Commitment { contract, provider, from, until, amount }))
+    });
+    promised.collect()
+}
+
+/// Writes the charges of what was sent in `from..to`, both starts of a day. Each names those of `commitments` that it draws from.
 pub async fn export<W: Write + Send>(
     store: &Store,
     (from, to): (UnixMs, UnixMs),
     version: Version,
     dataset: Dataset,
+    commitments: &[Arc<Commitment>],
     form: Form,
     out: W,
 ) -> Result<Handed, ExportError> {
@@ -95,9 +108,12 @@ pub async fn export<W: Write + Send>(
             attempts: sum.attempts,
             units: sum.units,
             amount: sum.amount,
+            draws_from: Vec::new(),
         });
         let mut rows = Vec::new();
-        for charge in charges.filter(Charge::says_something) {
+        for mut charge in charges.filter(Charge::says_something) {
+            let drawn = commitments.iter().filter(|commitment| commitment.is_drawn_by(&charge)).cloned();
+            charge.draws_from = drawn.collect();
             handed.pico_usd += i128::from(charge.amount.0) * 1_000;
             match dataset {
                 Dataset::CostAndUsage => rows.push(columns(version).map(|column| (column.value)(&charge)).collect()),
@@ -110,6 +126,11 @@ pub async fn export<W: Write + Send>(
     }
     if dataset == Dataset::InvoiceDetails {
         let rows: Vec<Vec<Value>> = invoices.rows().collect();
+        handed.rows = rows.len() as u64;
+        sheet.write(&rows)?;
+    }
+    if dataset == Dataset::ContractCommitments {
+        let rows: Vec<_> = commitments.iter().filter(|one| one.touches(from, to)).map(|one| one.row()).collect();
         handed.rows = rows.len() as u64;
         sheet.write(&rows)?;
     }

@@ -3,11 +3,14 @@
 //!
 //! The base is what the answers that were given would cost at the provider's list: every served attempt that answered a caller,
 //! whichever try it was. Everything else a workflow booked is hidden in that price. The multiplier is all of it over the base.
+//!
+//! Of what answers cost, one part bought nothing: tokens written to a provider's cache and never read from it. Sums know how many a
+//! workflow wrote and read with a model; what was written beyond what was read was not read, whichever tokens they were.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use domain::{Cause, NanoUsd, UnixMs};
+use domain::{Cause, Meter, NanoUsd, UnixMs};
 use ledger::cells::{Basis, list_price};
 use serde::Serialize;
 use store::rollup::{DAY_MS, start_of};
@@ -55,6 +58,11 @@ pub struct Costs {
     pub multiplier_thousandths: Option<i64>,
     /// Attempts that used something without a price, which is missing here.
     pub unpriced: u64,
+    /// Tokens written to caches that nothing of the same workflow and model read in this time: at least so many.
+    pub unread_tokens: u64,
+    /// What writing them cost; part of what was booked for answers.
+    #[serde(rename = "unread_nano_usd")]
+    pub unread: NanoUsd,
     /// By cause and end, the dearest first; they add up to what was booked.
     pub parts: Vec<Part>,
 }
@@ -114,6 +122,26 @@ struct Gathering {
     /// Pico-dollars.
     list: i128,
     parts: BTreeMap<(&'static str, &'static str), Part>,
+    /// By workflow, provider and its model.
+    caches: BTreeMap<(String, String, String), Cache>,
+}
+
+/// What a workflow wrote to a model's cache, and read from it.
+#[derive(Clone, Copy, Default)]
+struct Cache {
+    written: u64,
+    /// What writing it cost.
+    cost: NanoUsd,
+    read: u64,
+}
+
+impl Cache {
+    /// Tokens that were certainly not read, and their share of the cost.
+    fn unread(self) -> (u64, NanoUsd) {
+        let tokens = self.written.saturating_sub(self.read);
+        let share = i128::from(self.cost.0) * i128::from(tokens) / i128::from(self.written.max(1));
+        (tokens, NanoUsd(i64::try_from(share).unwrap_or(i64::MAX)))
+    }
 }
 
 impl Gathering {
@@ -130,6 +158,17 @@ impl Gathering {
             costs.answered = costs.answered.saturating_add(sum.amount);
             self.list += i128::from(list_price(&cell.price_row, cell.price).0) * i128::from(sum.units);
         }
+        if let Some(meter) = cell.meter.map(Meter::as_str).filter(|meter| meter.starts_with("cache_")) {
+            let workflow = cell.workflow.as_ref().map(ToString::to_string).unwrap_or_default();
+            let whose = (workflow, cell.provider.to_string(), cell.upstream_model.clone());
+            let cache = self.caches.entry(whose).or_default();
+            if meter.starts_with("cache_write") {
+                cache.written = cache.written.saturating_add(sum.units);
+                cache.cost = cache.cost.saturating_add(sum.amount);
+            } else {
+                cache.read = cache.read.saturating_add(sum.units);
+            }
+        }
         costs.unpriced += if cell.basis == Basis::Unpriced { sum.attempts } else { 0 };
         let part = self.parts.entry((cell.cause.as_str(), end)).or_insert_with(|| Part {
             cause: cell.cause.to_string(),
@@ -145,6 +184,11 @@ impl Gathering {
         let mut parts: Vec<Part> = self.parts.into_values().collect();
         parts.retain(|part| part.attempts > 0 || part.booked != NanoUsd::ZERO);
         parts.sort_by(|a, b| b.booked.cmp(&a.booked).then_with(|| (&a.cause, &a.end).cmp(&(&b.cause, &b.end))));
+        let (mut unread_tokens, mut unread) = (0u64, NanoUsd::ZERO);
+        for (tokens, cost) in self.caches.values().map(|cache| cache.unread()) {
+            unread_tokens = unread_tokens.saturating_add(tokens);
+            unread = unread.saturating_add(cost);
+        }
         let list = i64::try_from(self.list / 1_000).unwrap_or(i64::MAX);
         let multiplier = (list > 0).then(|| {
             let thousandths = (i128::from(self.costs.booked.0) * 1_000 + i128::from(list) / 2) / i128::from(list);
@@ -156,6 +200,8 @@ impl Gathering {
             hidden: self.costs.booked - self.costs.answered,
             multiplier_thousandths: multiplier,
             parts,
+            unread_tokens,
+            unread,
             ..self.costs
         }
     }
@@ -200,6 +246,11 @@ impl HiddenCosts {
                     part.booked.to_string()
                 );
             }
+            if costs.unread_tokens > 0 {
+                let (tokens, cost) = (costs.unread_tokens, costs.unread);
+                let _ =
+                    writeln!(out, "  at least {tokens} tokens were written to caches for {cost} USD and never read");
+            }
             if costs.unpriced > 0 {
                 let _ = writeln!(
                     out,
@@ -215,7 +266,7 @@ impl HiddenCosts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Meter, PicoUsd};
+    use domain::PicoUsd;
     use ledger::cells::Cell;
 
     fn sum(cause: Cause, end: &'static str, units: u64, row: &str) -> MeterSum {
@@ -252,6 +303,28 @@ mod tests {
         assert_eq!((costs.answers, costs.attempts, &*costs.multiplier()), (2, 4, "1.300"));
         assert_eq!(costs.parts.iter().map(|part| part.booked).sum::<NanoUsd>(), costs.booked);
         assert_eq!(costs.parts.iter().filter(|part| !part.answers).count(), 2);
+    }
+
+    #[test]
+    fn what_was_written_to_a_cache_beyond_what_was_read_was_never_read() {
+        let of = |meter: Meter, units: u64, model: &str| {
+            let mut sum = sum(Cause::Serve, "served", units, "p/m@2026-01-01");
+            (sum.cell.meter, sum.cell.upstream_model) = (Some(meter), model.into());
+            sum
+        };
+        let sums = [
+            of(Meter::CacheWrite5m, 800, "m"),
+            of(Meter::CacheWrite1h, 200, "m"),
+            of(Meter::CacheRead, 400, "m"),
+            // Of another model more was read than written: no reading makes up for what was not read elsewhere.
+            of(Meter::CacheWrite5m, 100, "n"),
+            of(Meter::CacheRead, 900, "n"),
+        ];
+        let costs = add_up(&sums, UnixMs(0), UnixMs(1));
+        // A micro-dollar a token.
+        assert_eq!((costs.workflows[0].unread_tokens, costs.workflows[0].unread), (600, NanoUsd(600_000)));
+        assert_eq!(costs.total.unread, NanoUsd(600_000));
+        assert!(costs.table().contains("at least 600 tokens were written to caches for 0.0006 USD and never read"));
     }
 
     #[test]

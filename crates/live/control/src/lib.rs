@@ -3,14 +3,15 @@
 //!
 //! Reading order: [`data`] is the folder a process owns and [`failure`] what can go wrong; [`secrets`], [`keys`] and
 //! [`sessions`] say who may do what; [`ingest`] takes the spool over and [`recover`] does so after a death, before the
-//! gateway serves; [`control`] answers questions, with [`overview`], [`budgets`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
+//! gateway serves; [`control`] answers questions, with [`overview`], [`budgets`], [`anomalies`], `alarms`, `tools` and [`pages`]; [`api`] puts them on HTTP,
 //! [`views`] is what they look like and [`ports`] what is asked of the running gateway; [`ledger_export`] prints the
 //! books, [`reprice`] prices them anew, [`capacity`] books what was bought and not used, [`contracts`] says how far what was agreed is,
 //! [`focus_export`] hands them out as FOCUS charges ([`parquet_file`] writes such files), [`hidden_costs`] and [`cache`] report, [`capture`] compares
 //! with what providers say, [`verify`] proves them, [`otlp`] sends spans, [`retention`] forgets what [`archive`] has kept. [`leases`] shares
-//! budgets out among instances, [`instances`] shows them.
+//! budgets out among instances, [`sessions_spent`] keeps what sessions have spent, [`instances`] shows them.
 
 mod alarms;
+pub mod anomalies;
 pub mod api;
 pub mod archive;
 pub mod budgets;
@@ -23,6 +24,8 @@ pub mod data;
 pub mod failure;
 pub mod focus_export;
 pub mod hidden_costs;
+pub mod concentration;
+pub mod drills;
 pub mod identity;
 pub mod ingest;
 pub mod instances;
@@ -39,6 +42,7 @@ pub mod reprice;
 pub mod retention;
 pub mod secrets;
 pub mod sessions;
+pub mod sessions_spent;
 mod tools;
 pub mod verify;
 pub mod views;

@@ -6,6 +6,7 @@ use config::Snapshot;
 use domain::{ModelName, UnixMs, WorkflowName};
 use routing::HealthView;
 
+use crate::anomalies::AnomaliesView;
 use crate::cache::CacheNow;
 use crate::views::{BudgetNow, BudgetReached};
 
@@ -32,6 +33,10 @@ pub trait Running: Send + Sync {
     /// Throws away what this instance keeps for a workflow, or everything; how many answers that were.
     fn purge_cache(&self, _workflow: Option<&WorkflowName>) -> u64 {
         0
+    }
+    /// What is out of the ordinary.
+    fn anomalies(&self) -> AnomaliesView {
+        AnomaliesView::default()
     }
     /// Calls being answered.
     fn in_flight(&self) -> u64;

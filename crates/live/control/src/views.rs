@@ -109,7 +109,7 @@ pub struct Overview {
 /// Something that needs somebody's eye.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Alarm {
-    /// Stable code such as `unpriced`, `breaker_open`, `no_token`, `configuration_rejected`, `spool_behind`, `indeterminate`, `overrun`.
+    /// Stable code such as `anomaly`, `unpriced`, `breaker_open`, `no_token`, `configuration_rejected`, `spool_behind`, `indeterminate`, `overrun`.
     pub code: String,
     /// The sentence, with what to do next.
     pub message: String,
@@ -141,7 +141,7 @@ pub struct LaneView {
     pub name: String,
     /// Its class.
     pub class: Class,
-    /// `best`, `fastest` or `cheapest`.
+    /// `best`, `fastest`, `cheapest` or `balanced`.
     pub pick: String,
     /// Declared service levels, as text.
     pub slo: Vec<(String, String)>,

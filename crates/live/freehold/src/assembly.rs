@@ -14,6 +14,7 @@ use control::keys::KeyWatch;
 use control::leases::{ASKING_AT_ONCE, Lessor};
 use control::otlp::Exporter;
 use control::ports::Running;
+use control::sessions_spent::SessionKeeper;
 use control::{Control, DataDirectory, DataLock, Ingest, Pepper};
 use domain::KeyGrant;
 use gateway::clock;
@@ -29,9 +30,10 @@ use crate::background::Background;
 use crate::limits::limits;
 use crate::policy;
 use crate::running::RunningGateway;
-use crate::slices::GatewaySlices;
-use crate::storage;
+use crate::slices::{GatewaySessions, GatewaySlices};
+use crate::starting::Starting;
 use crate::vectors;
+use crate::watching;
 
 /// How often the configuration file is looked at, milliseconds.
 const LOOK_EVERY_MS: u64 = 500;
@@ -86,8 +88,11 @@ impl Instance {
     ) -> anyhow::Result<Instance> {
         let lock = data.lock()?;
         let background = Background::start()?;
-        let folder = data.clone();
-        let store = background.done(async move { storage::open(&folder, database.as_deref()).await }).await??;
+        let console_listener = background.done(bind(snapshot.server.console_listen, "console_listen")).await??;
+        let starting = Arc::new(Starting::listen(console_listener, &background).await?);
+        let console_address = starting.address()?;
+        let (folder, waiting) = (data.clone(), starting.clone());
+        let store = background.done(async move { waiting.store(&folder, database.as_deref()).await }).await??;
         let pepper = Pepper::load_or_make(data)?;
         let who = control::leases::begin(&store, data, &lock).await?;
         let store = store.of_instance(&who.instance);
@@ -129,6 +134,9 @@ impl Instance {
         }
         remember(&gateway, &store).await?;
         remember_totals(&gateway, &store, &snapshot).await?;
+        watching::restore(&gateway, &data.anomalies());
+        let sessions = Arc::new(GatewaySessions(gateway.clone(), who.instance.clone()));
+        let sessions = SessionKeeper::begin(store.clone(), sessions, Arc::new(clock::now)).await?;
         let lessor = match store.is_shared() {
             false => None,
             true => {
@@ -142,9 +150,7 @@ impl Instance {
         };
 
         let listener = bind(server.listen, "listen").await?;
-        let console_listener = background.done(bind(server.console_listen, "console_listen")).await??;
         let gateway_address = listener.local_addr()?;
-        let console_address = console_listener.local_addr()?;
 
         let (stop, stopping) = watch::channel(false);
         let (exporter, tap) = match &server.otlp_endpoint {
@@ -167,7 +173,12 @@ impl Instance {
             background.spawn(watch_keys.run(stopping.clone())),
             background.spawn(control::retention::run(control.clone(), stopping.clone())),
             background.spawn(control::capacity::run(control.clone(), stopping.clone())),
+            background.spawn(watching::run(gateway.clone(), data.anomalies(), stopping.clone())),
+            background.spawn(sessions.run(stopping.clone())),
         ];
+        let (teller, told) = mpsc::channel(gateway::notices::WAITING_AT_MOST);
+        gateway.budgets.tell_others(teller);
+        jobs.push(background.spawn(gateway::notices::run(gateway.clone(), told, stopping.clone())));
         if let Some(lessor) = lessor {
             // Not below the calls: one whose slice is empty waits for it.
             jobs.push(tokio::spawn(lessor.run(stopping.clone())));
@@ -178,6 +189,8 @@ impl Instance {
         let keeper = PolicyKeeper { source, gateway: gateway.clone(), control: control.clone(), store: store.clone() };
         jobs.push(background.spawn(keeper.run(keys, reload, stopping.clone())));
         let pages = router(control.clone(), running);
+        let starting = Arc::into_inner(starting).context("the wait for the database is over")?;
+        let console_listener = starting.done(&background).await?;
         jobs.push(background.spawn(serve_pages(console_listener, pages, stopping)));
         Ok(Instance {
             gateway_address,
@@ -418,7 +431,7 @@ impl StopSignals {
     }
 
     /// Resolves when the process is told to end.
-    pub async fn told(mut self) {
+    pub async fn told(&mut self) {
         tokio::select! {
             () = received(&mut self.interrupt) => {}
             () = received(&mut self.terminate) => {}

@@ -1,6 +1,6 @@
 //! Every budget of a configuration and the keys, with what history has booked and what somebody approved.
 
-use config::{Budget, Snapshot};
+use config::Snapshot;
 use domain::{KeyGrant, UnixMs};
 use gateway::budgets::Limit;
 use gateway::clock;
@@ -17,7 +17,7 @@ pub async fn limits(
 ) -> anyhow::Result<Vec<Limit>> {
     let now = clock::now();
     let approvals = store.approvals(now).await?;
-    let mut limits = declared(snapshot, grants);
+    let mut limits = Limit::declared(snapshot, grants);
     for limit in &mut limits {
         limit.approval = approval(&approvals, &limit.budget);
         let is_known = known.is_some_and(|gateway| gateway.budgets.has(&limit.budget));
@@ -26,34 +26,6 @@ pub async fn limits(
         }
     }
     Ok(limits)
-}
-
-fn declared(snapshot: &Snapshot, grants: &[KeyGrant]) -> Vec<Limit> {
-    let mut limits = Vec::new();
-    let mut add = |scope: Scope, budget: &Budget| limits.push(Limit::of(scope, budget));
-    snapshot.organisation.budgets.iter().for_each(|budget| add(Scope::Organisation, budget));
-    for unit in &snapshot.units {
-        unit.budgets.iter().for_each(|budget| add(Scope::Unit(unit.name.clone()), budget));
-    }
-    for workflow in snapshot.workflows.values() {
-        workflow.budgets.iter().for_each(|budget| add(Scope::Workflow(workflow.name.clone()), budget));
-    }
-    for grant in grants.iter().filter(|grant| grant.revoked_at.is_none()) {
-        for text in &grant.budgets {
-            match text.parse() {
-                Ok(budget) => add(Scope::Key(grant.id.clone()), &budget),
-                // It was read when the key was made, so the row is damaged. Who wrote it meant some limit.
-                Err(error) => tracing::error!(key = %grant.id, %error, "a key's budget cannot be read and is not kept"),
-            }
-        }
-    }
-    for limit in &mut limits {
-        if let Scope::Unit(unit) = &limit.budget.scope {
-            let members = snapshot.workflows.values().filter(|workflow| workflow.unit.as_ref() == Some(unit));
-            limit.members = members.map(|workflow| workflow.name.clone()).collect();
-        }
-    }
-    limits
 }
 
 /// What history has booked in the window that is open now.

@@ -10,8 +10,10 @@ mod panics;
 mod policy;
 mod running;
 mod slices;
+mod starting;
 mod storage;
 mod vectors;
+mod watching;
 
 use std::process::ExitCode;
 
@@ -54,6 +56,7 @@ enum Command {
     Check(commands::check::Arguments),
     /// Run simulated providers alone, with a transcript of what they received
     Simulate(commands::simulate::Arguments),
+    Drill(commands::drill::Arguments),
     /// Create, list and revoke keys
     Key(commands::key::Arguments),
     /// Show how budgets stand, and let those go on that wait for an approval
@@ -62,7 +65,7 @@ enum Command {
     Provider(commands::provider::Arguments),
     /// Show, export and prove what was booked
     Ledger(commands::ledger::Arguments),
-    /// Report on what was booked: hidden costs
+    /// Report on what was booked: hidden costs, concentration
     Report(commands::report::Arguments),
     Instance(commands::instance::Arguments),
     /// Compare price lists, figure by figure, and read public ones
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
             Command::Serve(arguments) => commands::serve::run(arguments).await,
             Command::Check(arguments) => commands::check::run(arguments).await,
             Command::Simulate(arguments) => commands::simulate::run(arguments).await,
+            Command::Drill(arguments) => commands::drill::run(arguments).await,
             Command::Key(arguments) => commands::key::run(arguments).await,
             Command::Budget(arguments) => commands::budget::run(arguments).await,
             Command::Provider(arguments) => commands::provider::run(arguments).await,

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use config::Snapshot;
 use control::Progress;
+use control::anomalies::{AnomaliesView, AnomalyNow, WatchedPoint, WatchedSeries};
 use control::cache::{CacheNow, ThresholdNow};
 use control::ports::Running;
 use control::views::{BudgetNow, BudgetReached};
@@ -14,6 +15,7 @@ use gateway::budgets::{BudgetView, Reached};
 use gateway::cache::threshold::Threshold;
 use gateway::clock;
 use gateway::dataplane::Gateway;
+use gateway::watch::told::{Anomaly, Drawing, Unit};
 use ledger::{Measure, Scope};
 use routing::{HealthView, State};
 use tokio::sync::Notify;
@@ -128,6 +130,40 @@ impl Running for RunningGateway {
         self.gateway.cache.purge(workflow)
     }
 
+    fn anomalies(&self) -> AnomaliesView {
+        let watch = &self.gateway.watch;
+        let anomaly = |one: Anomaly| AnomalyNow {
+            kind: one.kind.as_str(),
+            subject: one.subject,
+            since: one.since,
+            until: one.until,
+            factor_milli: one.factor_milli,
+            sentence: one.sentence,
+            moves: one.moves,
+        };
+        let series = |one: Drawing| WatchedSeries {
+            name: one.name,
+            unit: match one.unit {
+                Unit::NanoUsd => "nano_usd",
+                Unit::FirstTokenMs => "first_token_ms",
+            },
+            points: one
+                .points
+                .iter()
+                .map(|point| WatchedPoint {
+                    at: point.start,
+                    amount: point.amount,
+                    expected: point.expected,
+                    alarm: point.alarm,
+                })
+                .collect(),
+        };
+        AnomaliesView {
+            anomalies: watch.anomalies().into_iter().map(anomaly).collect(),
+            series: watch.series(&self.gateway.deployed.load()).into_iter().map(series).collect(),
+        }
+    }
+
     fn in_flight(&self) -> u64 {
         self.gateway.metrics.in_flight.get().max(0).unsigned_abs()
     }
@@ -164,6 +200,11 @@ impl Running for RunningGateway {
             };
             write(format_args!("freehold_breaker_open{{model=\"{}\"}} {value}", model.name));
         }
+        write(format_args!("# HELP freehold_anomaly 1 while something is out of the ordinary."));
+        write(format_args!("# TYPE freehold_anomaly gauge"));
+        for one in self.gateway.watch.anomalies().iter().filter(|one| one.until.is_none()) {
+            write(format_args!("freehold_anomaly{{kind=\"{}\",subject=\"{}\"}} 1", one.kind, one.subject));
+        }
         write(format_args!(
             "# HELP freehold_provider_token 1 while there is a token for a provider that takes tokens."
         ));
@@ -192,6 +233,10 @@ impl Running for RunningGateway {
                 "freehold_budget_thresholds_reached_total{{scope=\"{scope}\",per=\"{per}\",measure=\"{measure}\"}} {reached}"
             ));
         }
+        write(format_args!("# HELP freehold_notices_dropped Notices that the webhook of [notify] did not take."));
+        write(format_args!("# TYPE freehold_notices_dropped counter"));
+        let untold = self.gateway.budgets.untold.load(Ordering::Relaxed);
+        write(format_args!("freehold_notices_dropped_total {untold}"));
         text.push_str("# EOF\n");
         text
     }

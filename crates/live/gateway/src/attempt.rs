@@ -1,7 +1,7 @@
 //! One attempt engine for every endpoint: choose, hold, write down, send, and go elsewhere while nothing of an answer
 //! has reached the client. What may follow which fault is `routing`'s truth table.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use config::{Model, OnLoss, Timeouts, Workflow};
@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use ledger::budget::Spend;
 use routing::{Candidate, Next, Route};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use wire::{Ask, Ids, Maker, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
 
@@ -121,6 +121,13 @@ pub async fn attempt(
     let candidates = candidates(deployed, call, workflow.as_deref());
     let cheapest = candidates.iter().filter_map(|candidate| candidate.expected_cost).min();
     let mut route = Route::new(candidates, policy, seed, admitted.call.at + total_ms);
+    let moves = deployed.steering.now();
+    let models = call.lanes().iter().flat_map(|(_, models)| models);
+    let own_moves = gateway.watch.moves_of(workflow.as_deref(), &moves, models);
+    let criticality = workflow.as_ref().map(|workflow| workflow.criticality_index);
+    route.steer(own_moves.as_deref().unwrap_or(&moves), criticality, seed);
+    drop((moves, own_moves));
+    let usual_cost = route.usual_cost();
     let mut last: Option<Fault> = None;
     // Who is taken for the maker of what the request carries that only its maker can read.
     let mut maker: Option<ProviderName> = None;
@@ -246,6 +253,7 @@ pub async fn attempt(
             status: None,
             our_cap: bound.insert_max_output,
             part: bound.part,
+            usual_cost,
             slot: slot.clone(),
         };
         let timeouts = timeouts(&model, workflow.as_deref());
@@ -289,6 +297,10 @@ fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>
         for index in models {
             let model = &snapshot.models[*index];
             let slot = &deployed.slots[*index];
+            let (first_token_ms, in_flight, failed_percent) = {
+                let health = slot.health.lock();
+                (health.first_token_ms(now), health.in_flight(), health.failed_percent())
+            };
             candidates.push(Candidate {
                 model: *index,
                 name: model.name.clone(),
@@ -298,7 +310,9 @@ fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>
                 pick: lane.map_or(domain::Pick::Best, |lane| lane.pick),
                 expected_cost: slot.expected_cost(model, workflow.map(|workflow| &workflow.name), &size, now),
                 quality_milli: model.quality_milli,
-                first_token_ms: slot.health.lock().first_token_ms(now),
+                first_token_ms,
+                in_flight,
+                failed_percent,
             });
         }
     }
@@ -441,7 +455,7 @@ async fn exchange(
         true => (first, FaultClass::FirstTokenTimeout),
         false => (total, FaultClass::TotalTimeout),
     };
-    let patience = Patience { until: wait_until.into(), late };
+    let patience = Patience { until: wait_until, late };
 
     let sent = deployed.upstreams.send(call, sending);
     let response = patience.wait(client, sent).await.map_err(|end| end.failure(None))?;
@@ -561,7 +575,7 @@ fn is_raw(content_type: &HeaderValue) -> bool {
 /// How long an attempt may be waited for, and what it means when it is not done by then.
 pub(crate) struct Patience {
     /// Until when.
-    pub until: tokio::time::Instant,
+    pub until: Instant,
     /// What it means then.
     pub late: FaultClass,
 }
@@ -603,10 +617,8 @@ pub(crate) async fn refused(
 ) -> Failure {
     let status = response.status();
     let (head, mut body) = response.into_parts();
-    let patience = Patience {
-        until: tokio::time::Instant::now() + Duration::from_millis(ERROR_BODY_MS),
-        late: FaultClass::ServerError,
-    };
+    let patience =
+        Patience { until: Instant::now() + Duration::from_millis(ERROR_BODY_MS), late: FaultClass::ServerError };
     let mut bytes = Vec::new();
     while bytes.len() < ERROR_BODY_BYTES {
         match patience.wait(client, body.frame()).await {

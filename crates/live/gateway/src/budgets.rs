@@ -8,7 +8,7 @@ mod slices;
 mod table;
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -52,6 +52,10 @@ pub struct Budgets {
     freed: Notify,
     lessor: OnceLock<mpsc::Sender<Wanted>>,
     reached: Mutex<VecDeque<Reached>>,
+    /// Who tells others of it.
+    teller: OnceLock<mpsc::Sender<Reached>>,
+    /// What nobody could be told.
+    pub untold: AtomicU64,
 }
 
 /// How many budgets that reached a share are remembered, for the console.
@@ -128,6 +132,11 @@ impl Budgets {
         // A second one would take nothing from the first.
         let _ = self.lessor.set(lessor);
         self.table.read().all().for_each(Entry::shared);
+    }
+
+    /// Whoever tells others hears of every share that is reached. The channel is bounded; what does not fit is counted. Set once.
+    pub fn tell_others(&self, teller: mpsc::Sender<Reached>) {
+        let _ = self.teller.set(teller);
     }
 
     /// The slice this instance has of a budget from now on, if that is still in the window meant. Whether it was taken over.
@@ -291,11 +300,17 @@ impl Budgets {
             budget.measure.shown(limit),
             notice.share_percent
         );
+        let told = Reached { at, budget, notice, limit };
+        if let Some(teller) = self.teller.get()
+            && teller.try_send(told.clone()).is_err()
+        {
+            self.untold.fetch_add(1, Ordering::Relaxed);
+        }
         let mut reached = self.reached.lock();
         if reached.len() >= REACHED_KEPT {
             reached.pop_front();
         }
-        reached.push_back(Reached { at, budget, notice, limit });
+        reached.push_back(told);
     }
 
     /// Budgets that have reached a share of their limit, newest first.

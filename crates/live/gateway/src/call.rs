@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use domain::{CallId, SessionId, UnixMs};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
 use wire::dialect::from_path_segment;
 use wire::{Address, Framing};
 

@@ -19,6 +19,11 @@ impl Chance {
         Chance { key, drawn: AtomicU64::new(0) }
     }
 
+    /// The same numbers from the same seed, for drills. Whoever knows the seed knows them all.
+    pub fn seeded(seed: u64) -> Chance {
+        Chance { key: *blake3::hash(&seed.to_le_bytes()).as_bytes(), drawn: AtomicU64::new(0) }
+    }
+
     /// 128 unpredictable bits.
     pub fn draw(&self) -> u128 {
         let count = self.drawn.fetch_add(1, Ordering::Relaxed);

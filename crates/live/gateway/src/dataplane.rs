@@ -20,12 +20,14 @@ use crate::kept::seal::Seals;
 use crate::keys::KeyTable;
 use crate::mcp::Mcp;
 use crate::metrics::{Metrics, RevisionLabels};
+use crate::pipe::Connector;
 use crate::ports::{Keys, Policy};
 use crate::settle::Books;
 use crate::spool::Spool;
 use crate::tokens::TokenCounter;
 use crate::totals::Totals;
 use crate::upstream::UpstreamError;
+use crate::watch::Watch;
 
 /// The data plane: what every call needs, put together once.
 pub struct Gateway {
@@ -41,6 +43,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// What counts tokens that were not reported.
     pub tokens: TokenCounter,
+    /// What is out of the ordinary.
+    pub watch: Watch,
     /// What is known of servers of tools.
     pub mcp: Mcp,
     /// What seals the ids of what providers keep.
@@ -77,6 +81,7 @@ impl Gateway {
             spool,
             metrics: Metrics::new(),
             tokens: TokenCounter::default(),
+            watch: Watch::default(),
             mcp: Mcp::default(),
             seals: Arc::new(Seals::new(&pepper)),
             deferred: Deferred::default(),
@@ -94,6 +99,17 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// Connects with all providers over what `connector` gives, from now on and before anything was sent: how drills begin.
+    pub fn pipe(&mut self, connector: &Connector) {
+        let deployed = Deployed::new(self.deployed.load().snapshot.clone(), clock::now(), None);
+        let piped = deployed.map(|deployed| {
+            let upstreams = deployed.upstreams.piped(connector, &deployed.snapshot.providers);
+            Deployed { upstreams, ..deployed }
+        });
+        let piped = piped.expect("the snapshot was deployed before");
+        self.deployed.store(Arc::new(piped));
+    }
+
     /// Takes over a configuration. Calls under way keep the one they started with.
     pub fn deploy(&self, policy: Policy) -> Result<(), UpstreamError> {
         let now = clock::now();
@@ -102,6 +118,7 @@ impl Gateway {
         self.budgets.set(policy.limits, now);
         self.cache.deploy(&deployed.snapshot);
         self.deployed.store(Arc::new(deployed));
+        self.watch.redeployed(&self.deployed.load(), &self.metrics);
         self.rejected.lock().clear();
         self.announce();
         Ok(())
@@ -153,6 +170,8 @@ impl Gateway {
             tokens: &self.tokens,
             deferred: &self.deferred,
             totals: &self.totals,
+            watch: &self.watch,
+            deployed: &self.deployed,
             cut: &self.cut,
         }
     }

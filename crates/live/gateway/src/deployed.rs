@@ -12,7 +12,9 @@ use routing::{BreakerSettings, ModelHealth, ModelIndex};
 use rustc_hash::FxHashMap;
 use wire::Maker;
 
+use crate::steering::Steering;
 use crate::upstream::{UpstreamError, Upstreams};
+use crate::watch::model::ModelWatch;
 
 /// Tokens an answer is expected to have before any was seen.
 const FIRST_GUESS_OUTPUT_TOKENS: u64 = 256;
@@ -27,6 +29,8 @@ pub struct Deployed {
     pub slots: Vec<Arc<Slot>>,
     /// Connections.
     pub upstreams: Upstreams,
+    /// Which calls begin elsewhere.
+    pub steering: Steering,
 }
 
 /// What is known of one model; outlives the snapshot as long as the model stays the same.
@@ -35,6 +39,8 @@ pub struct Slot {
     pub maker: Maker,
     /// Breaker and first-token times.
     pub health: Mutex<ModelHealth>,
+    /// How it bills, serves and answers, and since when that is out of the ordinary.
+    pub watch: Mutex<ModelWatch>,
     bytes_per_token: Mutex<BytesPerToken>,
     /// The same of answers, whose text is of another kind than prompts.
     answer_bytes_per_token: Mutex<BytesPerToken>,
@@ -61,7 +67,9 @@ impl Deployed {
             .collect();
         let upstreams = Upstreams::new(&snapshot.server, &snapshot.providers, before.map(|before| &before.upstreams))?;
         let upstreams = upstreams.with_tools(&snapshot.mcp, before.map(|before| &before.upstreams));
-        Ok(Deployed { snapshot, since, slots, upstreams })
+        let carried = |before: &Deployed| Steering::carried(&before.steering, &before.snapshot, &snapshot);
+        let steering = before.map(carried).unwrap_or_default();
+        Ok(Deployed { snapshot, since, slots, upstreams, steering })
     }
 
     /// The model at this index.
@@ -86,6 +94,7 @@ impl Slot {
         Slot {
             maker,
             health: Mutex::new(ModelHealth::new(BreakerSettings::default())),
+            watch: Mutex::default(),
             bytes_per_token: Mutex::default(),
             answer_bytes_per_token: Mutex::default(),
             output: Mutex::default(),

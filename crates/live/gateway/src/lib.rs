@@ -3,7 +3,7 @@
 //! what [`dataplane`] puts together: [`admit`], [`protect`], [`cache`], [`attempt`], [`relay`], [`settle`], which has what no provider
 //! reported counted by [`tokens`], and priced with [`pricing`] and the [`totals`] of many calls. [`upstream`] sends over the connections of `pool`, with what [`identity`] keeps of tokens.
 //! Servers of tools have a folder of their own, [`mcp`], and so have what is said over a WebSocket, [`realtime`], and what providers
-//! keep for clients, [`kept`]. What the gateway needs from outside is in [`ports`]; the facts it
+//! keep for clients, [`kept`]; [`notices`] tells a webhook what budgets reach. What is out of the ordinary is found by [`watch`], and moves calls by [`steering`]. What the gateway needs from outside is in [`ports`]; the facts it
 //! makes leave by [`spool`].
 
 pub mod ports;
@@ -24,6 +24,7 @@ pub mod bound;
 pub mod units;
 pub mod upstream;
 mod pool;
+pub mod pipe;
 pub mod identity;
 pub mod relay;
 pub mod settle;
@@ -38,12 +39,15 @@ pub mod open;
 pub mod keys;
 pub mod sigv4;
 pub mod budgets;
+pub mod notices;
 pub mod spend;
 pub mod topup;
 pub mod mcp;
 pub mod realtime;
 pub mod kept;
 pub mod deployed;
+pub mod steering;
+pub mod watch;
 pub mod spool;
 pub mod metrics;
 pub mod chance;

@@ -75,6 +75,13 @@ pub struct DroppedLabels {
     pub why: &'static str,
 }
 
+/// One kind of anomaly.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct AnomalyLabels {
+    /// `price`, `tier`, `latency` or `spend`.
+    pub kind: &'static str,
+}
+
 /// One configuration revision.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct RevisionLabels {
@@ -105,6 +112,8 @@ pub struct Metrics {
     pub usage_residue: Family<ModelLabels, Counter>,
     /// Attempts whose provider says another cost than was booked.
     pub cost_differences: Family<ModelLabels, Counter>,
+    /// Anomalies found, by kind.
+    pub anomalies: Family<AnomalyLabels, Counter>,
     /// Attempts whose usage had to be estimated.
     pub estimated: Family<ModelLabels, Counter>,
     /// Nano-dollars billed above what had been held.
@@ -156,6 +165,7 @@ impl Metrics {
             unpriced: Family::default(),
             usage_residue: Family::default(),
             cost_differences: Family::default(),
+            anomalies: Family::default(),
             estimated: Family::default(),
             overrun_nano_usd: Counter::default(),
             budget_refusals: Counter::default(),
@@ -194,6 +204,7 @@ impl Metrics {
             "Attempts whose provider says another cost than was booked, by more than 0.5 percent: an alarm",
             metrics.cost_differences.clone(),
         );
+        registry.register("anomalies", "Anomalies found, by kind: an alarm", metrics.anomalies.clone());
         registry.register("estimated_attempts", "Attempts whose usage was estimated", metrics.estimated.clone());
         registry.register("overrun_nano_usd", "Nano-dollars billed above the hold", metrics.overrun_nano_usd.clone());
         registry.register("budget_refusals", "Calls refused by a spent budget", metrics.budget_refusals.clone());
@@ -287,6 +298,11 @@ impl Metrics {
     /// Counts an attempt whose provider says another cost than was booked; which of its model it is.
     pub fn cost_difference(&self, model: &domain::ModelName) -> u64 {
         self.cost_differences.get_or_create(&ModelLabels { model: model.to_string() }).inc() + 1
+    }
+
+    /// Counts an anomaly.
+    pub fn anomaly(&self, kind: &'static str) {
+        self.anomalies.get_or_create(&AnomalyLabels { kind }).inc();
     }
 
     /// The Prometheus text format (OpenMetrics).

@@ -17,13 +17,15 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::client::legacy::{Builder, Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 use tower_service::Service;
+
+use crate::pipe::Dial;
 
 /// How long an unused connection is kept. Below the 60 s after which common load balancers close theirs.
 const IDLE_SECONDS: u64 = 50;
@@ -63,6 +65,7 @@ pub(crate) struct Pool {
 enum PoolClient {
     Direct(Client<Within<HttpsConnector<HttpConnector>>, Full<Bytes>>),
     Proxied(Client<Within<HttpsConnector<Tunnel<HttpConnector>>>, Full<Bytes>>),
+    Piped(Client<Within<Dial>, Full<Bytes>>),
 }
 
 impl Way {
@@ -92,11 +95,7 @@ impl Pool {
         // Divided among the addresses of a name, so that one that is silent leaves time for the next.
         http.set_connect_timeout(Some(limit));
         let https = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1();
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder
-            .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS))
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .pool_timer(TokioTimer::new());
+        let builder = builder();
         let client = match proxy {
             None => PoolClient::Direct(builder.build(Within { connector: https.wrap_connector(http), limit })),
             Some(proxy) => {
@@ -107,14 +106,30 @@ impl Pool {
         Pool { connect_ms, client }
     }
 
+    /// The same over what `dial` connects.
+    pub fn piped(dial: Dial, connect_ms: u64) -> Pool {
+        let within = Within { connector: dial, limit: Duration::from_millis(connect_ms) };
+        Pool { connect_ms, client: PoolClient::Piped(builder().build(within)) }
+    }
+
     /// Sends a request and waits for the head of the answer. No redirect is followed.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Fault> {
         let answered = match &self.client {
             PoolClient::Direct(client) => client.request(request).await,
             PoolClient::Proxied(client) => client.request(request).await,
+            PoolClient::Piped(client) => client.request(request).await,
         };
         answered.map_err(|error| fault(&error))
     }
+}
+
+fn builder() -> Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS))
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .pool_timer(TokioTimer::new());
+    builder
 }
 
 /// A connector that must be done within `limit`: name lookup, TCP, the proxy's consent and TLS together.

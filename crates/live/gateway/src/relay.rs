@@ -90,16 +90,8 @@ pub async fn relay(
                 return Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody };
             };
             trail.stream_out = Some(client.last_word());
-            let stream = Stream {
-                incoming,
-                relay,
-                client,
-                deadline: deadline.into(),
-                frame_ms,
-                held_up: Duration::ZERO,
-                budgets,
-                top_up,
-            };
+            let stream =
+                Stream { incoming, relay, client, deadline, frame_ms, held_up: Duration::ZERO, budgets, top_up };
             stream.run(attempt, first, spoken, call, trail).await
         }
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
@@ -20,8 +20,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use wire::invoke::Invocation;
 use wire::models::ListedModel;
 use wire::{Address, Dialect, Framing, Operation};
@@ -79,7 +81,11 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Futu
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => connection(&gateway, stream, server.max_header_bytes, &closing),
+            Ok((stream, _)) => {
+                // Without it Nagle's algorithm holds small stream frames back.
+                let _ = stream.set_nodelay(true);
+                connection(&gateway, stream, server.max_header_bytes, &closing);
+            }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "no connection can be accepted; trying again");
@@ -114,9 +120,19 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-fn connection(gateway: &Arc<Gateway>, stream: TcpStream, max_header_bytes: usize, closing: &watch::Sender<bool>) {
-    // Without it Nagle's algorithm holds small stream frames back.
-    let _ = stream.set_nodelay(true);
+/// Serves one connection that no listener took: how calls come in where nothing passes a socket. When `closing` turns true it ends
+/// once nothing is under way on it.
+pub fn take(gateway: &Arc<Gateway>, stream: impl Connection, closing: &watch::Sender<bool>) {
+    let max_header_bytes = gateway.deployed.load().snapshot.server.max_header_bytes;
+    connection(gateway, stream, max_header_bytes, closing);
+}
+
+/// Both ends of what a client says and hears.
+pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection for S {}
+
+fn connection(gateway: &Arc<Gateway>, stream: impl Connection, max_header_bytes: usize, closing: &watch::Sender<bool>) {
     let gateway = gateway.clone();
     let service = service_fn(move |request| {
         let gateway = gateway.clone();
@@ -623,7 +639,7 @@ async fn collect(mut body: Incoming, announced: Option<usize>, limit: usize) -> 
 /// Reads a small body away, so that closing the connection does not swallow the answer; a large one is left unread.
 async fn discard(mut body: Incoming) {
     let mut read = 0;
-    let until = tokio::time::Instant::now() + Duration::from_millis(DISCARD_MS);
+    let until = Instant::now() + Duration::from_millis(DISCARD_MS);
     while let Ok(Some(Ok(frame))) = tokio::time::timeout_at(until, body.frame()).await {
         read += frame.data_ref().map_or(0, Bytes::len);
         if read > DISCARD_BYTES {

@@ -2,8 +2,8 @@
 //! the one record the attempt leaves. A step with a value, never a destructor.
 
 use std::sync::Arc;
-use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use domain::{
     AttemptEnd, Cost, Fault, FaultClass, Intent, Loss, LossKind, Meter, NanoUsd, Record, ServedAs, Usage, UsageOrigin,
 };
@@ -11,12 +11,13 @@ use ledger::budget::Spend;
 use ledger::price::Served;
 use routing::Candidate;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use wire::usage::Beside;
-use wire::{Operation, Seen};
+use wire::{Dialect, Operation, Seen};
 
 use crate::budgets::Budgets;
 use crate::clock;
-use crate::deployed::Slot;
+use crate::deployed::{Deployed, Slot};
 use crate::kept::deferred::Deferred;
 use crate::metrics::Metrics;
 use crate::open::Open;
@@ -27,6 +28,7 @@ use crate::tokens::{Counted, Texts, TokenCounter};
 use crate::totals::Totals;
 use crate::trail::Trail;
 use crate::units;
+use crate::watch::{Ended, Watch};
 
 /// By how many percent a guess at a response that was cut off may be wrong: how much of what was said before is cached, and so a
 /// tenth of the price, nobody told.
@@ -54,6 +56,8 @@ pub struct Attempt {
     pub our_cap: Option<u64>,
     /// What of its output is held, where that is not all.
     pub part: Option<Part>,
+    /// What the call should have cost where it would have begun if nothing were moved.
+    pub usual_cost: Option<NanoUsd>,
     /// What is known of the model.
     pub slot: Arc<Slot>,
 }
@@ -107,6 +111,10 @@ pub struct Books<'a> {
     pub deferred: &'a Deferred,
     /// What many calls consumed together, where prices depend on it.
     pub totals: &'a Totals,
+    /// What is out of the ordinary.
+    pub watch: &'a Watch,
+    /// The configuration that runs, whose calls are moved by what is found.
+    pub deployed: &'a ArcSwap<Deployed>,
     /// True when calls must end now.
     pub cut: &'a watch::Sender<bool>,
 }
@@ -226,6 +234,18 @@ pub async fn settle(
     };
     books.metrics.attempt(&record);
     tell_difference(&record, books.metrics);
+    let same_dialect = model.provider.dialects.contains(&admitted.dialect);
+    let says_tier = matches!(admitted.dialect, Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic);
+    let ended = Ended {
+        record: &record,
+        slot: &attempt.slot,
+        row,
+        asked: (same_dialect && says_tier).then_some(admitted.head.features.tier),
+        streamed: admitted.head.stream,
+        expected_cost: attempt.candidate.expected_cost,
+        usual_cost: attempt.usual_cost,
+    };
+    books.watch.look(&ended, books.deployed, books.metrics);
     if later {
         books.deferred.wait_for(&record);
     }

@@ -1,13 +1,12 @@
 //! What a call leaves on its way: a sentence per stage, what its attempts cost, and fingerprints of what went through.
 //! It ends as a [`CallEnd`].
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use config::CaptureRule;
 use domain::record::{BodyPrint, CallFailure, Capture, StageNote};
 use domain::{CacheUse, CallEnd, CallId, Class, KeyId, LaneName, Loss, ModelName, NanoUsd, UnixMs, WorkflowName};
 use ledger::budget::Spend;
+use tokio::time::Instant;
 
 use crate::budgets::Budgets;
 use crate::cache::keeping::Keeping;

@@ -18,6 +18,7 @@ use rustc_hash::FxHashMap;
 use crate::clock;
 use crate::identity::{Credential, Keeper, Token};
 use crate::kept::allow::Reach;
+use crate::pipe::{Connector, Dial};
 pub use crate::pool::UpstreamError;
 use crate::pool::{Pool, Way};
 use crate::protect::Protected;
@@ -85,6 +86,15 @@ impl Upstreams {
         Ok(Upstreams { pools, keepers, way })
     }
 
+    /// The same with other connections to every provider: those of drills.
+    pub fn piped(self, connector: &Connector, providers: &[Arc<Provider>]) -> Upstreams {
+        let pool = |provider: &Arc<Provider>| {
+            let dial = Dial { connector: connector.clone(), provider: provider.name.clone() };
+            (provider.name.clone(), Arc::new(Pool::piped(dial, provider.timeouts.connect_ms)))
+        };
+        Upstreams { pools: providers.iter().map(pool).collect(), keepers: FxHashMap::default(), way: self.way }
+    }
+
     /// Adds pools for servers of tools. A provider's name has no colon, so the two never meet.
     pub fn with_tools(mut self, servers: &[Arc<McpServer>], before: Option<&Upstreams>) -> Upstreams {
         let before = before.filter(|before| before.way.is_like(&self.way));
@@ -97,6 +107,11 @@ impl Upstreams {
             self.pools.insert(name, pool);
         }
         self
+    }
+
+    /// A pool for what is no call: a webhook that is told something now and then.
+    pub(crate) fn pool_of_its_own(&self, connect_ms: u64) -> Pool {
+        Pool::new(&self.way.tls(), self.way.proxy.as_ref(), connect_ms)
     }
 
     /// Sends a request to a server of tools; `mcp::web` makes it of what may pass.

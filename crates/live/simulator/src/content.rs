@@ -373,6 +373,7 @@ mod tests {
             cache_write_tokens: 8,
             cache_write_1h_tokens: 8,
             service_tier: None,
+            price: None,
         };
         let usage = prompt_usage(&Script { usage: counts, ..Script::default() }, 4_000);
         assert_eq!((usage.prompt, usage.cached, usage.cache_write_5m, usage.cache_write_1h), (10, 8, 2, 0));

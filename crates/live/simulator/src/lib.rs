@@ -4,15 +4,16 @@
 //! Reading order: [`scenario`] is what a script can say; `server` takes requests, `hall` finds their provider, `admin`
 //! answers the routes that begin with an underscore; `provider` plays the script: `ask` reads a request, `faults` says no,
 //! `content` makes an answer up, `openai`, `media`, `anthropic`, `gemini`, `bedrock`, `invoke` and `cohere` write it down, `pace` sends
-//! it in time, `realtime` speaks over a socket; `kept` is what providers keep; [`transcript`] remembers.
+//! it in time, `realtime` speaks over a socket; `kept` is what providers keep; [`transcript`] remembers. Time is [`clock`]'s, chance
+//! [`chance`]'s.
 
 mod admin;
 mod answering;
 mod anthropic;
 mod ask;
 mod bedrock;
-mod chance;
-mod clock;
+pub mod chance;
+pub mod clock;
 mod cohere;
 mod content;
 mod faults;
@@ -34,5 +35,5 @@ mod server;
 pub mod transcript;
 
 pub use scenario::{BadScenario, Scenario, Script};
-pub use server::{Simulator, serve};
+pub use server::{Inside, Simulator, serve};
 pub use transcript::{Exchange, Stats};

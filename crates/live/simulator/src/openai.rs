@@ -7,6 +7,7 @@ use crate::ask::{self, Ask};
 use crate::chance::{Chance, fingerprint};
 use crate::content::{Choice, Content, Finish, Pieces, Usage};
 use crate::frames::{Frames, Writer};
+use crate::scenario::TokenPrice;
 
 /// What changes when the model does; ours never does.
 const FINGERPRINT: &str = "fp_simulated";
@@ -39,7 +40,7 @@ fn whole(call: &Answering<'_>, ask: &Ask, content: &Content) -> Vec<u8> {
         "service_tier": call.tier("default"), "system_fingerprint": FINGERPRINT
     });
     if let Some(usage) = call.reported(content.usage) {
-        body["usage"] = usage_json(&usage);
+        body["usage"] = priced_json(&usage, call.script.usage.price);
     }
     body.to_string().into_bytes()
 }
@@ -84,6 +85,7 @@ struct Chunks {
     head: String,
     rest: Rest,
     usage: Option<Usage>,
+    price: Option<TokenPrice>,
     sent: u64,
 }
 
@@ -111,7 +113,8 @@ impl Chunks {
             call.created_unix_s
         );
         let writer = Writer::for_frames(content.usage.output + 4);
-        Chunks { writer, head, rest, usage: usage.filter(|_| ask.include_usage), sent: 0 }
+        let (usage, price) = (usage.filter(|_| ask.include_usage), call.script.usage.price);
+        Chunks { writer, head, rest, usage, price, sent: 0 }
     }
 
     fn texts(&mut self, index: usize, field: &str, pieces: &Pieces, together: u32, logprobs: Option<u64>) {
@@ -152,7 +155,7 @@ impl Chunks {
                 let so_far =
                     Usage { output: self.sent.min(usage.output), reasoning: self.sent.min(usage.reasoning), ..usage };
                 self.writer.put(r#","usage":"#);
-                self.writer.json(&usage_json(&so_far));
+                self.writer.json(&priced_json(&so_far, self.price));
                 self.writer.put("}");
             }
         }
@@ -163,7 +166,7 @@ impl Chunks {
         if let Some(usage) = self.usage {
             self.writer.put(&self.head);
             self.writer.put(r#"],"usage":"#);
-            self.writer.json(&usage_json(&usage));
+            self.writer.json(&priced_json(&usage, self.price));
             self.writer.put("}");
             self.writer.end_frame();
         }
@@ -171,6 +174,17 @@ impl Chunks {
         self.writer.end_frame();
         self.writer.finish()
     }
+}
+
+/// A usage with what it cost, where the script has a price.
+fn priced_json(usage: &Usage, price: Option<TokenPrice>) -> Value {
+    let mut told = usage_json(usage);
+    if let Some(price) = price {
+        let nano_usd = usage.prompt * price.input_nano_usd + usage.output * price.output_nano_usd;
+        // Exact as written: no more than fifteen digits below a million dollars.
+        told["cost"] = json!(nano_usd as f64 / 1e9);
+    }
+    told
 }
 
 /// A usage as its answers tell it.

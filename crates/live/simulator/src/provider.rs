@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::HeaderMap;
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::answering::Answering;
 use crate::ask::{self, Ask};
@@ -310,6 +311,9 @@ impl Running {
     }
 
     fn over_quota(&self, quota: Quota, elapsed_ms: u64) -> Option<(Kind, Option<u64>)> {
+        if quota.time_ms.is_some_and(|window| !window.contains(elapsed_ms)) {
+            return None;
+        }
         let mut counter = self.quota.lock();
         counter.turn(elapsed_ms / quota.window_ms);
         if counter.requests < quota.requests {
@@ -550,6 +554,11 @@ fn play(fault: &Fault, dialect: Dialect, request_id: &str, plan: &mut Plan) {
         Kind::SlowFirstToken if plan.stream => plan.pace.first += delay.unwrap_or_default(),
         Kind::SlowHeaders | Kind::SlowFirstToken => {
             plan.hold = Some(plan.hold.unwrap_or_default() + delay.unwrap_or_default())
+        }
+        Kind::SlowFrames if plan.stream => plan.pace.gap += delay.unwrap_or_default(),
+        Kind::SlowFrames => {
+            let frames = u32::try_from(plan.frames.ends.len()).unwrap_or(u32::MAX);
+            plan.hold = Some(plan.hold.unwrap_or_default() + delay.unwrap_or_default() * frames);
         }
         Kind::Stall if plan.stream => plan.pace.stall = Some((fault.after_frames, delay)),
         // For ever is a day for an answer that is not streamed.

@@ -168,6 +168,18 @@ pub struct UsageScript {
     pub cache_write_1h_tokens: u64,
     /// What `service_tier` says; each dialect's standard where absent.
     pub service_tier: Option<String>,
+    /// What a token costs; told as `usage.cost` by openai-chat, as OpenRouter does, and by nobody where absent.
+    pub price: Option<TokenPrice>,
+}
+
+/// What a token costs, nano-dollars: 3000 is 3 USD per million.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenPrice {
+    /// One that was sent, cached or not.
+    pub input_nano_usd: u64,
+    /// One that was received.
+    pub output_nano_usd: u64,
 }
 
 /// What rate limit headers tell. Remaining values count down inside each minute.
@@ -188,6 +200,8 @@ pub struct Quota {
     pub requests: u64,
     /// Length of the window, milliseconds, counted from when the script began.
     pub window_ms: u64,
+    /// Only within this time since the script began, milliseconds.
+    pub time_ms: Option<Window>,
     /// How the rest are refused: `rate_limited` with the time to the window's end, or `quota_exhausted`.
     #[serde(default = "rate_limited")]
     pub refusal: Kind,
@@ -274,6 +288,8 @@ pub enum Kind {
     SlowFirstToken,
     /// Status and headers come late, by `delay_ms`.
     SlowHeaders,
+    /// Every frame comes `delay_ms` later after the one before; a whole answer by so much for each of its frames.
+    SlowFrames,
     /// Nothing comes after some frames, for `delay_ms` or for ever.
     Stall,
     /// An error event in the stream after some frames; then it ends.
@@ -369,7 +385,7 @@ impl Script {
             return Err("quota: window_ms must be above 0, and refusal `rate_limited` or `quota_exhausted`".into());
         }
         for (index, fault) in self.faults.iter().enumerate() {
-            let needs_delay = matches!(fault.kind, Kind::SlowFirstToken | Kind::SlowHeaders);
+            let needs_delay = matches!(fault.kind, Kind::SlowFirstToken | Kind::SlowHeaders | Kind::SlowFrames);
             if !(0.0..=100.0).contains(&fault.percent) {
                 return Err(format!("faults[{index}].percent: {} lies outside 0 and 100", fault.percent));
             }

@@ -15,8 +15,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use crate::admin::with_status;
 use crate::clock::now;
@@ -38,6 +39,40 @@ pub struct Simulator {
     pub address: SocketAddr,
     hall: Arc<Hall>,
     accepting: JoinHandle<()>,
+}
+
+/// The same providers without a socket: whoever has a pipe hands one end over.
+#[derive(Clone)]
+pub struct Inside {
+    hall: Arc<Hall>,
+}
+
+impl Inside {
+    /// Needs a Tokio runtime when it is connected to, and takes its time from there.
+    pub fn new(scenario: Scenario) -> Inside {
+        Inside { hall: Arc::new(Hall::new(scenario)) }
+    }
+
+    /// Serves what is said at the other end of `pipe`, until it is closed or what is returned breaks it off.
+    pub fn connect(&self, pipe: DuplexStream) -> AbortHandle {
+        self.hall.book.connected();
+        tokio::spawn(connection(pipe, self.hall.clone())).abort_handle()
+    }
+
+    /// Changes or adds a provider; its calls count from 1 again.
+    pub fn set_script(&self, provider: &str, script: Script) {
+        self.hall.set_script(provider, script);
+    }
+
+    /// Takes the oldest exchanges that have ended out of the transcript, up to the first that has not.
+    pub fn take_ended(&self) -> Vec<Exchange> {
+        self.hall.book.take_ended()
+    }
+
+    /// Sums over everything since the start.
+    pub fn stats(&self) -> Stats {
+        self.hall.book.stats()
+    }
 }
 
 /// Serves the scenario at `listen`; port 0 takes any free one. Needs a Tokio runtime.
@@ -96,7 +131,25 @@ async fn accept(listener: TcpListener, hall: Arc<Hall>) {
     }
 }
 
-async fn connection(stream: TcpStream, hall: Arc<Hall>) {
+/// What a connection can be made of.
+trait Line: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Makes closing it a reset.
+    fn reset_at_close(&self);
+}
+
+impl Line for TcpStream {
+    fn reset_at_close(&self) {
+        // Closing a socket that lingers for no time sends RST instead of FIN.
+        let _ = self.set_zero_linger();
+    }
+}
+
+impl Line for DuplexStream {
+    /// A pipe that is closed in the middle of an answer is as good as reset: its reader finds an end where there is none.
+    fn reset_at_close(&self) {}
+}
+
+async fn connection(stream: impl Line, hall: Arc<Hall>) {
     let reset = Arc::new(AtomicBool::new(false));
     let promised: Promised = Arc::default();
     let service = {
@@ -112,8 +165,7 @@ async fn connection(stream: TcpStream, hall: Arc<Hall>) {
         return realtime::speak(session, stream, parts.read_buf).await;
     }
     if ended.is_err() && reset.load(Ordering::Relaxed) {
-        // Closing a socket that lingers for no time sends RST instead of FIN.
-        let _ = stream.set_zero_linger();
+        stream.reset_at_close();
     }
 }
 

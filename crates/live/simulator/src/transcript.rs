@@ -230,6 +230,15 @@ impl Book {
         self.pages.lock().stats.clone()
     }
 
+    /// Takes the oldest exchanges that have ended, up to the first that has not.
+    pub fn take_ended(&self) -> Vec<Exchange> {
+        let mut pages = self.pages.lock();
+        let still_open = pages.kept.iter().position(|kept| kept.exchange.ended_at.is_none());
+        let ended = still_open.unwrap_or(pages.kept.len());
+        pages.first += ended as u64;
+        pages.kept.drain(..ended).map(|kept| kept.view()).collect()
+    }
+
     /// Forgets all exchanges; the sums stay.
     pub fn clear(&self) {
         let mut pages = self.pages.lock();

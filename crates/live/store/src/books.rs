@@ -355,7 +355,7 @@ impl Store {
 
     /// Names that refer to nothing: what is wrong, and of whom; a few of each.
     pub async fn orphans(&self, limit: u32) -> Result<Vec<(&'static str, String)>, StoreError> {
-        const OF: [(&str, &str); 5] = [
+        const OF: [(&str, &str); 7] = [
             (
                 "journal_orphan",
                 "SELECT DISTINCT attempt FROM journal
@@ -380,6 +380,26 @@ impl Store {
                 "sum_orphan",
                 "SELECT CAST(cell AS TEXT) FROM meters
                  WHERE NOT EXISTS (SELECT 1 FROM cells WHERE cells.cell = meters.cell) LIMIT $1",
+            ),
+            // What all instances booked is what was booked, which is proven against the facts.
+            (
+                "instance_sums",
+                "SELECT CASE width_ms WHEN 86400000 THEN 'day' ELSE 'hour' END || ' ' || CAST(start AS TEXT) || ', workflow [' || workflow
+                     || '], key [' || key || ']: all of it less the instances'' is ' || CAST(SUM(cost) AS TEXT) || ' nano-dollars, '
+                     || CAST(SUM(tokens) AS TEXT) || ' tokens'
+                 FROM (SELECT width_ms, start, workflow, key, cost_nano AS cost, input_tokens + output_tokens AS tokens FROM spend
+                       UNION ALL
+                       SELECT width_ms, start, workflow, key, -cost_nano, -tokens FROM instance_spend) AS both_tables
+                 GROUP BY width_ms, start, workflow, key HAVING SUM(cost) <> 0 OR SUM(tokens) <> 0
+                 ORDER BY width_ms, start LIMIT $1",
+            ),
+            (
+                "lease_wrong",
+                "SELECT instance || ', ' || budget FROM leases
+                 WHERE held < 0 OR ceiling < settled + held
+                    OR NOT EXISTS (SELECT 1 FROM lease_windows WHERE lease_windows.budget = leases.budget
+                                       AND lease_windows.window_start = leases.window_start)
+                 ORDER BY budget, instance LIMIT $1",
             ),
         ];
         let mut found = Vec::new();

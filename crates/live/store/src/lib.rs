@@ -5,8 +5,8 @@
 //! once, `rows` puts it into tables and [`chain`] seals each batch; [`rollup`] and [`meters`] say what is summed, [`books`] reads all of it back
 //! to be verified; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
 //! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe, [`told`] what they say they billed;
-//! [`money`] corrections and what else prices rest on; [`cache`] what was given again; [`instances`] are the processes that serve from it, [`leases`] what each may spend;
-//! [`prune`] forgets what is old, [`erased`] notes and seals what that was; `schema` looks whether the tables are as they were made.
+//! [`money`] corrections and what else prices rest on; [`cache`] what was given again; [`instances`] are the processes that serve from it, [`leases`] what each may spend, [`sessions`] what sessions with a budget have spent;
+//! [`drills`] are reports that are kept; [`prune`] forgets what is old, [`erased`] notes and seals what that was; `schema` looks whether the tables are as they were made.
 //!
 //! Every value reaches SQL as a bound parameter and every statement is made of literals; there is no `LIKE`.
 
@@ -17,6 +17,7 @@ pub mod cache;
 pub mod calls;
 mod cells;
 pub mod chain;
+pub mod drills;
 pub mod erased;
 pub mod history;
 pub mod ingest;
@@ -31,6 +32,7 @@ pub mod prune;
 pub mod rollup;
 mod rows;
 mod schema;
+pub mod sessions;
 pub mod spend;
 mod sql;
 mod sqlite;
@@ -42,6 +44,7 @@ pub use budgets::{Counted, StoredApproval, Whose};
 pub use cache::CacheSum;
 pub use calls::{CallQuery, StoredCall};
 pub use chain::{BatchRow, Digest};
+pub use drills::KeptDrill;
 pub use erased::{ErasedDay, LastingSums};
 pub use history::{AuditLine, Revision};
 pub use ingest::{Batch, Ingested, SegmentState};

@@ -74,6 +74,25 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the database is away, starting, stopping or full of connections, so that trying again may help without anybody's
+    /// doing: as opposed to a wrong password, a wrong name, a schema that is newer.
+    pub fn is_away(&self) -> bool {
+        let error = match self {
+            StoreError::Unavailable(error) | StoreError::Schema(MigrateError::Execute(error)) => error,
+            StoreError::Schema(MigrateError::ExecuteMigration(error, _)) => error,
+            StoreError::Busy => return true,
+            _ => return false,
+        };
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+            // Connection exceptions, insufficient resources, operator intervention: classes of PostgreSQL's own table.
+            sqlx::Error::Database(error) => {
+                error.code().is_some_and(|code| ["08", "53", "57"].iter().any(|class| code.starts_with(class)))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether another process's lock stood in the way (`SQLITE_BUSY`, `SQLITE_LOCKED`, plain or extended).
     pub(crate) fn is_locked(&self) -> bool {
         let database = match self {

@@ -30,6 +30,8 @@ const MIGRATIONS: Migrations = &[
     (50, "money", include_str!("../migrations/postgres/0050_money.sql")),
     (60, "erased", include_str!("../migrations/postgres/0060_erased.sql")),
     (73, "cache", include_str!("../migrations/postgres/0073_cache.sql")),
+    (74, "drills", include_str!("../migrations/postgres/0074_drills.sql")),
+    (75, "sessions", include_str!("../migrations/postgres/0075_sessions.sql")),
 ];
 
 impl Store {

@@ -6,6 +6,7 @@ use domain::UnixMs;
 
 use crate::budgets::Budget;
 use crate::catalog::Catalog;
+use crate::criticality::Criticality;
 use crate::key::{Key, Section};
 use crate::models::{Agreed, Model};
 use crate::names::Declared;
@@ -15,7 +16,8 @@ use crate::secret::Vault;
 use crate::snapshot::Snapshot;
 use crate::workflows::{Parts, Workflow};
 use crate::{
-    aliases, budgets, capacity, contracts, criticality, defaults, lanes, mcp, models, providers, server, workflows,
+    aliases, budgets, capacity, contracts, criticality, defaults, lanes, mcp, models, notify, providers, server,
+    workflows,
 };
 
 /// Everything a check depends on.
@@ -52,6 +54,7 @@ pub const ROOT: Section = Section {
         section("workflows"),
         section("aliases"),
         section("mcp"),
+        section("notify"),
     ],
     meters: false,
 };
@@ -114,6 +117,7 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
     let workflows = workflows::read(root, &parts);
     let aliases = aliases::read(root, &workflows);
     let mcp = mcp::read(root, &workflows, defaults.timeouts, vault);
+    let notify = notify::read(root, vault);
     unpriced(root.problems(), &models, &workflows, input.now);
     Some(Snapshot {
         revision: revision(input),
@@ -124,6 +128,7 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
         providers: values(providers)?,
         models: values(models)?,
         lanes: values(lanes)?,
+        criticality: ranked(values(criticality)?),
         units: values(units)?,
         organisation,
         workflows: values(workflows)?.into_iter().map(|workflow| (workflow.name.clone(), workflow)).collect(),
@@ -131,8 +136,15 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
         mcp: values(mcp)?,
         contracts,
         capacities,
+        notify,
         warnings: Vec::new(),
     })
+}
+
+/// The most critical first.
+fn ranked(mut classes: Vec<Arc<Criticality>>) -> Vec<Arc<Criticality>> {
+    classes.sort_by_key(|class| class.index);
+    classes
 }
 
 /// All or none: whatever has no value has left an error.

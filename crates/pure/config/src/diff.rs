@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::Meter;
+use domain::{Meter, NanoUsd, PicoUsd};
 use ledger::PriceRow;
+use ledger::capacity::Capacity;
 
 use crate::budgets::Unit;
+use crate::capacity::BoughtCapacity;
+use crate::contracts::Contract;
 use crate::defaults::Timeouts;
 use crate::explain::{budgets_text, price_text, regions};
 use crate::lanes::Lane;
@@ -25,6 +28,8 @@ pub fn diff(running: &Snapshot, new: &Snapshot) -> Vec<String> {
     compare("provider", facts(&running.providers, provider), facts(&new.providers, provider), &mut sentences);
     let model_facts = |snapshot: &Snapshot| facts(&snapshot.models, |one: &Arc<Model>| model(snapshot, one));
     compare("model", model_facts(running), model_facts(new), &mut sentences);
+    compare("contract", facts(&running.contracts, contract), facts(&new.contracts, contract), &mut sentences);
+    compare("capacity", facts(&running.capacities, capacity), facts(&new.capacities, capacity), &mut sentences);
     let lane_facts = |snapshot: &Snapshot| facts(&snapshot.lanes, |one: &Arc<Lane>| lane(snapshot, one));
     compare("lane", lane_facts(running), lane_facts(new), &mut sentences);
     let organisation = |snapshot: &Snapshot| {
@@ -48,6 +53,8 @@ pub fn diff(running: &Snapshot, new: &Snapshot) -> Vec<String> {
     };
     compare("alias", alias_facts(running), alias_facts(new), &mut sentences);
     compare("server of tools", facts(&running.mcp, tool_server), facts(&new.mcp, tool_server), &mut sentences);
+    let notify = |snapshot: &Snapshot| BTreeMap::from([("notices".to_owned(), notices(snapshot))]);
+    compare("the", notify(running), notify(new), &mut sentences);
     sentences
 }
 
@@ -152,6 +159,55 @@ fn model(snapshot: &Snapshot, model: &Arc<Model>) -> (String, Facts) {
         ("tokenizer", or_none(model.tokenizer.map(|tokenizer| tokenizer.name))),
     ];
     (model.name.to_string(), facts)
+}
+
+fn contract(contract: &Contract) -> (String, Facts) {
+    let volume = contract.volume.iter().map(|step| {
+        let above = NanoUsd(i64::try_from(step.above).unwrap_or(i64::MAX));
+        format!("{} % off above {above} USD", percent_off(step.left_millionths))
+    });
+    let volume: Vec<String> = volume.collect();
+    let dollars = |amount: Option<NanoUsd>| or_none(amount.map(|amount| format!("{amount} USD")));
+    let facts = vec![
+        ("provider", contract.provider.to_string()),
+        ("from", day_text(contract.from)),
+        ("until", or_none(contract.until.map(day_text))),
+        ("discount", or_none(contract.left_millionths.map(|left| format!("{} %", percent_off(left))))),
+        ("volume", if volume.is_empty() { NONE.to_owned() } else { volume.join(", ") }),
+        ("period of the volume", if volume.is_empty() { NONE.to_owned() } else { contract.per.to_string() }),
+        ("credit", dollars(contract.credit)),
+        ("commitment", dollars(contract.commitment)),
+    ];
+    (contract.name.clone(), facts)
+}
+
+/// What a discount takes off, percent.
+fn percent_off(left_millionths: u32) -> String {
+    PicoUsd(i64::from(1_000_000_u32.saturating_sub(left_millionths)) * 100).as_usd_per_million()
+}
+
+fn capacity(bought: &BoughtCapacity) -> (String, Facts) {
+    let Capacity { name, units, unit_hour, from, until, tokens_per_minute, term } = &bought.capacity;
+    let models: Vec<String> = bought.models.iter().map(ToString::to_string).collect();
+    let facts = vec![
+        ("models", models.join(", ")),
+        ("units", units.to_string()),
+        ("price", format!("{unit_hour} USD a unit and hour (term {term})")),
+        ("from", day_text(*from)),
+        ("until", or_none(until.map(day_text))),
+        ("tokens a unit and minute", tokens_per_minute.to_string()),
+        ("tier", or_none(bought.tier.as_ref())),
+        ("weight of a token received", bought.output_weight.to_string()),
+    ];
+    (name.clone(), facts)
+}
+
+/// Whom it tells; of the secret where it is found, not what it is.
+fn notices(snapshot: &Snapshot) -> Facts {
+    vec![
+        ("address", or_none(snapshot.notify.as_ref().map(|notify| notify.url.to_string()))),
+        ("secret", or_none(snapshot.notify.as_ref().map(|notify| notify.secret_source.to_string()))),
+    ]
 }
 
 /// Prices of meters beside fresh input and output, and how many context bands, tiers and regions change them.

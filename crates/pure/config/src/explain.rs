@@ -2,7 +2,9 @@
 
 use domain::{Meter, Region};
 use ledger::PriceRow;
+use routing::anomaly::Kind;
 
+use crate::anomalies::OnAnomaly;
 use crate::budgets::{AtLimit, Budget, Per};
 use crate::lanes::Lane;
 use crate::mcp;
@@ -61,6 +63,9 @@ fn paragraph(snapshot: &Snapshot, workflow: &Workflow) -> String {
     if workflow.on_loss == OnLoss::Refuse {
         text.push_str("  losses of a translation: refused, where no model can be told all\n");
     }
+    if workflow.on_spend == OnAnomaly::ChangeLane {
+        text.push_str("  spend above what is usual: its cheapest model comes first meanwhile\n");
+    }
     if let Some(capture) = &workflow.capture {
         let (days, bytes) = (capture.retention_days, capture.max_bytes);
         text.push_str(&format!("  bodies are kept for {days} days, at most {bytes} bytes each\n"));
@@ -112,6 +117,11 @@ fn lane_line(lane: &Lane) -> String {
     }
     if let Some(quality) = lane.slo.quality_milli {
         line.push_str(&format!(", quality {}", milli_text(quality)));
+    }
+    let leaves = Kind::ALL.into_iter().filter(|kind| lane.on_anomaly.of(*kind) == OnAnomaly::ChangeLane);
+    let leaves: Vec<&str> = leaves.map(Kind::as_str).collect();
+    if !leaves.is_empty() {
+        line.push_str(&format!(", left while {} is out of the ordinary", leaves.join(" or ")));
     }
     line
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::{Class, LaneName, Pick};
 use routing::{LaneIndex, ModelIndex};
 
+use crate::anomalies::{self, LaneAnomalies};
 use crate::key::{Key, Section};
 use crate::models::Model;
 use crate::names::{Declared, find_all};
@@ -26,6 +27,8 @@ pub struct Lane {
     pub pick: Pick,
     /// What it is meant to keep.
     pub slo: Slo,
+    /// What anomalies of its models lead to.
+    pub on_anomaly: LaneAnomalies,
 }
 
 /// Service levels a lane is meant to keep; shown beside what it keeps.
@@ -60,9 +63,9 @@ pub const SECTION: Section = Section {
         },
         Key {
             name: "pick",
-            takes: "`best`, `fastest` or `cheapest`",
+            takes: "`best`, `fastest`, `cheapest` or `balanced`",
             default: "`best`",
-            meaning: "By declared quality, by measured time to the first token, or by the expected cost of this very call.",
+            meaning: "By declared quality, by measured time to the first token, by the expected cost of this very call, or the better of two drawn by expected cost, attempts under way and failures of late (power of two choices).",
             example: "\"best\"",
         },
         Key {
@@ -72,6 +75,7 @@ pub const SECTION: Section = Section {
             meaning: "What it is meant to keep; shown beside what it keeps.",
             example: "{ first_token_p95_ms = 2500, success = \"99.9%\", quality = \"0.92\" }",
         },
+        anomalies::LANE_KEY,
     ],
     meters: false,
 };
@@ -132,9 +136,18 @@ fn one(named: &Named, index: LaneIndex, models: &[Declared<Arc<Model>>]) -> Opti
     }
     let found = find_all("model", table.texts("models"), models, problems);
     let pick = table
-        .choice("pick", &[("best", Pick::Best), ("fastest", Pick::Fastest), ("cheapest", Pick::Cheapest)])
+        .choice(
+            "pick",
+            &[
+                ("best", Pick::Best),
+                ("fastest", Pick::Fastest),
+                ("cheapest", Pick::Cheapest),
+                ("balanced", Pick::Balanced),
+            ],
+        )
         .unwrap_or(Pick::Best);
     let slo = slo(table);
+    let on_anomaly = anomalies::of_lane(table);
 
     let found = found?;
     let known = || found.iter().filter_map(|index| models[*index].value.as_deref());
@@ -153,7 +166,7 @@ fn one(named: &Named, index: LaneIndex, models: &[Declared<Arc<Model>>]) -> Opti
             problems.warn(&table.place_of("slo"), reason, "move the model to another lane, or lower the level");
         }
     }
-    Some(Lane { name: LaneName::from(named.name), index, class: class?, models: found, pick, slo })
+    Some(Lane { name: LaneName::from(named.name), index, class: class?, models: found, pick, slo, on_anomaly })
 }
 
 fn slo(table: &Table) -> Slo {

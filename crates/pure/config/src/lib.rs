@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`problem`] is what people see, `raw` reads the file as written and [`key`] describes each key; then
 //! one file per section, in the order in which they build on each other: [`server`], [`defaults`], [`providers`],
-//! [`models`], [`lanes`], [`criticality`], [`budgets`], [`workflows`] with their [`cache`], [`aliases`], [`mcp`]. [`secret`] keeps credentials from being printed,
+//! [`models`], [`lanes`] (with [`anomalies`]), [`criticality`], [`budgets`], [`workflows`] with their [`cache`], [`aliases`], [`mcp`], [`notify`]. [`secret`] keeps credentials from being printed,
 //! [`identity`] says who Freehold is where there is none to keep, [`auth`] how they
 //! are sent, [`url`], [`endpoint`], `fill`, `query` and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices,
 //! [`contracts`] what was agreed on them and [`capacity`] what was bought by the hour, [`tokenizers`] lists the public ones, [`catalog`] reads
@@ -12,6 +12,7 @@
 //! documentation of every key.
 
 pub mod aliases;
+pub mod anomalies;
 pub mod auth;
 pub mod budgets;
 pub mod cache;
@@ -33,6 +34,7 @@ pub mod lists;
 pub mod mcp;
 pub mod models;
 mod names;
+pub mod notify;
 mod numbers;
 mod prices;
 pub mod problem;
@@ -47,6 +49,7 @@ pub mod tokenizers;
 pub mod url;
 pub mod workflows;
 
+pub use anomalies::{LaneAnomalies, OnAnomaly};
 pub use auth::AuthScheme;
 pub use budgets::{Act, AtLimit, BadBudget, Budget, Organisation, Per, Threshold, Unit};
 pub use cache::{CacheRule, NearRule};
@@ -54,6 +57,7 @@ pub use capacity::BoughtCapacity;
 pub use catalog::{Catalog, Mode, price_rows};
 pub use check::{Input, check, check_elsewhere};
 pub use contracts::Contract;
+pub use criticality::Criticality;
 pub use defaults::{Defaults, TimeoutOverrides, Timeouts};
 pub use diff::{diff, waits_for_start};
 pub use endpoint::Endpoint;
@@ -62,6 +66,7 @@ pub use identity::{Cloud, Identity, Need};
 pub use lanes::{Lane, Slo};
 pub use mcp::{McpServer, Reach};
 pub use models::Model;
+pub use notify::Notify;
 pub use problem::{Problem, Severity};
 pub use providers::{Provider, Terms};
 pub use reference::reference;

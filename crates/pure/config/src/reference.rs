@@ -5,8 +5,8 @@ use domain::Meter;
 
 use crate::key::{Key, Section};
 use crate::{
-    aliases, budgets, cache, capacity, contracts, criticality, defaults, identity, lanes, mcp, models, prices,
-    providers, secret, server, workflows,
+    aliases, anomalies, budgets, cache, capacity, contracts, criticality, defaults, identity, lanes, mcp, models,
+    notify, prices, providers, secret, server, workflows,
 };
 
 /// Every table of freehold.toml, in the order of the reference.
@@ -32,11 +32,13 @@ pub const SECTIONS: &[&Section] = &[
     &contracts::SECTION,
     &contracts::VOLUME,
     &lanes::SECTION,
+    &anomalies::LANE,
     &lanes::SLO,
     &criticality::SECTION,
     &budgets::ORGANISATION,
     &budgets::UNIT,
     &workflows::SECTION,
+    &anomalies::WORKFLOW,
     &budgets::BUDGET,
     &budgets::THRESHOLD,
     &workflows::CAPTURE,
@@ -44,6 +46,7 @@ pub const SECTIONS: &[&Section] = &[
     &cache::NEAR,
     &aliases::SECTION,
     &mcp::SECTION,
+    &notify::SECTION,
 ];
 
 const HEAD: &str = include_str!("reference_head.md");

@@ -9,10 +9,12 @@ use domain::{UnixMs, WorkflowName};
 use crate::budgets::{Organisation, Unit};
 use crate::capacity::BoughtCapacity;
 use crate::contracts::Contract;
+use crate::criticality::Criticality;
 use crate::defaults::Defaults;
 use crate::lanes::Lane;
 use crate::mcp::McpServer;
 use crate::models::Model;
+use crate::notify::Notify;
 use crate::problem::Problem;
 use crate::providers::Provider;
 use crate::server::Server;
@@ -37,6 +39,8 @@ pub struct Snapshot {
     pub models: Vec<Arc<Model>>,
     /// Pools of models, in declared order; a `routing::LaneIndex` counts here.
     pub lanes: Vec<Arc<Lane>>,
+    /// Policy classes, the most critical first; a `routing::CriticalityIndex` counts here.
+    pub criticality: Vec<Arc<Criticality>>,
     /// Everything it serves together.
     pub organisation: Organisation,
     /// Parts of the organisation, in declared order.
@@ -51,6 +55,8 @@ pub struct Snapshot {
     pub contracts: Vec<Contract>,
     /// What was bought by the hour, in declared order.
     pub capacities: Vec<BoughtCapacity>,
+    /// Whom it tells what budgets have reached.
+    pub notify: Option<Notify>,
     /// What probably does something else than its author expects.
     pub warnings: Vec<Problem>,
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use domain::{NanoUsd, Region, UnitName, UnixMs, WorkflowName};
 use ledger::Zone;
-use routing::{LaneIndex, ModelIndex, RetryPolicy};
+use routing::{CriticalityIndex, LaneIndex, ModelIndex, RetryPolicy};
 
+use crate::anomalies::{self, OnAnomaly};
 use crate::budgets::{self, AtLimit, BUDGETS_KEY, Budget, Organisation, Sessions, Unit};
 use crate::cache::{self, CacheRule};
+use crate::criticality::Criticality;
 use crate::defaults::{self, Defaults, RETRY_KEY, TIMEOUTS_KEY, TimeoutOverrides};
 use crate::key::{Key, Section};
 use crate::lanes::Lane;
@@ -23,6 +25,8 @@ pub struct Workflow {
     pub name: WorkflowName,
     /// The policy class it declares.
     pub criticality: String,
+    /// Its place among all, the most critical first.
+    pub criticality_index: CriticalityIndex,
     /// The lanes to try in order, each with the models that residency leaves; at least one lane, each with at least
     /// one model.
     pub lanes: Vec<LaneHops>,
@@ -46,6 +50,8 @@ pub struct Workflow {
     pub max_output_tokens: Option<u64>,
     /// What becomes of a call that a model can only be told in part.
     pub on_loss: OnLoss,
+    /// What spending more than usual leads to.
+    pub on_spend: OnAnomaly,
 }
 
 /// A lane of a workflow.
@@ -160,6 +166,7 @@ pub const SECTION: Section = Section {
             meaning: "What becomes of a call that a model can be told only with something dropped or approximated: it is sent and the `freehold-loss` header lists it, or that model is passed over and the call refused where all are. A cap on the output that a dialect demands counts where neither the client nor `max_output_tokens` nor a budget sets one. What shows only in the answer is reported in either case.",
             example: "\"refuse\"",
         },
+        anomalies::WORKFLOW_KEY,
         Key {
             name: "redact",
             takes: "`none`",
@@ -206,7 +213,7 @@ pub(crate) struct Parts<'p, 'd> {
     pub defaults: Defaults,
     pub models: &'p [Declared<'d, Arc<Model>>],
     pub lanes: &'p [Declared<'d, Arc<Lane>>],
-    pub criticality: &'p [Declared<'d, Vec<LaneIndex>>],
+    pub criticality: &'p [Declared<'d, Arc<Criticality>>],
     pub units: &'p [Declared<'d, Arc<Unit>>],
     pub organisation: &'p Organisation,
     pub zone: Zone,
@@ -256,8 +263,8 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
 
     let criticality = criticality?;
     let class = find("criticality", &criticality, parts.criticality, table.problems())?;
-    let lanes = parts.criticality[class].value.as_deref()?;
-    let (lanes, excluded) = hops(table, lanes, &residency, parts)?;
+    let class = parts.criticality[class].value.as_deref()?;
+    let (lanes, excluded) = hops(table, &class.lanes, &residency, parts)?;
     let unit = match unit {
         Some(unit) => Some(parts.units[unit?].value.as_deref()?),
         None => None,
@@ -272,6 +279,7 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
     Some(Workflow {
         name: WorkflowName::from(named.name),
         criticality: criticality.value.to_owned(),
+        criticality_index: class.index,
         lanes,
         excluded,
         unit: unit.map(|unit| unit.name.clone()),
@@ -283,6 +291,7 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
         deadlines,
         max_output_tokens,
         on_loss,
+        on_spend: anomalies::of_workflow(table),
     })
 }
 

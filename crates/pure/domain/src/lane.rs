@@ -25,6 +25,8 @@ pub enum Pick {
     Fastest,
     /// Lowest expected cost of this very call, not lowest list price.
     Cheapest,
+    /// The better of two drawn by expected cost, attempts under way and failures of late.
+    Balanced,
 }
 
 impl fmt::Display for Class {
@@ -43,6 +45,7 @@ impl fmt::Display for Pick {
             Pick::Best => "best",
             Pick::Fastest => "fastest",
             Pick::Cheapest => "cheapest",
+            Pick::Balanced => "balanced",
         })
     }
 }

@@ -75,7 +75,7 @@ impl PicoUsd {
 
     /// The price as USD per million units, without trailing zeros: `3`, `0.0375`.
     pub fn as_usd_per_million(self) -> String {
-        scaled(i128::from(self.0), 6, 0)
+        scaled(self.0, 6, 0)
     }
 }
 
@@ -113,16 +113,26 @@ fn decimal(text: &str, scale: u32) -> Result<i64, BadMoney> {
     joined.parse::<i64>().map(|value| sign * value).map_err(|_| too_large())
 }
 
-/// Prints `value / 10^scale`, trailing zeros cut down to `least` decimals.
-fn scaled(value: i128, scale: u32, least: usize) -> String {
-    let unit = 10i128.pow(scale);
-    let sign = if value < 0 { "-" } else { "" };
-    let (whole, rest) = (value.abs() / unit, value.abs() % unit);
-    let mut fraction = format!("{rest:0width$}", width = scale as usize);
-    while fraction.len() > least && fraction.ends_with('0') {
-        fraction.pop();
+/// Prints `value / 10^scale`, trailing zeros cut down to `least` decimals. Digit by digit: amounts are put into words on
+/// every call.
+fn scaled(value: i64, scale: u32, least: usize) -> String {
+    let scale = scale as usize;
+    let mut rest = value.unsigned_abs();
+    // From the last digit to the first.
+    let mut digits = Vec::with_capacity(20);
+    while rest > 0 || digits.len() <= scale {
+        digits.push(b'0' + (rest % 10) as u8);
+        rest /= 10;
     }
-    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+    let zeros = digits[..scale - least.min(scale)].iter().take_while(|digit| **digit == b'0').count();
+    let mut text = String::with_capacity(digits.len() + 2);
+    text.extend((value < 0).then_some('-'));
+    text.extend(digits[scale..].iter().rev().map(|digit| char::from(*digit)));
+    if zeros < scale {
+        text.push('.');
+        text.extend(digits[zeros..scale].iter().rev().map(|digit| char::from(*digit)));
+    }
+    text
 }
 
 impl FromStr for NanoUsd {
@@ -137,7 +147,7 @@ impl FromStr for NanoUsd {
 impl fmt::Display for NanoUsd {
     /// Dollars without the currency: at least two decimals, as many as are needed, nothing rounded away.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&scaled(i128::from(self.0), 9, 2))
+        f.pad(&scaled(self.0, 9, 2))
     }
 }
 

@@ -5,7 +5,10 @@
 //! that has no price (an upper bound, a meter nobody can price) is an adjustment: FOCUS wants a price of every usage.
 
 pub mod columns;
+pub mod commitments;
 pub mod invoices;
+
+use std::sync::Arc;
 
 use domain::usage::Direction;
 use domain::{Cause, Meter, NanoUsd, UnixMs};
@@ -13,9 +16,12 @@ use domain::{Cause, Meter, NanoUsd, UnixMs};
 use crate::cells::{self, Basis, Cell};
 
 pub use columns::{Column, Kind, Value, columns};
+pub use commitments::Commitment;
 
 /// Places of every decimal.
 pub const SCALE: u32 = 12;
+/// What a price row begins with that is no price of a usage: what was promised to be spent and was not.
+pub const SHORTFALL: &str = "commitment/";
 /// Milliseconds of an hour.
 const HOUR_MS: u64 = 3_600_000;
 
@@ -41,6 +47,8 @@ pub struct Charge {
     pub units: u64,
     /// What was booked.
     pub amount: NanoUsd,
+    /// The commitments it draws from, where contracts are known.
+    pub draws_from: Vec<Arc<Commitment>>,
 }
 
 /// In what a meter is priced and counted.
@@ -85,7 +93,8 @@ impl Charge {
 
     /// The meter, where units of it were priced; a charge without one is an adjustment.
     fn priced(&self) -> Option<Meter> {
-        self.cell.meter.filter(|_| !self.cell.price_row.is_empty())
+        let is_usage = !self.cell.price_row.is_empty() && !self.cell.price_row.starts_with(SHORTFALL);
+        self.cell.meter.filter(|_| is_usage)
     }
 
     fn is_usage(&self) -> bool {
@@ -162,6 +171,7 @@ impl Charge {
             cause => format!(", {cause}"),
         };
         let what = match (cell.basis, cell.meter) {
+            _ if cell.price_row.starts_with(SHORTFALL) => format!("not spent of {}", cell.price_row),
             (Basis::UpperBound, _) => "upper bound of what is not known yet".to_owned(),
             (Basis::Unexplained, _) => "booked without a line".to_owned(),
             (Basis::Unpriced, Some(meter)) => format!("{} units of {meter} without a price", self.units),

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`rows`] is what a price list says and [`hours`] when; [`price`] turns counts into cost, [`running`] changes it by
 //! what many calls consumed together, [`bound`] says the most a call can cost. [`price_diff`] compares price lists, [`reprice`] prices
-//! history again, [`provider_cost`] compares with what a provider says, [`capacity`] tells what was paid for and not used. [`budget`],
+//! history again, [`provider_cost`] and [`tier`] compare with what a provider says, [`capacity`] tells what was paid for and not used. [`budget`],
 //! [`window`], [`booked`] and [`hold`] keep a budget, [`lease`] shares it out among instances, [`limits`] a rate; [`learn`] estimates where a
 //! provider reports nothing; [`journal`] is the double entry, [`cells`] what sums are made of, [`focus`] how they are handed out, and
 //! [`segment`] the form in which facts lie in the spool.
@@ -27,6 +27,8 @@ mod rounding;
 pub mod rows;
 pub mod running;
 pub mod segment;
+pub mod sessions;
+pub mod tier;
 mod terms;
 pub mod window;
 

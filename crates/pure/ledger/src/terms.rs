@@ -18,6 +18,12 @@ const TRAFFIC_TYPES: &[(&str, &str)] = &[
     ("ON_DEMAND_PRIORITY", "priority"),
 ];
 
+/// The tier that a provider's word stands for; `None` where that is the usual one.
+pub(crate) fn tier_meant(word: &str) -> Option<&str> {
+    let meant = TRAFFIC_TYPES.iter().find(|(traffic, _)| *traffic == word).map_or(word, |(_, meant)| *meant);
+    (!STANDARD_TIERS.contains(&meant)).then_some(meant)
+}
+
 /// One, in millionths.
 const WHOLE: u32 = 1_000_000;
 

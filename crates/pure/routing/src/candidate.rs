@@ -29,4 +29,8 @@ pub struct Candidate {
     /// Milliseconds to the first token as measured lately, see [`ModelHealth::first_token_ms`](crate::ModelHealth);
     /// absent where nothing has been measured.
     pub first_token_ms: Option<u64>,
+    /// Attempts under way at the model, over all lanes and calls of this instance.
+    pub in_flight: u32,
+    /// Share of its last attempts that failed, see [`ModelHealth::failed_percent`](crate::ModelHealth::failed_percent).
+    pub failed_percent: u8,
 }

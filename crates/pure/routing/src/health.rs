@@ -17,6 +17,9 @@ pub const EXPLORE_EVERY_MS: u64 = 60_000;
 /// The longest a provider's Retry-After keeps a model out, milliseconds: ten minutes, then it is asked again.
 pub const LONGEST_RATE_LIMIT_MS: u64 = 600_000;
 
+/// How many attempts [`ModelHealth::failed_percent`] looks at, at least.
+pub const LEAST_SAMPLES: u16 = 10;
+
 /// Health of one model.
 #[derive(Clone, Debug)]
 pub struct ModelHealth {
@@ -212,6 +215,19 @@ impl ModelHealth {
     /// nothing was measured within [`MEASUREMENT_FRESH_MS`], so that a model once slow gets another chance.
     pub fn first_token_ms(&self, now: UnixMs) -> Option<u64> {
         self.first_token.fresh_p50(now).or_else(|| self.latency.fresh_p50(now))
+    }
+
+    /// Attempts under way.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// Share of failures among the last attempts that count, percent, rounded down. Fewer than [`LEAST_SAMPLES`] count as if
+    /// those missing had succeeded, so that one early failure does not condemn a model.
+    pub fn failed_percent(&self) -> u8 {
+        let (samples, failures) = self.breaker.samples();
+        let share = u32::from(failures) * 100 / u32::from(samples.max(LEAST_SAMPLES));
+        u8::try_from(share).unwrap_or(100)
     }
 
     /// What pages and metrics show.

@@ -1,9 +1,12 @@
 //! How one call stands with each of its candidates.
 
+use std::sync::Arc;
+
 use domain::{FaultClass, UnixMs};
 
 use crate::candidate::Candidate;
 use crate::health::Refused;
+use crate::steer::Move;
 
 /// A candidate, and how this call stands with it.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub(crate) struct Hop {
     pub(crate) refused: Option<Obstacle>,
     /// When its provider said to come back.
     pub(crate) back_at: Option<UnixMs>,
+    /// What moved this call away from it.
+    pub(crate) moved: Option<Arc<Move>>,
 }
 
 /// A permit that was not given.

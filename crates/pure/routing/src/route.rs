@@ -7,6 +7,7 @@
 //!    is free now: going elsewhere costs the caller nothing, waiting does.
 //! 3. Candidates not tried yet come first, in lane order and inside a lane as its pick ranks them; then those that were
 //!    tried and may be tried again.
+//!    The last attempt that a call has goes to a lane that was not tried, where one is free.
 //! 4. Where all that is left is under a rate limit, the one that is over soonest is waited for, if that is within
 //!    `max_wait_ms`.
 //! 5. Where breakers hold back all there is and nothing has been tried, one call in each open time goes out all the same, to
@@ -14,14 +15,17 @@
 //!
 //! No wait passes the call's deadline, and no model is sent to without its permit.
 
+use std::sync::Arc;
+
 use domain::{Cause, Fault, FaultClass, NanoUsd, UnixMs};
 
 use crate::backoff::{Chance, RetryPolicy};
-use crate::candidate::{Candidate, ModelIndex};
+use crate::candidate::{Candidate, LaneIndex, ModelIndex};
 use crate::health::{Need, Permit, Refused};
 use crate::hop::{Hop, Obstacle, Standing};
 use crate::order::order;
 use crate::sentence;
+use crate::steer::{CriticalityIndex, Move, Mover};
 
 /// The way of one call.
 #[derive(Debug)]
@@ -31,6 +35,12 @@ pub struct Route {
     chance: Chance,
     deadline: UnixMs,
     attempts_made: u16,
+    /// What would have moved the call, had there been anywhere to move it to.
+    stuck: Option<Arc<Move>>,
+    /// Of a move that keeps a share of the calls in order to find out whether it is over: that this call is one of them.
+    finds_out: Option<Arc<Move>>,
+    /// What the call should cost where it would begin if nothing were moved.
+    usual_cost: Option<NanoUsd>,
     /// The hop that was handed out and not reported yet.
     out: Option<usize>,
 }
@@ -67,19 +77,83 @@ pub type Permits<'a> = dyn FnMut(ModelIndex, Need) -> Permit + 'a;
 
 impl Route {
     /// A way through `candidates`, which come in lane order; inside each lane they are ranked here by the lane's pick. A
-    /// model that several lanes name counts where it first appears. The seed decides the random part of waits.
+    /// model that several lanes name counts where it first appears. The seed decides the random part of waits, and who
+    /// is drawn under `balanced`.
     pub fn new(mut candidates: Vec<Candidate>, policy: RetryPolicy, seed: u64, deadline: UnixMs) -> Route {
         for lane in candidates.chunk_by_mut(|one, next| one.lane == next.lane) {
             let pick = lane[0].pick;
-            order(lane, pick);
+            order(lane, pick, seed);
         }
         let mut hops: Vec<Hop> = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             if !hops.iter().any(|hop| hop.candidate.model == candidate.model) {
-                hops.push(Hop { candidate, attempts: 0, standing: Standing::Fresh, refused: None, back_at: None });
+                hops.push(Hop {
+                    candidate,
+                    attempts: 0,
+                    standing: Standing::Fresh,
+                    refused: None,
+                    back_at: None,
+                    moved: None,
+                });
             }
         }
-        Route { hops, policy, chance: Chance::new(seed), deadline, attempts_made: 0, out: None }
+        let usual_cost = hops.first().and_then(|hop| hop.candidate.expected_cost);
+        let chance = Chance::new(seed);
+        Route { hops, policy, chance, deadline, attempts_made: 0, stuck: None, finds_out: None, usual_cost, out: None }
+    }
+
+    /// Moves this call away from where moves say so; to be asked once, before the first hop. What it is moved away from
+    /// comes after all else, in the order it had; where its price is why, after all that costs less. Where every candidate would be moved, none is. The seed decides which
+    /// calls a move that keeps a share meets.
+    pub fn steer(&mut self, moves: &[Arc<Move>], criticality: Option<CriticalityIndex>, seed: u64) {
+        if moves.is_empty() {
+            return;
+        }
+        for index in 0..self.hops.len() {
+            let candidate = &self.hops[index].candidate;
+            let leads = |one: &Move| one.kept.times_milli().is_none_or(|times| self.is_undercut(index, times));
+            let meets = |one: &&Arc<Move>| one.concerns(candidate) && one.meets(criticality, seed) && leads(one);
+            self.hops[index].moved = moves.iter().find(meets).cloned();
+        }
+        let stays = |one: &&Arc<Move>| {
+            let is_first = self.hops.first().is_some_and(|hop| hop.moved.is_none() && one.concerns(&hop.candidate));
+            one.by == Mover::Anomaly && is_first && !one.meets(criticality, seed)
+        };
+        self.finds_out = moves.iter().find(stays).cloned();
+        if self.hops.iter().all(|hop| hop.moved.is_some()) {
+            self.stuck = self.hops.iter_mut().filter_map(|hop| hop.moved.take()).next();
+        }
+        let price = |hop: &Hop| hop.moved.as_ref().and_then(|one| one.kept.times_milli());
+        self.hops.sort_by_key(|hop| hop.moved.is_some() && price(hop).is_none());
+        for index in 0..self.hops.len() {
+            if let Some(times_milli) = price(&self.hops[index]) {
+                self.behind_cheaper(index, times_milli);
+            }
+        }
+    }
+
+    /// Puts a hop behind those after it that are expected to cost less than it does now, and before the others: what is dearer
+    /// still is no way out.
+    fn behind_cheaper(&mut self, index: usize, times_milli: u64) {
+        let Some(now) = self.cost_now(index, times_milli) else { return };
+        let hop = self.hops.remove(index);
+        let is_cheaper = |hop: &Hop| hop.candidate.expected_cost.is_some_and(|cost| i128::from(cost.0) < now);
+        self.hops[index..].sort_by_key(|hop| !is_cheaper(hop));
+        let cheaper = self.hops[index..].iter().take_while(|hop| is_cheaper(hop)).count();
+        self.hops.insert(index + cheaper, hop);
+    }
+
+    /// What a hop costs at so many times what is expected of it, nano-dollars.
+    fn cost_now(&self, index: usize, times_milli: u64) -> Option<i128> {
+        let expected = self.hops[index].candidate.expected_cost?;
+        Some(i128::from(expected.0) * i128::from(times_milli) / 1000)
+    }
+
+    /// Whether a later candidate is expected to cost less than this one at so many times what is expected of it.
+    fn is_undercut(&self, index: usize, times_milli: u64) -> bool {
+        let Some(now) = self.cost_now(index, times_milli) else { return false };
+        let mut later = self.hops[index + 1..].iter().filter_map(|hop| hop.candidate.expected_cost);
+        later.any(|cost| i128::from(cost.0) < now)
     }
 
     /// The next hop. `last` is the fault of the attempt handed out before; it is not looked at when there was none, or
@@ -104,8 +178,8 @@ impl Route {
         }
         self.hops.iter_mut().for_each(|hop| hop.refused = None);
 
-        again
-            .and_then(|index| self.after_backoff(index, permits, now))
+        self.last_chance(permits, now)
+            .or_else(|| again.and_then(|index| self.after_backoff(index, permits, now)))
             .or_else(|| self.fresh(permits, now))
             .or_else(|| self.once_more(permits, now))
             .or_else(|| self.after_rate_limit(permits, now))
@@ -142,6 +216,11 @@ impl Route {
         }
     }
 
+    /// What the call should cost where it would begin if nothing were moved.
+    pub fn usual_cost(&self) -> Option<NanoUsd> {
+        self.usual_cost
+    }
+
     /// How many attempts have been handed out and not skipped.
     pub fn attempts_made(&self) -> u16 {
         self.attempts_made
@@ -169,6 +248,22 @@ impl Route {
         }
     }
 
+    /// For the last attempt, the first free candidate of a lane that was not tried yet. What fails a whole lane, such as the outage
+    /// of the one vendor in it, would otherwise use up all that a call has.
+    fn last_chance(&mut self, permits: &mut Permits<'_>, now: UnixMs) -> Option<Next> {
+        if self.attempts_made == 0 || self.attempts_made + 1 < self.policy.max_attempts {
+            return None;
+        }
+        let tried = |lane: LaneIndex| self.hops.iter().any(|hop| hop.attempts > 0 && hop.candidate.lane == lane);
+        let untried: Vec<usize> = (0..self.hops.len())
+            .filter(|index| self.hops[*index].standing == Standing::Fresh && !tried(self.hops[*index].candidate.lane))
+            .collect();
+        untried.into_iter().find_map(|index| {
+            let probe = self.ask(index, Need::Usual, permits)?;
+            Some(self.hand_out(index, 0, probe, Need::Usual, now))
+        })
+    }
+
     /// The first candidate not tried yet whose model is free.
     fn fresh(&mut self, permits: &mut Permits<'_>, now: UnixMs) -> Option<Next> {
         let mut explored_lane = None;
@@ -194,7 +289,9 @@ impl Route {
     fn explore(&mut self, lane: usize, permits: &mut Permits<'_>, now: UnixMs) -> Option<Next> {
         for index in 0..self.hops.len() {
             let hop = &self.hops[index];
-            let unmeasured = hop.candidate.pick == domain::Pick::Fastest && hop.candidate.first_token_ms.is_none();
+            let unmeasured = hop.candidate.pick == domain::Pick::Fastest
+                && hop.candidate.first_token_ms.is_none()
+                && hop.moved.is_none();
             if unmeasured && hop.candidate.lane == lane && hop.standing == Standing::Fresh {
                 let probe = self.ask(index, Need::Explore, permits);
                 // A refusal to be explored is none to be used.
@@ -277,7 +374,14 @@ impl Route {
             (_, 0) => Cause::Failover,
             _ => Cause::Retry,
         };
-        let decision = sentence::decision(&self.hops, index, wait_ms, probe, need, now);
+        let mut decision = sentence::decision(&self.hops, index, wait_ms, probe, need, now);
+        if let Some(stuck) = &self.stuck {
+            sentence::stuck(&mut decision, stuck);
+        }
+        let here = |one: &&Arc<Move>| one.concerns(&self.hops[index].candidate);
+        if let Some(one) = self.finds_out.as_ref().filter(here) {
+            sentence::finds_out(&mut decision, one);
+        }
         self.attempts_made += 1;
         self.hops[index].attempts += 1;
         self.out = Some(index);
@@ -329,6 +433,8 @@ mod tests {
             expected_cost: cost.map(NanoUsd),
             quality_milli: None,
             first_token_ms: None,
+            in_flight: 0,
+            failed_percent: 0,
         }
     }
 
@@ -366,6 +472,17 @@ mod tests {
         route.skip(1, "its price does not fit");
         assert_eq!(tried(route.next(Some(&slow), &mut yes, UnixMs(0))), (2, Cause::Failover));
         assert_eq!(route.attempts_made(), 2);
+    }
+
+    #[test]
+    fn the_last_attempt_goes_to_a_lane_that_was_not_tried() {
+        let candidates = vec![candidate(0, None), Candidate { lane: 0, ..candidate(1, None) }, candidate(2, None)];
+        let mut route = Route::new(candidates, RetryPolicy::default(), 0, UnixMs(90_000));
+        let mut yes = |_: ModelIndex, _: Need| Permit::Yes;
+        let refused = Fault::new(FaultClass::Connect, "");
+        let models: Vec<usize> =
+            (0..4).map(|made| tried(route.next((made > 0).then_some(&refused), &mut yes, UnixMs(0))).0).collect();
+        assert_eq!(models, [0, 0, 1, 2], "not the second try of the second model of a lane whose vendor is away");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use domain::{Pick, UnixMs};
 use crate::candidate::Candidate;
 use crate::health::{Need, Refused};
 use crate::hop::{Hop, Obstacle, Standing};
+use crate::steer::{Move, Place};
 
 /// How many obstacles a sentence names before it only counts them.
 const NAMED: usize = 4;
@@ -51,12 +52,24 @@ pub(crate) fn give_up(hops: &[Hop], what: fmt::Arguments<'_>, now: UnixMs) -> St
     text
 }
 
+/// Adds that the call would have been moved, had there been anywhere to go.
+pub(crate) fn stuck(text: &mut String, moved: &Move) {
+    let _ = write!(text, "; not moved away although {}, since nothing else may serve it", moved.reason);
+}
+
+/// Adds that the call stays in order to find out whether what moves others is over.
+pub(crate) fn finds_out(text: &mut String, moved: &Move) {
+    let _ = write!(text, "; finds out whether it is over: {}", moved.reason);
+}
+
 /// Lists what stood in the way of the others; says whether there was anything.
 fn obstacles(text: &mut String, hops: &[Hop], chosen: Option<usize>, now: UnixMs) -> bool {
     let lane = chosen.map(|index| hops[index].candidate.lane);
     let mut count = 0;
     for (index, hop) in hops.iter().enumerate() {
-        if chosen == Some(index) || (hop.standing == Standing::Fresh && hop.refused.is_none()) {
+        let untouched = hop.standing == Standing::Fresh && hop.refused.is_none();
+        let moved = hop.moved.as_deref().filter(|_| untouched);
+        if chosen == Some(index) || (untouched && moved.is_none()) || told_before(hops, index, chosen, moved) {
             continue;
         }
         count += 1;
@@ -65,6 +78,17 @@ fn obstacles(text: &mut String, hops: &[Hop], chosen: Option<usize>, now: UnixMs
         }
         if count > 1 {
             text.push_str(", ");
+        }
+        if let Some(moved) = moved {
+            let _ = match moved.from {
+                Place::Lane(_) => write!(text, "moved away from {} ({})", hop.candidate.lane_name, moved.reason),
+                Place::Model(_) => write!(text, "moved away from {} ({})", hop.candidate.name, moved.reason),
+                Place::ModelOf(..) => {
+                    let (lane, model) = (&hop.candidate.lane_name, &hop.candidate.name);
+                    write!(text, "{lane}: {model} left alone since {}, {}", Clock(moved.since, now), moved.reason)
+                }
+            };
+            continue;
         }
         if lane != Some(hop.candidate.lane) {
             let _ = write!(text, "{}/", hop.candidate.lane_name);
@@ -76,6 +100,16 @@ fn obstacles(text: &mut String, hops: &[Hop], chosen: Option<usize>, now: UnixMs
         let _ = write!(text, " and {} more", count - NAMED);
     }
     count > 0
+}
+
+/// Whether an earlier hop of the same lane has told already why the call is moved away from it.
+fn told_before(hops: &[Hop], index: usize, chosen: Option<usize>, moved: Option<&Move>) -> bool {
+    let of_lane = moved.filter(|moved| matches!(moved.from, Place::Lane(_)));
+    of_lane.is_some_and(|moved| {
+        let untouched = |hop: &Hop| hop.standing == Standing::Fresh && hop.refused.is_none();
+        let mut before = hops[..index].iter().enumerate().filter(|(at, hop)| Some(*at) != chosen && untouched(hop));
+        before.any(|(_, hop)| hop.moved.as_deref() == Some(moved))
+    })
 }
 
 fn obstacle(text: &mut String, hop: &Hop, now: UnixMs) {
@@ -98,16 +132,25 @@ fn rank(text: &mut String, hops: &[Hop], candidate: &Candidate) {
     let mut left = 0;
     for hop in hops.iter().filter(|hop| hop.candidate.lane == candidate.lane) {
         lane += 1;
-        left += usize::from(hop.standing == Standing::Fresh && hop.refused.is_none());
+        let free = hop.standing == Standing::Fresh && hop.refused.is_none() && hop.moved.is_none();
+        left += usize::from(free);
     }
     let of = Of { lane, left };
+    if candidate.pick == Pick::Balanced {
+        let (under_way, failed) = (candidate.in_flight, candidate.failed_percent);
+        let _ = write!(text, "balanced over {of}: {under_way} under way, {failed} % failed lately");
+        if let Some(cost) = candidate.expected_cost {
+            let _ = write!(text, ", expected {cost} USD");
+        }
+        return;
+    }
     let _ = match (candidate.pick, candidate.expected_cost, candidate.first_token_ms, candidate.quality_milli) {
         (Pick::Cheapest, Some(cost), ..) => write!(text, "cheapest of {of} by expected {cost} USD"),
         (Pick::Cheapest, None, ..) => write!(text, "first of {of} without a price"),
         (Pick::Fastest, _, Some(ms), _) => write!(text, "fastest of {of} by measured first token {ms} ms"),
         (Pick::Fastest, _, None, _) => write!(text, "first of {of} not measured yet"),
-        (Pick::Best, .., Some(milli)) => write!(text, "best of {of} by quality {}", Quality(milli)),
-        (Pick::Best, .., None) => write!(text, "first of {of} as declared"),
+        (Pick::Best | Pick::Balanced, .., Some(milli)) => write!(text, "best of {of} by quality {}", Quality(milli)),
+        (Pick::Best | Pick::Balanced, .., None) => write!(text, "first of {of} as declared"),
     };
 }
 

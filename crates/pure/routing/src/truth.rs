@@ -142,7 +142,7 @@ const NOTES: &str = "
   any fault with Retry-After) is left at once for a model that is free now; it is waited for only where there is no other
   and the wait is at most `max_wait_ms` (2 s). A longer Retry-After rules the model out for this call.
 - **next model**: the next of the lane, then the next lane. At most `max_attempts` (4) in all, none after the call's
-  deadline.
+  deadline. The last of them goes to a lane that was not tried yet, where one is free.
 - **HTTP error**: the client gets the fault's code in its own dialect; endpoints.md has the statuses. It is also what
   happens in the other rows when nothing is left to try.
 - **error frame**: OpenAI: `data: {\"error\": …}`; Anthropic: `event: error`. Both carry the code, who has to act, whether to

@@ -1,8 +1,10 @@
 //! What holds on every way a call can take, whatever fails and whatever is refused.
 
+use std::sync::Arc;
+
 use domain::{Class, Fault, FaultClass, NanoUsd, Pick, UnixMs};
 use proptest::prelude::*;
-use routing::{Candidate, Need, Next, Permit, Refused, RetryPolicy, Route};
+use routing::{Candidate, Kept, Move, Mover, Need, Next, Permille, Permit, Place, Refused, RetryPolicy, Route};
 
 #[derive(Clone, Debug)]
 struct Step {
@@ -16,8 +18,8 @@ struct Step {
 
 fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
     let one = (0usize..6, prop::option::of(0i64..100), prop::option::of(0u32..1000), prop::option::of(0u64..900));
-    (prop::collection::vec(one, 0..7), 0usize..3).prop_map(|(models, pick)| {
-        let pick = [Pick::Best, Pick::Fastest, Pick::Cheapest][pick];
+    (prop::collection::vec(one, 0..7), 0usize..4).prop_map(|(models, pick)| {
+        let pick = [Pick::Best, Pick::Fastest, Pick::Cheapest, Pick::Balanced][pick];
         let candidate = |(place, (model, cost, quality_milli, first_token_ms)): (usize, (usize, _, _, _))| Candidate {
             model,
             name: format!("model-{model}").as_str().into(),
@@ -28,6 +30,8 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
             expected_cost: Option::map(cost, NanoUsd),
             quality_milli,
             first_token_ms,
+            in_flight: 0,
+            failed_percent: 0,
         };
         models.into_iter().enumerate().map(candidate).collect()
     })
@@ -46,6 +50,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = |(permits, fault, skip, passes_ms)| Step { permits, fault, skip, passes_ms };
         steps.into_iter().map(step).collect()
     })
+}
+
+fn moves() -> impl Strategy<Value = Vec<Arc<Move>>> {
+    let one = (0usize..6, prop::bool::ANY, 0u16..=1000).prop_map(|(index, lane, kept)| {
+        let from = if lane { Place::Lane(index / 2) } else { Place::Model(index) };
+        let kept = Kept::OfAll(Permille::new(kept));
+        Arc::new(Move { by: Mover::Anomaly, from, kept, reason: "a test says so".into(), since: UnixMs(0) })
+    });
+    prop::collection::vec(one, 0..3)
 }
 
 fn answer(kind: u8, need: Need, now: UnixMs) -> Permit {
@@ -68,6 +81,7 @@ proptest! {
     fn bounds_hold_and_no_hop_is_without_its_permit(
         candidates in candidates(),
         steps in steps(),
+        moves in moves(),
         seed: u64,
         max_attempts in 0u16..6,
         retries_same in 0u16..3,
@@ -78,6 +92,7 @@ proptest! {
         let deadline = start + patience_ms;
         let known: Vec<usize> = candidates.iter().map(|one| one.model).collect();
         let mut route = Route::new(candidates, policy, seed, deadline);
+        route.steer(&moves, None, seed);
         let (mut now, mut last) = (start, None);
         let mut made: Vec<usize> = Vec::new();
         let mut skipped: Vec<usize> = Vec::new();
@@ -112,6 +127,32 @@ proptest! {
             now = UnixMs(now.0 + step.passes_ms);
             last = step.fault.map(|(class, retry_after_ms)| Fault { retry_after_ms, ..Fault::new(class, "") });
         }
+    }
+
+    #[test]
+    fn a_move_changes_the_order_and_nothing_else(candidates in candidates(), moves in moves(), seed: u64) {
+        let way = |moves: &[Arc<Move>]| {
+            let policy = RetryPolicy { max_attempts: 20, retries_same: 0, ..RetryPolicy::default() };
+            let mut route = Route::new(candidates.clone(), policy, seed, UnixMs(60_000));
+            route.steer(moves, None, seed);
+            let fault = Fault::new(FaultClass::FirstTokenTimeout, "");
+            let mut way = Vec::new();
+            while let Next::Try { candidate, .. } = route.next(Some(&fault), &mut |_, _| Permit::Yes, UnixMs(0)) {
+                way.push(candidate.model);
+            }
+            way
+        };
+        let (mut straight, mut moved) = (way(&[]), way(&moves));
+        let away = |model: &usize| {
+            let candidate = candidates.iter().find(|one| one.model == *model).unwrap();
+            moves.iter().any(|one| one.concerns(candidate) && one.meets(None, seed))
+        };
+        if !straight.iter().all(away) && !candidates.iter().any(|one| one.pick == Pick::Fastest) {
+            prop_assert!(moved.is_sorted_by_key(|model| away(model)), "{:?}", moved);
+        }
+        straight.sort_unstable();
+        moved.sort_unstable();
+        prop_assert_eq!(straight, moved);
     }
 
     #[test]

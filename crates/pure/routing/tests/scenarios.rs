@@ -180,6 +180,8 @@ fn candidates(scenario: &Scenario, health: &[ModelHealth], now: UnixMs) -> Vec<C
             expected_cost: entry.expected_usd.as_ref().map(|usd| usd.parse::<NanoUsd>().unwrap()),
             quality_milli: entry.quality_milli,
             first_token_ms: health[model].first_token_ms(now),
+            in_flight: health[model].in_flight(),
+            failed_percent: health[model].failed_percent(),
         });
     }
     candidates

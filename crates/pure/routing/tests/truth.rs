@@ -15,6 +15,8 @@ fn candidate(model: usize) -> Candidate {
         expected_cost: None,
         quality_milli: None,
         first_token_ms: None,
+        in_flight: 0,
+        failed_percent: 0,
     }
 }
 

@@ -53,4 +53,4 @@ pub use quirks::Quirks;
 pub use reply::{Kept, ReplyPlan, Seen, StreamRelay, reply_body};
 pub use request::{Ask, Outgoing, outgoing};
 pub use said::{Said, said};
-pub use scan::{BadBody, Bound, Features, Head, Prompt, Units, prompt_texts, scan, scan_form};
+pub use scan::{AskedTier, BadBody, Bound, Features, Head, Prompt, Units, prompt_texts, scan, scan_form};

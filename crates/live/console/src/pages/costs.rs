@@ -82,6 +82,14 @@ fn shown(costs: &Costs) -> CostsShown {
         0 => String::new(),
         some => format!(" {} used something without a price, which is missing here.", show::counted(some, "attempt")),
     };
+    let unread = match costs.unread_tokens {
+        0 => String::new(),
+        some => format!(
+            " At least {} tokens were written to providers' caches for {} USD and never read.",
+            show::count(some),
+            costs.unread
+        ),
+    };
     CostsShown {
         anchor: show::anchor("costs", &costs.workflow),
         name: costs.workflow.clone(),
@@ -90,7 +98,7 @@ fn shown(costs: &Costs) -> CostsShown {
         list: costs.list.to_string(),
         hidden: costs.hidden.to_string(),
         sentence: format!(
-            "{} for {}.{unpriced}",
+            "{} for {}.{unpriced}{unread}",
             show::counted(costs.attempts, "attempt"),
             show::counted(costs.answers, "answer")
         ),

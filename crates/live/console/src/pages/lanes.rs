@@ -76,6 +76,7 @@ fn shown(lane: &LaneView, now: UnixMs) -> LaneShown {
         "best" => "tries the model of the highest quality first",
         "fastest" => "tries the model with the quickest first token first",
         "cheapest" => "tries the model that is expected to cost least for the call at hand first",
+        "balanced" => "draws two models and tries the one first that has less to do, fails less and costs less",
         _ => "picks by its own rule",
     };
     LaneShown {

@@ -4,12 +4,15 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::desk::Desk;
 
+pub mod anomalies;
 pub mod budgets;
 pub mod cache;
 pub mod call;
 pub mod calls;
+pub mod concentration;
 pub mod configuration;
 pub mod costs;
+pub mod drills;
 pub mod error;
 pub mod instances;
 pub mod keys;
@@ -36,10 +39,14 @@ pub const PAGES: &[Page] = &[
     Page { path: "/workflows", menu: Some("Workflows"), route: || get(workflows::show) },
     Page { path: "/workflows/{name}", menu: None, route: || get(workflow::show) },
     Page { path: "/lanes", menu: Some("Lanes"), route: || get(lanes::show) },
+    Page { path: "/anomalies", menu: Some("Anomalies"), route: || get(anomalies::show) },
     Page { path: "/budgets", menu: Some("Budgets"), route: || get(budgets::show).post(budgets::approve) },
     Page { path: "/tools", menu: Some("Tools"), route: || get(tools::show) },
     Page { path: "/costs", menu: Some("Costs"), route: || get(costs::show) },
     Page { path: "/cache", menu: Some("Cache"), route: || get(cache::show).post(cache::purge) },
+    Page { path: "/concentration", menu: Some("Concentration"), route: || get(concentration::show) },
+    Page { path: "/drills", menu: Some("Drills"), route: || get(drills::show) },
+    Page { path: "/drills/{id}", menu: None, route: || get(drills::page) },
     Page { path: "/calls", menu: Some("Calls"), route: || get(calls::show) },
     Page { path: "/calls/{id}", menu: None, route: || get(call::show) },
     Page { path: "/configuration", menu: Some("Configuration"), route: || get(configuration::show) },

@@ -70,6 +70,17 @@ pub const KINDS: &[Kind] = &[
     damage("call_attempts", "a call made another number of attempts than there are records", RESTORE),
     damage("sum_wrong", "a sum is not what the facts add up to", SUMS),
     damage("sum_orphan", "a sum of something that is not named any more", SUMS),
+    damage(
+        "instance_sums",
+        "what the instances booked together is not what was booked",
+        "a budget of one instance that is restored from this, or a lease that is settled by it, is off by the difference: \
+        restore a backup from before, or stop all instances and start them again once the sums are right",
+    ),
+    damage(
+        "lease_wrong",
+        "an instance's part in a budget contradicts itself, or is of no window",
+        "a running instance writes its part anew within seconds; of one that ended, start it, or `freehold instance recover`",
+    ),
     damage("day_unlike_hours", "a day's sum is not that of its hours", SUMS),
     damage("day_unlike_day", "two tables hold the same day's money, and differ", SUMS),
     damage("chain_broken", "a batch was changed after it was written, or one before it is gone", RESTORE),

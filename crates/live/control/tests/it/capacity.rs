@@ -78,3 +78,25 @@ async fn what_was_drawn_taken_and_spent_is_told_with_what_is_left() {
         ]
     );
 }
+
+#[tokio::test]
+async fn what_is_short_of_a_commitment_is_booked_once_some_days_after_its_end() {
+    let house = House::new().await;
+    let mut snapshot = snapshot();
+    snapshot.capacities.clear();
+    let (from, until) = (snapshot.contracts[0].from, snapshot.contracts[0].until.unwrap());
+    let mut record = Sample::new(1, NOON).record();
+    record.counted = vec![Counted { name: "acme-commitment".into(), amount: 70_000_000_000 }];
+    house.store.record(vec![Entry::Record(Box::new(record))]).await.unwrap();
+    let book = async |now: UnixMs| control::capacity::book(&house.store, &snapshot, now).await.unwrap();
+    let days = |days: u64| until + days * 86_400_000;
+    assert_eq!(book(days(4)).await, 0, "it began before this installation, which does not know what was spent then");
+    let revision = store::Revision { revision: "a".into(), taken_at: from, text: String::new() };
+    house.store.record_revision(&revision).await.unwrap();
+    assert_eq!(book(days(2)).await, 0, "a batch may still tell what it cost");
+    assert_eq!((book(days(4)).await, book(days(5)).await), (1, 0), "it is booked once");
+    let booked = house.store.capacity_records(from, until).await.unwrap();
+    assert_eq!((booked[0].cost.booked(), booked[0].intent.at), (NanoUsd::usd(30), UnixMs(until.0 - 1)));
+    let whole = control::verify::verify(&house.store, control::verify::Against::default(), days(5)).await.unwrap();
+    assert!(whole.findings.iter().all(|finding| finding.weight == "note"), "{}", whole.table());
+}

@@ -3,7 +3,7 @@
 
 use control::archive::archive;
 use control::capture;
-use control::focus_export::{Dataset, Form, export};
+use control::focus_export::{Dataset, Form, commitments, export};
 use control::hidden_costs;
 use domain::{Blame, Cause, Cost, Entry, Meter, NanoUsd, PicoUsd, UnixMs, Usage};
 use ledger::focus::Version;
@@ -72,7 +72,8 @@ async fn the_sum_of_the_charges_is_the_ledger_to_the_nano_dollar() {
     assert_eq!(booked, NanoUsd(42 * 2_100_000 + 77));
     for version in [Version::V1_2, Version::V1_4] {
         let mut out = Vec::new();
-        let handed = export(&house.store, EVER, version, Dataset::CostAndUsage, Form::Csv, &mut out).await.unwrap();
+        let handed =
+            export(&house.store, EVER, version, Dataset::CostAndUsage, &[], Form::Csv, &mut out).await.unwrap();
         assert!(handed.agrees());
         let charges = rows(&String::from_utf8(out).unwrap());
         assert_eq!(charges.len() as u64, handed.rows);
@@ -104,10 +105,63 @@ async fn the_sum_of_the_charges_is_the_ledger_to_the_nano_dollar() {
         assert_eq!(unique.len(), charges.len());
     }
     let mut out = Vec::new();
-    let handed = export(&house.store, EVER, Version::V1_4, Dataset::InvoiceDetails, Form::Csv, &mut out).await.unwrap();
+    let handed =
+        export(&house.store, EVER, Version::V1_4, Dataset::InvoiceDetails, &[], Form::Csv, &mut out).await.unwrap();
     let lines = rows(&String::from_utf8(out).unwrap());
     let billed: i128 = lines.iter().map(|line| pico(&line["BilledCost"])).sum();
     assert!(handed.agrees() && billed == i128::from(booked.0) * 1_000);
+}
+
+/// What was bought and not used, promised and not spent, and put right later, stands in FOCUS as what it is.
+#[tokio::test]
+async fn capacity_commitments_and_corrections_are_charges_of_their_own_kind() {
+    let house = House::new().await;
+    let text = "[providers.provider]\ndialect = \"openai-chat\"\nbase_url = \"http://127.0.0.1:1/v1\"\n\
+        [models.sonnet]\nprovider = \"provider\"\nmodel = \"claude-sonnet\"\nprice = { input = \"1\", output = \"1\" }\n\
+        [capacity.east]\nmodels = [\"sonnet\"]\nunits = 2\nunit_hour = \"3 USD\"\ntokens_per_minute = 1000\nfrom = 2026-11-21\nuntil = 2026-11-22\n\
+        [contracts.acme]\nprovider = \"provider\"\nfrom = 2026-11-20\nuntil = 2026-11-22\ncommitment = \"100 USD\"\n";
+    let snapshot = config::check_elsewhere("freehold.toml", text, &config::Catalog::default(), NOON).unwrap();
+    let revision = store::Revision { revision: "a".into(), taken_at: UnixMs(0), text: String::new() };
+    house.store.record_revision(&revision).await.unwrap();
+    let of_today = Sample::new(1, NOON).record();
+    // The attempt was booked at 2,100,000 nano-dollars and should have been at 2,000,000.
+    let mut correction = Sample::new(2, NOON).record();
+    (correction.intent.cause, correction.corrects) = (Cause::Correction, Some(of_today.intent.attempt));
+    let Cost::Priced { total, lines } = &mut correction.cost else { unreachable!("samples are priced") };
+    (lines[0].units, lines[0].price, lines[0].amount) = (1, PicoUsd(-100_000_000), NanoUsd(-100_000));
+    *total = NanoUsd(-100_000);
+    house.store.record([of_today, correction].map(|record| Entry::Record(Box::new(record))).to_vec()).await.unwrap();
+    assert_eq!(control::capacity::book(&house.store, &snapshot, NOON + 5 * DAY).await.unwrap(), 24 + 1);
+
+    let promised = commitments(&snapshot);
+    let csv = async |dataset: Dataset, range: (UnixMs, UnixMs)| {
+        let mut out = Vec::new();
+        let handed = export(&house.store, range, Version::V1_4, dataset, &promised, Form::Csv, &mut out).await.unwrap();
+        assert!(handed.agrees());
+        rows(&String::from_utf8(out).unwrap())
+    };
+    let charges = csv(Dataset::CostAndUsage, EVER).await;
+    let of_cause = |cause: &str| charges.iter().filter(|charge| charge["x_Cause"] == cause).collect::<Vec<_>>();
+    let [correction] = of_cause("correction")[..] else { panic!("{charges:?}") };
+    assert_eq!((&*correction["ChargeClass"], &*correction["BilledCost"]), ("Correction", "-0.000100000000"));
+    assert_eq!(&*correction["ChargeCategory"], "Adjustment");
+    let (short, unused): (Vec<_>, Vec<_>) =
+        of_cause("capacity").into_iter().partition(|charge| charge["x_PriceRow"] == "commitment/acme");
+    assert_eq!(
+        (short.len(), &*short[0]["BilledCost"], &*short[0]["ChargeCategory"]),
+        (1, "100.000000000000", "Adjustment")
+    );
+    assert_eq!(unused.len(), 24);
+    for hour in unused {
+        let reservation = (&*hour["CapacityReservationId"], &*hour["CapacityReservationStatus"]);
+        assert_eq!((reservation, &*hour["BilledCost"]), (("capacity/east", "Unused"), "6.000000000000"));
+    }
+    let [served] = of_cause("serve")[..] else { panic!("{charges:?}") };
+    assert!(served["ContractApplied"].contains("acme/commitment"), "{served:?}");
+    let day = UnixMs(MIDNIGHT.0);
+    let listed = csv(Dataset::ContractCommitments, (day, day + DAY)).await;
+    assert_eq!((listed.len(), &*listed[0]["ContractCommitmentCost"]), (1, "100.000000000000"));
+    assert!(csv(Dataset::ContractCommitments, (day + DAY, day + 2 * DAY)).await.is_empty(), "it is over by then");
 }
 
 #[tokio::test]
@@ -116,7 +170,8 @@ async fn a_parquet_file_holds_the_same_charges_as_decimals() {
     let house = house().await;
     let path = house.data.root().join("charges.parquet");
     let file = std::fs::File::create(&path).unwrap();
-    let handed = export(&house.store, EVER, Version::V1_2, Dataset::CostAndUsage, Form::Parquet, file).await.unwrap();
+    let handed =
+        export(&house.store, EVER, Version::V1_2, Dataset::CostAndUsage, &[], Form::Parquet, file).await.unwrap();
     let reader = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
     assert_eq!(reader.metadata().file_metadata().num_rows() as u64, handed.rows);
     let schema = reader.metadata().file_metadata().schema_descr();
@@ -216,7 +271,8 @@ async fn what_leaves_the_store_lies_in_the_archive_first_and_what_came_meanwhile
     assert_eq!((report.read.archived, report.read.archive_left_out), (29, false));
     assert!(report.findings.iter().all(|finding| finding.weight == "note"), "{}", report.table());
     // Charges are made of sums, which stay.
-    let handed =
-        export(&house.store, EVER, Version::V1_2, Dataset::CostAndUsage, Form::Csv, std::io::sink()).await.unwrap();
+    let handed = export(&house.store, EVER, Version::V1_2, Dataset::CostAndUsage, &[], Form::Csv, std::io::sink())
+        .await
+        .unwrap();
     assert!(handed.agrees() && handed.pico_usd == i128::from(43 * 2_100_000 + 77) * 1_000);
 }

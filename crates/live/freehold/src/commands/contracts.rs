@@ -1,6 +1,6 @@
 //! `freehold ledger contracts`: how far what was agreed and bought is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,16 +27,10 @@ const COLUMNS: [&str; 8] = ["name", "kind", "of", "since", "until", "agreed_usd"
 
 /// Reports. Problems of the configuration are printed.
 pub async fn run(arguments: &Arguments, store: &Store, output: Output) -> anyhow::Result<ExitCode> {
-    let now = UnixMs(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().try_into()?);
-    let text = policy::read(&arguments.config)?;
-    let checked = policy::catalog()
-        .and_then(|catalog| config::check_elsewhere(&arguments.config.display().to_string(), &text, &catalog, now));
-    let snapshot = match checked {
+    let now = now()?;
+    let snapshot = match configuration(&arguments.config)? {
         Ok(snapshot) => snapshot,
-        Err(problems) => {
-            policy::print_problems(&problems);
-            return Ok(ExitCode::from(exit::FAILED));
-        }
+        Err(code) => return Ok(code),
     };
     let standings = standings(store, &snapshot, now).await?;
     match output {
@@ -54,6 +48,21 @@ pub async fn run(arguments: &Arguments, store: &Store, output: Output) -> anyhow
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A configuration, whose secrets need not be there; or the exit code, when its problems are printed.
+pub fn configuration(file: &Path) -> anyhow::Result<Result<config::Snapshot, ExitCode>> {
+    let (text, now) = (policy::read(file)?, now()?);
+    let checked = policy::catalog()
+        .and_then(|catalog| config::check_elsewhere(&file.display().to_string(), &text, &catalog, now));
+    Ok(checked.map_err(|problems| {
+        policy::print_problems(&problems);
+        ExitCode::from(exit::FAILED)
+    }))
+}
+
+fn now() -> anyhow::Result<UnixMs> {
+    Ok(UnixMs(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().try_into()?))
 }
 
 fn fields(one: &Standing) -> [String; 8] {

@@ -68,7 +68,7 @@ const SAMPLES: &[(&str, u32, &str)] = &[
 
 /// Runs the demo until told to stop.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let signals = StopSignals::listen_on_a_terminal();
+    let mut signals = StopSignals::listen_on_a_terminal();
     let scratch = Scratch::new()?;
     let scenario = Scenario::parse(include_str!("../demo/scenario.toml")).context("the demo's scenario")?;
     let simulator = simulator::serve(scenario, SocketAddr::from(([127, 0, 0, 1], 0))).await?;

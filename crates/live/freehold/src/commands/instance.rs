@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use control::DataDirectory;
-use control::instances::{InstanceView, LeaseView, view};
+use control::instances::{InstanceState, InstanceView, LeaseView, view};
 use control::ledger_export::csv_line;
 use gateway::clock;
 
@@ -78,8 +78,13 @@ async fn list(storage: &Storage, output: Output) -> anyhow::Result<()> {
     let store = storage.open_existing().await?;
     let (instances, leases) = (store.instances().await?, store.leases().await?);
     store.close().await;
+    let served = storage.database.is_none() && DataDirectory::open(&storage.data)?.is_served();
     let mut rows = Vec::new();
-    for instance in instances.iter().map(|instance| view(instance, &leases)) {
+    for mut instance in instances.iter().map(|instance| view(instance, &leases)) {
+        // The one instance of an embedded database renews no lease; while it serves it holds its folder.
+        if served && instance.state == InstanceState::Gone {
+            instance.state = InstanceState::Serving;
+        }
         match instance.leases.as_slice() {
             [] => rows.push(row(&instance, None)),
             leases => rows.extend(leases.iter().map(|lease| row(&instance, Some(lease)))),

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Subcommand;
@@ -13,7 +14,7 @@ use control::verify::anchor::Anchor;
 use control::verify::{Against, Report};
 use domain::UnixMs;
 use jiff::civil::Date;
-use ledger::focus::Version;
+use ledger::focus::{Commitment, Version};
 use ledger::provider_cost::Difference;
 use store::Store;
 
@@ -93,6 +94,9 @@ struct ExportArguments {
     /// Only attempts whose provider says another cost than was booked, by more than 0.5 percent
     #[arg(long)]
     differing: bool,
+    /// The configuration whose contracts FOCUS 1.4 names: charges say which commitments they draw from; contract-commitments needs it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Write FOCUS into this file, as Parquet where its name ends with .parquet, else as CSV to standard output
     #[arg(long)]
     file: Option<PathBuf>,
@@ -155,7 +159,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Action::Export(wanted) => {
             anyhow::ensure!(!wanted.differing, "--differing is for records; FOCUS has charges, not attempts");
-            if !focus(&store, from, to, &wanted).await?.agrees() {
+            let commitments = match &wanted.config {
+                None => Vec::new(),
+                Some(file) => match super::contracts::configuration(file)? {
+                    Ok(snapshot) => focus_export::commitments(&snapshot),
+                    Err(code) => return Ok(code),
+                },
+            };
+            if !focus(&store, from, to, &wanted, &commitments).await?.agrees() {
                 code = ExitCode::from(UNPROVEN);
             }
         }
@@ -171,7 +182,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Writes FOCUS charges and says on standard error what they come to.
-async fn focus(store: &Store, from: UnixMs, to: UnixMs, wanted: &ExportArguments) -> anyhow::Result<Handed> {
+async fn focus(
+    store: &Store,
+    from: UnixMs,
+    to: UnixMs,
+    wanted: &ExportArguments,
+    commitments: &[Arc<Commitment>],
+) -> anyhow::Result<Handed> {
     let version = if wanted.format == ExportFormat::Focus12 { Version::V1_2 } else { Version::V1_4 };
     let dataset = match wanted.dataset {
         FocusTable::CostAndUsage => Dataset::CostAndUsage,
@@ -180,12 +197,20 @@ async fn focus(store: &Store, from: UnixMs, to: UnixMs, wanted: &ExportArguments
     };
     let known = dataset == Dataset::CostAndUsage || version == Version::V1_4;
     anyhow::ensure!(known, "FOCUS 1.2 has one table; take --format focus-1.4 for the others");
+    anyhow::ensure!(
+        dataset != Dataset::ContractCommitments || wanted.config.is_some(),
+        "commitments stand in the configuration: give it as --config freehold.toml"
+    );
     let handed = match &wanted.file {
-        None => focus_export::export(store, (from, to), version, dataset, Form::Csv, std::io::stdout()).await?,
+        None => {
+            let out = std::io::stdout();
+            focus_export::export(store, (from, to), version, dataset, commitments, Form::Csv, out).await?
+        }
         Some(path) => {
             let form = if path.extension().is_some_and(|it| it == "parquet") { Form::Parquet } else { Form::Csv };
             let file = std::fs::File::create(path).with_context(|| format!("{} cannot be made", path.display()))?;
-            focus_export::export(store, (from, to), version, dataset, form, std::io::BufWriter::new(file)).await?
+            let out = std::io::BufWriter::new(file);
+            focus_export::export(store, (from, to), version, dataset, commitments, form, out).await?
         }
     };
     let charged = i64::try_from(handed.pico_usd / 1_000).unwrap_or(i64::MAX);

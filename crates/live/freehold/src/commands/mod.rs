@@ -5,6 +5,7 @@ pub mod budget;
 pub mod check;
 mod contracts;
 pub mod demo;
+pub mod drill;
 pub mod init;
 pub mod instance;
 pub mod key;

@@ -1,15 +1,20 @@
 //! `freehold report`: what the ledger says about the business.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use config::Snapshot;
 use control::cache::{self, CachedWorkflow};
+use control::concentration::{self, Concentration};
 use control::hidden_costs::{self, HiddenCosts};
 use control::ledger_export::csv_line;
 use domain::UnixMs;
+use gateway::clock;
 use jiff::civil::Date;
 
 use super::key::Output;
+use crate::policy;
 use crate::storage::Storage;
 
 /// Report on what was booked.
@@ -36,6 +41,12 @@ enum Action {
     HiddenCosts,
     /// What answers given again from the cache would have cost, per workflow
     Cache,
+    /// How much depends on which provider, region and model family, and what would become of each workflow without one
+    Concentration {
+        /// The configuration whose lanes would answer
+        #[arg(long, default_value = "freehold.toml", env = "FREEHOLD_CONFIG")]
+        config: PathBuf,
+    },
 }
 
 /// Reports.
@@ -45,9 +56,51 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.action {
         Action::HiddenCosts => print(&hidden_costs::of(&store, from, to).await?, arguments.output),
         Action::Cache => print_cache(&cache::given(&store, from, to).await?, arguments.output),
+        Action::Concentration { config } => {
+            let snapshot = configuration(&config)?;
+            let found = concentration::of(&store, &snapshot, from, to, clock::now()).await?;
+            print_concentration(&found, arguments.output);
+        }
     }
     store.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A configuration as if every secret it names were there: it is looked at, not served with.
+fn configuration(file: &Path) -> anyhow::Result<Snapshot> {
+    let all = |problems: Vec<config::Problem>| {
+        anyhow::anyhow!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    };
+    let catalog = policy::catalog().map_err(all)?;
+    config::check_elsewhere(&file.display().to_string(), &policy::read(file)?, &catalog, clock::now()).map_err(all)
+}
+
+fn print_concentration(found: &Concentration, output: Output) {
+    match output {
+        Output::Table => print!("{}", found.table()),
+        Output::Json => println!("{}", serde_json::to_string(found).expect("a report is plain values")),
+        Output::Csv => {
+            print!(
+                "{}",
+                csv_line(["kind", "name", "workflow", "answers", "answers_millipercent", "usd", "risk", "instead"])
+            );
+            let kinds = [("provider", &found.providers), ("region", &found.regions), ("family", &found.families)];
+            for (kind, share) in kinds.iter().flat_map(|(kind, shares)| shares.iter().map(move |share| (*kind, share)))
+            {
+                let (answers, part, usd) =
+                    (share.answers.to_string(), share.answers_millipercent.to_string(), share.booked.to_string());
+                print!("{}", csv_line([kind, &*share.name, "", &*answers, &*part, &*usd, "", ""]));
+            }
+            for row in &found.gone {
+                let (answers, part) = (row.answers.to_string(), row.answers_millipercent.to_string());
+                let added = row.added.map_or_else(String::new, |added| added.to_string());
+                let instead = row.instead.as_ref().map_or("", |instead| &*instead.model);
+                let cells =
+                    ["gone", &*row.what, &*row.workflow, &*answers, &*part, &*added, row.risk.as_str(), instead];
+                print!("{}", csv_line(cells));
+            }
+        }
+    }
 }
 
 /// The start of the first day, and the end of the last one.

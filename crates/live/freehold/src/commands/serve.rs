@@ -25,7 +25,7 @@ pub struct Arguments {
 
 /// Serves.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let signals = StopSignals::listen();
+    let mut signals = StopSignals::listen();
     let catalog = match policy::catalog() {
         Ok(catalog) => catalog,
         Err(problems) => {
@@ -47,7 +47,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let data = DataDirectory::open(&arguments.data)?;
     let source = Source { file: arguments.config, catalog, environment: |name| std::env::var(name).ok() };
-    let instance = Instance::start(source, snapshot, &data, arguments.database).await?;
+    let instance = tokio::select! {
+        started = Instance::start(source, snapshot, &data, arguments.database) => started?,
+        // A start may wait for its database without end.
+        () = signals.told() => return Ok(ExitCode::SUCCESS),
+    };
     println!("gateway http://{}", instance.gateway_address);
     println!("console http://{}", instance.console_address);
     instance.run_until(signals.told()).await;

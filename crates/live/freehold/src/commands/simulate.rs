@@ -26,7 +26,7 @@ pub struct Arguments {
 
 /// Simulates until told to stop.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let signals = StopSignals::listen();
+    let mut signals = StopSignals::listen();
     anyhow::ensure!(arguments.listen.ip().is_loopback(), "simulated providers take any key: listen on loopback only");
     let scenario = match &arguments.scenario {
         None => Scenario::plain(),

@@ -1,5 +1,6 @@
 //! The one integration test binary: real processes, real sockets, nothing shared with what is tested.
 
+mod anomalies;
 mod beside;
 mod books;
 mod budget;
@@ -28,6 +29,7 @@ mod losses;
 mod mcp;
 mod media;
 mod metering;
+mod notices;
 mod operating;
 mod pains;
 mod passed;

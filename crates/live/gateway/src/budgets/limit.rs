@@ -1,7 +1,7 @@
 //! A limit as the gateway is told it, and whose limits a call falls under.
 
-use config::{AtLimit, Per};
-use domain::{KeyId, NanoUsd, SessionId, UnixMs, WorkflowName};
+use config::{AtLimit, Per, Snapshot};
+use domain::{KeyGrant, KeyId, NanoUsd, SessionId, UnixMs, WorkflowName};
 use ledger::budget::{Amount, Approval, BudgetId, Measure, Scope, Terms};
 use ledger::window::Window;
 
@@ -45,6 +45,37 @@ impl Limit {
             members: Vec::new(),
             settled: Vec::new(),
         }
+    }
+
+    /// Every limit of a configuration and of the keys that are not revoked, with nothing spent and nothing approved yet.
+    pub fn declared(snapshot: &Snapshot, grants: &[KeyGrant]) -> Vec<Limit> {
+        let mut limits = Vec::new();
+        let mut add = |scope: Scope, budget: &config::Budget| limits.push(Limit::of(scope, budget));
+        snapshot.organisation.budgets.iter().for_each(|budget| add(Scope::Organisation, budget));
+        for unit in &snapshot.units {
+            unit.budgets.iter().for_each(|budget| add(Scope::Unit(unit.name.clone()), budget));
+        }
+        for workflow in snapshot.workflows.values() {
+            workflow.budgets.iter().for_each(|budget| add(Scope::Workflow(workflow.name.clone()), budget));
+        }
+        for grant in grants.iter().filter(|grant| grant.revoked_at.is_none()) {
+            for text in &grant.budgets {
+                match text.parse() {
+                    Ok(budget) => add(Scope::Key(grant.id.clone()), &budget),
+                    // It was read when the key was made, so the row is damaged. Who wrote it meant some limit.
+                    Err(error) => {
+                        tracing::error!(key = %grant.id, %error, "a key's budget cannot be read and is not kept")
+                    }
+                }
+            }
+        }
+        for limit in &mut limits {
+            if let Scope::Unit(unit) = &limit.budget.scope {
+                let members = snapshot.workflows.values().filter(|workflow| workflow.unit.as_ref() == Some(unit));
+                limit.members = members.map(|workflow| workflow.name.clone()).collect();
+            }
+        }
+        limits
     }
 
     /// A hard limit on money of which nothing is spent yet.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use domain::{KeyId, SessionId, UnixMs, WorkflowName};
-use ledger::budget::{BudgetId, Scope};
+use ledger::budget::{Amount, BudgetId, Measure, Scope};
 use ledger::hold::Account;
+use ledger::sessions::SessionSpent;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
@@ -23,10 +24,23 @@ pub(super) struct Sessions {
     of_workflows: FxHashMap<WorkflowName, Vec<Limit>>,
     of_keys: FxHashMap<KeyId, Vec<Limit>>,
     known: Mutex<FxHashMap<Scope, Known>>,
+    /// What was booked in sessions by other instances, or by this one before it was started.
+    recalled: Mutex<FxHashMap<Scope, Vec<Recalled>>>,
 }
 
 struct Known {
     entries: Entries,
+    seen_at: UnixMs,
+    /// What was last kept of each measure.
+    kept: Vec<(Measure, Amount)>,
+}
+
+/// What somebody else booked in a session.
+struct Recalled {
+    /// Which instance; this one is who it was before it was started.
+    instance: String,
+    measure: Measure,
+    amount: Amount,
     seen_at: UnixMs,
 }
 
@@ -43,15 +57,15 @@ impl Sessions {
             }
         }
         let known = std::mem::take(self.known.get_mut());
-        for (scope, Known { entries, seen_at }) in known {
+        for (scope, Known { entries, seen_at, kept }) in known {
             let limits = match &scope {
                 Scope::Session { workflow: Some(workflow), .. } => self.of_workflows.get(workflow),
                 Scope::Session { workflow: None, key, .. } => self.of_keys.get(key),
                 _ => None,
             };
             let Some(limits) = limits else { continue };
-            let entries = made(&scope, limits, &entries, now);
-            self.known.get_mut().insert(scope, Known { entries, seen_at });
+            let entries = made(&scope, limits, &entries, self.recalled.get_mut().get(&scope), now);
+            self.known.get_mut().insert(scope, Known { entries, seen_at, kept });
         }
     }
 
@@ -97,20 +111,104 @@ impl Sessions {
         if known.len() >= MOST_SESSIONS {
             forget(&mut known, now);
         }
-        let entries = made(&scope, limits, &Entries::new(), now);
-        known.insert(scope, Known { entries: entries.clone(), seen_at: now });
+        let entries = made(&scope, limits, &Entries::new(), self.recalled.lock().get(&scope), now);
+        known.insert(scope, Known { entries: entries.clone(), seen_at: now, kept: Vec::new() });
         entries
+    }
+
+    /// Whether any session has a budget.
+    pub fn any(&self) -> bool {
+        !(self.of_workflows.is_empty() && self.of_keys.is_empty())
+    }
+
+    /// What this instance, called `own`, booked in sessions since it was last kept.
+    pub fn changed(&self, own: &str, now: UnixMs) -> Vec<SessionSpent> {
+        let known: Vec<(Scope, Entries, UnixMs, Vec<(Measure, Amount)>)> = self
+            .known
+            .lock()
+            .iter()
+            .map(|(scope, one)| (scope.clone(), one.entries.clone(), one.seen_at, one.kept.clone()))
+            .collect();
+        let mut changed: Vec<SessionSpent> = Vec::new();
+        for (scope, entries, seen_at, kept) in known {
+            let others = self.recalled.lock();
+            let others: &[Recalled] = others.get(&scope).map_or(&[], Vec::as_slice);
+            for entry in &entries {
+                let measure = entry.meta.budget.measure;
+                let theirs = others.iter().filter(|one| one.measure == measure && one.instance != own);
+                let theirs: i64 = theirs.map(|one| one.amount.0).sum();
+                let amount = entry.account.lock().used(now).0.minus(Amount(theirs)).or_zero();
+                let is_kept = kept.iter().any(|(of, before)| *of == measure && *before == amount);
+                let is_there = changed.last().is_some_and(|last| last.scope == scope && last.measure == measure);
+                if !is_kept && !is_there && amount > Amount::ZERO {
+                    changed.push(SessionSpent {
+                        scope: scope.clone(),
+                        measure,
+                        amount,
+                        seen_at,
+                        instance: own.to_owned(),
+                    });
+                }
+            }
+        }
+        changed
+    }
+
+    /// Takes note that this is kept.
+    pub fn kept(&self, spent: &[SessionSpent]) {
+        let mut known = self.known.lock();
+        for one in spent {
+            let Some(session) = known.get_mut(&one.scope) else { continue };
+            session.kept.retain(|(measure, _)| *measure != one.measure);
+            session.kept.push((one.measure, one.amount));
+        }
+    }
+
+    /// Hears what was booked in sessions elsewhere, or before this process was started; what was heard before is not booked twice.
+    pub fn recall(&self, spent: Vec<SessionSpent>, now: UnixMs) {
+        let known = self.known.lock();
+        let mut recalled = self.recalled.lock();
+        for SessionSpent { scope, measure, amount, seen_at, instance } in spent {
+            let all = recalled.entry(scope.clone()).or_default();
+            let before = match all.iter_mut().find(|one| one.instance == instance && one.measure == measure) {
+                Some(one) => {
+                    one.seen_at = seen_at;
+                    std::mem::replace(&mut one.amount, amount)
+                }
+                None => {
+                    all.push(Recalled { instance, measure, amount, seen_at });
+                    Amount::ZERO
+                }
+            };
+            let entries = known.get(&scope).map_or(&[][..], |session| &session.entries);
+            for entry in entries.iter().filter(|entry| entry.meta.budget.measure == measure) {
+                let mut account = entry.account.lock();
+                match amount >= before {
+                    true => account.book(amount.minus(before), now, now),
+                    false => account.correct(before.minus(amount), Amount::ZERO, now, now),
+                }
+            }
+        }
+        // Sessions that nobody has seen for a day are of no use, but where their accounts are still there.
+        recalled.retain(|scope, all| {
+            known.contains_key(scope) || all.iter().any(|one| now.since(one.seen_at) < SESSION_IDLE_MS)
+        });
     }
 }
 
-/// The accounts of one session; those it has already are taken over.
-fn made(scope: &Scope, limits: &[Limit], before: &Entries, now: UnixMs) -> Entries {
+/// The accounts of one session; those it has already are taken over, new ones begin with what is recalled of it.
+fn made(scope: &Scope, limits: &[Limit], before: &Entries, recalled: Option<&Vec<Recalled>>, now: UnixMs) -> Entries {
     let mut entries = Entries::new();
     for limit in limits {
         let budget = BudgetId { scope: scope.clone(), ..limit.budget.clone() };
         let account = match before.iter().find(|entry| entry.meta.budget == budget) {
             Some(entry) => entry.account.clone(),
-            None => Arc::new(Mutex::new(Account::new(budget.measure, limit.terms, budget.window.clone(), now))),
+            None => {
+                let mut account = Account::new(budget.measure, limit.terms, budget.window.clone(), now);
+                let of_it = recalled.into_iter().flatten().filter(|one| one.measure == budget.measure);
+                of_it.for_each(|one| account.book(one.amount, now, now));
+                Arc::new(Mutex::new(account))
+            }
         };
         entries.push(Entry::new(Limit { budget, ..limit.clone() }, account));
     }
@@ -165,5 +263,36 @@ mod tests {
         assert!(sessions.known.lock().len() < MOST_SESSIONS);
         let (_, held) = sessions.of(&scopes(0), at(MOST_SESSIONS))[0].account.lock().used(at(MOST_SESSIONS));
         assert_eq!(held, ledger::Amount(3));
+    }
+
+    #[test]
+    fn what_a_session_has_spent_is_recalled_once_and_what_others_book_is_not_told_as_ones_own() {
+        let limit =
+            Limit { each_session: true, ..Limit::hard(Scope::Key(KeyId("k".into())), NanoUsd(100), Window::TOTAL) };
+        let mut sessions = Sessions::default();
+        sessions.follow(vec![limit], UnixMs(0));
+        let scopes = Scopes { workflow: None, key: KeyId("k".into()), session: Some(SessionId::new("run-7")) };
+        let scope = Scope::Session { workflow: None, key: KeyId("k".into()), session: SessionId::new("run-7") };
+        let spent = |instance: &str, amount: i64| SessionSpent {
+            scope: scope.clone(),
+            measure: Measure::Usd,
+            amount: Amount(amount),
+            seen_at: UnixMs(1),
+            instance: instance.into(),
+        };
+        // Before the restart this instance had booked 30, another 20.
+        sessions.recall(vec![spent("own", 30), spent("other", 20)], UnixMs(1));
+        let entry = sessions.of(&scopes, UnixMs(2))[0].clone();
+        let settled = || entry.account.lock().used(UnixMs(2)).0;
+        assert_eq!(settled(), Amount(50));
+        sessions.recall(vec![spent("other", 20)], UnixMs(2));
+        assert_eq!(settled(), Amount(50), "told again it changes nothing");
+        sessions.recall(vec![spent("other", 25)], UnixMs(2));
+        entry.account.lock().book(Amount(4), UnixMs(2), UnixMs(2));
+        assert_eq!(settled(), Amount(59));
+        let changed = sessions.changed("own", UnixMs(2));
+        assert_eq!(changed.iter().map(|one| one.amount).collect::<Vec<_>>(), [Amount(34)]);
+        sessions.kept(&changed);
+        assert!(sessions.changed("own", UnixMs(2)).is_empty());
     }
 }

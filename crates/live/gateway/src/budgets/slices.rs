@@ -3,6 +3,7 @@
 use domain::UnixMs;
 use ledger::hold::Slice;
 use ledger::lease::Use;
+use ledger::sessions::SessionSpent;
 use ledger::{Amount, BudgetId};
 
 use super::Budgets;
@@ -31,6 +32,29 @@ impl Budgets {
         let ceiling = slice.ceiling.min(settled.plus(held).plus(spare));
         account.set_slice(Some(Slice { ceiling, ..slice }));
         Some(Use { ceiling, settled, held, ..used })
+    }
+}
+
+/// What sessions have spent, for whoever keeps it over a restart.
+impl Budgets {
+    /// Whether any session has a budget.
+    pub fn any_session(&self) -> bool {
+        self.table.read().sessions.any()
+    }
+
+    /// What the instance `own` booked in sessions since it was last kept.
+    pub fn sessions_changed(&self, own: &str) -> Vec<SessionSpent> {
+        self.table.read().sessions.changed(own, clock::now())
+    }
+
+    /// Takes note that this is kept.
+    pub fn sessions_kept(&self, spent: &[SessionSpent]) {
+        self.table.read().sessions.kept(spent);
+    }
+
+    /// Hears what was booked in sessions elsewhere, or before this process was started.
+    pub fn recall_sessions(&self, spent: Vec<SessionSpent>) {
+        self.table.read().sessions.recall(spent, clock::now());
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use config::{Model, Provider, Resolved, Snapshot};
-use domain::LaneName;
+use domain::{LaneName, SessionId};
 use http::Method;
 use http::header::{HeaderName, HeaderValue};
 use wire::Dialect;
@@ -27,6 +27,8 @@ pub struct Holder {
     target: Target,
     model: Arc<Model>,
     spoken: Dialect,
+    /// The session its client names.
+    session: Option<SessionId>,
 }
 
 /// A request that may go to a provider. Its fields are private: nothing else makes one.
@@ -56,8 +58,9 @@ impl Holder {
         let model = model_of(&opened.model).ok_or_else(none)?;
         let target = target(snapshot, key, &opened.asked)?;
         let spoken = speaks(&model.provider, spoken).ok_or_else(none)?;
-        let holder = Holder { key: key.clone(), asked: opened.asked.clone(), target, model: model.clone(), spoken };
-        if !holder.may_go_to(model) {
+        let (asked, model) = (opened.asked.clone(), model.clone());
+        let holder = Holder { key: key.clone(), asked, target, model: model.clone(), spoken, session: None };
+        if !holder.may_go_to(&model) {
             return Err(none());
         }
         Ok((holder, opened))
@@ -96,8 +99,8 @@ impl Holder {
         for index in indexes {
             let model = &snapshot.models[index];
             let Some(spoken) = speaks(&model.provider, spoken) else { continue };
-            let holder =
-                Holder { key: key.clone(), asked: asked.clone(), target: target.clone(), model: model.clone(), spoken };
+            let (key, asked, target) = (key.clone(), asked.clone(), target.clone());
+            let holder = Holder { key, asked, target, model: model.clone(), spoken, session: None };
             if holder.may_go_to(model) && takes(&model.provider) {
                 return Ok(holder);
             }
@@ -105,6 +108,12 @@ impl Holder {
         let dialects = spoken.iter().map(|dialect| dialect.as_str()).collect::<Vec<_>>().join(" or ");
         let why = format!("no model of `{}` inside its residency has a provider that speaks {dialects}", short(&asked));
         Err(Refusal::NoCandidate { why })
+    }
+
+    /// The same in the session that the client names.
+    #[must_use]
+    pub fn in_session(self, session: Option<SessionId>) -> Holder {
+        Holder { session, ..self }
     }
 
     fn may_go_to(&self, model: &Model) -> bool {
@@ -161,7 +170,7 @@ impl Holder {
     /// The budgets that may apply.
     pub fn scopes(&self) -> Scopes {
         let workflow = self.target.workflow().map(|workflow| workflow.name.clone());
-        Scopes { workflow, key: self.key.grant.id.clone(), session: None }
+        Scopes { workflow, key: self.key.grant.id.clone(), session: self.session.clone() }
     }
 
     /// What this key's client calls something of its provider's.

@@ -1,13 +1,13 @@
 //! A request about a kept thing while it is answered: what is known of it, whose what it names is, and what becomes of it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
-use domain::{CallId, Entry, UnixMs};
+use domain::{CallId, Entry, SessionId, UnixMs};
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
+use tokio::time::Instant;
 use wire::Dialect;
 use wire::kept::{Kind, MARK};
 use wire::usage::Reported;
@@ -17,6 +17,7 @@ use super::booking::Booking;
 use super::deferred::Told;
 use super::exchange::Pump;
 use super::seal::Opened;
+use crate::call::session_named;
 use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
 use crate::endpoints::Endpoint;
@@ -102,9 +103,9 @@ impl Asking<'_> {
         let Arrival { key, name, dialect, .. } = self.arrival;
         let snapshot = &self.deployed.snapshot;
         let spoken = if kind == Kind::Answer { &[Dialect::OpenAiResponses][..] } else { family(*dialect) };
-        let found = Holder::of_id(snapshot, &self.gateway.seals, key, (kind, name), spoken)?;
-        self.admitted(&found.0, trail);
-        Ok(found)
+        let (holder, opened) = Holder::of_id(snapshot, &self.gateway.seals, key, (kind, name), spoken)?;
+        self.admitted(&holder, trail);
+        Ok((holder.in_session(self.session()), opened))
     }
 
     /// Where something new is put, or things are listed.
@@ -124,7 +125,12 @@ impl Asking<'_> {
             refusal => refusal,
         })?;
         self.admitted(&holder, trail);
-        Ok(holder)
+        Ok(holder.in_session(self.session()))
+    }
+
+    /// The session that the client names.
+    pub fn session(&self) -> Option<SessionId> {
+        session_named(&self.arrival.head.headers)
     }
 
     /// Notes whose it is.

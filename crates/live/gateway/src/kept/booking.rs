@@ -2,7 +2,6 @@
 //! its record made when it is over.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use config::Model;
 use domain::{
@@ -10,6 +9,7 @@ use domain::{
     UsageOrigin,
 };
 use ledger::budget::Spend;
+use tokio::time::Instant;
 
 use super::allow::Holder;
 use crate::budgets::Pick;

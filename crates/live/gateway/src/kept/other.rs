@@ -76,6 +76,7 @@ pub async fn pass(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail) 
         refusal => refusal,
     })?;
     asking.admitted(&holder, trail);
+    let holder = holder.in_session(asking.session());
     // What the body calls the model is a name of ours where it says which workflow is meant.
     let ours = in_body.as_deref().filter(|_| arrival.workflow.is_none());
     let body = with_its_own_ids(asking, &holder, is_json)?;

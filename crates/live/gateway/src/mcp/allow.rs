@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use config::{McpServer, Resolved, Snapshot, Workflow};
-use domain::UnixMs;
+use domain::{SessionId, UnixMs};
 use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use wire::mcp::{Id, Kind, Message};
 
@@ -15,6 +15,7 @@ use super::refusal::Refusal;
 use super::session;
 use crate::admit::take_request;
 use crate::budgets::Scopes;
+use crate::call::session_named;
 use crate::keys::Key;
 use crate::refusal::Refusal as CallRefusal;
 use crate::target::{short, within};
@@ -52,6 +53,8 @@ pub struct Caller {
     key: Arc<Key>,
     workflow: Option<Arc<Workflow>>,
     session: Option<String>,
+    /// The session of budgets that its client names, which is another.
+    spends_in: Option<SessionId>,
     version: Option<String>,
     carried: Vec<(HeaderName, HeaderValue)>,
 }
@@ -125,7 +128,8 @@ impl Caller {
         };
         let carried =
             headers.iter().filter(|(name, _)| carries(name)).map(|(name, value)| (name.clone(), value.clone()));
-        Ok(Caller { server: server.clone(), key, workflow, session, version, carried: carried.collect() })
+        let spends_in = session_named(headers);
+        Ok(Caller { server: server.clone(), key, workflow, session, spends_in, version, carried: carried.collect() })
     }
 
     /// Takes one request from the key's limits.
@@ -205,7 +209,7 @@ impl Caller {
     /// The budgets that may apply.
     pub fn scopes(&self) -> Scopes {
         let workflow = self.workflow.as_ref().map(|workflow| workflow.name.clone());
-        Scopes { workflow, key: self.key.grant.id.clone(), session: None }
+        Scopes { workflow, key: self.key.grant.id.clone(), session: self.spends_in.clone() }
     }
 
     /// Whose requests these are: identifiers are only unique within one session of one key.

@@ -1,13 +1,13 @@
 //! The life of one tool call: admitted, held, written down, sent, relayed, settled, as an attempt at a model is.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use domain::record::CallFailure;
 use domain::{AttemptId, Blame, Cause, Entry, Intent, ModelName, NanoUsd, ProviderName};
 use http::HeaderMap;
 use ledger::budget::Spend;
+use tokio::time::Instant;
 use wire::mcp::said::Outcome;
 use wire::mcp::{Id, Message};
 

@@ -1,12 +1,13 @@
 //! A request for a server of tools as the listening end hands it over: who it is from is known, its body is read.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{CallId, UnixMs};
 use http::request::Parts;
 use http::{Method, Response};
+use tokio::time::Instant;
 use wire::errors::ClientError;
 use wire::mcp::{Id, Kind, Message, read};
 use wire::{Dialect, Framing};

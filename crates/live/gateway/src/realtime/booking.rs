@@ -2,7 +2,6 @@
 //! may begin and a record when it is over, so that a session of an hour owes no more than one response at any time.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use config::Model;
 use domain::{
@@ -11,6 +10,7 @@ use domain::{
 use ledger::budget::Spend;
 use ledger::price::Served;
 use routing::Candidate;
+use tokio::time::Instant;
 use wire::Seen;
 use wire::realtime::{Said, Told, guessed};
 use wire::usage::Reported;
@@ -228,6 +228,7 @@ impl<'a> Booking<'a> {
             status: Some(SWITCHED),
             our_cap: None,
             part: None,
+            usual_cost: None,
             slot: self.slot.clone(),
         });
         Ok(())

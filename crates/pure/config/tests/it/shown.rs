@@ -41,6 +41,32 @@ fn what_a_running_server_does_not_follow_is_told_apart() {
 }
 
 #[test]
+fn contracts_capacity_and_whom_it_tells_are_compared_as_well() {
+    let bought = |commitment: &str, units: u32, host: &str| {
+        design()
+            + &format!(
+                "\n[contracts.deal]\nprovider = \"anthropic\"\nfrom = 2026-07-01\nuntil = 2027-07-01\ncommitment = \"{commitment}\"\n\
+                 volume = [{{ above = \"10000 USD\", discount_percent = \"5\" }}]\n\
+                 [capacity.east]\nmodels = [\"sonnet\"]\nunits = {units}\nunit_hour = \"3 USD\"\ntokens_per_minute = 1000\nfrom = 2026-11-21\n\
+                 [notify]\nurl = \"https://{host}/hook\"\nsecret = {{ env = \"ANTHROPIC_API_KEY\" }}\n"
+            )
+    };
+    let (before, after) = (passes(&bought("100 USD", 2, "a.example")), passes(&bought("200 USD", 3, "b.example")));
+    assert_eq!(
+        config::diff(&before, &after),
+        [
+            "contract `deal`: commitment changes from 100.00 USD to 200.00 USD",
+            "capacity `east`: units changes from 2 to 3",
+            "the `notices`: address changes from https://a.example/hook to https://b.example/hook",
+        ]
+    );
+    let added = config::diff(&passes(&design()), &before);
+    let contract = added.iter().find(|sentence| sentence.starts_with("contract `deal` is added: provider anthropic"));
+    let contract = contract.unwrap_or_else(|| panic!("{added:?}"));
+    assert!(contract.contains("until 2027-07-01; volume 5 % off above 10000.00 USD"), "{contract}");
+}
+
+#[test]
 fn what_is_gone_is_told_too() {
     let kept = "[server]\nlisten = \"127.0.0.1:7400\"\n";
     insta::assert_snapshot!(config::diff(&passes(&design()), &passes(kept)).join("\n"));

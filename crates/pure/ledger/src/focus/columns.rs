@@ -135,7 +135,8 @@ fn list_price(charge: &Charge) -> Value {
 }
 
 fn capacity(charge: &Charge) -> Value {
-    Value::text(if charge.cell.cause.as_str() == "capacity" { charge.list_row() } else { "" })
+    let is_one = charge.cell.cause.as_str() == "capacity" && !charge.cell.price_row.starts_with(super::SHORTFALL);
+    Value::text(if is_one { charge.list_row() } else { "" })
 }
 
 const COLUMNS: &[Column] = &[
@@ -174,7 +175,7 @@ const COLUMNS: &[Column] = &[
         of_usage(charge, |meter| Value::Decimal(charge.quantity(meter) * measure(meter).per_price))
     }),
     text("ConsumedUnit", |charge| of_usage(charge, |meter| Value::text(measure(meter).consumed_unit))),
-    only(Of::V1_4, text("ContractApplied", nothing)),
+    only(Of::V1_4, text("ContractApplied", super::commitments::applied)),
     decimal("ContractedCost", contracted_cost),
     decimal("ContractedUnitPrice", contracted_price),
     decimal("EffectiveCost", billed),

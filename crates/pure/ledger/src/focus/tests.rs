@@ -23,6 +23,7 @@ fn charge(meter: Meter, units: u64, price: i64, row: &str) -> Charge {
         attempts: 1,
         units,
         amount: price.times(units),
+        draws_from: Vec::new(),
     }
 }
 
@@ -110,6 +111,41 @@ fn invoice_lines_add_up_to_the_charges_of_their_month() {
     assert_eq!((&*rows[0][0], &*rows[1][0]), ("0.000030000000", "0.000015000000"));
     assert_eq!(rows[0][9], say(&charges[0], "InvoiceDetailId"));
     assert_eq!(rows[0][13], "Open");
+}
+
+#[test]
+fn a_charge_names_the_commitments_it_draws_from() {
+    let day = |day: i64| UnixMs(1_795_219_200_000 + day * 86_400_000);
+    let commitment = Arc::new(Commitment {
+        contract: "deal".into(),
+        provider: "anthropic".into(),
+        from: day(0),
+        until: Some(day(8)),
+        amount: NanoUsd::usd(1_000),
+    });
+    let mut drawn = charge(Meter::Input, 41, 300_000, "anthropic/claude@2026-01-01");
+    assert!(
+        commitment.is_drawn_by(&drawn) && commitment.touches(day(7), day(9)) && !commitment.touches(day(8), day(9))
+    );
+    let elsewhere = Charge { hour: day(8), ..drawn.clone() };
+    assert!(!commitment.is_drawn_by(&elsewhere), "it is over");
+    assert_eq!(say(&drawn, "ContractApplied"), "");
+    drawn.draws_from = vec![commitment.clone()];
+    let applied: serde_json::Value = serde_json::from_str(&say(&drawn, "ContractApplied")).unwrap();
+    assert_eq!(applied["Elements"][0]["ContractCommitmentId"], "deal/commitment");
+    assert_eq!(applied["Elements"][0]["ContractCommitmentAppliedCost"].as_f64(), Some(0.000_012_3));
+    let row: Vec<String> = commitment.row().iter().map(Value::to_csv).collect();
+    assert_eq!((row.len(), &*row[2], &*row[10]), (invoices::COMMITMENT_COLUMNS.len(), "1000.000000000000", "deal"));
+    assert_eq!((&*row[6], &*row[5]), ("2026-11-21T00:00:00Z", "2026-11-29T00:00:00Z"));
+}
+
+#[test]
+fn what_was_promised_and_not_spent_is_an_adjustment() {
+    let mut short = charge(Meter::CapacityMinutes, 1, 7_000, "commitment/deal");
+    short.cell.cause = Cause::Capacity;
+    assert_eq!((&*say(&short, "ChargeCategory"), &*say(&short, "BilledCost")), ("Adjustment", "0.000000007000"));
+    assert_eq!((&*say(&short, "CapacityReservationId"), &*say(&short, "SkuPriceId")), ("", ""));
+    assert!(say(&short, "ChargeDescription").contains("not spent of commitment/deal"));
 }
 
 proptest! {

@@ -90,6 +90,33 @@ pub struct Features {
     pub reasoning: bool,
     /// Token probabilities are asked for.
     pub logprobs: bool,
+    /// The service tier that is asked for, where the dialect says it in a text `service_tier`.
+    pub tier: AskedTier,
+}
+
+/// The service tier a request asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum AskedTier {
+    /// None, or the provider's usual one.
+    #[default]
+    Usual,
+    /// Dearer and faster.
+    Priority,
+    /// Cheaper and slower.
+    Flex,
+    /// One that only some provider knows.
+    Other,
+}
+
+impl AskedTier {
+    /// The tier as the providers of these dialects name it; absent where nothing else than the usual was asked for.
+    pub const fn named(self) -> Option<&'static str> {
+        match self {
+            AskedTier::Priority => Some("priority"),
+            AskedTier::Flex => Some("flex"),
+            AskedTier::Usual | AskedTier::Other => None,
+        }
+    }
 }
 
 /// What ties a request to the provider that made or keeps a part of it (openai-responses; of gemini, cached contents).

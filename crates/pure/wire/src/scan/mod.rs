@@ -11,7 +11,7 @@ mod spans;
 
 pub use beside::scan_form;
 pub use content::{DOCUMENT_UPPER_TOKENS, IMAGE_UPPER_TOKENS};
-pub use head::{BadBody, Bound, Features, Head, Units};
+pub use head::{AskedTier, BadBody, Bound, Features, Head, Units};
 pub use prompt::{Prompt, prompt_texts};
 pub(crate) use spans::{Cap, Container, MadeBy, Piece, Place, Signed, Spans, StreamOptions, Whole};
 
@@ -280,6 +280,7 @@ impl Scanner {
             }
             b"container" if self.dialect == Dialect::Anthropic => self.content.signed.container(cursor)?,
             b"audio" => self.features.audio |= is_set(cursor, b"false")?,
+            b"service_tier" => self.features.tier = asked_tier(cursor)?,
             other => {
                 let value = cursor.value()?;
                 if let Some(optional) = OPTIONAL.iter().find(|optional| optional.as_bytes() == other) {
@@ -510,6 +511,17 @@ fn stream_options(
         _ => return Err(cursor.bad("`stream_options` must be an object")),
     }
     Ok(options)
+}
+
+/// `service_tier`: both `priority` and `fast` are dearer and faster; `auto` leaves it to the provider.
+fn asked_tier(cursor: &mut Cursor<'_>) -> Result<AskedTier, Bad> {
+    let Some(text) = cursor.string_or_skip()? else { return Ok(AskedTier::Usual) };
+    Ok(match &*text.name(cursor.bytes()) {
+        b"auto" | b"default" | b"standard" | b"standard_only" | b"on_demand" => AskedTier::Usual,
+        b"priority" | b"fast" => AskedTier::Priority,
+        b"flex" => AskedTier::Flex,
+        _ => AskedTier::Other,
+    })
 }
 
 /// An array with anything in it.

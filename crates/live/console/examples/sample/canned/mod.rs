@@ -10,8 +10,11 @@ mod texts;
 use std::sync::Mutex;
 
 use console::{Answer, Names, Pages, Trouble};
+use control::anomalies::{AnomaliesView, AnomalyNow, WatchedPoint, WatchedSeries};
 use control::budgets::{BudgetsView, NewApproval};
 use control::cache::{CacheNow, CacheView, CachedWorkflow, Given, ThresholdNow};
+use control::concentration::{Concentration, Gone, Instead, Risk, Share};
+use control::drills::KeptDrill;
 use control::hidden_costs::{Costs, HiddenCosts, Part};
 use control::instances::{InstanceState, InstanceView, LeaseView};
 use control::keys::NewKey;
@@ -276,6 +279,49 @@ impl Pages for Canned {
         let reached = reached.collect();
         ready(BudgetsView { budgets, reached })
     }
+    fn anomalies(&self) -> Answer<'_, AnomaliesView> {
+        let one = |kind, subject: &str, sentence: &str, until: Option<UnixMs>, moves| AnomalyNow {
+            kind,
+            subject: subject.into(),
+            since: self.now - 3_600_000,
+            until,
+            factor_milli: 2_000,
+            sentence: sentence.into(),
+            moves,
+        };
+        let point = |bucket: i64| WatchedPoint {
+            at: UnixMs(self.now.0 / 300_000 * 300_000 - (288 - bucket) * 300_000),
+            amount: if bucket < 280 { 40_000_000 + bucket % 7 * 3_000_000 } else { 110_000_000 },
+            expected: Some(49_000_000),
+            alarm: bucket > 283,
+        };
+        let series =
+            |name: &str, unit| WatchedSeries { name: name.into(), unit, points: (0..288).map(point).collect() };
+        let over = Some(self.now - 600_000);
+        ready(if self.empty {
+            AnomaliesView::default()
+        } else {
+            AnomaliesView {
+                anomalies: vec![
+                    one("price", "model sonnet", "realised price 2.0 × the catalogue's", None, true),
+                    one(
+                        "tier",
+                        HOSTILE,
+                        "served as `default` where `flex` was asked for, at 2.0 × the price",
+                        over,
+                        false,
+                    ),
+                ],
+                series: vec![
+                    series("all calls", "nano_usd"),
+                    series("workflow claims-triage", "nano_usd"),
+                    series("workflow support-reply", "nano_usd"),
+                    series("workflow nightly-digest", "nano_usd"),
+                    series("model sonnet", "first_token_ms"),
+                ],
+            }
+        })
+    }
     fn approve_budget<'a>(&'a self, wish: NewApproval, _by: &'a str) -> Answer<'a, String> {
         match wish.scope.as_str() {
             "workflow claims-triage" => ready("approved".to_owned()),
@@ -348,6 +394,71 @@ impl Pages for Canned {
     fn lanes(&self) -> Answer<'_, Vec<LaneView>> {
         ready(self.lane_views())
     }
+    fn drills(&self) -> Answer<'_, Vec<KeptDrill>> {
+        let drill = KeptDrill {
+            id: 3,
+            ran_at: self.midnight(),
+            title: "The premium provider is gone for ten minutes".to_owned(),
+            revision: "0a1b2c3d4e5f".to_owned(),
+            seed: 1,
+            held: true,
+            report:
+                "claims-triage: 612 of 612 calls answered (100%)\n  held   100% answered, at least 99.5% expected\n"
+                    .into(),
+        };
+        ready(if self.empty { Vec::new() } else { vec![drill] })
+    }
+    fn drill_page(&self, id: i64) -> Answer<'_, Option<String>> {
+        ready((id == 3).then(|| "<!doctype html><title>drill</title>".to_owned()))
+    }
+    fn concentration(&self, days: u32) -> Answer<'_, Concentration> {
+        let share = |name: &str, answers, part, nano| Share {
+            name: name.to_owned(),
+            answers,
+            answers_millipercent: part,
+            booked: NanoUsd(nano),
+            booked_millipercent: part,
+        };
+        let (from, to) = (self.midnight() - u64::from(days - 1) * DAY, self.midnight() + DAY);
+        if self.empty {
+            return ready(Concentration { from, to, ..Concentration::default() });
+        }
+        let instead =
+            Instead { lane: "standard".into(), class: Class::B, model: "gpt-5-mini".into(), provider: "openai".into() };
+        let gone = |workflow: &str, instead: Option<Instead>, added, risk, sentence: &str| Gone {
+            what: "provider anthropic".to_owned(),
+            workflow: workflow.to_owned(),
+            answers: 6_100,
+            answers_millipercent: 72_500,
+            instead,
+            added,
+            risk,
+            sentence: sentence.to_owned(),
+        };
+        ready(Concentration {
+            from,
+            to,
+            providers: vec![
+                share("anthropic", 6_100, 72_500, 320_000_000_000),
+                share("openai", 2_312, 27_500, 70_000_000_000),
+            ],
+            regions: vec![share("eu-de", 8_412, 100_000, 390_000_000_000)],
+            families: vec![
+                share("claude", 6_100, 72_500, 320_000_000_000),
+                share("gpt", 2_312, 27_500, 70_000_000_000),
+            ],
+            gone: vec![
+                gone(
+                    "claims-triage",
+                    Some(instead),
+                    Some(NanoUsd(-41_500_000_000)),
+                    Risk::OtherLane,
+                    "gpt-5-mini in lane standard (class B), which promises 2500 ms for first tokens instead of 1500 ms",
+                ),
+                gone("contract-summary", None, None, Risk::Fails, "nobody is left: its calls fail"),
+            ],
+        })
+    }
     fn hidden_costs(&self, days: u32) -> Answer<'_, HiddenCosts> {
         let part = |cause: &str, end: &str, answers, attempts, nano| Part {
             cause: cause.to_owned(),
@@ -366,6 +477,8 @@ impl Pages for Canned {
             hidden: NanoUsd(22_034_118_400),
             multiplier_thousandths: Some(1_056),
             unpriced,
+            unread_tokens: 240_000,
+            unread: NanoUsd(900_000_000),
             parts: vec![
                 part("serve", "served", true, 8_300, 380_000_000_000),
                 part("serve", "failed", false, 120, 12_034_118_400),

@@ -47,6 +47,7 @@ pub const TAKEN_FROM_FORGED: &str = "
     DELETE FROM meters; DELETE FROM cells; INSERT INTO cells SELECT * FROM forged.cells;
     INSERT INTO meters SELECT * FROM forged.meters;
     DELETE FROM spend; INSERT INTO spend SELECT * FROM forged.spend;
+    DELETE FROM instance_spend; INSERT INTO instance_spend SELECT * FROM forged.instance_spend;
     DELETE FROM traffic; INSERT INTO traffic SELECT * FROM forged.traffic;
     DELETE FROM first_tokens; INSERT INTO first_tokens SELECT * FROM forged.first_tokens;";
 const FACTS_FROM_FORGED: &str = "

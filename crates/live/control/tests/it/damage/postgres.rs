@@ -27,6 +27,19 @@ const KINDS: &[(&str, &str, &str, &str)] = &[
         "UPDATE spend SET cost_nano = cost_nano + 1000 WHERE workflow = 'search' AND width_ms = 86400000",
         "sum_wrong",
     ),
+    (
+        "29a",
+        "UPDATE instance_spend SET tokens = tokens - 1 WHERE width_ms = 86400000 AND workflow = 'search'",
+        "UPDATE instance_spend SET tokens = tokens + 1 WHERE width_ms = 86400000 AND workflow = 'search'",
+        "instance_sums",
+    ),
+    (
+        "29b",
+        "INSERT INTO lease_windows (budget, window_start) VALUES ('b', 0);
+         INSERT INTO leases (budget, window_start, instance, ceiling, settled, held) VALUES ('b', 0, 'i', 9, 7, 3)",
+        "DELETE FROM leases; DELETE FROM lease_windows",
+        "lease_wrong",
+    ),
     ("31f", "UPDATE meters SET units = units + 7", "UPDATE meters SET units = units - 7", "sum_wrong"),
     (
         "35a",
