@@ -7,8 +7,7 @@ use domain::{ModelName, UnixMs, WorkflowName};
 use routing::HealthView;
 
 use crate::anomalies::AnomaliesView;
-use crate::cache::CacheNow;
-use crate::views::{BudgetNow, BudgetReached};
+use crate::views::{BudgetNow, BudgetReached, CacheNow};
 
 /// The running gateway, as the pages and the admin API see it.
 pub trait Running: Send + Sync {

@@ -3,7 +3,8 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use control::cache::{CacheNow, CachedWorkflow, Given, ThresholdNow};
+use control::cache::{CachedWorkflow, Given};
+use control::views::{CacheNow, ThresholdNow};
 use serde::Deserialize;
 
 use crate::desk::{Desk, Visitor};

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use console::{Answer, Names, Pages, Trouble};
 use control::anomalies::{AnomaliesView, AnomalyNow, WatchedPoint, WatchedSeries};
 use control::budgets::{BudgetsView, NewApproval};
-use control::cache::{CacheNow, CacheView, CachedWorkflow, Given, ThresholdNow};
+use control::cache::{CacheView, CachedWorkflow, Given};
 use control::concentration::{Concentration, Gone, Instead, Risk, Share};
 use control::drills::KeptDrill;
 use control::hidden_costs::{Costs, HiddenCosts, Part};
