@@ -3,6 +3,7 @@
 use domain::UnixMs;
 use ledger::{Amount, Window};
 use routing::State;
+use routing::slo::ALERTS;
 use store::rollup::{DAY_MS, start_of};
 use store::{DifferenceSum, Dimension, SegmentState, SpendRow};
 
@@ -42,6 +43,7 @@ pub(crate) async fn all(control: &Control, today: Today, budgets: &[BudgetNow]) 
         .collect();
     alarms.extend(breakers(running));
     alarms.extend(anomalies(running));
+    alarms.extend(burns(running));
     let without = running.without_token().into_iter();
     alarms.extend(without.map(|(_, at, why)| alarm("no_token", format!("{why} (last tried {at})"))));
     for (model, row) in control.store().spend_by(Dimension::Model, today.day, today.day).await? {
@@ -83,6 +85,27 @@ fn anomalies(running: &dyn Running) -> impl Iterator<Item = Alarm> {
         };
         alarm("anomaly", format!("{}: {} since {}; {led}", one.subject, one.sentence, one.since))
     })
+}
+
+/// Lanes that use up what they may break too fast.
+fn burns(running: &dyn Running) -> Vec<Alarm> {
+    let (snapshot, _) = running.snapshot();
+    let mut alarms = Vec::new();
+    for lane in &snapshot.lanes {
+        let Some(standing) = running.lane_standing(&lane.name) else { continue };
+        let Some(alert) = standing.level.checked_sub(1).and_then(|index| ALERTS.get(index)) else { continue };
+        let left = standing.promises.iter().map(|promise| promise.reading.left_permille).min().unwrap_or(1000);
+        let code = if alert.pages { "lane_burns" } else { "lane_burns_slowly" };
+        let message = format!(
+            "lane `{}` does not keep its promise: {}; of its budget for 30 days {} percent are left. Calls are moved to the next \
+             lane of their criticality, the least critical first; the page Lanes shows how many",
+            lane.name,
+            standing.reason,
+            left.div_euclid(10)
+        );
+        alarms.push(alarm(code, message));
+    }
+    alarms
 }
 
 fn books(model: &str, row: &SpendRow) -> Vec<Alarm> {

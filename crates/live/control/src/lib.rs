@@ -37,6 +37,7 @@ pub mod overview;
 pub mod pages;
 pub mod parquet_file;
 pub mod ports;
+pub mod promises;
 pub mod recover;
 pub mod reprice;
 pub mod retention;

@@ -9,7 +9,7 @@ use crate::alarms::Today;
 use crate::control::Control;
 use crate::failure::ControlError;
 use crate::overview::{DIRECT, budget_of, filled, spend};
-use crate::views::{CallFilter, CallView, ConfigurationView, KeyView, LaneView, ModelView, WorkflowView};
+use crate::views::{CallFilter, CallView, ConfigurationView, KeyView, LaneView, ModelView, MoveView, WorkflowView};
 
 /// Points of the chart of the last day.
 const HOURS: i64 = 24;
@@ -63,12 +63,15 @@ impl Control {
         let today = Today::of(now);
         let (snapshot, _) = self.running().snapshot();
         let spends = self.store().spend_by(Dimension::Lane, today.day, today.month).await?;
+        let moves = self.running().moves();
         let views = snapshot.lanes.iter().map(|lane| {
             let name = lane.name.to_string();
             LaneView {
                 class: lane.class,
                 pick: lane.pick.to_string(),
                 slo: slo(&lane.slo),
+                standing: self.running().lane_standing(&lane.name),
+                moves: moves_from(&moves, lane, &snapshot),
                 models: lane.models.iter().map(|model| self.model(&snapshot.models[*model], now)).collect(),
                 spend: spend(name.clone(), spends.get(&name).unwrap_or(&store::SpendRow::default()), None),
                 name,
@@ -187,11 +190,26 @@ fn limit(filter: &CallFilter) -> u32 {
     filter.limit.unwrap_or(PAGE_CALLS).clamp(1, MOST_CALLS)
 }
 
+/// What is moved away from a lane or from one of its models.
+fn moves_from(moves: &[MoveView], lane: &config::Lane, snapshot: &config::Snapshot) -> Vec<MoveView> {
+    let concerns = |one: &&MoveView| match &one.lane {
+        Some(of) => *of == lane.name.as_str(),
+        None => lane.models.iter().any(|index| one.model.as_deref() == Some(snapshot.models[*index].name.as_str())),
+    };
+    moves.iter().filter(concerns).cloned().collect()
+}
+
 /// Declared service levels by name, as the configuration writes them.
 fn slo(slo: &config::Slo) -> Vec<(String, String)> {
     let mut levels = Vec::new();
     if let Some(ms) = slo.first_token_p95_ms {
         levels.push(("first_token_p95_ms".to_owned(), ms.to_string()));
+    }
+    if let Some(ms) = slo.inter_token_p95_ms {
+        levels.push(("inter_token_p95_ms".to_owned(), ms.to_string()));
+    }
+    if let Some(ms) = slo.total_p95_ms {
+        levels.push(("total_p95_ms".to_owned(), ms.to_string()));
     }
     if let Some(success) = slo.success_millipercent {
         levels.push(("success".to_owned(), format!("{}%", milli(success))));

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use config::Snapshot;
-use domain::{ModelName, UnixMs, WorkflowName};
+use domain::{LaneName, ModelName, UnixMs, WorkflowName};
 use routing::HealthView;
+use routing::slo::LaneStanding;
+use store::LaneEvents;
 
 use crate::anomalies::AnomaliesView;
-use crate::views::{BudgetNow, BudgetReached, CacheNow};
+use crate::views::{BudgetNow, BudgetReached, CacheNow, MoveView};
 
 /// The running gateway, as the pages and the admin API see it.
 pub trait Running: Send + Sync {
@@ -17,6 +19,18 @@ pub trait Running: Send + Sync {
     fn health(&self, model: &ModelName) -> Option<HealthView>;
     /// Providers that could not be given a token when last tried: the provider, since when, and the sentence why.
     fn without_token(&self) -> Vec<(String, UnixMs, String)> {
+        Vec::new()
+    }
+    /// What a lane promises and how it stands; absent where it promises nothing.
+    fn lane_standing(&self, _lane: &LaneName) -> Option<LaneStanding> {
+        None
+    }
+    /// What lanes kept of their promises, in buckets that may have changed since `from`.
+    fn lane_events(&self, _from: UnixMs) -> Vec<LaneEvents> {
+        Vec::new()
+    }
+    /// Which calls begin elsewhere than their lanes say, and why.
+    fn moves(&self) -> Vec<MoveView> {
         Vec::new()
     }
     /// Every budget as it stands.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::{CallEnd, Class, Entry, KeyGrant, NanoUsd, UnixMs, WorkflowName};
 use ledger::{Amount, Approval, Measure};
 use routing::HealthView;
+use routing::slo::LaneStanding;
 use serde::{Deserialize, Serialize};
 
 /// One point of a chart.
@@ -147,10 +148,31 @@ pub struct LaneView {
     pub pick: String,
     /// Declared service levels, as text.
     pub slo: Vec<(String, String)>,
+    /// How what it promises stands on this instance; absent where it promises nothing that is counted.
+    pub standing: Option<LaneStanding>,
+    /// Which calls are moved away from it or from one of its models.
+    pub moves: Vec<MoveView>,
     /// Its models.
     pub models: Vec<ModelView>,
     /// Spend and traffic.
     pub spend: Spend,
+}
+
+/// Calls that begin elsewhere than their lanes say.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct MoveView {
+    /// `burn`, `anomaly` or `concentration`.
+    pub by: String,
+    /// The lane they are moved away from; absent where it is a model in whatever lane.
+    pub lane: Option<String>,
+    /// The model they are moved away from; absent where it is a whole lane.
+    pub model: Option<String>,
+    /// Share that still begins there by criticality, the most critical first, thousandths; calls without one last, as `(direct)`.
+    pub kept_permille: Vec<(String, u16)>,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: UnixMs,
 }
 
 /// One server of tools.

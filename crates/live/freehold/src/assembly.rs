@@ -29,6 +29,7 @@ use tokio::task::JoinHandle;
 use crate::background::Background;
 use crate::limits::limits;
 use crate::policy;
+use crate::promises;
 use crate::running::RunningGateway;
 use crate::slices::{GatewaySessions, GatewaySlices};
 use crate::starting::Starting;
@@ -134,6 +135,7 @@ impl Instance {
         }
         remember(&gateway, &store).await?;
         remember_totals(&gateway, &store, &snapshot).await?;
+        promises::remember(&gateway.deployed.load_full(), &store, clock::now()).await?;
         watching::restore(&gateway, &data.anomalies());
         let sessions = Arc::new(GatewaySessions(gateway.clone(), who.instance.clone()));
         let sessions = SessionKeeper::begin(store.clone(), sessions, Arc::new(clock::now)).await?;
@@ -173,6 +175,7 @@ impl Instance {
             background.spawn(watch_keys.run(stopping.clone())),
             background.spawn(control::retention::run(control.clone(), stopping.clone())),
             background.spawn(control::capacity::run(control.clone(), stopping.clone())),
+            background.spawn(control::promises::run(control.clone(), stopping.clone())),
             background.spawn(watching::run(gateway.clone(), data.anomalies(), stopping.clone())),
             background.spawn(sessions.run(stopping.clone())),
         ];

@@ -8,6 +8,7 @@ mod limits;
 mod logging;
 mod panics;
 mod policy;
+mod promises;
 mod running;
 mod slices;
 mod starting;

@@ -8,28 +8,20 @@ use config::Snapshot;
 use control::Progress;
 use control::anomalies::{AnomaliesView, AnomalyNow, WatchedPoint, WatchedSeries};
 use control::ports::Running;
-use control::views::{BudgetNow, BudgetReached, CacheNow, ThresholdNow};
-use domain::{ModelName, UnixMs, WorkflowName};
+use control::views::{BudgetNow, BudgetReached, CacheNow, MoveView, ThresholdNow};
+use domain::{LaneName, ModelName, UnixMs, WorkflowName};
 use gateway::budgets::{BudgetView, Reached};
 use gateway::cache::threshold::Threshold;
 use gateway::clock;
 use gateway::dataplane::Gateway;
 use gateway::watch::told::{Anomaly, Drawing, Unit};
 use ledger::{Measure, Scope};
-use routing::{HealthView, State};
+use routing::slo::LaneStanding;
+use routing::{HealthView, Move, Place, State};
+use store::LaneEvents;
 use tokio::sync::Notify;
 
-fn threshold_now((workflow, threshold): (WorkflowName, Threshold)) -> (WorkflowName, ThresholdNow) {
-    let (compared, differing) = threshold.compared();
-    let now = ThresholdNow {
-        milli: threshold.milli(),
-        declared_milli: threshold.rule().threshold_milli,
-        compared,
-        differing,
-        moves: threshold.moves().collect(),
-    };
-    (workflow, now)
-}
+use crate::promises;
 
 /// A gateway with what stands beside it.
 pub struct RunningGateway {
@@ -65,6 +57,37 @@ impl Running for RunningGateway {
         let index = deployed.snapshot.models.iter().position(|known| known.name == *model)?;
         let view = deployed.slots[index].health.lock().view(clock::now());
         Some(view)
+    }
+
+    fn lane_standing(&self, lane: &LaneName) -> Option<LaneStanding> {
+        let deployed = self.gateway.deployed.load();
+        let index = deployed.snapshot.lanes.iter().position(|known| known.name == *lane)?;
+        deployed.promises.look(&deployed.steering, clock::now());
+        deployed.promises.standing(index, clock::now())
+    }
+
+    fn lane_events(&self, from: UnixMs) -> Vec<LaneEvents> {
+        promises::events(&self.gateway.deployed.load(), from)
+    }
+
+    fn moves(&self) -> Vec<MoveView> {
+        let deployed = self.gateway.deployed.load();
+        let snapshot = &deployed.snapshot;
+        let shown = |one: &Arc<Move>| {
+            let (lane, model) = match one.from {
+                Place::Lane(index) => (Some(snapshot.lanes[index].name.to_string()), None),
+                Place::Model(index) => (None, Some(snapshot.models[index].name.to_string())),
+                Place::ModelOf(lane, index) => {
+                    (Some(snapshot.lanes[lane].name.to_string()), Some(snapshot.models[index].name.to_string()))
+                }
+            };
+            let classes = snapshot.criticality.iter().map(|class| (class.name.clone(), Some(class.index)));
+            let classes = classes.chain([("(direct)".to_owned(), None)]);
+            let kept_permille = classes.map(|(name, index)| (name, one.kept.of(index).get())).collect();
+            let (reason, by) = (one.reason.to_string(), one.by.to_string());
+            MoveView { by, lane, model, kept_permille, reason, since: one.since }
+        };
+        deployed.steering.now().iter().map(shown).collect()
     }
 
     fn without_token(&self) -> Vec<(String, UnixMs, String)> {
@@ -199,6 +222,7 @@ impl Running for RunningGateway {
             };
             write(format_args!("freehold_breaker_open{{model=\"{}\"}} {value}", model.name));
         }
+        promises::lines(&deployed, clock::now()).iter().for_each(|line| write(format_args!("{line}")));
         write(format_args!("# HELP freehold_anomaly 1 while something is out of the ordinary."));
         write(format_args!("# TYPE freehold_anomaly gauge"));
         for one in self.gateway.watch.anomalies().iter().filter(|one| one.until.is_none()) {
@@ -256,3 +280,15 @@ const BUDGET_GAUGES: &[(&str, &str, Measure, PickAmount)] = &[
     ("freehold_budget_settled_tokens", "What is booked in its window.", Measure::Tokens, |view| view.settled),
     ("freehold_budget_held_tokens", "What is reserved for calls in flight.", Measure::Tokens, |view| view.held),
 ];
+
+fn threshold_now((workflow, threshold): (WorkflowName, Threshold)) -> (WorkflowName, ThresholdNow) {
+    let (compared, differing) = threshold.compared();
+    let now = ThresholdNow {
+        milli: threshold.milli(),
+        declared_milli: threshold.rule().threshold_milli,
+        compared,
+        differing,
+        moves: threshold.moves().collect(),
+    };
+    (workflow, now)
+}

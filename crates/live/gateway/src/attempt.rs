@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use ledger::budget::Spend;
-use routing::{Candidate, Next, Route};
+use routing::{Bought, Candidate, LaneIndex, ModelIndex, Next, Route};
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use wire::{Ask, Ids, Maker, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
@@ -20,13 +20,15 @@ use wire::{Ask, Ids, Maker, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
 use crate::admit::Admitted;
 use crate::bound::{Bound, scopes};
 use crate::budgets::{Held, Pick};
+use crate::call::Call;
 use crate::clock;
 use crate::dataplane::Gateway;
-use crate::deployed::{Deployed, Size};
+use crate::deployed::{Deployed, Size, Slot};
 use crate::kept::seal::{Note, Opened};
 use crate::open::Open;
 use crate::pool::sentence;
 use crate::protect::Protected;
+use crate::provisioned::Taken;
 use crate::realtime::door;
 use crate::refusal::{Lossy, Refusal};
 use crate::reply::Waiting;
@@ -34,6 +36,7 @@ use crate::settle::{Attempt, Ending, settle};
 use crate::skipped::Skipped;
 use crate::trail::Trail;
 use crate::upstream::Sending;
+use crate::warm::PromptPrint;
 
 /// What a dialect that demands a cap is given when the client named none, tokens.
 pub const OUTPUT_CAP_WHERE_ONE_IS_DEMANDED: u64 = 4_096;
@@ -114,19 +117,16 @@ pub async fn attempt(
     let admitted = call.call();
     let workflow = admitted.target.workflow().cloned();
     let policy = workflow.as_ref().map_or(deployed.snapshot.defaults.retry, |workflow| workflow.retry);
+    let criticality = workflow.as_ref().map(|workflow| workflow.criticality_index);
     let total_ms = longest_ms(deployed, call);
     let deadline = admitted.call.arrived + Duration::from_millis(total_ms);
     // 64 of the 128 bits are enough for jitter.
     let seed = gateway.chance.draw() as u64;
-    let candidates = candidates(deployed, call, workflow.as_deref());
+    let print = print_of(gateway, call);
+    let candidates = candidates(deployed, call, workflow.as_deref(), print);
     let cheapest = candidates.iter().filter_map(|candidate| candidate.expected_cost).min();
     let mut route = Route::new(candidates, policy, seed, admitted.call.at + total_ms);
-    let moves = deployed.steering.now();
-    let models = call.lanes().iter().flat_map(|(_, models)| models);
-    let own_moves = gateway.watch.moves_of(workflow.as_deref(), &moves, models);
-    let criticality = workflow.as_ref().map(|workflow| workflow.criticality_index);
-    route.steer(own_moves.as_deref().unwrap_or(&moves), criticality, seed);
-    drop((moves, own_moves));
+    begin(gateway, deployed, call, &mut route, seed);
     let usual_cost = route.usual_cost();
     let mut last: Option<Fault> = None;
     // Who is taken for the maker of what the request carries that only its maker can read.
@@ -141,6 +141,7 @@ pub async fn attempt(
             Next::Try { candidate, wait_ms, cause, probe, decision } => (candidate, wait_ms, cause, probe, decision),
             Next::GiveUp { why, retry_after_ms, all_open } => {
                 trail.note("attempt", &*why);
+                deployed.promises.missed(route.missed(None), now);
                 return Err(skipped.give_up(last, why, retry_after_ms, all_open, trail.cost > NanoUsd::ZERO));
             }
         };
@@ -242,6 +243,9 @@ pub async fn attempt(
             trail.open = None;
             return Err(Refusal::Spool(error.to_string()));
         }
+        deployed.traffic.sent(criticality, candidate.model);
+        let promised = lane_name(&candidate).and_then(|_| deployed.promises.of(candidate.lane)).cloned();
+        let (candidate_lane, candidate_model) = (candidate.lane, candidate.model);
         let mut attempt = Attempt {
             intent,
             sent: Instant::now(),
@@ -255,11 +259,16 @@ pub async fn attempt(
             part: bound.part,
             usual_cost,
             slot: slot.clone(),
+            entered: trail.entered(candidate_lane),
+            promised,
+            taken: taken_room(deployed, call, candidate_model, slot),
+            prompt: print.map(|print| (deployed.warm.clone(), print)),
         };
         let timeouts = timeouts(&model, workflow.as_deref());
         match exchange(gateway, deployed, call, &model, outgoing, &timeouts, deadline, client, &mut attempt).await {
             Ok(Exchanged { answer, content_type, socket }) => {
                 // Between two pictures a model may be silent for as long as it takes to make one.
+                deployed.promises.missed(route.missed(Some(attempt.candidate.lane)), clock::now());
                 let patient = admitted.operation.makes_pictures();
                 let frame_ms = if patient { timeouts.total_ms } else { timeouts.frame_ms };
                 return Ok(Answered { attempt, answer, deadline, frame_ms, content_type, socket });
@@ -285,12 +294,64 @@ pub async fn attempt(
     }
 }
 
+/// What is to be known of a call before its first hop: what moves it, and that it came.
+fn begin(gateway: &Gateway, deployed: &Deployed, call: &Protected, route: &mut Route, seed: u64) {
+    let criticality = call.call().target.workflow().map(|workflow| workflow.criticality_index);
+    deployed.promises.came(call.lanes().first().and_then(|(lane, _)| *lane), criticality);
+    deployed.promises.look(&deployed.steering, call.call().call.at);
+    let models = || call.lanes().iter().flat_map(|(_, models)| models);
+    let moves = deployed.steering.now();
+    let own = gateway.watch.moves_of(call.call().target.workflow().map(|workflow| &**workflow), &moves, models());
+    let moves = own.as_deref().unwrap_or(&moves);
+    let full = deployed.traffic.moves(criticality, models().copied(), call.call().call.at);
+    match full.is_empty() {
+        true => route.steer(moves, criticality, seed),
+        false => route.steer(&[moves, &full].concat(), criticality, seed),
+    }
+    if let Some(moved) = route.moved() {
+        gateway.metrics.moved(moved.by);
+    }
+}
+
+/// What a prompt is known by whose cost depends on where it was sent last: only where a lane picks by cost.
+fn print_of(gateway: &Gateway, call: &Protected) -> Option<PromptPrint> {
+    let by_cost = |(lane, models): &(Option<LaneIndex>, Vec<ModelIndex>)| {
+        let pick = lane.map(|lane| call.snapshot().lanes[lane].pick);
+        models.len() > 1 && matches!(pick, Some(domain::Pick::Cheapest | domain::Pick::Balanced))
+    };
+    if call.call().operation != Operation::Chat || !call.lanes().iter().any(by_cost) {
+        return None;
+    }
+    let Call { session, key, body, .. } = &call.call().call;
+    let session = session.as_ref().map_or("", |session| session.as_str());
+    let workflow = call.call().target.workflow().map(|workflow| workflow.name.as_str());
+    PromptPrint::of(&gateway.pepper(), [&*key.grant.id.0, session, workflow.unwrap_or_default()], body)
+}
+
+/// The room that an attempt should need in what was bought for its model.
+fn taken_room(deployed: &Deployed, call: &Protected, model: ModelIndex, slot: &Slot) -> Option<Taken> {
+    if !deployed.provisioned.serves(model) {
+        return None;
+    }
+    let head = &call.call().head;
+    let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units };
+    let workflow = call.call().target.workflow().map(|workflow| &workflow.name);
+    deployed.provisioned.take(model, slot.expected_tokens(workflow, &size), clock::now())
+}
+
 /// The candidates in lane order, each with what it should cost.
-fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>) -> Vec<Candidate> {
+fn candidates(
+    deployed: &Deployed,
+    call: &Protected,
+    workflow: Option<&Workflow>,
+    print: Option<PromptPrint>,
+) -> Vec<Candidate> {
     let snapshot = call.snapshot();
     let head = &call.call().head;
     let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units };
     let now = call.call().call.at;
+    let name = workflow.map(|workflow| &workflow.name);
+    let warm = print.and_then(|print| deployed.warm.of(print, now));
     let mut candidates = Vec::with_capacity(4);
     for (lane, models) in call.lanes() {
         let lane = lane.map(|index| &snapshot.lanes[index]);
@@ -301,6 +362,7 @@ fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>
                 let health = slot.health.lock();
                 (health.first_token_ms(now), health.in_flight(), health.failed_percent())
             };
+            let cached_tokens = warm.filter(|(model, _)| model == index).map_or(0, |(_, tokens)| tokens);
             candidates.push(Candidate {
                 model: *index,
                 name: model.name.clone(),
@@ -308,11 +370,16 @@ fn candidates(deployed: &Deployed, call: &Protected, workflow: Option<&Workflow>
                 lane_name: lane.map_or_else(|| LaneName::from(DIRECT), |lane| lane.name.clone()),
                 class: lane.map_or(domain::Class::C, |lane| lane.class),
                 pick: lane.map_or(domain::Pick::Best, |lane| lane.pick),
-                expected_cost: slot.expected_cost(model, workflow.map(|workflow| &workflow.name), &size, now),
+                expected_cost: slot.expected_cost(model, name, &size, cached_tokens, now),
                 quality_milli: model.quality_milli,
                 first_token_ms,
                 in_flight,
                 failed_percent,
+                cached_tokens,
+                bought: match deployed.provisioned.serves(*index) {
+                    true => deployed.provisioned.bought(*index, slot.expected_tokens(name, &size), now),
+                    false => Bought::Nothing,
+                },
             });
         }
     }

@@ -12,8 +12,12 @@ use routing::{BreakerSettings, ModelHealth, ModelIndex};
 use rustc_hash::FxHashMap;
 use wire::Maker;
 
+use crate::concentration::Traffic;
+use crate::promises::Promises;
+use crate::provisioned::Provisioned;
 use crate::steering::Steering;
 use crate::upstream::{UpstreamError, Upstreams};
+use crate::warm::{Warm, cached_after};
 use crate::watch::model::ModelWatch;
 
 /// Tokens an answer is expected to have before any was seen.
@@ -31,6 +35,14 @@ pub struct Deployed {
     pub upstreams: Upstreams,
     /// Which calls begin elsewhere.
     pub steering: Steering,
+    /// What lanes promise.
+    pub promises: Promises,
+    /// How much of their traffic one vendor has.
+    pub traffic: Traffic,
+    /// How much room there is in what was bought by the hour.
+    pub provisioned: Provisioned,
+    /// Which prompts are cached where.
+    pub warm: Arc<Warm>,
 }
 
 /// What is known of one model; outlives the snapshot as long as the model stays the same.
@@ -46,6 +58,8 @@ pub struct Slot {
     answer_bytes_per_token: Mutex<BytesPerToken>,
     output: Mutex<FxHashMap<Option<WorkflowName>, OutputLength>>,
     reasons_unseen: AtomicBool,
+    /// Whether it was seen to read from a cache what it never said it wrote.
+    caches_by_itself: AtomicBool,
 }
 
 impl Deployed {
@@ -69,7 +83,20 @@ impl Deployed {
         let upstreams = upstreams.with_tools(&snapshot.mcp, before.map(|before| &before.upstreams));
         let carried = |before: &Deployed| Steering::carried(&before.steering, &before.snapshot, &snapshot);
         let steering = before.map(carried).unwrap_or_default();
-        Ok(Deployed { snapshot, since, slots, upstreams, steering })
+        let traffic = Traffic::new(&snapshot);
+        let provisioned = Provisioned::new(&snapshot, before.map(|before| &before.provisioned), since);
+        let promises = Promises::new(&snapshot, before.map(|before| (&before.promises, &*before.snapshot)));
+        Ok(Deployed {
+            snapshot,
+            since,
+            slots,
+            upstreams,
+            steering,
+            promises,
+            traffic,
+            provisioned,
+            warm: Arc::default(),
+        })
     }
 
     /// The model at this index.
@@ -99,6 +126,7 @@ impl Slot {
             answer_bytes_per_token: Mutex::default(),
             output: Mutex::default(),
             reasons_unseen: AtomicBool::new(false),
+            caches_by_itself: AtomicBool::new(false),
         }
     }
 
@@ -109,6 +137,7 @@ impl Slot {
             answer_bytes_per_token: Mutex::new(self.answer_bytes_per_token.lock().clone()),
             output: Mutex::new(self.output.lock().clone()),
             reasons_unseen: AtomicBool::new(self.reasons_unseen()),
+            caches_by_itself: AtomicBool::new(self.caches_by_itself()),
             ..Slot::made_by(self.maker)
         }
     }
@@ -139,6 +168,18 @@ impl Slot {
         if reasoning > 0 && bytes > output_bytes {
             self.reasons_unseen.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Learns from a usage whether the model caches prompts without being asked: it reads, and says of no write.
+    pub fn observe_cache(&self, usage: &Usage) {
+        if usage.get(Meter::CacheRead) > 0 && cached_after(usage, false) == usage.get(Meter::CacheRead) {
+            self.caches_by_itself.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was seen to.
+    pub fn caches_by_itself(&self) -> bool {
+        self.caches_by_itself.load(Ordering::Relaxed)
     }
 
     /// Whether it was seen to.
@@ -176,20 +217,29 @@ impl Slot {
         self.output.lock().get(&workflow.cloned()).and_then(OutputLength::q99)
     }
 
-    /// What a call of this size should cost here, by what its like have cost.
+    /// How many tokens a call of this size should have here, sent and received.
+    pub fn expected_tokens(&self, workflow: Option<&WorkflowName>, ask: &Size) -> (u64, u64) {
+        let (input, _) = self.estimate_tokens(ask.prompt_bytes);
+        let learned = self.output.lock().get(&workflow.cloned()).and_then(OutputLength::mean);
+        let output = learned.unwrap_or(FIRST_GUESS_OUTPUT_TOKENS).min(ask.max_output.unwrap_or(u64::MAX));
+        (input, output)
+    }
+
+    /// What a call of this size should cost here, by what its like have cost, where so many tokens of its prompt are cached.
     pub fn expected_cost(
         &self,
         model: &Model,
         workflow: Option<&WorkflowName>,
         ask: &Size,
+        cached_tokens: u64,
         now: UnixMs,
     ) -> Option<NanoUsd> {
         let row = model.prices.as_ref()?.row(now)?;
-        let (input, _) = self.estimate_tokens(ask.prompt_bytes);
-        let learned = self.output.lock().get(&workflow.cloned()).and_then(OutputLength::mean);
-        let output = learned.unwrap_or(FIRST_GUESS_OUTPUT_TOKENS).min(ask.max_output.unwrap_or(u64::MAX));
+        let (input, output) = self.expected_tokens(workflow, ask);
         let units = ledger::price::expected_of_units(row, &ask.units.likely());
-        Some(ledger::price::expected(row, input, output, now).saturating_add(units))
+        let saved = ledger::price::saved_by_cache(row, input, cached_tokens, now);
+        let cost = ledger::price::expected(row, input, output, now).saturating_add(units);
+        Some(NanoUsd(cost.0.saturating_sub(saved.0)))
     }
 }
 

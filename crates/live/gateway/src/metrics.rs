@@ -52,6 +52,13 @@ pub struct ModelLabels {
     pub model: String,
 }
 
+/// Who moved a call.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct MoverLabels {
+    /// `burn`, `anomaly` or `concentration`.
+    pub by: String,
+}
+
 /// One workflow.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct WorkflowLabels {
@@ -120,6 +127,8 @@ pub struct Metrics {
     pub overrun_nano_usd: Counter,
     /// Calls refused because a budget was spent.
     pub budget_refusals: Counter,
+    /// Calls that began elsewhere than their lanes say.
+    pub calls_moved: Family<MoverLabels, Counter>,
     /// Calls of workflows with a cache, by what it had for them.
     pub cache_lookups: Family<CacheLabels, Counter>,
     /// Nano-dollars that answers given again would have cost.
@@ -169,6 +178,7 @@ impl Metrics {
             estimated: Family::default(),
             overrun_nano_usd: Counter::default(),
             budget_refusals: Counter::default(),
+            calls_moved: Family::default(),
             cache_lookups: Family::default(),
             cache_saved_nano_usd: Family::default(),
             cache_bytes: Gauge::default(),
@@ -210,6 +220,11 @@ impl Metrics {
         registry.register("budget_refusals", "Calls refused by a spent budget", metrics.budget_refusals.clone());
         metrics.register_cache();
         let registry = &mut metrics.registry;
+        registry.register(
+            "calls_moved",
+            "Calls that began elsewhere than their lanes say",
+            metrics.calls_moved.clone(),
+        );
         registry.register(
             "mcp_dropped_messages",
             "Messages of servers of tools that nobody took",
@@ -293,6 +308,11 @@ impl Metrics {
         if matches!(record.usage_origin, domain::UsageOrigin::Estimated { .. }) {
             self.estimated.get_or_create(&ModelLabels { model: model() }).inc();
         }
+    }
+
+    /// Counts a call that begins elsewhere.
+    pub fn moved(&self, by: routing::Mover) {
+        self.calls_moved.get_or_create(&MoverLabels { by: by.to_string() }).inc();
     }
 
     /// Counts an attempt whose provider says another cost than was booked; which of its model it is.

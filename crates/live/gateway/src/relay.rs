@@ -134,6 +134,7 @@ impl Stream<'_> {
             Stop::Fault(fault) if self.held_up >= HELD_UP && at_a_distance(fault.class) => Stop::Gone,
             stop => stop,
         };
+        trail.held_up = self.held_up;
         if matches!(stop, Stop::Gone) {
             self.drain().await;
         }

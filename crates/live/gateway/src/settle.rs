@@ -2,6 +2,7 @@
 //! the one record the attempt leaves. A step with a value, never a destructor.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use domain::{
@@ -22,12 +23,15 @@ use crate::kept::deferred::Deferred;
 use crate::metrics::Metrics;
 use crate::open::Open;
 use crate::pricing::{billed_region, priced_beside, tell_difference};
+use crate::promises::{Answering, Promised};
 use crate::protect::Protected;
+use crate::provisioned::Taken;
 use crate::spend::{Part, spent};
 use crate::tokens::{Counted, Texts, TokenCounter};
 use crate::totals::Totals;
 use crate::trail::Trail;
 use crate::units;
+use crate::warm::{PromptPrint, Warm, cached_after};
 use crate::watch::{Ended, Watch};
 
 /// By how many percent a guess at a response that was cut off may be wrong: how much of what was said before is cached, and so a
@@ -60,6 +64,14 @@ pub struct Attempt {
     pub usual_cost: Option<NanoUsd>,
     /// What is known of the model.
     pub slot: Arc<Slot>,
+    /// When the call entered the lane.
+    pub entered: Instant,
+    /// Room in what was bought for its model.
+    pub taken: Option<Taken>,
+    /// What its prompt is known by, where its cost depends on what a provider has cached.
+    pub prompt: Option<(Arc<Warm>, PromptPrint)>,
+    /// What the lane promises.
+    pub promised: Option<Arc<Promised>>,
 }
 
 /// How an attempt ended.
@@ -123,7 +135,7 @@ pub struct Books<'a> {
 pub async fn settle(
     books: &Books<'_>,
     call: &Protected,
-    attempt: Attempt,
+    mut attempt: Attempt,
     trail: &mut Trail,
     ending: &Ending<'_>,
 ) -> Record {
@@ -172,6 +184,9 @@ pub async fn settle(
         tier: seen.and_then(|seen| seen.service_tier.as_deref()),
         region: seen.and_then(|seen| seen.geography.as_deref()).or(billed_region(model)),
     };
+    if let Some(taken) = attempt.taken.take() {
+        taken.used(&usage, served.tier, now);
+    }
     let beside = seen.map_or(&[][..], |seen| &seen.beside);
     let cost = match beside.is_empty() {
         _ if later => Cost::AtMost(attempt.intent.hold),
@@ -202,10 +217,19 @@ pub async fn settle(
     if usage_origin == UsageOrigin::Reported {
         let workflow = attempt.intent.workflow.as_ref();
         attempt.slot.observe(workflow, admitted.head.prompt_bytes, usage.input_tokens(), usage.output_tokens());
+        attempt.slot.observe_cache(&usage);
+        if let Some((warm, print)) = &attempt.prompt {
+            let cached = cached_after(&usage, attempt.slot.caches_by_itself());
+            warm.sent(*print, attempt.candidate.model, cached, now);
+        }
         attempt.slot.observe_reasoning(&usage, seen.map_or(0, |seen| seen.output_bytes));
         attempt.slot.observe_answer(&usage, seen.map_or(0, |seen| seen.output_bytes));
     }
     judge(&attempt.slot, attempt.probe, attempt.first_token_ms, latency_ms, ending, admitted.operation);
+
+    if let Some(promised) = attempt.promised.as_deref().filter(|_| !later) {
+        keep_account(promised, &attempt, trail, ending, &usage, admitted.head.stream);
+    }
 
     let cut = seen.and_then(|seen| attempt.cut_by_us(seen));
     let mut losses = attempt.losses;
@@ -380,6 +404,29 @@ async fn counted(books: &Books<'_>, call: &Protected, attempt: &Attempt, ending:
         biased;
         _ = cut.wait_for(|cut| *cut) => None,
         counted = books.tokens.count(texts) => counted,
+    }
+}
+
+/// Tells the lane's budgets of errors how it went. A lane that did not begin to answer is told of where the route ends, since
+/// another of its models may have.
+fn keep_account(
+    promised: &Promised,
+    attempt: &Attempt,
+    trail: &Trail,
+    ending: &Ending<'_>,
+    usage: &Usage,
+    streamed: bool,
+) {
+    let now = clock::now();
+    match ending {
+        Ending::Served(_) => {
+            let first = attempt.first_token_ms.filter(|_| streamed);
+            let first_content = first.map(|ms| attempt.sent + Duration::from_millis(ms));
+            let how = Answering { entered: attempt.entered, first_content, held_up: trail.held_up };
+            promised.answered(&how, usage, now);
+        }
+        Ending::Failed { after_content: true, fault, .. } if fault.class.trips_breaker() => promised.broke_off(now),
+        Ending::Failed { .. } | Ending::Cancelled(_) | Ending::Spent(_) => {}
     }
 }
 

@@ -1,11 +1,14 @@
 //! What a call leaves on its way: a sentence per stage, what its attempts cost, and fingerprints of what went through.
 //! It ends as a [`CallEnd`].
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use config::CaptureRule;
 use domain::record::{BodyPrint, CallFailure, Capture, StageNote};
 use domain::{CacheUse, CallEnd, CallId, Class, KeyId, LaneName, Loss, ModelName, NanoUsd, UnixMs, WorkflowName};
 use ledger::budget::Spend;
+use routing::LaneIndex;
 use tokio::time::Instant;
 
 use crate::budgets::Budgets;
@@ -46,6 +49,10 @@ pub struct Trail {
     pub losses: Vec<Loss>,
     /// The attempt under way, until its record is written down.
     pub open: Option<Open>,
+    /// How long the client kept us from reading an answer.
+    pub held_up: Duration,
+    /// The lane that was entered last, and when.
+    entered: Option<(LaneIndex, Instant)>,
     /// The answer, written down for calls like this one.
     pub keeping: Option<Box<Keeping>>,
     /// What its client is told of the cache; absent where the cache is not for it.
@@ -109,6 +116,8 @@ impl Trail {
             first_token_ms: None,
             losses: Vec::new(),
             open: None,
+            held_up: Duration::ZERO,
+            entered: None,
             keeping: None,
             cache_told: None,
             cache: None,
@@ -173,6 +182,14 @@ impl Trail {
     /// Seconds since the call came in, for the histograms.
     pub fn elapsed_seconds(&self) -> f64 {
         self.arrived.elapsed().as_secs_f64()
+    }
+
+    /// When this lane was entered: now, unless the attempt before was made there too.
+    pub fn entered(&mut self, lane: LaneIndex) -> Instant {
+        match self.entered {
+            Some((known, at)) if known == lane => at,
+            _ => self.entered.insert((lane, Instant::now())).1,
+        }
     }
 
     /// Books what the attempt under way cost. Returns what was billed beyond its hold.

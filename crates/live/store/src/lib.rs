@@ -6,7 +6,7 @@
 //! to be verified; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
 //! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe, [`told`] what they say they billed;
 //! [`money`] corrections and what else prices rest on; [`cache`] what was given again; [`instances`] are the processes that serve from it, [`leases`] what each may spend, [`sessions`] what sessions with a budget have spent;
-//! [`drills`] are reports that are kept; [`prune`] forgets what is old, [`erased`] notes and seals what that was; `schema` looks whether the tables are as they were made.
+//! [`promises`] are what lanes kept of theirs; [`drills`] are reports that are kept; [`prune`] forgets what is old, [`erased`] notes and seals what that was; `schema` looks whether the tables are as they were made.
 //!
 //! Every value reaches SQL as a bound parameter and every statement is made of literals; there is no `LIKE`.
 
@@ -28,6 +28,7 @@ pub mod meters;
 pub mod money;
 pub mod open;
 mod postgres;
+pub mod promises;
 pub mod prune;
 pub mod rollup;
 mod rows;
@@ -53,6 +54,7 @@ pub use leases::{LeaseRow, Renewal, Renewed};
 pub use meters::MeterSum;
 pub use money::{CostDifference, DifferenceSum};
 pub use open::{Store, StoreError};
+pub use promises::LaneEvents;
 pub use prune::{Pruned, Upto};
 pub use spend::{Dimension, Scope, SpendRow, TrafficPoint, TrafficScope};
 pub use told::Told;

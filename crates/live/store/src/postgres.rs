@@ -29,6 +29,7 @@ const MIGRATIONS: Migrations = &[
     (40, "books", include_str!("../migrations/postgres/0040_books.sql")),
     (50, "money", include_str!("../migrations/postgres/0050_money.sql")),
     (60, "erased", include_str!("../migrations/postgres/0060_erased.sql")),
+    (70, "promises", include_str!("../migrations/postgres/0070_promises.sql")),
     (73, "cache", include_str!("../migrations/postgres/0073_cache.sql")),
     (74, "drills", include_str!("../migrations/postgres/0074_drills.sql")),
     (75, "sessions", include_str!("../migrations/postgres/0075_sessions.sql")),

@@ -16,8 +16,8 @@ use crate::secret::Vault;
 use crate::snapshot::Snapshot;
 use crate::workflows::{Parts, Workflow};
 use crate::{
-    aliases, budgets, capacity, contracts, criticality, defaults, lanes, mcp, models, notify, providers, server,
-    workflows,
+    aliases, budgets, capacity, concentration, contracts, criticality, defaults, lanes, mcp, models, notify, providers,
+    server, workflows,
 };
 
 /// Everything a check depends on.
@@ -49,6 +49,7 @@ pub const ROOT: Section = Section {
         section("capacity"),
         section("lanes"),
         section("criticality"),
+        section("concentration"),
         section("organisation"),
         section("units"),
         section("workflows"),
@@ -101,6 +102,8 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
     let capacities = capacity::known(root, capacities, &models);
     let lanes = lanes::read(root, &models);
     let criticality = criticality::read(root, &lanes);
+    let concentration =
+        concentration::read(root, &concentration::Around { criticality: &criticality, lanes: &lanes, models: &models });
     let (organisation, zone) = budgets::organisation(root);
     let units = budgets::units(root, &zone);
     let parts = Parts {
@@ -129,6 +132,7 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
         models: values(models)?,
         lanes: values(lanes)?,
         criticality: ranked(values(criticality)?),
+        concentration,
         units: values(units)?,
         organisation,
         workflows: values(workflows)?.into_iter().map(|workflow| (workflow.name.clone(), workflow)).collect(),

@@ -10,6 +10,7 @@ use ledger::capacity::Capacity;
 use crate::budgets::Unit;
 use crate::capacity::BoughtCapacity;
 use crate::contracts::Contract;
+use crate::criticality::Criticality;
 use crate::defaults::Timeouts;
 use crate::explain::{budgets_text, price_text, regions};
 use crate::lanes::Lane;
@@ -32,6 +33,8 @@ pub fn diff(running: &Snapshot, new: &Snapshot) -> Vec<String> {
     compare("capacity", facts(&running.capacities, capacity), facts(&new.capacities, capacity), &mut sentences);
     let lane_facts = |snapshot: &Snapshot| facts(&snapshot.lanes, |one: &Arc<Lane>| lane(snapshot, one));
     compare("lane", lane_facts(running), lane_facts(new), &mut sentences);
+    let criticality = |snapshot: &Snapshot| facts(&snapshot.criticality, |one: &Arc<Criticality>| class(snapshot, one));
+    compare("criticality", criticality(running), criticality(new), &mut sentences);
     let organisation = |snapshot: &Snapshot| {
         let facts = vec![("budgets", budgets_text(&snapshot.organisation.budgets))];
         BTreeMap::from([("organisation".to_owned(), facts)])
@@ -244,10 +247,20 @@ fn lane(snapshot: &Snapshot, lane: &Arc<Lane>) -> (String, Facts) {
         ("pick", lane.pick.to_string()),
         ("models", models.join(", ")),
         ("first_token_p95_ms", or_none(slo.first_token_p95_ms)),
+        ("inter_token_p95_ms", or_none(slo.inter_token_p95_ms)),
+        ("total_p95_ms", or_none(slo.total_p95_ms)),
         ("success", or_none(slo.success_millipercent.map(|success| format!("{}%", milli_text(success))))),
         ("quality level", or_none(slo.quality_milli.map(milli_text))),
     ];
     (lane.name.to_string(), facts)
+}
+
+fn class(snapshot: &Snapshot, class: &Arc<Criticality>) -> (String, Facts) {
+    let rule = snapshot.concentration.iter().find(|rule| rule.criticality == class.index);
+    let share = rule.map(|rule| format!("{} of {} attempts", rule.limit.share, rule.limit.attempts));
+    let before = class.index.checked_sub(1).map(|index| snapshot.criticality[index].name.clone());
+    let facts = vec![("moved before", or_none(before)), ("most of one vendor", or_none(share))];
+    (class.name.clone(), facts)
 }
 
 fn workflow(snapshot: &Snapshot, workflow: &Arc<Workflow>) -> (String, Facts) {

@@ -21,6 +21,14 @@ pub fn explain(snapshot: &Snapshot) -> String {
         text.push('\n');
         text.push_str(&paragraph(snapshot, workflow));
     }
+    text.push_str(&moving(snapshot));
+    for rule in &snapshot.concentration {
+        let (class, limit) = (&snapshot.criticality[rule.criticality], rule.limit);
+        text.push_str(&format!(
+            "\ncriticality {}: no vendor more than {} of the last {} attempts, where another may serve\n",
+            class.name, limit.share, limit.attempts
+        ));
+    }
     let idle = idle_lanes(snapshot);
     if !idle.is_empty() {
         text.push_str(&format!("\nlanes no workflow uses: {}\n", idle.join(", ")));
@@ -82,6 +90,25 @@ fn paragraph(snapshot: &Snapshot, workflow: &Workflow) -> String {
     text
 }
 
+/// Who is moved away from a lane last when it does not keep what it promises; nothing where no lane promises anything.
+fn moving(snapshot: &Snapshot) -> String {
+    let promising: Vec<&str> =
+        snapshot.lanes.iter().filter(|lane| !lane.slo.targets().is_empty()).map(|lane| lane.name.as_str()).collect();
+    let classes: Vec<&str> = snapshot.criticality.iter().rev().map(|class| class.name.as_str()).collect();
+    match (promising.is_empty(), classes.as_slice()) {
+        (true, _) | (_, []) => String::new(),
+        (_, [one]) => format!(
+            "\nlanes that promise ({}): calls are moved while a budget of errors burns; there is one criticality, {one}\n",
+            promising.join(", ")
+        ),
+        (_, several) => format!(
+            "\nlanes that promise ({}): while a budget of errors burns, calls are moved in this order: {}\n",
+            promising.join(", "),
+            several.join(", then ")
+        ),
+    }
+}
+
 /// Each budget in words; `none` where there is none.
 pub(crate) fn budgets_text(budgets: &[Budget]) -> String {
     let texts: Vec<String> = budgets.iter().map(budget_text).collect();
@@ -111,6 +138,12 @@ fn lane_line(lane: &Lane) -> String {
     let mut line = format!("lane {}, class {}, pick {}", lane.name, lane.class, lane.pick);
     if let Some(ms) = lane.slo.first_token_p95_ms {
         line.push_str(&format!(", p95 of first token {ms} ms"));
+    }
+    if let Some(ms) = lane.slo.inter_token_p95_ms {
+        line.push_str(&format!(", p95 per token {ms} ms"));
+    }
+    if let Some(ms) = lane.slo.total_p95_ms {
+        line.push_str(&format!(", p95 of all {ms} ms"));
     }
     if let Some(success) = lane.slo.success_millipercent {
         line.push_str(&format!(", success {}%", milli_text(success)));

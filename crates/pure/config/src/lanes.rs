@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::{Class, LaneName, Pick};
+use routing::slo::{Allowed, Indicator, Target};
 use routing::{LaneIndex, ModelIndex};
 
 use crate::anomalies::{self, LaneAnomalies};
@@ -31,15 +32,36 @@ pub struct Lane {
     pub on_anomaly: LaneAnomalies,
 }
 
-/// Service levels a lane is meant to keep; shown beside what it keeps.
+/// Service levels a lane promises. Each but the quality has a budget of errors over thirty days; where it burns, calls are
+/// moved away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Slo {
     /// 95 of 100 first tokens come within this, milliseconds.
     pub first_token_p95_ms: Option<u64>,
+    /// 95 of 100 streamed answers take no longer than this for each token after the first content, milliseconds.
+    pub inter_token_p95_ms: Option<u64>,
+    /// 95 of 100 answers are over within this, milliseconds.
+    pub total_p95_ms: Option<u64>,
     /// Share of calls that succeed, thousandths of a percent: 99.9% is 99 900.
     pub success_millipercent: Option<u32>,
     /// Quality its models reach, thousandths.
     pub quality_milli: Option<u32>,
+}
+
+impl Slo {
+    /// What of it is counted, and how much of that may be bad. The quality is not: nothing measures it yet.
+    pub fn targets(&self) -> Vec<Target> {
+        let within =
+            |indicator, ms: Option<u64>| ms.map(|ms| Target { indicator, within_ms: Some(ms), allowed: Allowed::P95 });
+        let success = self.success_millipercent.and_then(Allowed::beside_success);
+        let targets = [
+            within(Indicator::FirstToken, self.first_token_p95_ms),
+            within(Indicator::InterToken, self.inter_token_p95_ms),
+            within(Indicator::Total, self.total_p95_ms),
+            success.map(|allowed| Target { indicator: Indicator::Success, within_ms: None, allowed }),
+        ];
+        targets.into_iter().flatten().collect()
+    }
 }
 
 /// Keys of `[lanes.NAME]`.
@@ -72,7 +94,7 @@ pub const SECTION: Section = Section {
             name: "slo",
             takes: "table",
             default: "none",
-            meaning: "What it is meant to keep; shown beside what it keeps.",
+            meaning: "What it promises: each level has a budget of errors over 30 days, and where it burns too fast, calls begin in the next lane of their criticality, the least critical first. See docs/lanes.md.",
             example: "{ first_token_p95_ms = 2500, success = \"99.9%\", quality = \"0.92\" }",
         },
         anomalies::LANE_KEY,
@@ -83,7 +105,7 @@ pub const SECTION: Section = Section {
 /// Keys of `slo = { … }`.
 pub const SLO: Section = Section {
     path: "lanes.NAME.slo",
-    about: "Service levels of a lane.",
+    about: "Service levels of a lane, as this instance counts them from entering the lane on. Docs: lanes.md.",
     keys: &[
         Key {
             name: "first_token_p95_ms",
@@ -93,17 +115,31 @@ pub const SLO: Section = Section {
             example: "2_500",
         },
         Key {
-            name: "success",
-            takes: "percent text, 0% to 100% in thousandths",
+            name: "inter_token_p95_ms",
+            takes: "milliseconds, 1 to 3600000",
             default: "none",
-            meaning: "Share of calls that succeed.",
+            meaning: "95 of 100 streamed answers take no longer than this for each token after the first content.",
+            example: "60",
+        },
+        Key {
+            name: "total_p95_ms",
+            takes: "milliseconds, 1 to 86400000",
+            default: "none",
+            meaning: "95 of 100 answers are over within this.",
+            example: "30_000",
+        },
+        Key {
+            name: "success",
+            takes: "percent text, 0% up to but without 100%, in thousandths",
+            default: "none",
+            meaning: "Share of the calls that come to the lane which it answers. A call that goes on to another lane, because models here failed or were held back by breakers and rate limits, was not; faults of clients do not count.",
             example: "\"99.9%\"",
         },
         Key {
             name: "quality",
             takes: "decimal text, 0 to 1 in thousandths",
             default: "none",
-            meaning: "Quality its models reach; one that declares less is warned about.",
+            meaning: "Quality its models reach; one that declares less is warned about. It is compared with what models declare, since nothing measures it yet, and has no budget of errors.",
             example: "\"0.92\"",
         },
     ],
@@ -177,8 +213,14 @@ fn slo(table: &Table) -> Slo {
         let reason = format!("`{}` is no percentage", success.value);
         table.problems().error(&success.place, reason, "write a percentage from 0% to 100%, such as \"99.9%\"");
     }
+    if success_millipercent == Some(100_000) {
+        let reason = "leaves no budget of errors, so the first failure would use up more than all of it";
+        table.problems().error(&table.place_of("success"), reason, "write less than 100%, such as \"99.99%\"");
+    }
     Slo {
         first_token_p95_ms: table.count("first_token_p95_ms", 1..=3_600_000),
+        inter_token_p95_ms: table.count("inter_token_p95_ms", 1..=3_600_000),
+        total_p95_ms: table.count("total_p95_ms", 1..=86_400_000),
         success_millipercent,
         quality_milli: table.milli("quality").map(|quality| quality.value),
     }

@@ -8,6 +8,7 @@ use domain::{UnixMs, WorkflowName};
 
 use crate::budgets::{Organisation, Unit};
 use crate::capacity::BoughtCapacity;
+use crate::concentration::ConcentrationRule;
 use crate::contracts::Contract;
 use crate::criticality::Criticality;
 use crate::defaults::Defaults;
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub lanes: Vec<Arc<Lane>>,
     /// Policy classes, the most critical first; a `routing::CriticalityIndex` counts here.
     pub criticality: Vec<Arc<Criticality>>,
+    /// What one vendor may have of their traffic, in declared order.
+    pub concentration: Vec<ConcentrationRule>,
     /// Everything it serves together.
     pub organisation: Organisation,
     /// Parts of the organisation, in declared order.

@@ -125,6 +125,16 @@ pub fn expected(row: &PriceRow, input_tokens: u64, output_tokens: u64, at: UnixM
         .fold(NanoUsd::ZERO, NanoUsd::saturating_add)
 }
 
+/// What is saved of [`expected`] where so many of the input tokens are read from a provider's cache; nothing where the row
+/// has no price for that, or no lower one.
+pub fn saved_by_cache(row: &PriceRow, input_tokens: u64, cached_tokens: u64, at: UnixMs) -> NanoUsd {
+    let terms = Terms::of(row, &Served::standard(at));
+    let price = |meter| Some(terms.billed(terms.price(meter, input_tokens)?.price));
+    let (Some(input), Some(cached)) = (price(Meter::Input), price(Meter::CacheRead)) else { return NanoUsd::ZERO };
+    let less = PicoUsd(input.0.saturating_sub(cached.0).max(0));
+    less.times(cached_tokens.min(input_tokens))
+}
+
 /// The price of a token on own hardware: dollars for an hour of the GPUs that serve the model, over the tokens they
 /// serve in it; half to even to a pico-dollar.
 pub fn gpu_price(gpu_hour_usd: &str, tokens_per_second: u32) -> Result<PicoUsd, BadMoney> {
@@ -150,6 +160,15 @@ mod tests {
             .with(Meter::CacheWrite5m, PicoUsd(3_750_000))
             .with(Meter::Output, PicoUsd(15_000_000));
         PriceRow::new("p/m@1", "p", "m", prices)
+    }
+
+    #[test]
+    fn what_is_cached_costs_less_by_the_difference_and_no_more_than_the_prompt_is_cached() {
+        // 2.7 µ$ less for each of 1000.
+        assert_eq!(saved_by_cache(&row(), 1000, 1000, AT), NanoUsd(2_700_000));
+        assert_eq!(saved_by_cache(&row(), 1000, 9_999, AT), NanoUsd(2_700_000));
+        let bare = PriceRow::new("p/m@1", "p", "m", Prices::NONE.with(Meter::Input, PicoUsd(3_000_000)));
+        assert_eq!(saved_by_cache(&bare, 1000, 1000, AT), NanoUsd::ZERO);
     }
 
     #[test]

@@ -7,8 +7,8 @@
 use domain::{Cost, CostLine, NanoUsd, Usage};
 
 pub use crate::bound::{
-    expected, expected_of_units, gpu_price, prices_tokens, upper_bound, upper_bound_for, upper_bound_of_ranking,
-    upper_bound_of_units,
+    expected, expected_of_units, gpu_price, prices_tokens, saved_by_cache, upper_bound, upper_bound_for,
+    upper_bound_of_ranking, upper_bound_of_units,
 };
 pub use crate::rounding::multiplier_millionths;
 pub use crate::rows::{

@@ -7,6 +7,17 @@ pub type ModelIndex = usize;
 /// Place of a lane in the configuration's snapshot.
 pub type LaneIndex = usize;
 
+/// Whether capacity was bought for a model, and has room for this call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bought {
+    /// It has room: what it serves is paid for already.
+    Room,
+    /// There is none, or the provider bills by the token what flows over.
+    Nothing,
+    /// It is full, and serves nothing beyond.
+    Full,
+}
+
 /// One model of one lane, offered to one call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Candidate {
@@ -33,4 +44,8 @@ pub struct Candidate {
     pub in_flight: u32,
     /// Share of its last attempts that failed, see [`ModelHealth::failed_percent`](crate::ModelHealth::failed_percent).
     pub failed_percent: u8,
+    /// Tokens of the prompt that its provider should still have in its cache; the expected cost reckons with them.
+    pub cached_tokens: u64,
+    /// Whether capacity was bought for it.
+    pub bought: Bought,
 }

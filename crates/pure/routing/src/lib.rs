@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`candidate`] is what may be tried, [`order`] how a lane ranks it; [`breaker`] says when a model is left
 //! alone and [`health`] adds rate limits and measured speed to it; [`route`] walks one call from hop to hop, with the
-//! waits of [`backoff`] and the words of `sentence`; [`steer`] says which calls begin elsewhere, and
-//! [`anomaly`] when what moved them is over; [`truth`] is the table of what follows which fault, from which
+//! waits of [`backoff`] and the words of `sentence`; [`steer`] says which calls begin elsewhere, [`slo`] when a lane's
+//! promises have it so, [`concentration`] when one vendor has its share, [`anomaly`] when what was out of the ordinary is over;
+//! [`truth`] is the table of what follows which fault, from which
 //! `docs/failure.md` is generated.
 //!
 //! Nothing here knows the time or draws a random number: both are handed in, so a decision replays from its inputs.
@@ -11,19 +12,22 @@
 pub mod backoff;
 pub mod breaker;
 pub mod candidate;
+pub mod concentration;
 pub mod health;
 mod hop;
 pub mod order;
 pub mod route;
 mod sentence;
 pub mod share;
+pub mod slo;
 pub mod steer;
 pub mod anomaly;
 pub mod truth;
 
 pub use backoff::RetryPolicy;
 pub use breaker::{BreakerSettings, State};
-pub use candidate::{Candidate, LaneIndex, ModelIndex};
+pub use candidate::{Bought, Candidate, LaneIndex, ModelIndex};
+pub use concentration::{Concentration, ConcentrationLimit, VendorIndex};
 pub use health::{HealthView, LastFault, ModelHealth, Need, Permit, Refused};
 pub use route::{Next, Route};
 pub use steer::{CriticalityIndex, Kept, Move, Mover, Permille, Place};

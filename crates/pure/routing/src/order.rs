@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use domain::Pick;
 
 use crate::backoff::Chance;
-use crate::candidate::Candidate;
+use crate::candidate::{Bought, Candidate};
 
 /// Puts the candidates of one lane into the order in which they are to be tried. What is equal stays as declared.
 ///
@@ -16,6 +16,8 @@ use crate::candidate::Candidate;
 /// - `best`: by quality, highest first; a model without a declared quality last.
 /// - `balanced`: the better of two drawn by the seed comes first, the others follow as they rank: by what it takes to have
 ///   one more good answer from each.
+///
+/// Under every one of them a model whose bought capacity has room comes first, and one whose capacity is full last.
 pub fn order(candidates: &mut [Candidate], pick: Pick, seed: u64) {
     // Slices this short are sorted in place, without an allocation.
     match pick {
@@ -24,6 +26,12 @@ pub fn order(candidates: &mut [Candidate], pick: Pick, seed: u64) {
         Pick::Best => candidates.sort_by_key(|one| Reverse(one.quality_milli)),
         Pick::Balanced => balance(candidates, seed),
     }
+    // What is paid for already comes before all that is not, and what is full after it.
+    candidates.sort_by_key(|one| match one.bought {
+        Bought::Room => 0,
+        Bought::Nothing => 1,
+        Bought::Full => 2,
+    });
 }
 
 /// A model that costs less than this part of the dearest of its lane counts as if it cost that part, so that one which is
@@ -74,6 +82,8 @@ mod tests {
             first_token_ms,
             in_flight: 0,
             failed_percent: 0,
+            cached_tokens: 0,
+            bought: Bought::Nothing,
         }
     }
 
@@ -93,6 +103,23 @@ mod tests {
         assert_eq!(ordered(Pick::Cheapest), "twin other-twin dear unknown");
         assert_eq!(ordered(Pick::Fastest), "twin other-twin dear unknown");
         assert_eq!(ordered(Pick::Best), "dear twin other-twin unknown");
+    }
+
+    #[test]
+    fn bought_capacity_comes_first_while_it_has_room_and_last_when_it_is_full() {
+        let mut candidates = [
+            candidate("dear", Some(30), None, None),
+            candidate("bought", Some(20), None, None),
+            candidate("twin", Some(10), None, None),
+        ];
+        let mut names = |bought| {
+            candidates.iter_mut().filter(|one| one.name.as_str() == "bought").for_each(|one| one.bought = bought);
+            order(&mut candidates, Pick::Cheapest, 0);
+            candidates.iter().map(|one| one.name.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(Bought::Room), "bought twin dear");
+        assert_eq!(names(Bought::Full), "twin dear bought");
+        assert_eq!(names(Bought::Nothing), "twin bought dear");
     }
 
     /// How often each of the candidates comes first over a thousand calls.

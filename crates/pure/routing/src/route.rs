@@ -35,6 +35,8 @@ pub struct Route {
     chance: Chance,
     deadline: UnixMs,
     attempts_made: u16,
+    /// What moved the call away from where it would have begun.
+    displaced: Option<Arc<Move>>,
     /// What would have moved the call, had there been anywhere to move it to.
     stuck: Option<Arc<Move>>,
     /// Of a move that keeps a share of the calls in order to find out whether it is over: that this call is one of them.
@@ -98,8 +100,18 @@ impl Route {
             }
         }
         let usual_cost = hops.first().and_then(|hop| hop.candidate.expected_cost);
-        let chance = Chance::new(seed);
-        Route { hops, policy, chance, deadline, attempts_made: 0, stuck: None, finds_out: None, usual_cost, out: None }
+        Route {
+            hops,
+            policy,
+            chance: Chance::new(seed),
+            deadline,
+            attempts_made: 0,
+            displaced: None,
+            stuck: None,
+            finds_out: None,
+            usual_cost,
+            out: None,
+        }
     }
 
     /// Moves this call away from where moves say so; to be asked once, before the first hop. What it is moved away from
@@ -113,7 +125,9 @@ impl Route {
             let candidate = &self.hops[index].candidate;
             let leads = |one: &Move| one.kept.times_milli().is_none_or(|times| self.is_undercut(index, times));
             let meets = |one: &&Arc<Move>| one.concerns(candidate) && one.meets(criticality, seed) && leads(one);
-            self.hops[index].moved = moves.iter().find(meets).cloned();
+            // What moves a call whatever it costs goes before what does where that is dearer.
+            let weakest = |one: &&Arc<Move>| one.kept.times_milli().is_some();
+            self.hops[index].moved = moves.iter().filter(meets).min_by_key(weakest).cloned();
         }
         let stays = |one: &&Arc<Move>| {
             let is_first = self.hops.first().is_some_and(|hop| hop.moved.is_none() && one.concerns(&hop.candidate));
@@ -123,6 +137,7 @@ impl Route {
         if self.hops.iter().all(|hop| hop.moved.is_some()) {
             self.stuck = self.hops.iter_mut().filter_map(|hop| hop.moved.take()).next();
         }
+        let first = self.hops.first().map(|hop| (hop.candidate.model, hop.moved.clone()));
         let price = |hop: &Hop| hop.moved.as_ref().and_then(|one| one.kept.times_milli());
         self.hops.sort_by_key(|hop| hop.moved.is_some() && price(hop).is_none());
         for index in 0..self.hops.len() {
@@ -130,6 +145,8 @@ impl Route {
                 self.behind_cheaper(index, times_milli);
             }
         }
+        let begins = self.hops.first().map(|hop| hop.candidate.model);
+        self.displaced = first.filter(|(model, _)| Some(*model) != begins).and_then(|(_, moved)| moved);
     }
 
     /// Puts a hop behind those after it that are expected to cost less than it does now, and before the others: what is dearer
@@ -219,6 +236,28 @@ impl Route {
     /// What the call should cost where it would begin if nothing were moved.
     pub fn usual_cost(&self) -> Option<NanoUsd> {
         self.usual_cost
+    }
+
+    /// The lanes that were to answer this call and did not, all but the one that does: a model of theirs failed by no fault
+    /// of the client, or was held back by its breaker or a rate limit. To be asked when no further hop is.
+    pub fn missed(&self, answers: Option<LaneIndex>) -> impl Iterator<Item = LaneIndex> {
+        let missed = |hop: &&Hop| match &hop.standing {
+            Standing::Failed(class) | Standing::Again(class) => class.trips_breaker(),
+            Standing::Fresh => hop.refused.is_some(),
+            Standing::Skipped(_) => false,
+        };
+        let mut lanes: Vec<LaneIndex> = Vec::new();
+        for lane in self.hops.iter().filter(missed).map(|hop| hop.candidate.lane) {
+            if Some(lane) != answers && !lanes.contains(&lane) {
+                lanes.push(lane);
+            }
+        }
+        lanes.into_iter()
+    }
+
+    /// What moves this call away from the model that would have been its first, if anything does.
+    pub fn moved(&self) -> Option<&Move> {
+        self.displaced.as_deref()
     }
 
     /// How many attempts have been handed out and not skipped.
@@ -420,6 +459,7 @@ enum Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::candidate::Bought;
     use domain::{Class, Pick};
 
     fn candidate(model: usize, cost: Option<i64>) -> Candidate {
@@ -435,6 +475,8 @@ mod tests {
             first_token_ms: None,
             in_flight: 0,
             failed_percent: 0,
+            cached_tokens: 0,
+            bought: Bought::Nothing,
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 use domain::{Pick, UnixMs};
 
-use crate::candidate::Candidate;
+use crate::candidate::{Bought, Candidate};
 use crate::health::{Need, Refused};
 use crate::hop::{Hop, Obstacle, Standing};
 use crate::steer::{Move, Place};
@@ -69,7 +69,10 @@ fn obstacles(text: &mut String, hops: &[Hop], chosen: Option<usize>, now: UnixMs
     for (index, hop) in hops.iter().enumerate() {
         let untouched = hop.standing == Standing::Fresh && hop.refused.is_none();
         let moved = hop.moved.as_deref().filter(|_| untouched);
-        if chosen == Some(index) || (untouched && moved.is_none()) || told_before(hops, index, chosen, moved) {
+        let full = untouched && moved.is_none() && hop.candidate.bought == Bought::Full;
+        let passed = full && chosen.is_some_and(|chosen| chosen < index && lane == Some(hop.candidate.lane));
+        if chosen == Some(index) || (untouched && moved.is_none() && !passed) || told_before(hops, index, chosen, moved)
+        {
             continue;
         }
         count += 1;
@@ -92,6 +95,10 @@ fn obstacles(text: &mut String, hops: &[Hop], chosen: Option<usize>, now: UnixMs
         }
         if lane != Some(hop.candidate.lane) {
             let _ = write!(text, "{}/", hop.candidate.lane_name);
+        }
+        if passed {
+            let _ = write!(text, "bought capacity of {} is full", hop.candidate.name);
+            continue;
         }
         let _ = write!(text, "{} ", hop.candidate.name);
         obstacle(text, hop, now);
@@ -136,13 +143,17 @@ fn rank(text: &mut String, hops: &[Hop], candidate: &Candidate) {
         left += usize::from(free);
     }
     let of = Of { lane, left };
+    if candidate.bought == Bought::Room {
+        let _ = write!(text, "first of {of}, since capacity that was bought for it has room");
+        return;
+    }
     if candidate.pick == Pick::Balanced {
         let (under_way, failed) = (candidate.in_flight, candidate.failed_percent);
         let _ = write!(text, "balanced over {of}: {under_way} under way, {failed} % failed lately");
         if let Some(cost) = candidate.expected_cost {
             let _ = write!(text, ", expected {cost} USD");
         }
-        return;
+        return cached(text, candidate);
     }
     let _ = match (candidate.pick, candidate.expected_cost, candidate.first_token_ms, candidate.quality_milli) {
         (Pick::Cheapest, Some(cost), ..) => write!(text, "cheapest of {of} by expected {cost} USD"),
@@ -152,6 +163,16 @@ fn rank(text: &mut String, hops: &[Hop], candidate: &Candidate) {
         (Pick::Best | Pick::Balanced, .., Some(milli)) => write!(text, "best of {of} by quality {}", Quality(milli)),
         (Pick::Best | Pick::Balanced, .., None) => write!(text, "first of {of} as declared"),
     };
+    if candidate.pick == Pick::Cheapest {
+        cached(text, candidate);
+    }
+}
+
+/// That a part of the prompt should be cached there.
+fn cached(text: &mut String, candidate: &Candidate) {
+    if candidate.cached_tokens > 0 {
+        let _ = write!(text, ", with {} tokens of the prompt cached there", candidate.cached_tokens);
+    }
 }
 
 /// `3`, or `2 left`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::{Class, Fault, FaultClass, NanoUsd, Pick, UnixMs};
 use proptest::prelude::*;
-use routing::{Candidate, Kept, Move, Mover, Need, Next, Permille, Permit, Place, Refused, RetryPolicy, Route};
+use routing::{Bought, Candidate, Kept, Move, Mover, Need, Next, Permille, Permit, Place, Refused, RetryPolicy, Route};
 
 #[derive(Clone, Debug)]
 struct Step {
@@ -32,6 +32,8 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
             first_token_ms,
             in_flight: 0,
             failed_percent: 0,
+            cached_tokens: 0,
+            bought: Bought::Nothing,
         };
         models.into_iter().enumerate().map(candidate).collect()
     })

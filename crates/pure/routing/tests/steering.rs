@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{Class, Fault, FaultClass, Pick, UnixMs};
-use routing::{Candidate, Kept, Move, Mover, Need, Next, Permille, Permit, Place, Refused, RetryPolicy, Route};
+use routing::{Bought, Candidate, Kept, Move, Mover, Need, Next, Permille, Permit, Place, Refused, RetryPolicy, Route};
 
 /// Two models in lane `premium`, one in lane `own`.
 fn candidates() -> Vec<Candidate> {
@@ -19,6 +19,8 @@ fn candidates() -> Vec<Candidate> {
         first_token_ms: None,
         in_flight: 0,
         failed_percent: 0,
+        cached_tokens: 0,
+        bought: Bought::Nothing,
     };
     [("sonnet", 0), ("opus", 0), ("qwen", 1)].into_iter().enumerate().map(one).collect()
 }

@@ -2,7 +2,7 @@
 
 use domain::{Class, Fault, FaultClass, Pick, UnixMs};
 use routing::truth::{Action, Counted, Phase, after, counted};
-use routing::{BreakerSettings, Candidate, ModelHealth, Need, Next, Permit, RetryPolicy, Route, State};
+use routing::{Bought, BreakerSettings, Candidate, ModelHealth, Need, Next, Permit, RetryPolicy, Route, State};
 
 fn candidate(model: usize) -> Candidate {
     Candidate {
@@ -17,6 +17,8 @@ fn candidate(model: usize) -> Candidate {
         first_token_ms: None,
         in_flight: 0,
         failed_percent: 0,
+        cached_tokens: 0,
+        bought: Bought::Nothing,
     }
 }
 

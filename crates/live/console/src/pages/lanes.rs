@@ -3,8 +3,11 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use control::views::{LaneView, ModelView};
+use control::views::{LaneView, ModelView, MoveView};
 use domain::{Class, UnixMs};
+use routing::slo::budget::Burn;
+use routing::slo::lane::Promise;
+use routing::slo::{ALERTS, Alert, Span, Times};
 use routing::{HealthView, State as Breaker};
 use serde::Deserialize;
 
@@ -27,7 +30,30 @@ struct LaneShown {
     pick: String,
     slo: Vec<String>,
     sentence: String,
+    promises: Vec<PromiseShown>,
+    moves: Vec<MoveShown>,
     models: Vec<ModelShown>,
+}
+
+struct PromiseShown {
+    what: String,
+    target: String,
+    kept: String,
+    events: String,
+    left: Mark,
+    burns: Vec<BurnShown>,
+}
+
+struct BurnShown {
+    windows: String,
+    long: String,
+    short: Mark,
+}
+
+struct MoveShown {
+    from: String,
+    why: String,
+    stays: String,
 }
 
 struct ModelShown {
@@ -91,7 +117,67 @@ fn shown(lane: &LaneView, now: UnixMs) -> LaneShown {
             lane.spend.today,
             lane.spend.month
         ),
+        promises: lane.standing.iter().flat_map(|standing| &standing.promises).map(promise_shown).collect(),
+        moves: lane.moves.iter().map(|one| move_shown(one, now)).collect(),
         models: lane.models.iter().map(|model| model_shown(model, now)).collect(),
+    }
+}
+
+fn promise_shown(promise: &Promise) -> PromiseShown {
+    let reading = &promise.reading;
+    let allowed = u64::from(reading.allowed.get());
+    let target = match promise.within_ms {
+        Some(ms) => format!("{} of 100 within {}", 100 - allowed / 10_000, show::duration(ms)),
+        None => format!("{} %", decimal(1_000_000 - allowed, 10_000)),
+    };
+    let (all, bad) = (reading.events.all(), reading.events.bad);
+    let kept = match (reading.events.good * 1_000_000).checked_div(all) {
+        Some(share) => format!("{} %", decimal(share, 10_000)),
+        None => "–".to_owned(),
+    };
+    let (mood, percent) = match reading.left_permille {
+        left if left <= 0 => ("bad", left),
+        left if left < 250 => ("warn", left),
+        left => ("good", left),
+    };
+    PromiseShown {
+        what: promise.indicator.to_string(),
+        target,
+        kept,
+        events: format!("{} bad of {}", bad, show::counted(all, "event")),
+        left: Mark::new(if all == 0 { "" } else { mood }, format!("{} %", percent.div_euclid(10))),
+        burns: ALERTS.iter().zip(&reading.burns).rev().map(|(alert, burn)| burn_shown(alert, burn)).collect(),
+    }
+}
+
+fn burn_shown(alert: &Alert, burn: &Burn) -> BurnShown {
+    let limit = Times(u64::from(alert.burn_milli));
+    BurnShown {
+        windows: format!("{} and {}", Span(alert.long_ms), Span(alert.short_ms)),
+        long: format!("{}×, {}×", Times(burn.long_milli), Times(burn.short_milli)),
+        short: match burn.fires {
+            true => Mark::new(if alert.pages { "bad" } else { "warn" }, format!("above {limit}×")),
+            false => Mark::new("", format!("limit {limit}×")),
+        },
+    }
+}
+
+/// So many parts of which `whole` are one, to as many decimals as it needs, at most four.
+fn decimal(parts: u64, whole: u64) -> String {
+    let text = format!("{}.{:04}", parts / whole, parts % whole * 10_000 / whole);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn move_shown(one: &MoveView, now: UnixMs) -> MoveShown {
+    let from = one.model.as_ref().map_or_else(|| "this lane".to_owned(), |model| format!("model {model}"));
+    let kept = one.kept_permille.iter().map(|(class, kept)| {
+        let percent = decimal(u64::from(*kept), 10);
+        format!("{class} {percent} %")
+    });
+    MoveShown {
+        from,
+        why: format!("{}: {}, since {}.", one.by, one.reason, When::near(one.since, now).text),
+        stays: format!("Still begins there: {}.", kept.collect::<Vec<_>>().join(", ")),
     }
 }
 
@@ -99,6 +185,8 @@ fn shown(lane: &LaneView, now: UnixMs) -> LaneShown {
 fn goal(what: &str, target: &str) -> String {
     match (what, target.parse()) {
         ("first_token_p95_ms", Ok(ms)) => format!("first token p95 {}", show::duration(ms)),
+        ("inter_token_p95_ms", Ok(ms)) => format!("time per token p95 {}", show::duration(ms)),
+        ("total_p95_ms", Ok(ms)) => format!("total p95 {}", show::duration(ms)),
         _ => format!("{what} {target}"),
     }
 }

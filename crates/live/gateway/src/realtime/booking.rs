@@ -230,6 +230,11 @@ impl<'a> Booking<'a> {
             part: None,
             usual_cost: None,
             slot: self.slot.clone(),
+            entered: Instant::now(),
+            // A session's responses are asked for by whoever speaks; no lane promised them.
+            promised: None,
+            prompt: None,
+            taken: None,
         });
         Ok(())
     }

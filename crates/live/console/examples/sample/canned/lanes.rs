@@ -1,7 +1,8 @@
 //! Lanes with models in every state: healthy, rate-limited, open, probed, never called, unpriced.
 
-use control::views::{LaneView, ModelView};
+use control::views::{LaneView, ModelView, MoveView};
 use domain::{Class, FaultClass};
+use routing::slo::{Allowed, Indicator, LaneBudgets, LaneStanding, Target};
 use routing::{HealthView, LastFault, State};
 
 use super::Canned;
@@ -25,6 +26,38 @@ impl Canned {
                 status: Some(529),
                 at: self.now - 95_000,
             }),
+        }
+    }
+
+    /// A lane whose calls fail since a minute.
+    fn burning(&self) -> LaneStanding {
+        let success = Allowed::beside_success(99_900).expect("a share");
+        let targets = [
+            Target { indicator: Indicator::FirstToken, within_ms: Some(2_500), allowed: Allowed::P95 },
+            Target { indicator: Indicator::Success, within_ms: None, allowed: success },
+        ];
+        let mut lane = LaneBudgets::new(&targets, 2);
+        for number in 0..2_000_u64 {
+            let at = self.now - 3_000_000 + number * 1_000;
+            lane.came(Some(usize::from(number % 3 > 0)));
+            lane.answered(number % 40 != 0 || number < 1_900, at);
+            lane.took(Indicator::FirstToken, if number % 50 == 0 { 4_000 } else { 800 }, at);
+        }
+        (0..60).for_each(|second| lane.answered(false, self.now - 60_000 + second * 1_000));
+        lane.look(self.now);
+        lane.standing(self.now)
+    }
+
+    fn moved(&self, lane: &str) -> MoveView {
+        let standing = self.burning();
+        let classes = ["high", "routine", "(direct)"].map(str::to_owned);
+        MoveView {
+            by: "burn".into(),
+            lane: Some(lane.to_owned()),
+            model: None,
+            kept_permille: classes.into_iter().zip(standing.kept_permille).collect(),
+            reason: standing.reason,
+            since: self.now,
         }
     }
 
@@ -61,6 +94,8 @@ impl Canned {
                 class: Class::A,
                 pick: "best".into(),
                 slo: vec![("first token p95".into(), "2500 ms".into()), ("success".into(), "99.9%".into())],
+                standing: Some(self.burning()),
+                moves: vec![self.moved("premium")],
                 models: vec![
                     model(
                         "sonnet",
@@ -86,6 +121,8 @@ impl Canned {
                 class: Class::B,
                 pick: "cheapest".into(),
                 slo: vec![("success".into(), "99.5%".into())],
+                standing: None,
+                moves: Vec::new(),
                 models: vec![
                     model(
                         "haiku",
@@ -112,6 +149,8 @@ impl Canned {
                 class: Class::C,
                 pick: "cheapest".into(),
                 slo: Vec::new(),
+                standing: None,
+                moves: Vec::new(),
                 models: vec![model(
                     "qwen-own",
                     "gpu-hall",
