@@ -33,6 +33,7 @@ use crate::promises;
 use crate::running::RunningGateway;
 use crate::slices::{GatewaySessions, GatewaySlices};
 use crate::starting::Starting;
+use crate::vectors;
 use crate::watching;
 
 /// How often the configuration file is looked at, milliseconds.
@@ -125,6 +126,13 @@ impl Instance {
         let keys_now = Keys { grants, limits: Vec::new() };
         let gateway = Arc::new(Gateway::new(policy, keys_now, pepper.bytes(), spool)?);
 
+        if snapshot.server.embedder.is_some() {
+            let embedder = vectors::embedder(&snapshot).await;
+            if let Err(why) = &embedder {
+                tracing::warn!(why, "a cache's `near` is off; requests that say the same are answered all the same");
+            }
+            gateway.cache.near.embed_with(embedder);
+        }
         remember(&gateway, &store).await?;
         remember_totals(&gateway, &store, &snapshot).await?;
         watching::restore(&gateway, &data.anomalies());

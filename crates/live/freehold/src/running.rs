@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 use config::Snapshot;
 use control::Progress;
 use control::anomalies::{AnomaliesView, AnomalyNow, WatchedPoint, WatchedSeries};
-use control::cache::CacheNow;
 use control::ports::Running;
-use control::views::{BudgetNow, BudgetReached, MoveView};
+use control::views::{BudgetNow, BudgetReached, CacheNow, MoveView, ThresholdNow};
 use domain::{LaneName, ModelName, UnixMs, WorkflowName};
 use gateway::budgets::{BudgetView, Reached};
+use gateway::cache::threshold::Threshold;
 use gateway::clock;
 use gateway::dataplane::Gateway;
 use gateway::deployed::Deployed;
@@ -144,6 +144,8 @@ impl Running for RunningGateway {
             evicted: totals.evicted,
             expired: totals.expired,
             too_large: totals.too_large,
+            near_is_off: self.gateway.cache.near.off(),
+            thresholds: self.gateway.cache.near.thresholds().into_iter().map(threshold_now).collect(),
         }
     }
 
@@ -326,3 +328,15 @@ const BUDGET_GAUGES: &[(&str, &str, Measure, PickAmount)] = &[
     ("freehold_limit_calls", "The limit of calls at once.", Measure::Calls, |view| view.limit),
     ("freehold_limit_calls_under_way", "Calls under way.", Measure::Calls, |view| view.held),
 ];
+
+fn threshold_now((workflow, threshold): (WorkflowName, Threshold)) -> (WorkflowName, ThresholdNow) {
+    let (compared, differing) = threshold.compared();
+    let now = ThresholdNow {
+        milli: threshold.milli(),
+        declared_milli: threshold.rule().threshold_milli,
+        compared,
+        differing,
+        moves: threshold.moves().collect(),
+    };
+    (workflow, now)
+}

@@ -227,10 +227,11 @@ pub async fn attempt(
             lane: lane_name(&candidate),
             model: model.name.clone(),
             provider: model.provider.name.clone(),
-            cause: if admitted.operation == Operation::Embeddings && cause == Cause::Serve {
-                Cause::Embed
-            } else {
-                cause
+            cause: match cause {
+                Cause::Serve if admitted.operation == Operation::Embeddings => Cause::Embed,
+                // The cache had an answer; this one is asked for to compare.
+                Cause::Serve if trail.compares() => Cause::Shadow,
+                cause => cause,
             },
             hold: bound.cost,
         };
@@ -570,7 +571,10 @@ async fn exchange(
         maker: attempt.slot.maker,
         answer_id: admitted.call.id.to_string(),
         created_unix_s: admitted.call.at.0 / 1000,
-        keep_bytes: model.tokenizer.map_or(0, |_| crate::tokens::KEPT_BYTES),
+        keep_bytes: match model.tokenizer.is_some() || crate::cache::request::near_rule(call).is_some() {
+            true => crate::tokens::KEPT_BYTES,
+            false => 0,
+        },
         framing: admitted.call.framing,
         request: match (same_dialect, admitted.operation) {
             (false, Operation::Embeddings | Operation::Rerank) => admitted.call.body.clone(),

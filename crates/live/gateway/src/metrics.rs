@@ -64,7 +64,7 @@ pub struct WorkflowLabels {
 pub struct CacheLabels {
     /// The workflow.
     pub workflow: String,
-    /// `hit`, `miss` or `pass`.
+    /// `hit`, `near`, `compared`, `miss` or `pass`.
     pub outcome: &'static str,
 }
 

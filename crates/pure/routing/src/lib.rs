@@ -19,6 +19,7 @@ pub mod order;
 pub mod quota;
 pub mod route;
 mod sentence;
+pub mod share;
 pub mod slo;
 pub mod steer;
 pub mod anomaly;
