@@ -29,7 +29,8 @@ pub struct Heard {
     pub workflow: usize,
     /// When it was asked, milliseconds from the beginning.
     pub at_ms: u64,
-    /// Until the first bytes of an answer, milliseconds; absent where none came.
+    /// Until the first bytes of a streamed answer, milliseconds; absent where none came. A whole answer has no first token to wait
+    /// for, here as in the gateway's own measurements.
     pub first_ms: Option<u64>,
     /// Until the end, milliseconds.
     pub total_ms: u64,
@@ -104,7 +105,9 @@ async fn hear(mut body: Incoming, streamed: bool, mut first: impl FnMut()) -> En
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return End::BrokenOff };
         let Some(data) = frame.data_ref().filter(|data| !data.is_empty()) else { continue };
-        first();
+        if streamed {
+            first();
+        }
         let from = data.len().saturating_sub(LAST_EVENT.len());
         tail.extend_from_slice(&data[from..]);
         let surplus = tail.len().saturating_sub(LAST_EVENT.len());

@@ -193,10 +193,16 @@ fn models(target: &Target, snapshot: &Snapshot, line: usize) -> Result<BTreeSet<
             || snapshot.lanes.iter().any(|lane| {
                 target.lanes.iter().any(|name| name == lane.name.as_str()) && lane.models.contains(&model.index)
             });
+        let of_class = target.classes.is_empty()
+            || snapshot.lanes.iter().any(|lane| {
+                let class = lane.class.to_string();
+                target.classes.contains(&class) && lane.models.contains(&model.index)
+            });
         let within = |region: &Region| model.region.as_ref().is_some_and(|own| own.within(region));
         among(&target.providers, model.provider.name.as_str())
             && among(&target.models, model.name.as_str())
             && in_lane
+            && of_class
             && region.as_ref().is_none_or(within)
     };
     let hit: BTreeSet<usize> =

@@ -78,7 +78,7 @@ pub struct Fared {
     pub success_millipercent: u64,
     /// Calls that were not, by the code they were told, `broken off` or `lost`.
     pub failed: BTreeMap<String, u64>,
-    /// Time to the first token of answered calls, milliseconds: median, 95th and 99th percentile.
+    /// Time to the first token of answered streamed calls, milliseconds: median, 95th and 99th percentile.
     pub first_token_ms: [u64; 3],
     /// The same without the shocks.
     pub first_token_without_ms: [u64; 3],

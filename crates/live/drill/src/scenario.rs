@@ -114,6 +114,8 @@ pub struct Target {
     pub models: Vec<String>,
     /// Models of these lanes.
     pub lanes: Vec<String>,
+    /// Models of lanes of these classes: `A`, `B`, `C`.
+    pub classes: Vec<String>,
     /// Models that run within this region.
     pub region: Option<String>,
 }
@@ -166,6 +168,7 @@ impl Target {
         add("provider", &self.providers);
         add("model", &self.models);
         add("lane", &self.lanes);
+        add("class", &self.classes);
         add("region", self.region.as_slice());
         if parts.is_empty() { "every provider".to_owned() } else { parts.join(", ") }
     }

@@ -58,6 +58,7 @@ struct WrittenShock {
     provider: Option<Names>,
     model: Option<Names>,
     lane: Option<Names>,
+    class: Option<Names>,
     region: Option<String>,
     at: String,
     lasts: String,
@@ -288,8 +289,12 @@ fn read_shock(line: usize, written: WrittenShock, lasts_ms: u64) -> Result<Shock
         providers: names(written.provider),
         models: names(written.model),
         lanes: names(written.lane),
+        classes: names(written.class),
         region: written.region,
     };
+    if let Some(class) = target.classes.iter().find(|class| !["A", "B", "C"].contains(&class.as_str())) {
+        return Err(Bad::new(line, format!("there is no class `{class}`"), "write \"A\", \"B\" or \"C\""));
+    }
     Ok(Shock {
         what,
         target,

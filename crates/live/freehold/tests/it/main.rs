@@ -13,6 +13,7 @@ mod calls;
 mod compact;
 mod configuration;
 mod deadlines;
+mod drills;
 mod false_refusals;
 mod harness;
 mod hostile;
