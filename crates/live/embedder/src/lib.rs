@@ -64,14 +64,27 @@ pub fn look(folder: &Path) -> Result<(), Unavailable> {
 }
 
 impl Embedder {
-    /// Loads the model of a folder, which takes a part of a second, and starts its thread.
+    /// Loads the model of a folder, which takes a part of a second, on the thread that runs it.
     pub fn open(folder: &Path) -> Result<Embedder, Unavailable> {
         look(folder)?;
-        let model = open_model(folder)?;
+        let unusable = |reason: String| Unavailable::Unusable { folder: folder.to_owned(), reason };
         let (jobs, wanted) = sync_channel(WAITING);
+        let (tell, opened) = sync_channel(1);
+        let place = folder.to_owned();
         let thread = std::thread::Builder::new().name("embedder".to_owned());
-        let started = thread.spawn(move || work(&wanted, &*model));
-        started.map_err(|error| Unavailable::Unusable { folder: folder.to_owned(), reason: error.to_string() })?;
+        let started = thread.spawn(move || {
+            // Opened here, since what reads texts may not change threads.
+            let (run, told) = match open_model(&place) {
+                Ok(run) => (Some(run), Ok(())),
+                Err(why) => (None, Err(why)),
+            };
+            let is_wanted = tell.send(told).is_ok();
+            if let Some(run) = run.filter(|_| is_wanted) {
+                work(&wanted, &*run);
+            }
+        });
+        started.map_err(|error| unusable(error.to_string()))?;
+        opened.recv().unwrap_or_else(|_| Err(unusable("its thread ended while it was read".to_owned())))?;
         Ok(Embedder { jobs })
     }
 
@@ -84,7 +97,7 @@ impl Embedder {
     }
 }
 
-type Run = dyn Fn(&str, bool) -> Option<Vec<f32>> + Send;
+type Run = dyn Fn(&str, bool) -> Option<Vec<f32>>;
 
 #[cfg(feature = "runtime")]
 fn open_model(folder: &Path) -> Result<Box<Run>, Unavailable> {
