@@ -461,7 +461,7 @@ mod tests {
     /// A provider with a window, asked by an open loop at twice its quota; answers come after `latency_ms`. Returns how many it
     /// refused and served.
     fn open_loop(steered: bool, limit: u64, window_ms: i64, latency_ms: i64) -> (u64, u64) {
-        let (mut quota, mut due) = (Quota::default(), std::collections::VecDeque::new());
+        let (mut quota, mut due) = (Quota::default(), std::collections::VecDeque::<(i64, _, _)>::new());
         let (mut used, mut window, mut refused, mut served) = (0, 0, 0, 0);
         let every_ms = window_ms / (2 * i64::try_from(limit).unwrap());
         for ms in (0..10 * window_ms).step_by(usize::try_from(every_ms.max(1)).unwrap()) {
