@@ -48,15 +48,22 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// The bound of one attempt.
-    pub fn of(call: &Protected, model: &Model, slot: &Slot, workflow: Option<&Workflow>, gateway: &Gateway) -> Bound {
+    /// The bound of one attempt, whose prompt is at most so many tokens longer than the client's.
+    pub fn of(
+        call: &Protected,
+        model: &Model,
+        slot: &Slot,
+        workflow: Option<&Workflow>,
+        gateway: &Gateway,
+        longer: u64,
+    ) -> Bound {
         let admitted = call.call();
         let under = gateway.budgets.under(&scopes(call));
         let (insert_max_output, output_cap) = caps(admitted.operation, &admitted.head, workflow, model, under.hard);
         let row = model.prices.as_ref().and_then(|book| book.row(admitted.call.at));
         // Of a prompt that the provider keeps we see nothing; no prompt is longer than the model's context.
         let context = model.context_tokens.filter(|_| admitted.head.bound.hidden_prompt).unwrap_or(u64::MAX);
-        let input = admitted.head.input_upper_tokens.min(context);
+        let input = admitted.head.input_upper_tokens.saturating_add(longer).min(context);
         let cost = match admitted.operation {
             Operation::CountTokens => Some(NanoUsd::ZERO),
             Operation::Chat | Operation::Embeddings => {

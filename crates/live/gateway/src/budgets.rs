@@ -205,6 +205,12 @@ impl Budgets {
         }
     }
 
+    /// The same without waiting.
+    pub fn hold_now(&self, scopes: Scopes, spend: Spend, pick: Pick) -> Result<Held, Box<Spent>> {
+        let (taken, generation, at) = self.try_hold(&scopes, spend, pick)?;
+        Ok(Held { spend, at, scopes, generation, taken })
+    }
+
     /// Notes whose money an attempt will cost that no budget limits now, so that a budget which appears meanwhile has it.
     pub fn note(&self, scopes: Scopes) -> Held {
         let generation = self.table.read().generation;

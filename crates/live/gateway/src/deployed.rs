@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use config::{Model, Provider, Snapshot};
+use config::{Lane, Model, Provider, Snapshot};
 use domain::{Meter, NanoUsd, UnixMs, Usage, WorkflowName};
 use http::HeaderMap;
 use ledger::learn::{BytesPerToken, OutputLength};
 use parking_lot::Mutex;
-use routing::{Amount, BreakerSettings, Mark, ModelHealth, ModelIndex, Need, Permit};
+use routing::{Amount, BreakerSettings, Hedging, Mark, ModelHealth, ModelIndex, Need, Permit};
 use rustc_hash::FxHashMap;
 use wire::Maker;
 
@@ -35,6 +35,8 @@ pub struct Deployed {
     pub slots: Vec<Arc<Slot>>,
     /// Connections.
     pub upstreams: Upstreams,
+    /// What is known for second attempts, by the lane's index; absent where the lane makes none.
+    pub hedging: Vec<Option<Arc<Mutex<Hedging>>>>,
     /// Which calls begin elsewhere.
     pub steering: Steering,
     /// What lanes promise.
@@ -83,6 +85,7 @@ impl Deployed {
             .collect();
         let upstreams = Upstreams::new(&snapshot.server, &snapshot.providers, before.map(|before| &before.upstreams))?;
         let upstreams = upstreams.with_tools(&snapshot.mcp, before.map(|before| &before.upstreams));
+        let hedging = hedging(&snapshot, before);
         let carried = |before: &Deployed| Steering::carried(&before.steering, &before.snapshot, &snapshot);
         let steering = before.map(carried).unwrap_or_default();
         let traffic = Traffic::new(&snapshot);
@@ -93,6 +96,7 @@ impl Deployed {
             since,
             slots,
             upstreams,
+            hedging,
             steering,
             promises,
             traffic,
@@ -105,6 +109,23 @@ impl Deployed {
     pub fn model(&self, index: ModelIndex) -> &Arc<Model> {
         &self.snapshot.models[index]
     }
+}
+
+/// What is known for second attempts; what was measured of a lane outlives a change of its terms.
+fn hedging(snapshot: &Snapshot, before: Option<&Deployed>) -> Vec<Option<Arc<Mutex<Hedging>>>> {
+    let of = |lane: &Arc<Lane>| {
+        let terms = lane.hedge?;
+        let known = before.and_then(|before| {
+            let index = before.snapshot.lanes.iter().position(|other| other.name == lane.name)?;
+            before.hedging[index].as_ref()
+        });
+        let same = known.filter(|known| known.lock().terms() == terms);
+        Some(same.cloned().unwrap_or_else(|| {
+            let changed = known.map(|known| known.lock().under(terms));
+            Arc::new(Mutex::new(changed.unwrap_or_else(|| Hedging::new(terms))))
+        }))
+    };
+    snapshot.lanes.iter().map(of).collect()
 }
 
 /// Whether what one of them answered tells what the other will: same place, same credential sent the same way. Headers

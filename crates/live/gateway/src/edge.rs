@@ -21,6 +21,7 @@ use crate::clock;
 use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
 use crate::life::{live, write_end};
+use crate::open::Open;
 use crate::refusal::Refusal;
 use crate::reply::Waiting;
 use crate::spool::Kept;
@@ -105,21 +106,8 @@ impl Edge {
     /// Books what is open and writes the call's end down, unless that was done. What to wait for is returned.
     fn conclude(&mut self, refusal: &Refusal, why: &str) -> (ClientError, Kept) {
         let was_written = self.trail.is_written();
-        let record = self.trail.open.take().map(|mut open| {
-            let model = self.deployed.snapshot.models.iter().find(|model| model.name == open.intent().model);
-            if let Some(model) = model {
-                self.deployed.slots[model.index].health.lock().abandoned(open.probe());
-            }
-            if !open.is_booked() {
-                let bound = open.intent().hold.unwrap_or(NanoUsd::ZERO);
-                let held = open.held();
-                open.settle(&self.gateway.budgets, Spend { usd: bound, tokens: held.tokens });
-                self.trail.cost += bound;
-            }
-            let record = open.indeterminate(model.map(|model| &**model), why, clock::now());
-            self.gateway.metrics.attempt(&record);
-            Entry::Record(Box::new(record))
-        });
+        let under_way = [self.trail.open.take(), self.trail.beside.take().map(|beside| *beside)];
+        let records: Vec<Entry> = under_way.into_iter().flatten().map(|open| self.book(open, why)).collect();
         let error = refusal.client_error(&self.id.to_string(), self.dialect);
         let error = ClientError { billed: self.trail.cost > NanoUsd::ZERO, ..error };
         if was_written {
@@ -127,9 +115,25 @@ impl Edge {
         }
         let failure = CallFailure { code: error.code.clone(), blame: error.blame, message: error.message.clone() };
         let status = if self.trail.stream_out.is_some() { 200 } else { error.status };
-        let facts = record.into_iter().collect();
-        let kept = write_end(&self.gateway, &mut self.trail, facts, status, Some(failure));
+        let kept = write_end(&self.gateway, &mut self.trail, records, status, Some(failure));
         (error, kept)
+    }
+
+    /// Books an attempt that was under way at the most it can have cost.
+    fn book(&mut self, mut open: Open, why: &str) -> Entry {
+        let model = self.deployed.snapshot.models.iter().find(|model| model.name == open.intent().model);
+        if let Some(model) = model {
+            self.deployed.slots[model.index].health.lock().abandoned(open.probe());
+        }
+        if !open.is_booked() {
+            let bound = open.intent().hold.unwrap_or(NanoUsd::ZERO);
+            let held = open.held();
+            open.settle(&self.gateway.budgets, Spend { usd: bound, tokens: held.tokens });
+            self.trail.cost += bound;
+        }
+        let record = open.indeterminate(model.map(|model| &**model), why, clock::now());
+        self.gateway.metrics.attempt(&record);
+        Entry::Record(Box::new(record))
     }
 }
 

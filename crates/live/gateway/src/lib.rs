@@ -1,6 +1,6 @@
 //! The data plane. A call comes in at [`server`], is found a route in [`endpoints`], and lives its life in [`life`], which
 //! [`edge`] sees to the end of whatever becomes of its task, with
-//! what [`dataplane`] puts together: [`admit`], [`protect`], [`cache`], [`attempt`], [`relay`], [`settle`], which has what no provider
+//! what [`dataplane`] puts together: [`admit`], [`protect`], [`cache`], [`attempt`] (with `race` beside slow ones), [`relay`] (with [`continuation`] where one breaks off), [`settle`], which has what no provider
 //! reported counted by [`tokens`], and priced with [`pricing`] and the [`totals`] of many calls. [`upstream`] sends over the connections of `pool`, within the bounds of `interim`, with what [`identity`] keeps of tokens.
 //! Servers of tools have a folder of their own, [`mcp`], and so have what is said over a WebSocket, [`realtime`], and what providers
 //! keep for clients, [`kept`]; [`notices`] tells a webhook what budgets reach. What is out of the ordinary is found by [`watch`], and moves calls by [`steering`]. What the gateway needs from outside is in [`ports`]; the facts it
@@ -18,6 +18,9 @@ pub mod admit;
 pub mod protect;
 pub mod cache;
 pub mod attempt;
+pub mod prepare;
+pub mod exchange;
+mod race;
 pub mod skipped;
 pub mod count;
 pub mod bound;
@@ -28,6 +31,7 @@ mod interim;
 pub mod pipe;
 pub mod identity;
 pub mod relay;
+pub mod continuation;
 pub mod settle;
 pub mod pricing;
 pub mod totals;
@@ -56,4 +60,6 @@ pub mod provisioned;
 pub mod spool;
 pub mod metrics;
 pub mod chance;
+#[cfg(test)]
+mod scripted;
 pub mod clock;

@@ -16,6 +16,7 @@ use crate::cache::replay::Given;
 use crate::cache::stage as cache;
 use crate::call::Call;
 use crate::clock;
+use crate::continuation::go_on;
 use crate::count::counted_by_us;
 use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
@@ -24,9 +25,9 @@ use crate::metrics::CallLabels;
 use crate::protect::{Protected, protect};
 use crate::realtime::session::converse;
 use crate::refusal::Refusal;
-use crate::relay::{RelayEnd, Relayed, relay};
+use crate::relay::{Passed, RelayEnd, Relayed, relay, relay_on};
 use crate::reply::{ReplyBody, Waiting};
-use crate::settle::{Ending, settle};
+use crate::settle::{Attempt, Ending, settle};
 use crate::spool::Kept;
 use crate::topup::TopUp;
 use crate::trail::Trail;
@@ -168,11 +169,31 @@ async fn hold_conversation(gateway: &Gateway, mut reached: Box<Reached>, trail: 
 /// Passes an answer on to the client, and books it.
 async fn pass_on(gateway: &Gateway, deployed: &Deployed, reached: Box<Reached>, trail: &mut Trail) {
     let Reached { protected, answered, client, id, errors, head } = *reached;
-    let top_up = answered.attempt.part.map(|part| {
-        let model = deployed.model(answered.attempt.candidate.model).clone();
-        TopUp::new(part, model, answered.attempt.slot.clone(), protected.call().call.at)
-    });
-    let relayed = relay((&gateway.budgets, top_up), answered, client, head, errors, &id, trail).await;
+    let top_up = |attempt: &Attempt| {
+        attempt.part.map(|part| {
+            let model = deployed.model(attempt.candidate.model).clone();
+            TopUp::new(part, model, attempt.slot.clone(), protected.call().call.at)
+        })
+    };
+    let framing = protected.call().call.framing;
+    let more = (&gateway.budgets, top_up(&answered.attempt));
+    let mut passed = relay(more, answered, client, head, errors, &id, trail).await;
+    let relayed = loop {
+        let broken = match passed {
+            Passed::Over(relayed) => break relayed,
+            Passed::Broken(broken) => broken,
+        };
+        // Boxed: few answers break off, and finding another model needs more room than passing an answer on.
+        let spoken = (&*id, errors, framing);
+        let found = Box::pin(go_on(gateway, deployed, &protected, *broken, spoken, trail)).await;
+        passed = match found {
+            Ok(resumed) => {
+                let more = (&gateway.budgets, top_up(&resumed.answered.attempt));
+                relay_on(more, resumed, errors, &id, trail).await
+            }
+            Err(relayed) => break relayed,
+        };
+    };
     book(gateway, &protected, relayed, (&id, errors), trail).await;
 }
 
@@ -191,12 +212,16 @@ async fn book(
         RelayEnd::Gone => Ending::Cancelled(Some(&seen)),
         RelayEnd::Spent(_) => Ending::Spent(&seen),
     };
-    let record = settle(&gateway.books(), protected, attempt, trail, &ending).await;
-    trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
-    correct_limits(protected.call(), trail.tokens_used, clock::now());
-    if let (RelayEnd::Served, Some(keeping)) = (&end, trail.keeping.take()) {
-        Box::pin(cache::keep(gateway, protected, keeping, &record, &seen, trail)).await;
+    let mut facts = Vec::with_capacity(2);
+    if let Some(attempt) = attempt {
+        let record = settle(&gateway.books(), protected, attempt, trail, &ending).await;
+        trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
+        if let (RelayEnd::Served, Some(keeping)) = (&end, trail.keeping.take()) {
+            Box::pin(cache::keep(gateway, protected, keeping, &record, &seen, trail)).await;
+        }
+        facts.push(Entry::Record(Box::new(record)));
     }
+    correct_limits(protected.call(), trail.tokens_used, clock::now());
     let failure = match end {
         RelayEnd::Served => None,
         RelayEnd::Failed(_, refusal) | RelayEnd::Spent(refusal) => Some(refusal),
@@ -204,7 +229,7 @@ async fn book(
     };
     let status = if matches!(failure, Some(Refusal::ClientGone)) { 499 } else { 200 };
     let error = failure.as_ref().map(|refusal| refusal.client_error(id, errors));
-    finish(gateway, trail, vec![Entry::Record(Box::new(record))], status, error).await;
+    finish(gateway, trail, facts, status, error).await;
     parting.deliver().await;
 }
 

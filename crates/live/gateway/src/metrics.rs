@@ -127,6 +127,8 @@ pub struct Metrics {
     pub overrun_nano_usd: Counter,
     /// Calls refused because a budget was spent.
     pub budget_refusals: Counter,
+    /// Second attempts beside slow ones that no budget had room for.
+    pub hedges_without_money: Counter,
     /// Calls that began elsewhere than their lanes say.
     pub calls_moved: Family<MoverLabels, Counter>,
     /// Calls of workflows with a cache, by what it had for them.
@@ -178,6 +180,7 @@ impl Metrics {
             estimated: Family::default(),
             overrun_nano_usd: Counter::default(),
             budget_refusals: Counter::default(),
+            hedges_without_money: Counter::default(),
             calls_moved: Family::default(),
             cache_lookups: Family::default(),
             cache_saved_nano_usd: Family::default(),
@@ -224,6 +227,11 @@ impl Metrics {
             "calls_moved",
             "Calls that began elsewhere than their lanes say",
             metrics.calls_moved.clone(),
+        );
+        registry.register(
+            "hedges_without_money",
+            "Second attempts beside slow ones that no budget had room for",
+            metrics.hedges_without_money.clone(),
         );
         registry.register(
             "mcp_dropped_messages",

@@ -1,5 +1,5 @@
-//! The answer on its way out, piece by piece, while its usage is watched. What comes after the first content cannot be
-//! taken back: a fault now ends the stream with an error frame in the client's dialect.
+//! The answer on its way out, piece by piece, while its usage is watched. What has reached the client cannot be taken back: after
+//! a fault another model goes on with it (`continuation`), or the stream ends with an error frame in the client's dialect.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -9,11 +9,13 @@ use domain::{Fault, FaultClass};
 use http::Response;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming};
+use routing::truth::goes_on;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use wire::{Dialect, Seen, StreamRelay};
 
 use crate::attempt::{Answer, Answered};
 use crate::budgets::{Budgets, Spent};
+use crate::continuation::{Broken, Resumed};
 use crate::open::Open;
 use crate::pool::sentence;
 use crate::refusal::Refusal;
@@ -33,14 +35,22 @@ const HELD_UP: Duration = Duration::from_secs(1);
 
 /// An answer that is over but for its last bytes, which wait until it is booked.
 pub struct Relayed {
-    /// The attempt, to be settled now.
-    pub attempt: Attempt,
+    /// The attempt, to be settled now; absent where that was done.
+    pub attempt: Option<Attempt>,
     /// What was seen.
     pub seen: Seen,
     /// How it ended.
     pub end: RelayEnd,
     /// What the client is still to get.
     pub parting: Parting,
+}
+
+/// What became of an answer.
+pub enum Passed {
+    /// It is over.
+    Over(Relayed),
+    /// It broke off after content, and another may go on with it.
+    Broken(Box<Broken>),
 }
 
 /// How the answer ended.
@@ -74,25 +84,52 @@ pub async fn relay(
     spoken: Dialect,
     call: &str,
     trail: &mut Trail,
-) -> Relayed {
+) -> Passed {
     let Answered { attempt, answer, deadline, frame_ms, .. } = answered;
     match answer {
         Answer::Whole { body, seen } => {
             trail.answer(&body);
             trail.first_token_ms = Some(trail.elapsed_ms());
             let response = head.body(ReplyBody::whole(body)).expect("status and headers are ours and valid");
-            Relayed { attempt, seen: *seen, end: RelayEnd::Served, parting: Parting::Whole(client, response) }
+            let (attempt, parting) = (Some(attempt), Parting::Whole(client, response));
+            Passed::Over(Relayed { attempt, seen: *seen, end: RelayEnd::Served, parting })
         }
         Answer::Stream { incoming, relay, first } => {
             trail.first_token_ms = Some(trail.elapsed_ms());
             let Ok(client) = client.stream(head) else {
                 let seen = relay.seen().clone();
-                return Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody };
+                let (attempt, parting) = (Some(attempt), Parting::Nobody);
+                return Passed::Over(Relayed { attempt, seen, end: RelayEnd::Gone, parting });
             };
             trail.stream_out = Some(client.last_word());
             let stream =
                 Stream { incoming, relay, client, deadline, frame_ms, held_up: Duration::ZERO, budgets, top_up };
             stream.run(attempt, first, spoken, call, trail).await
+        }
+    }
+}
+
+/// Relays the rest of an answer that another provider began.
+pub async fn relay_on(
+    (budgets, top_up): (&Budgets, Option<TopUp>),
+    resumed: Resumed,
+    spoken: Dialect,
+    call: &str,
+    trail: &mut Trail,
+) -> Passed {
+    let Resumed { answered, client, mut out } = resumed;
+    let Answered { attempt, answer, deadline, frame_ms, .. } = answered;
+    match answer {
+        // Only streams are gone on with, and only as streams.
+        Answer::Whole { seen, .. } => {
+            let parting = Parting::Stream(client, out, Box::new(None));
+            Passed::Over(Relayed { attempt: Some(attempt), seen: *seen, end: RelayEnd::Served, parting })
+        }
+        Answer::Stream { incoming, relay, first } => {
+            out.extend_from_slice(&first);
+            let held_up = Duration::ZERO;
+            let stream = Stream { incoming, relay, client, deadline, frame_ms, held_up, budgets, top_up };
+            stream.run(attempt, out, spoken, call, trail).await
         }
     }
 }
@@ -127,7 +164,7 @@ impl Stream<'_> {
         dialect: Dialect,
         call: &str,
         trail: &mut Trail,
-    ) -> Relayed {
+    ) -> Passed {
         let mut out = first;
         let stop = match self.pump(&mut out, trail).await {
             // A provider that we did not read because the client did not is not to blame, nor is its breaker.
@@ -138,6 +175,20 @@ impl Stream<'_> {
         if matches!(stop, Stop::Gone) {
             self.drain().await;
         }
+        let stop = match stop {
+            Stop::Fault(fault) if attempt.may_be_gone_on_from && goes_on(fault.class) => {
+                match self.relay.broken_off() {
+                    Some(going_on) => {
+                        let (seen, client) = (self.relay.seen().clone(), self.client);
+                        return Passed::Broken(Box::new(Broken { attempt, seen, fault, going_on, client, out }));
+                    }
+                    None => Stop::Fault(fault),
+                }
+            }
+            stop => stop,
+        };
+        self.relay.forget_said();
+        let attempt = Some(attempt);
         let seen = self.relay.seen().clone();
         let (end, rest) = match stop {
             Stop::Spent(spent) => {
@@ -150,7 +201,7 @@ impl Stream<'_> {
             }
             Stop::Gone => {
                 trail.stream_out = None;
-                return Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody };
+                return Passed::Over(Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody });
             }
             Stop::Ended => (RelayEnd::Served, Some(self.incoming)),
             Stop::Fault(fault) => {
@@ -166,7 +217,7 @@ impl Stream<'_> {
             }
         };
         trail.answer(&out);
-        Relayed { attempt, seen, end, parting: Parting::Stream(self.client, out, Box::new(rest)) }
+        Passed::Over(Relayed { attempt, seen, end, parting: Parting::Stream(self.client, out, Box::new(rest)) })
     }
 
     /// Reads on for a client that is gone where all of the answer has come and only its usage has not: that costs nothing, and

@@ -108,6 +108,38 @@ pub struct LastWord(mpsc::Sender<Piece>);
 #[derive(Debug, PartialEq, Eq)]
 pub struct Gone;
 
+/// Whoever may go away while something is waited for.
+pub trait Leaves: Send {
+    /// Resolves when it has gone away.
+    fn gone(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Whether it has gone away.
+    fn is_gone(&self) -> bool;
+}
+
+impl Leaves for Waiting {
+    async fn gone(&mut self) {
+        tokio::select! {
+            () = self.head.closed() => {}
+            () = cut(&mut self.cut) => {}
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.head.is_closed() || *self.cut.borrow()
+    }
+}
+
+impl Leaves for Streaming {
+    async fn gone(&mut self) {
+        self.apart().1.await;
+    }
+
+    fn is_gone(&self) -> bool {
+        self.pieces.is_closed() || *self.cut.borrow()
+    }
+}
+
 /// A pair: what the call's task writes to, and what the server waits for. When `cut` turns true, the client counts as gone:
 /// the process ends, and what was spent is booked rather than left for recovery.
 pub fn pair(cut: watch::Receiver<bool>) -> (Waiting, oneshot::Receiver<Response<ReplyBody>>) {
@@ -140,19 +172,6 @@ impl Waiting {
         Ok((on, self.cut))
     }
 
-    /// Resolves when the client has gone away.
-    pub async fn gone(&mut self) {
-        tokio::select! {
-            () = self.head.closed() => {}
-            () = cut(&mut self.cut) => {}
-        }
-    }
-
-    /// Whether the client has gone away.
-    pub fn is_gone(&self) -> bool {
-        self.head.is_closed() || *self.cut.borrow()
-    }
-
     /// Sends a whole answer.
     pub fn send(self, response: Response<ReplyBody>) -> Result<(), Gone> {
         self.head.send(response).map_err(|_| Gone)
@@ -181,11 +200,6 @@ impl Streaming {
             }
         };
         (Pieces(pieces), gone)
-    }
-
-    /// Resolves when the client has gone away.
-    pub async fn gone(&mut self) {
-        self.apart().1.await;
     }
 
     /// Hands bytes over, waiting while the client is slow.

@@ -18,6 +18,7 @@ use wire::{Dialect, Operation, Seen};
 
 use crate::budgets::Budgets;
 use crate::clock;
+use crate::continuation::After;
 use crate::deployed::{Deployed, Slot};
 use crate::kept::deferred::Deferred;
 use crate::metrics::Metrics;
@@ -65,6 +66,10 @@ pub struct Attempt {
     pub usual_cost: Option<NanoUsd>,
     /// What is known of the model.
     pub slot: Arc<Slot>,
+    /// What it goes on from, where another attempt broke off.
+    pub after: Option<Arc<After>>,
+    /// Whether another may go on from what it says.
+    pub may_be_gone_on_from: bool,
     /// When the call entered the lane.
     pub entered: Instant,
     /// Room in what was bought for its model.
@@ -101,6 +106,11 @@ pub const FINISH_SPENT: &str = "freehold_budget";
 const CUT_AT_CAP: [&str; 4] = ["length", "max_tokens", "MAX_TOKENS", "max_output_tokens"];
 
 impl Attempt {
+    /// Bytes of prompt that it was sent, of which a client's own are so many.
+    fn prompt_bytes(&self, of_the_client: u64) -> u64 {
+        of_the_client + self.after.as_ref().map_or(0, |after| after.going_on.prompt_bytes())
+    }
+
     /// Says that an answer was cut at a cap of ours, not of the client's.
     pub fn cut_by_us(&self, seen: &Seen) -> Option<Loss> {
         let cap = self.our_cap?;
@@ -148,6 +158,7 @@ pub async fn settle(
 
     let later = ending.is_answered_later(admitted.head.bound.background);
     let counted = counted(books, call, &attempt, ending).await.filter(|_| !later);
+    let prompt_bytes = attempt.prompt_bytes(admitted.head.prompt_bytes);
     let (usage, usage_origin) = match admitted.operation {
         // What it costs is told when it is fetched.
         _ if later => (Usage::ZERO, UsageOrigin::None),
@@ -159,7 +170,7 @@ pub async fn settle(
         | Operation::Embeddings
         | Operation::Rerank
         | Operation::Completions
-        | Operation::Invoke => consumed(&attempt, admitted.head.prompt_bytes, ending, counted),
+        | Operation::Invoke => consumed(&attempt, prompt_bytes, ending, counted),
         Operation::Moderations
         | Operation::ImageGeneration
         | Operation::ImageEdit
@@ -217,7 +228,7 @@ pub async fn settle(
     }
     if usage_origin == UsageOrigin::Reported {
         let workflow = attempt.intent.workflow.as_ref();
-        attempt.slot.observe(workflow, admitted.head.prompt_bytes, usage.input_tokens(), usage.output_tokens());
+        attempt.slot.observe(workflow, prompt_bytes, usage.input_tokens(), usage.output_tokens());
         attempt.slot.observe_cache(&usage);
         if let Some((warm, print)) = &attempt.prompt {
             let cached = cached_after(&usage, attempt.slot.caches_by_itself());
@@ -384,6 +395,8 @@ async fn counted(books: &Books<'_>, call: &Protected, attempt: &Attempt, ending:
         // What was compacted is encrypted: it has no text to count.
         || matches!(admitted.operation, Operation::Invoke | Operation::Realtime | Operation::Compact)
         || !ending.may_have_worked()
+        // The client's body is not all that it was sent.
+        || attempt.after.is_some()
         || (reported && matches!(ending, Ending::Served(_)))
     {
         return None;

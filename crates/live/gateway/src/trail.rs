@@ -49,6 +49,8 @@ pub struct Trail {
     pub losses: Vec<Loss>,
     /// The attempt under way, until its record is written down.
     pub open: Option<Open>,
+    /// A second attempt under way beside it. Apart, since few calls have one.
+    pub beside: Option<Box<Open>>,
     /// How long the client kept us from reading an answer.
     pub held_up: Duration,
     /// The lane that was entered last, and when.
@@ -116,6 +118,7 @@ impl Trail {
             first_token_ms: None,
             losses: Vec::new(),
             open: None,
+            beside: None,
             held_up: Duration::ZERO,
             entered: None,
             keeping: None,
@@ -196,6 +199,18 @@ impl Trail {
     pub fn settle(&mut self, budgets: &Budgets, actual: Spend) -> NanoUsd {
         self.cost += actual.usd;
         self.open.as_mut().map_or(NanoUsd::ZERO, |open| open.settle(budgets, actual))
+    }
+
+    /// Takes the second attempt for the first, and the other way round: what is settled is the first.
+    pub fn turn(&mut self) {
+        if let (Some(open), Some(beside)) = (&mut self.open, &mut self.beside) {
+            std::mem::swap(open, beside);
+        }
+    }
+
+    /// Says that the record of the attempt under way is written down. One that was under way beside it is now the one.
+    pub fn closed(&mut self) {
+        self.open = self.beside.take().map(|beside| *beside);
     }
 
     /// Says that the spool has the call's end, and with it the record of the attempt that was under way.

@@ -13,6 +13,7 @@ use crate::contracts::Contract;
 use crate::criticality::Criticality;
 use crate::defaults::Timeouts;
 use crate::explain::{budgets_text, price_text, regions};
+use crate::hedge;
 use crate::lanes::Lane;
 use crate::mcp::{self, McpServer, listed};
 use crate::models::Model;
@@ -251,6 +252,8 @@ fn lane(snapshot: &Snapshot, lane: &Arc<Lane>) -> (String, Facts) {
         ("total_p95_ms", or_none(slo.total_p95_ms)),
         ("success", or_none(slo.success_millipercent.map(|success| format!("{}%", milli_text(success))))),
         ("quality level", or_none(slo.quality_milli.map(milli_text))),
+        ("hedge", or_none(lane.hedge.as_ref().map(hedge::text))),
+        ("continuation", if lane.continues { "on" } else { "off" }.to_owned()),
     ];
     (lane.name.to_string(), facts)
 }
@@ -291,6 +294,8 @@ fn workflow(snapshot: &Snapshot, workflow: &Arc<Workflow>) -> (String, Facts) {
         ("deadlines", if deadlines.is_empty() { NONE.to_owned() } else { deadlines.join(", ") }),
         ("max_output_tokens", or_none(workflow.max_output_tokens)),
         ("on_loss", workflow.on_loss.as_str().to_owned()),
+        ("continuation", if workflow.continues { "on" } else { "off" }.to_owned()),
+        ("hedge", if workflow.hedges { "as its lanes say" } else { "off" }.to_owned()),
     ];
     (workflow.name.to_string(), facts)
 }

@@ -6,6 +6,7 @@ use routing::anomaly::Kind;
 
 use crate::anomalies::OnAnomaly;
 use crate::budgets::{AtLimit, Budget, Per};
+use crate::hedge;
 use crate::lanes::Lane;
 use crate::mcp;
 use crate::models::Model;
@@ -70,6 +71,12 @@ fn paragraph(snapshot: &Snapshot, workflow: &Workflow) -> String {
     }
     if workflow.on_loss == OnLoss::Refuse {
         text.push_str("  losses of a translation: refused, where no model can be told all\n");
+    }
+    if !workflow.continues {
+        text.push_str("  answers that break off: not continued\n");
+    }
+    if !workflow.hedges {
+        text.push_str("  slow calls: not hedged\n");
     }
     if workflow.on_spend == OnAnomaly::ChangeLane {
         text.push_str("  spend above what is usual: its cheapest model comes first meanwhile\n");
@@ -136,6 +143,9 @@ fn budget_text(budget: &Budget) -> String {
 
 fn lane_line(lane: &Lane) -> String {
     let mut line = format!("lane {}, class {}, pick {}", lane.name, lane.class, lane.pick);
+    if let Some(terms) = &lane.hedge {
+        line.push_str(&format!(", hedged: {}", hedge::text(terms)));
+    }
     if let Some(ms) = lane.slo.first_token_p95_ms {
         line.push_str(&format!(", p95 of first token {ms} ms"));
     }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use domain::{Class, LaneName, Pick};
 use routing::slo::{Allowed, Indicator, Target};
-use routing::{LaneIndex, ModelIndex};
+use routing::{HedgeTerms, LaneIndex, ModelIndex};
 
 use crate::anomalies::{self, LaneAnomalies};
+use crate::hedge::{self, CONTINUATION_KEY, HEDGE_KEY};
 use crate::key::{Key, Section};
 use crate::models::Model;
 use crate::names::{Declared, find_all};
@@ -28,6 +29,10 @@ pub struct Lane {
     pub pick: Pick,
     /// What it is meant to keep.
     pub slo: Slo,
+    /// How slow calls get a second attempt; absent where they get none.
+    pub hedge: Option<HedgeTerms>,
+    /// Whether answers that break off go on elsewhere, and answers of others go on here.
+    pub continues: bool,
     /// What anomalies of its models lead to.
     pub on_anomaly: LaneAnomalies,
 }
@@ -97,6 +102,8 @@ pub const SECTION: Section = Section {
             meaning: "What it promises: each level has a budget of errors over 30 days, and where it burns too fast, calls begin in the next lane of their criticality, the least critical first. See docs/lanes.md.",
             example: "{ first_token_p95_ms = 2500, success = \"99.9%\", quality = \"0.92\" }",
         },
+        HEDGE_KEY,
+        CONTINUATION_KEY,
         anomalies::LANE_KEY,
     ],
     meters: false,
@@ -183,6 +190,8 @@ fn one(named: &Named, index: LaneIndex, models: &[Declared<Arc<Model>>]) -> Opti
         )
         .unwrap_or(Pick::Best);
     let slo = slo(table);
+    let hedge = hedge::read(table);
+    let continues = hedge::is_on(table, "continuation");
     let on_anomaly = anomalies::of_lane(table);
 
     let found = found?;
@@ -202,7 +211,8 @@ fn one(named: &Named, index: LaneIndex, models: &[Declared<Arc<Model>>]) -> Opti
             problems.warn(&table.place_of("slo"), reason, "move the model to another lane, or lower the level");
         }
     }
-    Some(Lane { name: LaneName::from(named.name), index, class: class?, models: found, pick, slo, on_anomaly })
+    let name = LaneName::from(named.name);
+    Some(Lane { name, index, class: class?, models: found, pick, slo, on_anomaly, hedge, continues })
 }
 
 fn slo(table: &Table) -> Slo {

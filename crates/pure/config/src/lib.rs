@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`problem`] is what people see, `raw` reads the file as written and [`key`] describes each key; then
 //! one file per section, in the order in which they build on each other: [`server`], [`defaults`], [`providers`],
-//! [`models`], [`lanes`] (with [`anomalies`]), [`criticality`], [`budgets`], [`workflows`] with their [`cache`], [`aliases`], [`mcp`], [`notify`]. [`secret`] keeps credentials from being printed,
+//! [`models`], [`lanes`] (with [`anomalies`] and [`hedge`]), [`criticality`], [`budgets`], [`workflows`] with their [`cache`], [`aliases`], [`mcp`], [`notify`]. [`secret`] keeps credentials from being printed,
 //! [`identity`] says who Freehold is where there is none to keep, [`auth`] how they
 //! are sent, [`url`], [`endpoint`], `fill`, `query` and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices,
 //! [`contracts`] what was agreed on them and [`capacity`] what was bought by the hour, [`tokenizers`] lists the public ones, [`catalog`] reads
@@ -28,6 +28,7 @@ pub mod diff;
 pub mod endpoint;
 pub mod explain;
 mod fill;
+pub mod hedge;
 pub mod identity;
 pub mod key;
 pub mod lanes;

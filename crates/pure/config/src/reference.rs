@@ -5,8 +5,8 @@ use domain::Meter;
 
 use crate::key::{Key, Section};
 use crate::{
-    aliases, anomalies, budgets, cache, capacity, concentration, contracts, criticality, defaults, identity, lanes,
-    mcp, models, notify, prices, providers, secret, server, workflows,
+    aliases, anomalies, budgets, cache, capacity, concentration, contracts, criticality, defaults, hedge, identity,
+    lanes, mcp, models, notify, prices, providers, secret, server, workflows,
 };
 
 /// Every table of freehold.toml, in the order of the reference.
@@ -34,6 +34,7 @@ pub const SECTIONS: &[&Section] = &[
     &lanes::SECTION,
     &anomalies::LANE,
     &lanes::SLO,
+    &hedge::HEDGE,
     &criticality::SECTION,
     &concentration::SECTION,
     &budgets::ORGANISATION,

@@ -11,6 +11,7 @@ use crate::budgets::{self, AtLimit, BUDGETS_KEY, Budget, Organisation, Sessions,
 use crate::cache::{self, CacheRule};
 use crate::criticality::Criticality;
 use crate::defaults::{self, Defaults, RETRY_KEY, TIMEOUTS_KEY, TimeoutOverrides};
+use crate::hedge::{self, WORKFLOW_CONTINUATION_KEY, WORKFLOW_HEDGE_KEY};
 use crate::key::{Key, Section};
 use crate::lanes::Lane;
 use crate::models::Model;
@@ -50,6 +51,10 @@ pub struct Workflow {
     pub max_output_tokens: Option<u64>,
     /// What becomes of a call that a model can only be told in part.
     pub on_loss: OnLoss,
+    /// Whether its calls may be hedged where their lane hedges.
+    pub hedges: bool,
+    /// Whether its answers that break off go on elsewhere.
+    pub continues: bool,
     /// What spending more than usual leads to.
     pub on_spend: OnAnomaly,
 }
@@ -166,6 +171,8 @@ pub const SECTION: Section = Section {
             meaning: "What becomes of a call that a model can be told only with something dropped or approximated: it is sent and the `freehold-loss` header lists it, or that model is passed over and the call refused where all are. A cap on the output that a dialect demands counts where neither the client nor `max_output_tokens` nor a budget sets one. What shows only in the answer is reported in either case.",
             example: "\"refuse\"",
         },
+        WORKFLOW_HEDGE_KEY,
+        WORKFLOW_CONTINUATION_KEY,
         anomalies::WORKFLOW_KEY,
         Key {
             name: "redact",
@@ -260,6 +267,8 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
     let max_output_tokens = table.count("max_output_tokens", 1..=1_000_000_000);
     let on_loss =
         table.choice("on_loss", &[("report", OnLoss::Report), ("refuse", OnLoss::Refuse)]).unwrap_or(OnLoss::Report);
+    let hedges = hedge::is_on(table, "hedge");
+    let continues = hedge::is_on(table, "continuation");
 
     let criticality = criticality?;
     let class = find("criticality", &criticality, parts.criticality, table.problems())?;
@@ -291,6 +300,8 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
         deadlines,
         max_output_tokens,
         on_loss,
+        hedges,
+        continues,
         on_spend: anomalies::of_workflow(table),
     })
 }

@@ -45,6 +45,8 @@ pub enum Need {
     Explore,
     /// To be sent once the present rate limit is over: the caller waits that long.
     AfterRateLimit,
+    /// To run beside an attempt that is slow. Granted only while the breaker is closed.
+    Beside,
     /// There is nowhere else to go. Granted once in each open time of the breaker.
     LastResort,
 }
@@ -203,6 +205,9 @@ impl ModelHealth {
         // Asked for before the breaker is, so that a rate limit does not use up a probe.
         if let Some(limited) = limited.filter(|_| state != State::Open || need == Need::LastResort) {
             return Permit::No { until: limited.until, since: limited.since, why: Refused::RateLimited };
+        }
+        if need == Need::Beside && state != State::Closed {
+            return Permit::No { until: now, since, why: Refused::ProbeUnderWay };
         }
         if need == Need::Explore {
             if state != State::Closed || !self.unexplored(now) {

@@ -15,6 +15,8 @@
 //!
 //! No wait passes the call's deadline, and no model is sent to without its permit.
 
+mod second;
+
 use std::sync::Arc;
 
 use domain::{Cause, Fault, FaultClass, NanoUsd, UnixMs};
@@ -45,6 +47,8 @@ pub struct Route {
     usual_cost: Option<NanoUsd>,
     /// The hop that was handed out and not reported yet.
     out: Option<usize>,
+    /// The hop of a second attempt beside it.
+    second: Option<usize>,
 }
 
 /// What to do now.
@@ -111,6 +115,7 @@ impl Route {
             finds_out: None,
             usual_cost,
             out: None,
+            second: None,
         }
     }
 

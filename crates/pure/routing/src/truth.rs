@@ -23,6 +23,8 @@ pub enum Action {
     Next,
     /// The client is told, as an HTTP error in its dialect.
     Surface,
+    /// Another model goes on with what was said, where one can; else the stream ends with an error frame.
+    GoOn,
     /// The stream ends with an error frame in the client's dialect.
     EndStream,
     /// Nobody is there to be told. The upstream is cancelled.
@@ -55,10 +57,17 @@ pub enum Booked {
     ReportedOrEstimated,
 }
 
-/// What follows a fault. After content has reached the client nothing is tried again: what was said cannot be unsaid.
+/// Whether another model may go on with an answer that broke off so, after content. A client's fault would only come again, and
+/// after the call's deadline, or a defect of ours, nothing is begun.
+pub fn goes_on(class: FaultClass) -> bool {
+    class.try_next() && class.blame() != Blame::Client
+}
+
+/// What follows a fault. What has reached the client is not said again: it is gone on with, or it ends.
 pub fn after(class: FaultClass, phase: Phase) -> Action {
     match phase {
         _ if class == FaultClass::ClientGone => Action::Stop,
+        Phase::AfterContent if goes_on(class) => Action::GoOn,
         Phase::AfterContent => Action::EndStream,
         Phase::BeforeContent if class.retry_same() => Action::RetryThenNext,
         Phase::BeforeContent if class.try_next() => Action::Next,
@@ -127,8 +136,9 @@ on the kind of fault and on one question: has any content reached the client?
 
 - **Before first content**: nothing has been sent to the client, not even a status. A streamed answer is in this phase
   until its first frame with content, an answer that is not streamed until all of it has come.
-- **After first content**: only a streamed answer can be here. Nothing is tried again, on no model: what was said cannot
-  be unsaid. The stream ends with an error frame in the client's dialect, and without the dialect's closing event.
+- **After first content**: only a streamed answer can be here. What was said cannot be unsaid, so nothing is begun anew: another
+  model goes on with it where one can (below), or the stream ends with an error frame in the client's dialect, and without the
+  dialect's closing event.
 
 | fault | who has to act | before first content | booked | after first content | booked | the model's breaker |
 |---|---|---|---|---|---|---|
@@ -145,6 +155,28 @@ const NOTES: &str = "
   deadline. The last of them goes to a lane that was not tried yet, where one is free.
 - **HTTP error**: the client gets the fault's code in its own dialect; endpoints.md has the statuses. It is also what
   happens in the other rows when nothing is left to try.
+- **continued elsewhere**: the attempt is booked as failed, and the next model of the call's lanes is asked for the rest: by a
+  started answer where its dialect and generation go on with one (Claude before 4.6, llama.cpp, vLLM, SGLang, Mistral), else by
+  an instruction to go on exactly where it stops. Words it repeats at the seam are cut. The client sees one answer: one id, the
+  block that was open goes on, one finish reason, and the usage that the last attempt reports. What the broken one consumed is
+  in its own record and in the call's cost. Thoughts do not cross: where text had come, the second model's are left out, and
+  where only thoughts had come, it is asked anew. A stream of events has a comment at the seam (`: freehold: …`), which SDKs
+  pass over; the record of the attempt that went on lists it as a loss, with the cause `failover`. Headers had been sent by
+  then, so `freehold-model` names who began. An answer of the Responses API that was continued cannot be gone on from by its
+  id; send the conversation.
+  It is not done, and the error frame comes as before, where: half a tool call or a refusal had been said, or more than 256 KiB;
+  the answer had its finish reason; it must follow a schema or has several choices or log probabilities; the conversation is
+  tied to one provider; the workflow says `on_loss = \"refuse\"`; the workflow or a lane says `continuation = \"off\"`; no
+  other model is left, no attempt (`max_attempts`), no time or no money for it. It is on unless switched off: what broke off
+  has been paid for, the client has no way to go on by itself but to pay for all of it again, and the second attempt keeps to
+  the same budgets, residency and deadline.
+- **Second attempts beside slow ones** (`hedge` of a lane, off unless set): a streamed call without content after the lane's 95th
+  percentile of first tokens (of the last 64, once 20 are known, and not below `least_ms`) gets one second attempt on the next
+  candidate. The first to bring content wins; the other is cancelled and booked like any cancelled attempt, and is no fault of
+  its model. The record of the second has the cause `hedge`, whoever won. Of the lane's calls at most `share` are hedged, and of
+  any run of calls at most ten more than it earned. Both are held on every budget; where there is no money for the second, it is
+  not made (`freehold_hedges_without_money_total`), and no call fails for it. Never hedged: answers that are not streamed,
+  conversations tied to a provider, background answers, realtime, tools that the provider runs itself, servers of tools.
 - **error frame**: OpenAI: `data: {\"error\": …}`; Anthropic: `event: error`. Both carry the code, who has to act, whether to
   retry, and that the part received was billed.
 - **Booked** is what the attempt's record says it cost. Each attempt has its own record, so a call that failed over may
@@ -159,7 +191,7 @@ const NOTES: &str = "
 - **All breakers open**: one call in each open time is sent all the same, to the model that would be probed soonest. The
   others are refused at once, with Retry-After saying when a probe is due.
 - A client that goes away is not told anything; the attempt upstream is cancelled.
-- **Freehold itself fails** (a call's task panics, or is cut off with the process's end): the attempt under way is booked as
+- **Freehold itself fails** (a call's task panics, or is cut off with the process's end): the attempt under way, or both of two, is booked as
   indeterminate at once, its hold being the most it can have cost, and nothing stays reserved. Before first content the
   client gets a 500 with the code `defect`; after it, an error frame with that code, or, where the client takes no frame
   for a second, a stream that breaks off. `freehold_panics_total` counts it; the process goes on serving.
@@ -171,6 +203,7 @@ impl fmt::Display for Action {
             Action::RetryThenNext => "same model, then next",
             Action::Next => "next model",
             Action::Surface => "HTTP error",
+            Action::GoOn => "continued elsewhere, else error frame",
             Action::EndStream => "error frame",
             Action::Stop => "upstream cancelled",
         })
@@ -217,11 +250,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_content_nothing_is_tried_again() {
+    fn after_content_nothing_is_begun_anew_and_no_clients_fault_is_gone_on_with() {
         for class in FaultClass::ALL {
             let action = after(*class, Phase::AfterContent);
-            assert!(matches!(action, Action::EndStream | Action::Stop), "{class}: {action}");
+            assert!(matches!(action, Action::GoOn | Action::EndStream | Action::Stop), "{class}: {action}");
+            assert!(action != Action::GoOn || class.blame() != Blame::Client, "{class}");
         }
+        assert_eq!(after(FaultClass::TotalTimeout, Phase::AfterContent), Action::EndStream);
+        assert_eq!(after(FaultClass::Cut, Phase::AfterContent), Action::GoOn);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! makes the outgoing body, with what the provider signed itself ([`maker`]), [`sse`] and [`eventstream`] cut a stream into frames,
 //! [`reply`] relays an answer, [`usage`] reads what it cost,
 //! [`form`] and [`audio`] read what is no JSON, [`errors`] reads providers' errors and writes ours, [`limits`] what their headers tell of limits, [`models`] lists models,
+//! `going_on` has another model go on with an answer that broke off, from what `spoken` kept of it, cut at the seam by `overlap`,
 //! [`kept`] finds the ids of what providers keep, [`mcp`] reads the messages of tool servers, [`realtime`] the events of a
 //! conversation over a WebSocket. [`splice`] and `cursor` are the tools
 //! underneath; [`canonical`], [`dialects`] and [`translate`] cross from one dialect to the other; [`fuzz`] holds the
@@ -24,6 +25,7 @@ pub mod errors;
 pub mod eventstream;
 pub mod form;
 pub mod fuzz;
+mod going_on;
 pub mod hosting;
 pub mod invoke;
 mod items;
@@ -32,6 +34,7 @@ pub mod limits;
 pub mod maker;
 pub mod mcp;
 pub mod models;
+mod overlap;
 pub mod quirks;
 pub mod realtime;
 pub mod reply;
@@ -40,12 +43,14 @@ pub mod said;
 pub mod scan;
 mod signatures;
 mod splice;
+mod spoken;
 pub mod sse;
 pub mod translate;
 pub mod usage;
 
 pub use dialect::{Address, Dialect, Framing, Operation};
 pub use errors::{ClientError, Retry, error_body, error_frame, loss_header, upstream_fault};
+pub use going_on::{GoingOn, Way};
 pub use hosting::Hosting;
 pub use kept::Ids;
 pub use maker::Maker;
@@ -55,3 +60,5 @@ pub use reply::{Kept, ReplyPlan, Seen, StreamRelay, reply_body};
 pub use request::{Ask, Outgoing, outgoing};
 pub use said::{Said, said};
 pub use scan::{AskedTier, BadBody, Bound, Features, Head, Prompt, Units, prompt_texts, scan, scan_form};
+pub use spoken::{MOST_SPOKEN_BYTES, Spoken};
+pub use translate::has_tools_of_the_provider;

@@ -39,10 +39,25 @@ pub struct Quirks {
     pub max_stop: usize,
     /// Whether ids of tool calls must be nine letters or digits.
     pub nine_character_tool_ids: bool,
+    /// How it is had to go on with a started answer.
+    pub prefill: Prefill,
     /// Where the model's id stands, for who hosts another vendor's models.
     pub hosting: Hosting,
     /// What the row rests on.
     pub source: &'static str,
+}
+
+/// How a server of openai-chat is had to go on with a last message of the model's own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Prefill {
+    /// It begins another message.
+    None,
+    /// It goes on by itself.
+    LastMessage,
+    /// That message says `prefix: true`.
+    PrefixField,
+    /// The request says `continue_final_message: true`, and no template is to open another message.
+    ContinueFinalMessage,
 }
 
 /// Which field caps the output.
@@ -81,7 +96,8 @@ pub const QUIRKS: &[Quirks] = &[
         top_k: true,
         max_stop: usize::MAX,
         stream_usage: StreamUsage::Continuous,
-        source: "vLLM protocol.py StreamOptions; vllm-project/vllm#5708",
+        prefill: Prefill::ContinueFinalMessage,
+        source: "vLLM protocol.py StreamOptions; vllm-project/vllm#5708; vLLM protocol.py ChatCompletionRequest, continue_final_message and add_generation_prompt",
         ..Quirks::GENERIC
     },
     Quirks {
@@ -89,7 +105,8 @@ pub const QUIRKS: &[Quirks] = &[
         top_k: true,
         max_stop: usize::MAX,
         stream_usage: StreamUsage::Continuous,
-        source: "sgl-project/sglang#12241",
+        prefill: Prefill::ContinueFinalMessage,
+        source: "sgl-project/sglang#12241; SGLang protocol.py ChatCompletionRequest, continue_final_message",
         ..Quirks::GENERIC
     },
     Quirks {
@@ -97,7 +114,8 @@ pub const QUIRKS: &[Quirks] = &[
         top_k: true,
         max_stop: usize::MAX,
         max_tokens_field: MaxTokensField::MaxTokens,
-        source: "fixtures/captures/llama-cpp; takes either name for the cap, the older since ever",
+        prefill: Prefill::LastMessage,
+        source: "fixtures/captures/llama-cpp; takes either name for the cap, the older since ever; server README, --prefill-assistant, on by itself",
         ..Quirks::GENERIC
     },
     Quirks {
@@ -139,7 +157,8 @@ pub const QUIRKS: &[Quirks] = &[
         developer_role: false,
         logprobs: false,
         seed: false,
-        source: "Mistral API reference: unknown fields are refused with 422, usage comes unasked, seed is random_seed; not tried",
+        prefill: Prefill::PrefixField,
+        source: "Mistral API reference: unknown fields are refused with 422, usage comes unasked, seed is random_seed; not tried; AssistantMessage, prefix",
         ..Quirks::GENERIC
     },
     Quirks {
@@ -223,6 +242,7 @@ impl Quirks {
         reasoning_effort: true,
         max_stop: 4,
         nine_character_tool_ids: false,
+        prefill: Prefill::None,
         hosting: Hosting::Vendor,
         source: "the dialect as published",
     };

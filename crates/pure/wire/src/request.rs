@@ -17,7 +17,7 @@ use crate::splice::Splice;
 use crate::translate;
 
 /// What is to be sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Outgoing {
     /// Appended to the provider's base URL.
     pub path: Cow<'static, str>,

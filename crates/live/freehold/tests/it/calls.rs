@@ -374,7 +374,7 @@ fn after_content_a_broken_response_ends_with_the_events_that_clients_wait_for() 
 }
 
 #[test]
-fn after_content_a_broken_stream_ends_with_an_error_frame_and_is_booked() {
+fn after_content_a_broken_stream_that_may_not_go_on_ends_with_an_error_frame_and_is_booked() {
     let frame =
         "data: {\"id\":\"c\",\"model\":\"v\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"half an ans\"}}]}\n\n";
     let cut = RawProvider::answering_body("text/event-stream", frame.as_bytes());
@@ -382,7 +382,7 @@ fn after_content_a_broken_stream_ends_with_an_error_frame_and_is_booked() {
     let configuration = [
         provider("cut", "openai-chat", cut.address, "eu"),
         provider("other", "openai-chat", other.address, "eu"),
-        workflow("w", &["cut", "other"], ""),
+        workflow("w", &["cut", "other"], "continuation = \"off\""),
     ]
     .concat();
     let site = Site::new("cut", &configuration);

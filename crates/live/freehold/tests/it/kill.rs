@@ -26,7 +26,9 @@ fn no_served_attempt_is_lost_or_doubled_by_sigkill_under_load() {
         &format!(
             "[providers.sim]\ndialect = \"openai-chat\"\nbase_url = \"http://{}/sim/v1\"\napi_key = {{ env = \"SIM_KEY\" }}\n\n\
              [models.m]\nprovider = \"sim\"\nmodel = \"v\"\nprice = {{ input = \"1\", output = \"1\" }}\n\n\
-             [lanes.l]\nclass = \"B\"\nmodels = [\"m\"]\npick = \"best\"\n\n[criticality.c]\nlanes = [\"l\"]\n\n\
+             [models.n]\nprovider = \"sim\"\nmodel = \"v\"\nprice = {{ input = \"1\", output = \"1\" }}\n\n\
+             [lanes.l]\nclass = \"B\"\nmodels = [\"m\", \"n\"]\npick = \"fastest\"\nhedge = {{ share = \"50%\", least_ms = 1 }}\n\n\
+             [criticality.c]\nlanes = [\"l\"]\n\n\
              [workflows.w]\ncriticality = \"c\"\nbudget = {{ limit = \"1000 USD\", per = \"total\", at_limit = \"refuse\" }}\n",
             simulator.address
         ),

@@ -119,6 +119,10 @@ fn configuration(simulator: &Simulator, llama: Option<&Llama>) -> String {
         row("limited", "openai-chat", &sim("limited"), "", ""),
         row("slow", "openai-chat", &sim("slow"), "", ""),
         row("kept", "openai-chat", &sim("good"), "", "cache = { ttl_s = 600 }"),
+        row("begins", "openai-chat", &sim("breaks"), "", ""),
+        "[lanes.continued]\nclass = \"B\"\nmodels = [\"begins\", \"sim-anthropic\"]\npick = \"best\"\n\n\
+         [criticality.continued]\nlanes = [\"continued\"]\n\n[workflows.continued]\ncriticality = \"continued\"\n\n"
+            .to_owned(),
         row(
             "spent",
             "openai-chat",
@@ -219,6 +223,7 @@ fn suite(name: &str, workflows: &str) {
         .env("FREEHOLD_WORKFLOW_SPENT", "spent")
         .env("FREEHOLD_WORKFLOW_SLOW", "slow")
         .env("FREEHOLD_WORKFLOW_KEPT", "kept")
+        .env("FREEHOLD_WORKFLOW_CONTINUED", "continued")
         .status()
         .unwrap();
     assert!(status.success(), "{name} failed");
@@ -258,6 +263,12 @@ fn the_official_anthropic_sdk_works_through_freehold() {
 #[ignore = "needs the official SDKs; `cargo xtask test` runs it"]
 fn the_official_cohere_sdk_works_through_freehold() {
     suite("cohere_suite.py", SIMULATED);
+}
+
+#[test]
+#[ignore = "needs the official SDKs; `cargo xtask test` runs it"]
+fn the_official_sdks_do_not_notice_an_answer_that_another_provider_goes_on_with() {
+    suite("continued_suite.py", SIMULATED);
 }
 
 #[test]

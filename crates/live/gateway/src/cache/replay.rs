@@ -20,7 +20,7 @@ use crate::dataplane::Gateway;
 use crate::metrics::WorkflowLabels;
 use crate::protect::Protected;
 use crate::relay::Parting;
-use crate::reply::{Gone, ReplyBody, Streaming, Waiting};
+use crate::reply::{Gone, Leaves, ReplyBody, Streaming, Waiting};
 use crate::trail::Trail;
 
 /// What the cache had for a call.

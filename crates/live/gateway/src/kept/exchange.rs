@@ -12,11 +12,11 @@ use tokio::time::{Instant, timeout_at};
 use wire::StreamRelay;
 
 use super::allow::Reach;
-use crate::attempt::{Failure, Patience, refused, whole};
 use crate::deployed::Deployed;
+use crate::exchange::{Failure, Patience, refused, whole};
 use crate::pool::sentence;
 use crate::refusal::Refusal;
-use crate::reply::{Streaming, Waiting};
+use crate::reply::{Leaves, Streaming, Waiting};
 use crate::trail::Trail;
 use crate::upstream::packed;
 

@@ -9,8 +9,8 @@ use wire::{Ask, BadBody, Head, Operation};
 
 use super::allow::Holder;
 use super::asking::Asking;
-use crate::attempt::OUTPUT_CAP_WHERE_ONE_IS_DEMANDED;
 use crate::bound::caps;
+use crate::prepare::OUTPUT_CAP_WHERE_ONE_IS_DEMANDED;
 use crate::refusal::Refusal;
 use crate::trail::Trail;
 

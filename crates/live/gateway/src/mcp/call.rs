@@ -22,7 +22,7 @@ use crate::deployed::Deployed;
 use crate::life::write_end;
 use crate::open::Open;
 use crate::refusal::Refusal as CallRefusal;
-use crate::reply::{ReplyBody, Waiting};
+use crate::reply::{Leaves, ReplyBody, Waiting};
 use crate::target::short;
 use crate::trail::Trail;
 

@@ -19,7 +19,7 @@ use super::reach;
 use super::refusal::{Refusal, head};
 use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
-use crate::reply::{Gone, ReplyBody, Streaming, Waiting};
+use crate::reply::{Gone, Leaves, ReplyBody, Streaming, Waiting};
 
 /// A request that may pass, and its way to an answer.
 pub struct Request<'a> {

@@ -15,13 +15,13 @@ use wire::Seen;
 use wire::realtime::{Said, Told, guessed};
 use wire::usage::Reported;
 
-use crate::attempt::hold;
 use crate::bound::{Bound, scopes};
 use crate::budgets::Pick;
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::deployed::Slot;
 use crate::open::Open;
+use crate::prepare::hold;
 use crate::protect::Protected;
 use crate::refusal::Refusal;
 use crate::settle::{Attempt, Ending, settle};
@@ -208,7 +208,8 @@ impl<'a> Booking<'a> {
         // A key that was revoked in the middle of a session gets no further response.
         self.gateway.keys.load().claimed(&key.0, clock::now()).map_err(Refusal::Key)?;
         let workflow = admitted.target.workflow();
-        let bound = Bound::of(self.call, &self.model, &self.slot, workflow.map(|workflow| &**workflow), self.gateway);
+        let bound =
+            Bound::of(self.call, &self.model, &self.slot, workflow.map(|workflow| &**workflow), self.gateway, 0);
         let held = hold(self.gateway, self.call, &bound, &self.model, Pick::Cheapest).await?;
         let intent = Intent { hold: bound.cost, ..self.intent(trail) };
         let open = trail.open.insert(Open::new(intent.clone(), held, false));
@@ -230,6 +231,8 @@ impl<'a> Booking<'a> {
             part: None,
             usual_cost: None,
             slot: self.slot.clone(),
+            after: None,
+            may_be_gone_on_from: false,
             entered: Instant::now(),
             // A session's responses are asked for by whoever speaks; no lane promised them.
             promised: None,

@@ -324,6 +324,8 @@ pub struct Target<'a> {
     pub default_max_output: u64,
     /// Whose signatures it can read: its provider's own.
     pub maker: Maker,
+    /// Whether the conversation ends with the beginning of an answer that the model is to go on with.
+    pub starts: bool,
 }
 
 /// A whole answer.

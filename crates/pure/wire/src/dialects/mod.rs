@@ -145,10 +145,13 @@ pub(crate) trait WriteStream: Send {
         0
     }
 
-    /// The number of the next event, where the dialect numbers them.
-    fn next_sequence(&self) -> u64 {
+    /// Events written so far, where the dialect counts them.
+    fn events(&self) -> u64 {
         0
     }
+
+    /// Takes over where another stream of the dialect broke off, after as many events, within an item of this id.
+    fn stand_at(&mut self, _events: u64, _item: Option<&str>) {}
 }
 
 /// The grammar of a dialect.

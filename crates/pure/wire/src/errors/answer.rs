@@ -113,7 +113,7 @@ pub fn error_frame(client: Dialect, framing: Framing, error: &ClientError) -> Ve
 }
 
 /// The same behind this many events of a stream whose dialect numbers them.
-pub(crate) fn error_frame_after(client: Dialect, framing: Framing, error: &ClientError, events: u64) -> Vec<u8> {
+pub fn error_frame_after(client: Dialect, framing: Framing, error: &ClientError, events: u64) -> Vec<u8> {
     let body = || error_body(client, error);
     let (start, body, end): (&[u8], _, &[u8]) = match (framing, client) {
         (Framing::Messages | Framing::Chunks, _) => return bedrock_exception(error),

@@ -7,6 +7,7 @@ use super::plan::Seen;
 use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
 use crate::errors::embedded_fault;
+use crate::spoken::Speech;
 use crate::usage::anthropic::Tally;
 
 /// What is known of a stream from its events so far.
@@ -54,8 +55,14 @@ pub(super) fn event(data: &[u8], seen: &mut Seen, stream: &mut Stream) -> Result
             let index = event.index.as_ref().and_then(|index| std::str::from_utf8(&data[index.clone()]).ok());
             stream.open_block = index.and_then(|index| index.parse().ok());
         }
-        b"content_block_stop" => stream.open_block = None,
+        b"content_block_stop" => {
+            stream.open_block = None;
+            seen.said.iter_mut().for_each(|said| said.end());
+        }
         _ => {}
+    }
+    if let (b"content_block_start", Some(said)) = (kind, &mut seen.said) {
+        said.begin(event.output.opens.unwrap_or(Speech::Text), "");
     }
     event.message.output = event.output;
     if event.finish.is_some() {
@@ -228,7 +235,12 @@ fn block(cursor: &mut Cursor<'_>) -> Result<Block, Bad> {
                     if name == b"data" {
                         data = Some(text.span.start);
                     }
-                    block.output.text(text);
+                    let speech = match name {
+                        b"text" => Speech::Text,
+                        b"thinking" => Speech::Thinking,
+                        _ => Speech::Other,
+                    };
+                    block.output.say(speech, text);
                 }
             }
             // What a tool is called with, in a whole answer. A stream opens it empty.

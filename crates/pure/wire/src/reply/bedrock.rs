@@ -6,12 +6,16 @@ use std::ops::Range;
 use super::frame::{Body, Output, Tags};
 use super::plan::Seen;
 use crate::cursor::{Bad, Cursor, Text};
+use crate::spoken::Speech;
 use crate::usage::bedrock_usage;
 
 /// Reads the payload of one event of a stream; returns where the maker's tag goes.
 pub(super) fn event(kind: &str, data: &[u8], seen: &mut Seen) -> Result<Tags, Bad> {
     let answer = Answer::read(data)?;
     answer.tell(data, seen);
+    if let ("contentBlockStop", Some(said)) = (kind, &mut seen.said) {
+        said.end();
+    }
     seen.ended |= kind == "metadata";
     Ok(answer.tags)
 }
@@ -32,6 +36,8 @@ struct Answer {
     usage: Option<Range<usize>>,
     tier: Option<Text>,
     output: Output,
+    /// Whether what is read is a thought.
+    thinks: bool,
     tags: Tags,
     error: bool,
 }
@@ -113,7 +119,12 @@ impl Answer {
         match name {
             b"text" | b"name" => {
                 if let Some(text) = cursor.string_or_skip()? {
-                    self.output.text(text);
+                    let speech = match name {
+                        b"text" if self.thinks => Speech::Thinking,
+                        b"text" => Speech::Text,
+                        _ => Speech::Other,
+                    };
+                    self.output.say(speech, text);
                 }
                 Ok(())
             }
@@ -145,7 +156,12 @@ impl Answer {
                 self.output.any = true;
                 self.block(cursor)
             }
-            b"reasoningText" | b"reasoningContent" => self.block(cursor),
+            b"reasoningText" | b"reasoningContent" => {
+                let before = std::mem::replace(&mut self.thinks, true);
+                let read = self.block(cursor);
+                self.thinks = before;
+                read
+            }
             _ => cursor.skip(),
         }
     }

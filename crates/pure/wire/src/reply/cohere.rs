@@ -8,6 +8,7 @@ use super::plan::Seen;
 use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
 use crate::errors::embedded_fault;
+use crate::spoken::Speech;
 use crate::usage::cohere_usage;
 
 /// Reads one event of a stream.
@@ -18,6 +19,13 @@ pub(super) fn event(data: &[u8], seen: &mut Seen) -> Result<Verdict, Bad> {
     }
     let kind = answer.kind.as_ref().map_or(&b""[..], |kind| &data[kind.span.clone()]);
     seen.ended |= kind == b"message-end";
+    if let Some(said) = &mut seen.said {
+        match kind {
+            b"content-start" => said.begin(answer.output.opens.unwrap_or(Speech::Text), ""),
+            b"content-end" => said.end(),
+            _ => {}
+        }
+    }
     answer.tell(data, seen);
     Ok(Verdict::Pass(Changes::default()))
 }
@@ -115,7 +123,13 @@ impl Answer {
             return cursor.skip();
         }
         cursor.object(|cursor, member| match &*member.key.name(cursor.bytes()) {
-            b"text" | b"thinking" => self.text(cursor),
+            name @ (b"text" | b"thinking") => {
+                let speech = if name == b"text" { Speech::Text } else { Speech::Thinking };
+                if let Some(text) = cursor.string_or_skip()? {
+                    self.output.say(speech, text);
+                }
+                Ok(())
+            }
             _ => cursor.skip(),
         })?;
         Ok(())

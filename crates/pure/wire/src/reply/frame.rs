@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::plan::{ReplyPlan, Seen};
 use crate::cursor::{Bad, Text};
 use crate::maker::Maker;
+use crate::spoken::Speech;
 
 /// What a whole body told beside what went into [`Seen`].
 #[derive(Default)]
@@ -28,16 +29,29 @@ pub(super) type Tags = SmallVec<[usize; 1]>;
 pub(super) struct Output {
     pub any: bool,
     pub bytes: u64,
-    stand: SmallVec<[Text; 2]>,
+    stand: SmallVec<[(Speech, Text); 2]>,
+    /// What kind of words a block opens with, be it empty.
+    pub opens: Option<Speech>,
 }
 
 impl Output {
-    /// A text; an empty one is no output.
+    /// A text that nobody can go on from; an empty one is no output.
     pub fn text(&mut self, text: Text) {
+        self.say(Speech::Other, text);
+    }
+
+    /// Words of a kind.
+    pub fn say(&mut self, speech: Speech, text: Text) {
         self.length(text.decoded_len as u64);
+        self.opens = Some(speech);
         if text.decoded_len > 0 {
-            self.stand.push(text);
+            self.stand.push((speech, text));
         }
+    }
+
+    /// Says of all words so far that they are thoughts.
+    pub fn were_thoughts(&mut self) {
+        self.stand.iter_mut().for_each(|(speech, _)| *speech = Speech::Thinking);
     }
 
     /// Texts, in their order.
@@ -56,6 +70,7 @@ impl Output {
         self.bytes += other.bytes;
         self.any |= other.any;
         self.stand.extend(other.stand);
+        self.opens = other.opens.or(self.opens);
     }
 
     /// Puts down what was received in `data`.
@@ -63,7 +78,15 @@ impl Output {
         seen.output_bytes += self.bytes;
         seen.content_started |= self.any;
         if seen.kept.is_open() {
-            self.stand.iter().for_each(|text| text.each_part(data, |part| seen.kept.push(part)));
+            self.stand.iter().for_each(|(_, text)| text.each_part(data, |part| seen.kept.push(part)));
+        }
+        let Some(said) = &mut seen.said else { return };
+        let stood: usize = self.stand.iter().map(|(_, text)| text.decoded_len).sum();
+        if self.any && (self.stand.is_empty() || stood as u64 != self.bytes) {
+            said.stick();
+        }
+        for (speech, text) in &self.stand {
+            text.each_part(data, |part| said.push(*speech, part));
         }
     }
 }

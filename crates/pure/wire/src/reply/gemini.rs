@@ -8,6 +8,7 @@ use crate::cursor::{Bad, Cursor, Text};
 use crate::dialect::Dialect;
 use crate::dialects::gemini::is_spelled;
 use crate::errors::embedded_fault;
+use crate::spoken::Speech;
 use crate::usage::gemini_usage;
 
 /// Reads one partial answer of a stream. `finished` turns true with the last one: the dialect has no event for the end, which
@@ -118,15 +119,19 @@ impl Answer {
         if cursor.peek() != Some(b'{') {
             return cursor.skip();
         }
+        let (mut said, mut is_thought) = (Output::default(), false);
         cursor.object(|cursor, member| {
             let name = member.key.name(cursor.bytes());
             match () {
                 () if &*name == b"text" => {
                     if let Some(text) = cursor.string_or_skip()? {
-                        self.output.text(text);
+                        said.say(Speech::Text, text);
                     }
                 }
-                () if &*name == b"thought" => cursor.skip()?,
+                () if &*name == b"thought" => {
+                    let value = cursor.value()?;
+                    is_thought = cursor.bytes()[value.start] == b't';
+                }
                 () if is_spelled(&name, "thoughtSignature") => {
                     let signature = cursor.string_or_skip()?.filter(|text| text.decoded_len > 0);
                     self.tags.extend(signature.map(|text| text.span.start));
@@ -143,6 +148,10 @@ impl Answer {
             }
             Ok(())
         })?;
+        if is_thought {
+            said.were_thoughts();
+        }
+        self.output.add(said);
         Ok(())
     }
 

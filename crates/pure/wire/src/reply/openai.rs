@@ -9,6 +9,7 @@ use crate::dialect::Dialect;
 use crate::errors::embedded_fault;
 use crate::quirks::StreamUsage;
 use crate::splice::MemberSpan;
+use crate::spoken::Speech;
 use crate::usage::openai_usage;
 
 /// Reads one chunk of a stream.
@@ -152,10 +153,15 @@ impl Answer {
         cursor.object(|cursor, member| {
             match &*member.key.name(cursor.bytes()) {
                 // Text, or a list of parts (Mistral's reasoning models).
-                b"content" | b"reasoning_content" | b"reasoning" | b"refusal" => {
+                name @ (b"content" | b"reasoning_content" | b"reasoning" | b"refusal") => {
+                    let speech = match name {
+                        b"content" => Speech::Text,
+                        b"refusal" => Speech::Other,
+                        _ => Speech::Thinking,
+                    };
                     let before = cursor.text_bytes;
                     match cursor.peek() {
-                        Some(b'"') => self.output.text(cursor.string()?),
+                        Some(b'"') => self.output.say(speech, cursor.string()?),
                         Some(b'[') => {
                             cursor.skip()?;
                             self.output.length(cursor.text_bytes - before);

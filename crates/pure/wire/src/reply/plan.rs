@@ -8,6 +8,7 @@ use crate::dialect::{Dialect, Framing, Operation};
 use crate::kept::Ids;
 use crate::maker::Maker;
 use crate::quirks::Quirks;
+use crate::spoken::Spoken;
 use crate::usage::{Beside, Reported};
 
 /// What the answer is to look like, settled before the first byte of it comes.
@@ -66,6 +67,8 @@ pub struct Seen {
     pub output_frames: u64,
     /// The beginning of that text, as far as the plan keeps it.
     pub kept: Kept,
+    /// What was said, where another model may have to go on from it. Absent where nobody will, which costs nothing.
+    pub said: Option<Box<Spoken>>,
     /// An error that came inside a stream. Its frame is not passed on: the gateway says it in its own words.
     pub fault: Option<Fault>,
     /// What the provider says the call cost.

@@ -13,6 +13,7 @@ use crate::errors::embedded_fault;
 use crate::items::Items;
 use crate::kept::{Ids, Kind, StoredAnswer};
 use crate::maker::Maker;
+use crate::spoken::Speech;
 use crate::usage::openai::{openai_usage, web_searches};
 
 /// What is known of a stream from its events so far.
@@ -20,7 +21,7 @@ use crate::usage::openai::{openai_usage, web_searches};
 pub(super) struct Stream {
     items: Items,
     /// The number of the event that comes next.
-    pub next_sequence: u64,
+    pub events: u64,
 }
 
 /// Reads one event of a stream.
@@ -43,7 +44,10 @@ pub(super) fn event(
     event.count(data, kind, seen, stream);
     seen.ended |= matches!(kind, b"response.completed" | b"response.incomplete");
     let insert = event.left_out(data, kind, plan, asked_model, stream);
-    stream.next_sequence = event.sequence.unwrap_or(stream.next_sequence).saturating_add(1);
+    stream.events = event.sequence.unwrap_or(stream.events).saturating_add(1);
+    if let Some(said) = &mut seen.said {
+        said.events = stream.events;
+    }
     let mut tags = event.item.map(|item| item.tags).unwrap_or_default();
     if kind.starts_with(b"response.reasoning") {
         tags.extend(event.item_id.map(|id| id.span.start));
@@ -177,10 +181,11 @@ impl Event {
         let id = self.item_id.as_ref().or(own_id).map(|id| &data[id.span.clone()]);
         let is_call = self.item.as_ref().is_some_and(|item| &data[item.kind.clone()] == b"function_call");
         match kind {
-            b"response.output_text.delta"
-            | b"response.refusal.delta"
-            | b"response.reasoning_text.delta"
-            | b"response.reasoning_summary_text.delta"
+            b"response.output_text.delta" => delta.into_iter().for_each(|text| output.say(Speech::Text, text)),
+            b"response.reasoning_text.delta" | b"response.reasoning_summary_text.delta" => {
+                delta.into_iter().for_each(|text| output.say(Speech::Thinking, text));
+            }
+            b"response.refusal.delta"
             | b"response.custom_tool_call_input.delta"
             | b"response.mcp_call_arguments.delta"
             | b"response.code_interpreter_call_code.delta" => output.texts(delta),
@@ -216,6 +221,20 @@ impl Event {
             }
             _ => {}
         }
+        if let (Some(said), Some(item)) = (&mut seen.said, &self.item) {
+            match kind {
+                b"response.output_item.added" => match &data[item.kind.clone()] {
+                    b"message" => {
+                        said.begin(Speech::Text, "");
+                        said.item = item.id.as_ref().and_then(|id| id.decode(data)).map(|id| id.into_owned());
+                    }
+                    b"reasoning" => said.begin(Speech::Thinking, ""),
+                    _ => said.stick(),
+                },
+                b"response.output_item.done" => said.end(),
+                _ => {}
+            }
+        }
         output.tell(data, seen);
     }
 
@@ -232,7 +251,7 @@ impl Event {
         let about = |names: &[&str]| names.iter().any(|name| kind.starts_with(name.as_bytes()));
         let mut fields = String::new();
         if self.sequence.is_none() {
-            fields.push_str(&format!("\"sequence_number\":{},", stream.next_sequence));
+            fields.push_str(&format!("\"sequence_number\":{},", stream.events));
         }
         if self.index.is_none()
             && about(&["output_item.", "content_part.", "output_text.", "refusal.", "reasoning_", "function_call_"])

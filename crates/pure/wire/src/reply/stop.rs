@@ -29,14 +29,10 @@ impl StreamRelay {
         if !tells || self.seen().ended {
             return false;
         }
-        let (upstream, framing, comments) =
-            (plan.upstream, plan.framing, !plan.client.streams_messages() && plan.framing == Framing::ServerSentEvents);
+        let (upstream, framing) = (plan.upstream, plan.framing);
         let frames =
             closing(upstream, plan.operation, &plan.asked_model, &plan.answer_id, self.open_block(), self.seen());
-        if comments {
-            let line: String = why.chars().filter(|letter| !letter.is_control()).collect();
-            out.extend_from_slice(format!(": freehold: {line}\n\n").as_bytes());
-        }
+        self.comment(why, out);
         self.forget_partial_frame();
         let mut written = Vec::new();
         let wrapped = plan_is_wrapped(self);

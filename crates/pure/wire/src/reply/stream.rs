@@ -9,7 +9,9 @@ use super::{anthropic, bedrock, cohere, gemini, media, openai, responses};
 use crate::dialect::{Dialect, Framing, Operation};
 use crate::errors::{ClientError, embedded_fault, error_frame_after, exception_fault};
 use crate::eventstream::{self, Message};
+use crate::going_on::{GoingOn, Way};
 use crate::invoke;
+use crate::kept::Kind;
 use crate::sse::{Event, Joined, MAX_WHOLE_ANSWER_FRAME_BYTES, Piece, Splitter};
 use crate::translate::StreamTranslator;
 
@@ -25,6 +27,8 @@ use crate::translate::StreamTranslator;
 pub struct StreamRelay {
     cutter: Cutter,
     relay: Relay,
+    /// The id of an answer that another provider began.
+    known_as: Option<String>,
 }
 
 /// What cuts the provider's stream into frames.
@@ -111,6 +115,70 @@ impl StreamRelay {
                 last_passed: true,
                 translator,
             },
+            known_as: None,
+        }
+    }
+
+    /// A relay for the rest of an answer that another provider began: the client's one stream goes on. `why` is told in a comment
+    /// where the client's stream has comments.
+    pub fn going_on(
+        plan: ReplyPlan,
+        going_on: &GoingOn,
+        way: Way,
+        why: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<StreamRelay, Fault> {
+        let translator = StreamTranslator::going_on(&plan, going_on, way)?;
+        let mut relay = StreamRelay::new(plan);
+        relay.relay.translator = Some(translator);
+        relay.relay.seen.said = Some(Box::new(going_on.said.clone()));
+        relay.relay.elements.opened = true;
+        relay.known_as = Some(going_on.id.clone());
+        relay.comment(why, out);
+        Ok(relay)
+    }
+
+    /// Keeps what is said, so that another model can go on from it.
+    pub fn keep_said(&mut self) {
+        self.relay.seen.said.get_or_insert_default();
+    }
+
+    /// Lets go of what was said: nobody will go on from it.
+    pub fn forget_said(&mut self) {
+        self.relay.seen.said = None;
+    }
+
+    /// What was said, with the id the client knows the answer by, if another model can go on from it.
+    pub fn broken_off(&mut self) -> Option<GoingOn> {
+        let said = self.relay.seen.said.take()?;
+        let (plan, seen) = (&self.relay.plan, &self.relay.seen);
+        // A message that was opened and says nothing yet cannot be opened again.
+        let half_open = plan.client == Dialect::OpenAiResponses
+            && said.pieces().last().is_some_and(|piece| piece.text.is_empty() && !piece.closed);
+        if !said.can_be_gone_on_from() || half_open || seen.finish.is_some() || plan.raw {
+            return None;
+        }
+        let id = match (&self.known_as, &seen.provider_request_id) {
+            (Some(id), _) => id.clone(),
+            (None, Some(id)) if plan.client == Dialect::OpenAiResponses && self.relay.translator.is_none() => {
+                plan.ids.name(Kind::Answer, id).unwrap_or_else(|| id.clone())
+            }
+            (None, Some(id)) => id.clone(),
+            (None, None) => plan.answer_id.clone(),
+        };
+        let mut said = *said;
+        if let Some(translator) = &self.relay.translator {
+            said.events = translator.events();
+        }
+        Some(GoingOn { said, id })
+    }
+
+    /// A line for whoever reads the stream itself; clients pass over it.
+    pub(super) fn comment(&self, text: &str, out: &mut Vec<u8>) {
+        let plan = &self.relay.plan;
+        if !plan.client.streams_messages() && plan.framing == Framing::ServerSentEvents {
+            let line: String = text.chars().filter(|letter| !letter.is_control()).collect();
+            out.extend_from_slice(format!(": freehold: {line}\n\n").as_bytes());
         }
     }
 
@@ -120,7 +188,7 @@ impl StreamRelay {
     /// [`crate::sse::MAX_FRAME_BYTES`] ([`MAX_WHOLE_ANSWER_FRAME_BYTES`] in a Responses stream). An error the provider sends
     /// as an event is no fault of this call; it stands in [`Seen::fault`], and nothing that follows it is passed on.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
-        let StreamRelay { cutter, relay } = self;
+        let StreamRelay { cutter, relay, .. } = self;
         if relay.plan.framing != Framing::JsonArray {
             return cutter.feed(bytes, relay, out);
         }
@@ -201,8 +269,8 @@ impl StreamRelay {
     /// The number of the event that comes next in a stream of the client's whose events are numbered.
     fn next_sequence(&self) -> u64 {
         match &self.relay.translator {
-            Some(translator) => translator.next_sequence(),
-            None => self.relay.items.next_sequence,
+            Some(translator) => translator.events(),
+            None => self.relay.items.events,
         }
     }
 

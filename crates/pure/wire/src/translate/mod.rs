@@ -10,7 +10,7 @@ mod request;
 mod stream;
 
 pub use body::body;
-pub use request::request;
+pub use request::{has_tools_of_the_provider, request};
 pub use stream::StreamTranslator;
 
 use domain::Loss;

@@ -82,7 +82,15 @@ pub fn request(
         insert_max_output: ask.insert_max_output,
         default_max_output: ask.default_max_output,
         maker: ask.maker,
+        starts: false,
     };
     let out = grammar(upstream).write_request(&request, &target, &mut losses)?;
     Ok(Translated { body: out, losses: losses.into_list(), batch: false })
+}
+
+/// Whether a conversation offers tools that the provider runs itself: asked twice, they may do twice what they do. True as well
+/// of a body that cannot be read.
+pub fn has_tools_of_the_provider(client: Dialect, body: &[u8]) -> bool {
+    let read = std::str::from_utf8(body).ok().map(|body| grammar(client).read_request(body, &mut Losses::default()));
+    !matches!(read, Some(Ok(request)) if request.tools.iter().all(|tool| tool.built_in.is_none()))
 }

@@ -4,7 +4,9 @@ use domain::Fault;
 
 use crate::canonical::{Cover, Event, Losses};
 use crate::dialects::{ReadStream, WriteStream, grammar};
+use crate::going_on::{GoingOn, Seam, Way, stand_after};
 use crate::reply::{ReplyPlan, Seen};
+use crate::spoken::Speech;
 use crate::sse;
 
 /// Translates one streamed answer. Holds no part of it, only what its next event has to be told apart by; except
@@ -13,6 +15,8 @@ pub struct StreamTranslator {
     reader: Box<dyn ReadStream>,
     writer: Box<dyn WriteStream>,
     losses: Losses,
+    /// Where it goes on from what another provider said.
+    seam: Option<Box<Seam>>,
 }
 
 impl StreamTranslator {
@@ -22,7 +26,18 @@ impl StreamTranslator {
             reader: grammar(plan.upstream).stream_reader(),
             writer: grammar(plan.client).stream_writer(cover(plan)),
             losses: Losses::default(),
+            seam: None,
         }
+    }
+
+    /// A translator for the rest of an answer that another provider began.
+    pub fn going_on(plan: &ReplyPlan, going_on: &GoingOn, way: Way) -> Result<StreamTranslator, Fault> {
+        let cover = Cover { id: going_on.id.clone(), ..cover(plan) };
+        let mut writer = grammar(plan.client).stream_writer(cover);
+        stand_after(going_on, &mut *writer)?;
+        let seam = Some(Box::new(Seam::new(going_on, way)));
+        let reader = grammar(plan.upstream).stream_reader();
+        Ok(StreamTranslator { reader, writer, losses: Losses::default(), seam })
     }
 
     /// Takes one event of the provider's and appends to `out` what the client is to be sent for it, if anything yet.
@@ -33,10 +48,13 @@ impl StreamTranslator {
         if seen.ended {
             return Ok(());
         }
-        let StreamTranslator { reader, writer, losses } = self;
+        let StreamTranslator { reader, writer, losses, seam } = self;
         let read = reader.read(event, losses, &mut |event, losses| {
             note(&event, seen);
-            writer.write(&event, losses, out)
+            match seam {
+                None => writer.write(&event, losses, out),
+                Some(seam) => seam.write(&event, &mut **writer, losses, out),
+            }
         })?;
         if let Err(fault) = read {
             seen.fault = Some(fault);
@@ -50,10 +68,13 @@ impl StreamTranslator {
     /// The provider closed the stream. Nothing is made up for what did not come.
     pub fn end(&mut self, out: &mut Vec<u8>, seen: &mut Seen) -> Result<(), Fault> {
         if !seen.ended {
-            let StreamTranslator { reader, writer, losses } = self;
+            let StreamTranslator { reader, writer, losses, seam } = self;
             reader.end(losses, &mut |event, losses| {
                 note(&event, seen);
-                writer.write(&event, losses, out)
+                match seam {
+                    None => writer.write(&event, losses, out),
+                    Some(seam) => seam.write(&event, &mut **writer, losses, out),
+                }
             })?;
         }
         seen.losses = std::mem::take(&mut self.losses).into_list();
@@ -62,14 +83,14 @@ impl StreamTranslator {
 }
 
 impl StreamTranslator {
+    /// Events written so far, where the client's dialect counts them.
+    pub fn events(&self) -> u64 {
+        self.writer.events()
+    }
+
     /// Bytes held back: what the client's dialect can only say whole, or says once more at the end.
     pub fn held_bytes(&self) -> usize {
         self.writer.held_bytes()
-    }
-
-    /// The number of the client's next event, where its dialect numbers them.
-    pub fn next_sequence(&self) -> u64 {
-        self.writer.next_sequence()
     }
 }
 
@@ -86,6 +107,19 @@ pub(super) fn cover(plan: &ReplyPlan) -> Cover {
 }
 
 fn note(event: &Event<'_>, seen: &mut Seen) {
+    if let Some(said) = &mut seen.said {
+        match event {
+            Event::Text(text) => said.push(Speech::Text, text),
+            Event::Thinking(text) => said.push(Speech::Thinking, text),
+            Event::BlockEnd => said.end(),
+            Event::Refusal(_)
+            | Event::Elsewhere { .. }
+            | Event::RedactedThinking(_)
+            | Event::ToolStart { .. }
+            | Event::ToolArguments { .. } => said.stick(),
+            _ => {}
+        }
+    }
     match event {
         Event::Text(text) | Event::Thinking(text) | Event::Refusal(text) => {
             seen.output_bytes += text.len() as u64;

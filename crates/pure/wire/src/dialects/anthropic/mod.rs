@@ -14,3 +14,8 @@ mod write;
 pub(crate) struct Anthropic;
 
 grammar_of!(Anthropic);
+
+/// Whether a model behind the dialect goes on with a started answer.
+pub(crate) fn goes_on_with_a_started_answer(model: &str) -> bool {
+    generations::Abilities::of(model).started_answers
+}

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::canonical::json::{List, Object};
 use crate::canonical::{Content, Losses, Message, Part, PlacedRaw, Request, Role, Source, Target};
+use crate::quirks::Prefill;
 
 /// Writes the instructions and the conversation.
 pub(super) fn write(list: &mut List<'_>, request: &Request<'_>, to: &Target<'_>, losses: &mut Losses) {
@@ -15,11 +16,13 @@ pub(super) fn write(list: &mut List<'_>, request: &Request<'_>, to: &Target<'_>,
             Role::System => system(list, &message.parts, to, losses),
             Role::User => user(list, message, to, losses),
             Role::Assistant => {
-                if index + 1 == request.messages.len() {
+                if index + 1 == request.messages.len() && !to.starts {
                     let why = "a started answer is not continued here; the model begins a new one";
                     losses.approximated(&message.at, why);
                 }
-                assistant(list, message, to, losses);
+                let starts = to.starts && index + 1 == request.messages.len();
+                let says_so = starts && to.quirks.prefill == Prefill::PrefixField;
+                assistant(list, message, says_so, to, losses);
             }
         }
     }
@@ -157,7 +160,7 @@ fn write_part(list: &mut List<'_>, part: &Part<'_>, to: &Target<'_>, losses: &mu
     }
 }
 
-fn assistant(list: &mut List<'_>, message: &Message<'_>, to: &Target<'_>, losses: &mut Losses) {
+fn assistant(list: &mut List<'_>, message: &Message<'_>, starts: bool, to: &Target<'_>, losses: &mut Losses) {
     let (mut texts, mut refusals, mut calls) = (Vec::new(), Vec::new(), Vec::new());
     for part in &message.parts {
         match &part.content {
@@ -172,6 +175,7 @@ fn assistant(list: &mut List<'_>, message: &Message<'_>, to: &Target<'_>, losses
     }
     list.object(|written| {
         written.put("role", "assistant");
+        written.put_some("prefix", starts.then_some(true));
         written.put_some("name", message.name.as_ref().map(|name| &name.value));
         written.put("content", &(!texts.is_empty()).then(|| texts.concat()));
         written.put_some("refusal", (!refusals.is_empty()).then(|| refusals.concat()));

@@ -9,7 +9,7 @@ use crate::canonical::schema::can_be_strict;
 use crate::canonical::{
     Content, Format, Losses, Placed, PlacedRaw, Reasoning, Request, Source, Target, Tool, ToolChoice, untranslatable,
 };
-use crate::quirks::StreamUsage;
+use crate::quirks::{Prefill, StreamUsage};
 
 pub(super) fn request(request: &Request<'_>, to: &Target<'_>, losses: &mut Losses) -> Result<Vec<u8>, Fault> {
     refuse_what_cannot_be_said(request, to)?;
@@ -28,6 +28,10 @@ pub(super) fn request(request: &Request<'_>, to: &Target<'_>, losses: &mut Losse
             write_reasoning(body, reasoning, to, losses);
         }
         openai::write_user_and_tier(body, request, to, losses);
+        if to.starts && to.quirks.prefill == Prefill::ContinueFinalMessage {
+            body.put("continue_final_message", &true);
+            body.put("add_generation_prompt", &false);
+        }
         if request.stream {
             body.put("stream", &true);
             if to.quirks.stream_usage != StreamUsage::None {

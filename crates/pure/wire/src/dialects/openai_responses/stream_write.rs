@@ -32,6 +32,8 @@ pub(super) struct Writer {
     finish: Option<Finish<'static>>,
     usage: Option<Usage>,
     service_tier: Option<&'static str>,
+    /// What the client knows the item by that another provider began.
+    begun_elsewhere: Option<(usize, String)>,
 }
 
 /// A text, refusal or thought under way.
@@ -97,6 +99,14 @@ impl Writer {
             finish: None,
             usage: None,
             service_tier: None,
+            begun_elsewhere: None,
+        }
+    }
+
+    fn id_of(&self, kind: Kind, index: usize) -> String {
+        match &self.begun_elsewhere {
+            Some((begun, id)) if *begun == index => id.clone(),
+            _ => item_id(kind.prefix(), &self.cover.id, index),
         }
     }
 
@@ -177,7 +187,7 @@ impl Writer {
     fn about_part(&mut self, out: &mut Vec<u8>, name: &str, fill: impl FnOnce(&mut Object<'_>)) {
         let Some(Open { kind, index, .. }) = self.open else { return };
         self.frame(out, name, |writer, event| {
-            event.put("item_id", &item_id(kind.prefix(), &writer.cover.id, index));
+            event.put("item_id", &writer.id_of(kind, index));
             event.put("output_index", &index);
             event.put(if kind == Kind::Thinking { "summary_index" } else { "content_index" }, &0);
             fill(event);
@@ -201,7 +211,7 @@ impl Writer {
         });
         self.about_part(out, part, |event| event.object("part", |part| kind.write_part(part, &text)));
         let Some(Open { index, .. }) = self.open.take() else { return };
-        let id = item_id(kind.prefix(), &self.cover.id, index);
+        let id = self.id_of(kind, index);
         self.complete(out, index, |item| match kind {
             Kind::Thinking => write_reasoning(item, &id, &text),
             _ => write_message(item, &id, "completed", |content| content.object(|part| kind.write_part(part, &text))),
@@ -351,13 +361,19 @@ impl WriteStream for Writer {
         Ok(())
     }
 
+    fn events(&self) -> u64 {
+        self.sequence
+    }
+
+    fn stand_at(&mut self, events: u64, item: Option<&str>) {
+        self.sequence = self.sequence.max(events);
+        let open = self.open.as_ref().map(|open| open.index);
+        self.begun_elsewhere = open.zip(item.map(str::to_owned));
+    }
+
     fn held_bytes(&self) -> usize {
         let items: usize = self.done.iter().map(|(_, item)| item.len()).sum();
         let calls: usize = self.calls.iter().map(|call| call.arguments.len() + call.name.len() + call.call.len()).sum();
         items + calls + self.open.as_ref().map_or(0, |open| open.text.len())
-    }
-
-    fn next_sequence(&self) -> u64 {
-        self.sequence
     }
 }
