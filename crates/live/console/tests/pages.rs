@@ -172,6 +172,25 @@ async fn anomalies_show_what_stands_what_is_over_and_the_series_with_their_alarm
 }
 
 #[tokio::test]
+async fn lanes_show_their_promises_how_fast_budgets_burn_and_who_is_moved() {
+    let console = logged_in().await;
+    let page = get(&console, "/lanes").await.text;
+    for said in [
+        "Calls are moved away from this lane.",
+        "success burns",
+        "Still begins there: high 100 %, routine",
+        "95 of 100 within 2.500 s",
+        "99.9 %",
+        "1 h and 5 m:",
+        "above 14.4×",
+        "limit 1.0×",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+    assert_eq!(page.matches("Calls are moved away").count(), 1);
+}
+
+#[tokio::test]
 async fn tools_show_who_may_call_them_and_what_they_cost() {
     let shown = get(&logged_in().await, "/tools").await.text;
     for text in ["crm", "https://crm.example/mcp", "read_claim", "not allowed", "0.005", "unpriced", "/mcp/crm"] {

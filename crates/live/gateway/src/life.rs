@@ -172,8 +172,7 @@ async fn pass_on(gateway: &Gateway, deployed: &Deployed, reached: Box<Reached>, 
         let model = deployed.model(answered.attempt.candidate.model).clone();
         TopUp::new(part, model, answered.attempt.slot.clone(), protected.call().call.at)
     });
-    let framing = protected.call().call.framing;
-    let relayed = relay((&gateway.budgets, top_up), answered, client, head, (errors, framing), &id, trail).await;
+    let relayed = relay((&gateway.budgets, top_up), answered, client, head, errors, &id, trail).await;
     book(gateway, &protected, relayed, (&id, errors), trail).await;
 }
 

@@ -93,10 +93,7 @@ fn said(call: &Protected, rule: &CacheRule) -> Result<Said, Passed> {
         (head.features.audio, Passed::Audio),
         (head.n > 1, Passed::Several),
         (
-            head.bound.is_tied()
-                || head.bound.background
-                || admitted.bound_to.is_some()
-                || admitted.unsealed_file.is_some(),
+            head.bound.is_tied() || head.bound.background || admitted.bound_to.is_some() || admitted.unsealed.is_some(),
             Passed::Kept,
         ),
     ];

@@ -20,6 +20,18 @@ fn a_setting_whose_stage_is_not_built_is_an_error() {
 }
 
 #[test]
+fn what_an_anomaly_leads_to_is_read_by_kind_and_a_kind_that_is_not_built_is_an_error() {
+    use config::OnAnomaly::{ChangeLane, Notify};
+    let text = include_str!("fixtures/everything.toml");
+    let snapshot = passes(text);
+    let lane = snapshot.lanes.iter().find(|lane| lane.name.as_str() == "all").unwrap().on_anomaly;
+    assert_eq!((lane.price, lane.tier, lane.latency), (ChangeLane, Notify, ChangeLane));
+    assert_eq!(snapshot.workflows["digest"].on_spend, ChangeLane);
+    let quota = crate::fails(&text.replace("tier = \"notify\"", "quota = \"change_lane\""));
+    assert!(quota.contains("lanes.all.on_anomaly.quota: unknown key"), "{quota}");
+}
+
+#[test]
 fn every_key_arrives_in_the_snapshot() {
     let snapshot = passes(include_str!("fixtures/everything.toml"));
     assert_eq!(snapshot.warnings, []);
@@ -61,7 +73,7 @@ fn every_key_arrives_in_the_snapshot() {
     );
     assert_eq!(row.tiers[0].bands.len(), 1);
     assert_eq!((row.regions[0].region.as_str(), row.regions[0].multiplier_millionths), ("eu", 1_100_000));
-    assert!(mirror.passthrough && mirror.shared_files);
+    assert!(mirror.passthrough && mirror.shared_files && !mirror.quota_steering);
     assert_eq!((own.context_tokens, own.quality_milli), (Some(10_000), Some(700)));
     let row = gpu.price_at(NOW).unwrap();
     assert_eq!(row.prices.get(Meter::Output), Some(PicoUsd(112_179)));
