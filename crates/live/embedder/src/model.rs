@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(mean(&[0.0, 0.0], 2), None);
     }
 
-    /// With the real model, where `FREEHOLD_TEST_EMBEDDER` names its folder: docs/cache.md says how to get it.
+    /// With the real model, where `FREEHOLD_TEST_EMBEDDER` names its folder: docs/cache.md says how to get it. Half a minute in debug.
     #[test]
     #[ignore = "needs the folder of a model in FREEHOLD_TEST_EMBEDDER"]
     fn texts_that_mean_the_same_are_near_and_others_are_not() {

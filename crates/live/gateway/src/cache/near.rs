@@ -45,10 +45,13 @@ pub struct Comparing {
     pub cosine_milli: u16,
 }
 
+/// Texts of one context, each as its vector with the name of its answer, the oldest first.
+type Texts = VecDeque<(Arc<[f32]>, Name)>;
+
 /// Vectors by context.
 #[derive(Default)]
 struct Index {
-    contexts: FxHashMap<Name, VecDeque<(Arc<[f32]>, Name)>>,
+    contexts: FxHashMap<Name, Texts>,
     bytes: usize,
     /// Contexts in the order of their first words, for making room.
     order: VecDeque<Name>,
