@@ -35,7 +35,7 @@ use crate::reply::Waiting;
 use crate::settle::{Attempt, Ending, settle};
 use crate::skipped::Skipped;
 use crate::trail::Trail;
-use crate::upstream::Sending;
+use crate::upstream::{Sending, packed};
 use crate::warm::PromptPrint;
 
 /// What a dialect that demands a cap is given when the client named none, tokens.
@@ -122,8 +122,9 @@ pub async fn attempt(
     let deadline = admitted.call.arrived + Duration::from_millis(total_ms);
     // 64 of the 128 bits are enough for jitter.
     let seed = gateway.chance.draw() as u64;
+    let size = size(deployed, call);
     let print = print_of(gateway, call);
-    let candidates = candidates(deployed, call, workflow.as_deref(), print);
+    let candidates = candidates(deployed, call, workflow.as_deref(), &size, print);
     let cheapest = candidates.iter().filter_map(|candidate| candidate.expected_cost).min();
     let mut route = Route::new(candidates, policy, seed, admitted.call.at + total_ms);
     begin(gateway, deployed, call, &mut route, seed);
@@ -135,8 +136,7 @@ pub async fn attempt(
     let refuses_losses = workflow.as_ref().is_some_and(|workflow| workflow.on_loss == OnLoss::Refuse);
     loop {
         let now = clock::now();
-        let next =
-            route.next(last.as_ref(), &mut |index, need| deployed.slots[index].health.lock().permit(now, need), now);
+        let next = route.next(last.as_ref(), &mut |index, need| deployed.slots[index].permit(now, need, &size), now);
         let (candidate, wait_ms, cause, probe, decision) = match next {
             Next::Try { candidate, wait_ms, cause, probe, decision } => (candidate, wait_ms, cause, probe, decision),
             Next::GiveUp { why, retry_after_ms, all_open } => {
@@ -227,10 +227,11 @@ pub async fn attempt(
             lane: lane_name(&candidate),
             model: model.name.clone(),
             provider: model.provider.name.clone(),
-            cause: if admitted.operation == Operation::Embeddings && cause == Cause::Serve {
-                Cause::Embed
-            } else {
-                cause
+            cause: match cause {
+                Cause::Serve if admitted.operation == Operation::Embeddings => Cause::Embed,
+                // The cache had an answer; this one is asked for to compare.
+                Cause::Serve if trail.compares() => Cause::Shadow,
+                cause => cause,
             },
             hold: bound.cost,
         };
@@ -298,14 +299,15 @@ fn begin(gateway: &Gateway, deployed: &Deployed, call: &Protected, route: &mut R
     let criticality = call.call().target.workflow().map(|workflow| workflow.criticality_index);
     deployed.promises.came(call.lanes().first().and_then(|(lane, _)| *lane), criticality);
     deployed.promises.look(&deployed.steering, call.call().call.at);
-    let models = || call.lanes().iter().flat_map(|(_, models)| models);
-    let moves = deployed.steering.now();
-    let own = gateway.watch.moves_of(call.call().target.workflow().map(|workflow| &**workflow), &moves, models());
-    let moves = own.as_deref().unwrap_or(&moves);
-    let full = deployed.traffic.moves(criticality, models().copied(), call.call().call.at);
-    match full.is_empty() {
-        true => route.steer(moves, criticality, seed),
-        false => route.steer(&[moves, &full].concat(), criticality, seed),
+    let models = || call.lanes().iter().flat_map(|(_, models)| models).copied();
+    let full = deployed.traffic.moves(criticality, models(), call.call().call.at);
+    let dear = gateway.watch.moves_of(call.call().target.workflow().map(|workflow| &**workflow), models());
+    match full.is_empty() && dear.is_empty() {
+        true => route.steer(&deployed.steering.now(), criticality, seed),
+        false => {
+            let all: Vec<_> = deployed.steering.now().iter().cloned().chain(full).chain(dear).collect();
+            route.steer(&all, criticality, seed);
+        }
     }
     if let Some(moved) = route.moved() {
         gateway.metrics.moved(moved.by);
@@ -332,10 +334,18 @@ fn taken_room(deployed: &Deployed, call: &Protected, model: ModelIndex, slot: &S
     if !deployed.provisioned.serves(model) {
         return None;
     }
-    let head = &call.call().head;
-    let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units };
+    let size = size(deployed, call);
     let workflow = call.call().target.workflow().map(|workflow| &workflow.name);
     deployed.provisioned.take(model, slot.expected_tokens(workflow, &size), clock::now())
+}
+
+/// How large the call is.
+fn size(deployed: &Deployed, call: &Protected) -> Size {
+    let head = &call.call().head;
+    let name = call.call().target.workflow().map(|workflow| &workflow.name);
+    let mut models = call.lanes().iter().flat_map(|(_, models)| models);
+    let typical_output = models.find_map(|index| deployed.slots[*index].output_mean(name));
+    Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, typical_output, units: head.units }
 }
 
 /// The candidates in lane order, each with what it should cost.
@@ -343,11 +353,10 @@ fn candidates(
     deployed: &Deployed,
     call: &Protected,
     workflow: Option<&Workflow>,
+    size: &Size,
     print: Option<PromptPrint>,
 ) -> Vec<Candidate> {
     let snapshot = call.snapshot();
-    let head = &call.call().head;
-    let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units };
     let now = call.call().call.at;
     let name = workflow.map(|workflow| &workflow.name);
     let warm = print.and_then(|print| deployed.warm.of(print, now));
@@ -369,14 +378,14 @@ fn candidates(
                 lane_name: lane.map_or_else(|| LaneName::from(DIRECT), |lane| lane.name.clone()),
                 class: lane.map_or(domain::Class::C, |lane| lane.class),
                 pick: lane.map_or(domain::Pick::Best, |lane| lane.pick),
-                expected_cost: slot.expected_cost(model, name, &size, cached_tokens, now),
+                expected_cost: slot.expected_cost(model, name, size, cached_tokens, now),
                 quality_milli: model.quality_milli,
                 first_token_ms,
                 in_flight,
                 failed_percent,
                 cached_tokens,
                 bought: match deployed.provisioned.serves(*index) {
-                    true => deployed.provisioned.bought(*index, slot.expected_tokens(name, &size), now),
+                    true => deployed.provisioned.bought(*index, slot.expected_tokens(name, size), now),
                     false => Bought::Nothing,
                 },
             });
@@ -523,10 +532,14 @@ async fn exchange(
     };
     let patience = Patience { until: wait_until, late };
 
+    let mark = attempt.slot.health.lock().mark();
     let sent = deployed.upstreams.send(call, sending);
     let response = patience.wait(client, sent).await.map_err(|end| end.failure(None))?;
     let response = response.map_err(|fault| Failure::Fault(fault, None))?;
     attempt.status = Some(response.status().as_u16());
+    if model.provider.quota_steering {
+        attempt.slot.told(response.headers(), mark);
+    }
     if let Some(challenge) =
         challenge.filter(|_| !response.status().is_client_error() && !response.status().is_server_error())
     {
@@ -539,6 +552,10 @@ async fn exchange(
     if !response.status().is_success() {
         let errors = if wrapped { wire::Dialect::BedrockConverse } else { spoken };
         return Err(refused(errors, response, client).await);
+    }
+    if let Some(fault) = packed(response.headers()) {
+        // It was answered and will be billed, though nobody can read it: booked as an estimate.
+        return Err(Failure::Fault(fault, Some(Box::default())));
     }
     let content_type = response.headers().get(CONTENT_TYPE).cloned().filter(|_| admitted.operation.is_media());
     let content_type = content_type.filter(is_raw);
@@ -554,7 +571,10 @@ async fn exchange(
         maker: attempt.slot.maker,
         answer_id: admitted.call.id.to_string(),
         created_unix_s: admitted.call.at.0 / 1000,
-        keep_bytes: model.tokenizer.map_or(0, |_| crate::tokens::KEPT_BYTES),
+        keep_bytes: match model.tokenizer.is_some() || crate::cache::request::near_rule(call).is_some() {
+            true => crate::tokens::KEPT_BYTES,
+            false => 0,
+        },
         framing: admitted.call.framing,
         request: match (same_dialect, admitted.operation) {
             (false, Operation::Embeddings | Operation::Rerank) => admitted.call.body.clone(),
@@ -683,7 +703,9 @@ pub(crate) async fn refused(
     let patience =
         Patience { until: Instant::now() + Duration::from_millis(ERROR_BODY_MS), late: FaultClass::ServerError };
     let mut bytes = Vec::new();
-    while bytes.len() < ERROR_BODY_BYTES {
+    // Of a packed error its status says what there is to know.
+    let readable = packed(&head.headers).is_none();
+    while readable && bytes.len() < ERROR_BODY_BYTES {
         match patience.wait(client, body.frame()).await {
             Ok(Some(Ok(frame))) => {
                 let data = frame.data_ref().map_or(&[][..], |data| data);

@@ -12,7 +12,8 @@ use wire::{Dialect, Framing, Operation};
 
 use crate::admit::{admit, correct_limits};
 use crate::attempt::{Answered, attempt};
-use crate::cache::{self, Looked};
+use crate::cache::replay::Given;
+use crate::cache::stage as cache;
 use crate::call::Call;
 use crate::clock;
 use crate::count::counted_by_us;
@@ -68,7 +69,7 @@ async fn reach(
     deployed: &Deployed,
     call: Call,
     (dialect, operation): (Dialect, Operation),
-    mut client: Waiting,
+    client: Waiting,
     trail: &mut Trail,
 ) -> Option<Box<Reached>> {
     let (id, framing) = (call.id, call.framing);
@@ -104,18 +105,13 @@ async fn reach(
         trail.note("protect", note);
     }
 
-    match gateway.cache.look(&protected, &gateway.metrics, protected.call().call.at) {
-        Looked::Off => {}
-        Looked::Passed(why) => {
-            trail.cache_told = Some("pass");
-            trail.note("cache", format!("not asked: {}", why.as_str()));
-        }
-        Looked::Nothing(keeping) => (trail.cache_told, trail.keeping) = (Some("miss"), Some(keeping)),
-        Looked::Found(kept) => {
-            cache::replay::replay(gateway, &protected, kept, client, errors, trail).await;
+    let mut client = match cache::serve(gateway, &protected, client, trail).await {
+        Ok(client) => client,
+        Err(given) => {
+            Box::pin(give(gateway, given, (&id.to_string(), errors), trail)).await;
             return None;
         }
-    }
+    };
 
     match attempt(gateway, deployed, &protected, &mut client, trail).await {
         Ok(answered) => {
@@ -123,7 +119,8 @@ async fn reach(
             trail.model = Some(answered.attempt.intent.model.clone());
             trail.note("attempt", &*answered.attempt.decision);
             let id = id.to_string();
-            let head = cache::keeping::tell(answer_head(&id, &answered, errors, protected.call(), framing), trail);
+            let head = answer_head(&id, &answered, errors, protected.call(), framing);
+            let head = cache::tell(head, trail);
             Some(Box::new(Reached { protected, answered, client, id, errors, head }))
         }
         Err(refusal) => {
@@ -144,6 +141,14 @@ async fn reach(
             None
         }
     }
+}
+
+/// Writes down a call that was answered with what was kept, and only then lets the client have its end.
+async fn give(gateway: &Gateway, given: Given, (id, errors): (&str, Dialect), trail: &mut Trail) {
+    let status = if given.is_gone { 499 } else { 200 };
+    let error = given.is_gone.then(|| Refusal::ClientGone.client_error(id, errors));
+    finish(gateway, trail, Vec::new(), status, error).await;
+    given.parting.deliver().await;
 }
 
 /// Lets a client and a provider talk, and books what was said.
@@ -167,8 +172,7 @@ async fn pass_on(gateway: &Gateway, deployed: &Deployed, reached: Box<Reached>, 
         let model = deployed.model(answered.attempt.candidate.model).clone();
         TopUp::new(part, model, answered.attempt.slot.clone(), protected.call().call.at)
     });
-    let framing = protected.call().call.framing;
-    let relayed = relay((&gateway.budgets, top_up), answered, client, head, (errors, framing), &id, trail).await;
+    let relayed = relay((&gateway.budgets, top_up), answered, client, head, errors, &id, trail).await;
     book(gateway, &protected, relayed, (&id, errors), trail).await;
 }
 
@@ -191,7 +195,7 @@ async fn book(
     trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
     correct_limits(protected.call(), trail.tokens_used, clock::now());
     if let (RelayEnd::Served, Some(keeping)) = (&end, trail.keeping.take()) {
-        gateway.cache.keep(*keeping, &record, &seen, trail.lane.clone(), clock::now());
+        Box::pin(cache::keep(gateway, protected, keeping, &record, &seen, trail)).await;
     }
     let failure = match end {
         RelayEnd::Served => None,
@@ -288,8 +292,6 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// Where AWS SDKs look for the identifier.
 const X_AMZN_REQUESTID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-/// Those headers of an answer that say which call it is.
-pub const CALL_HEADERS: [HeaderName; 4] = [CALL_ID, X_REQUEST_ID, REQUEST_ID, X_AMZN_REQUESTID];
 /// What answered.
 pub const FREEHOLD_MODEL: HeaderName = HeaderName::from_static("freehold-model");
 const FREEHOLD_LANE: HeaderName = HeaderName::from_static("freehold-lane");

@@ -10,7 +10,7 @@ use http::Response;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming};
 use tokio::time::{Instant, sleep_until, timeout_at};
-use wire::{Dialect, Framing, Seen, StreamRelay};
+use wire::{Dialect, Seen, StreamRelay};
 
 use crate::attempt::{Answer, Answered};
 use crate::budgets::{Budgets, Spent};
@@ -71,7 +71,7 @@ pub async fn relay(
     answered: Answered,
     client: Waiting,
     head: http::response::Builder,
-    spoken: (Dialect, Framing),
+    spoken: Dialect,
     call: &str,
     trail: &mut Trail,
 ) -> Relayed {
@@ -124,7 +124,7 @@ impl Stream<'_> {
         mut self,
         attempt: Attempt,
         first: Vec<u8>,
-        (dialect, framing): (Dialect, Framing),
+        dialect: Dialect,
         call: &str,
         trail: &mut Trail,
     ) -> Relayed {
@@ -144,7 +144,7 @@ impl Stream<'_> {
                 let refusal = Refusal::BudgetCut(spent);
                 if !self.relay.stop_short(&refusal.to_string(), &mut out) {
                     let error = refusal.client_error(call, dialect);
-                    out.extend_from_slice(&wire::errors::error_frame(dialect, framing, &error));
+                    out.extend_from_slice(&self.relay.error_frame(&error));
                 }
                 (RelayEnd::Spent(refusal), None)
             }
@@ -161,7 +161,7 @@ impl Stream<'_> {
                     billed: true,
                 };
                 let error = refusal.client_error(call, dialect);
-                out.extend_from_slice(&wire::errors::error_frame(dialect, framing, &error));
+                out.extend_from_slice(&self.relay.error_frame(&error));
                 (RelayEnd::Failed(fault, refusal), None)
             }
         };

@@ -44,6 +44,7 @@ pub const SECTIONS: &[&Section] = &[
     &budgets::THRESHOLD,
     &workflows::CAPTURE,
     &cache::SECTION,
+    &cache::NEAR,
     &aliases::SECTION,
     &mcp::SECTION,
     &notify::SECTION,

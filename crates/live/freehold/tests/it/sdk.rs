@@ -118,6 +118,7 @@ fn configuration(simulator: &Simulator, llama: Option<&Llama>) -> String {
         row("overloaded", "openai-chat", &sim("overloaded"), "", ""),
         row("limited", "openai-chat", &sim("limited"), "", ""),
         row("slow", "openai-chat", &sim("slow"), "", ""),
+        row("kept", "openai-chat", &sim("good"), "", "cache = { ttl_s = 600 }"),
         row(
             "spent",
             "openai-chat",
@@ -217,6 +218,7 @@ fn suite(name: &str, workflows: &str) {
         .env("FREEHOLD_WORKFLOW_RATE_LIMITED", "limited")
         .env("FREEHOLD_WORKFLOW_SPENT", "spent")
         .env("FREEHOLD_WORKFLOW_SLOW", "slow")
+        .env("FREEHOLD_WORKFLOW_KEPT", "kept")
         .status()
         .unwrap();
     assert!(status.success(), "{name} failed");

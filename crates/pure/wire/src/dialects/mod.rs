@@ -144,6 +144,11 @@ pub(crate) trait WriteStream: Send {
     fn held_bytes(&self) -> usize {
         0
     }
+
+    /// The number of the next event, where the dialect numbers them.
+    fn next_sequence(&self) -> u64 {
+        0
+    }
 }
 
 /// The grammar of a dialect.

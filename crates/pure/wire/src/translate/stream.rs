@@ -66,6 +66,11 @@ impl StreamTranslator {
     pub fn held_bytes(&self) -> usize {
         self.writer.held_bytes()
     }
+
+    /// The number of the client's next event, where its dialect numbers them.
+    pub fn next_sequence(&self) -> u64 {
+        self.writer.next_sequence()
+    }
 }
 
 /// What the answer is to look like.

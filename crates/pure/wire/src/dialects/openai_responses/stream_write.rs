@@ -356,4 +356,8 @@ impl WriteStream for Writer {
         let calls: usize = self.calls.iter().map(|call| call.arguments.len() + call.name.len() + call.call.len()).sum();
         items + calls + self.open.as_ref().map_or(0, |open| open.text.len())
     }
+
+    fn next_sequence(&self) -> u64 {
+        self.sequence
+    }
 }
