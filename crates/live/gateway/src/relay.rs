@@ -46,6 +46,7 @@ pub struct Relayed {
 }
 
 /// What became of an answer.
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and on the stack for a moment")]
 pub enum Passed {
     /// It is over.
     Over(Relayed),
