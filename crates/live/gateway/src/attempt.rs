@@ -392,6 +392,7 @@ impl<'a> Search<'a> {
         };
         let Some(held) = hold_now(self.gateway, self.call, &ready, self.pick(&candidate)) else {
             slot.health.lock().abandoned(probe);
+            self.gateway.metrics.hedges_without_money.inc();
             trail.note(
                 "hold",
                 format!("no second attempt beside the slow one at {}: no money for it", ready.model.name),

@@ -119,7 +119,7 @@ mod tests {
         }
         assert_eq!(made, 50);
         for _ in 0..10_000 {
-            let _ = hedging.begin(UnixMs(1));
+            hedging.begin(UnixMs(1));
         }
         assert_eq!((0..100).filter(|_| hedging.take()).count() as u64, MOST_SAVED);
     }
@@ -128,7 +128,7 @@ mod tests {
     fn what_was_not_made_is_given_back() {
         let mut hedging = measured(&[300; 20]);
         for _ in 0..20 {
-            let _ = hedging.begin(UnixMs(1));
+            hedging.begin(UnixMs(1));
         }
         assert!(hedging.take() && !hedging.take());
         hedging.give_back();

@@ -40,7 +40,7 @@ fn the_route_does_before_content_what_the_table_says() {
             Action::RetryThenNext => assert!(alone == Some(0) && among_two.is_some(), "{class}"),
             Action::Next => assert!(alone.is_none() && among_two == Some(1), "{class}"),
             Action::Surface | Action::Stop => assert!(alone.is_none() && among_two.is_none(), "{class}"),
-            Action::EndStream | Action::GoOn => panic!("{class}: nothing to end or to go on with before content"),
+            Action::GoOn | Action::EndStream => panic!("{class}: nothing to go on with before content"),
         }
     }
 }

