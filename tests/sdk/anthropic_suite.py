@@ -7,7 +7,7 @@ import time
 import anthropic
 import pydantic
 
-from suite import (DOWN, KEY, KEY_LIMITED, OVERLOADED, PIXEL, RATE_LIMITED, SLOW, SPENT, URL, WORKFLOWS, CallIds,
+from suite import (DOWN, KEPT, KEY, KEY_LIMITED, OVERLOADED, PIXEL, RATE_LIMITED, SLOW, SPENT, URL, WORKFLOWS, CallIds,
                    explains_itself, for_each_workflow, raises, raw, run, speaks, test)
 
 SAY = [{"role": "user", "content": "Say hello to the claims team."}]
@@ -325,6 +325,19 @@ def the_root_answers_head_as_claude_code_asks_it():
 @test
 def the_anthropic_root_serves_the_same():
     assert ask(connect(base=URL + "/anthropic"), WORKFLOWS[0]).content
+
+
+@test
+def what_is_given_again_reads_like_the_first_time():
+    messages, had = [], []
+    for _ in range(2):
+        with connect().messages.stream(model=KEPT, max_tokens=200, messages=SAY) as stream:
+            pieces = list(stream.text_stream)
+            had.append(stream.response.headers["freehold-cache"])
+            messages.append(stream.get_final_message())
+        assert text_of(messages[-1]) == "".join(pieces)
+    assert had == ["miss", "hit"], had
+    assert messages[0] == messages[1]
 
 
 @test

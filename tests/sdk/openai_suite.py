@@ -10,7 +10,7 @@ import openai
 import pydantic
 
 from openai_clients import BASE, connect, connect_async, told
-from suite import (DOWN, KEY, KEY_LIMITED, LLAMA_RESPONSES, OVERLOADED, PIXEL, RATE_LIMITED, SLOW, SPENT, WORKFLOWS,
+from suite import (DOWN, KEPT, KEY, KEY_LIMITED, LLAMA_RESPONSES, OVERLOADED, PIXEL, RATE_LIMITED, SLOW, SPENT, WORKFLOWS,
                    for_each_workflow, losses, raises, raw, run, speaks, test)
 
 SAY = [{"role": "system", "content": "You are terse."}, {"role": "user", "content": "Say hello to the claims team."}]
@@ -611,6 +611,22 @@ def an_overloaded_provider_is_a_server_error():
 def a_key_from_a_function_is_taken():
     client = openai.OpenAI(base_url=BASE, api_key=lambda: KEY, max_retries=0)
     assert ask(client, WORKFLOWS[0]).choices
+
+
+@test
+def what_is_given_again_reads_like_the_first_time():
+    client = connect()
+    answers, streams, had = [], [], []
+    for _ in range(2):
+        raw_answer = client.chat.completions.with_raw_response.create(model=KEPT, messages=SAY)
+        had.append(raw_answer.headers["freehold-cache"])
+        answers.append(raw_answer.parse())
+        with client.chat.completions.create(model=KEPT, messages=SAY, stream=True) as stream:
+            had.append(stream.response.headers["freehold-cache"])
+            streams.append(list(stream))
+    assert had == ["miss", "miss", "hit", "hit"], had
+    assert answers[0] == answers[1] and answers[0].choices[0].message.content
+    assert streams[0] == streams[1] and text_of(streams[0])
 
 
 @test

@@ -13,6 +13,7 @@ Environment (every variable is needed; one that is missing fails the run, becaus
     FREEHOLD_WORKFLOW_RATE_LIMITED  its only provider answers 429
     FREEHOLD_WORKFLOW_SPENT         its budget is spent, `at_limit = "refuse"`
     FREEHOLD_WORKFLOW_SLOW          streams for at least five seconds
+    FREEHOLD_WORKFLOW_KEPT          gives an answer again to a request that says the same
 
 KIND `sim` is a simulated provider that does all it is asked; `llama` the real llama.cpp server with SmolLM2, which can
 neither see nor think and calls tools only when pushed. DIALECT is what Freehold speaks to the provider, whatever the client.
@@ -51,6 +52,7 @@ OVERLOADED = environment("FREEHOLD_WORKFLOW_OVERLOADED")
 RATE_LIMITED = environment("FREEHOLD_WORKFLOW_RATE_LIMITED")
 SPENT = environment("FREEHOLD_WORKFLOW_SPENT")
 SLOW = environment("FREEHOLD_WORKFLOW_SLOW")
+KEPT = environment("FREEHOLD_WORKFLOW_KEPT")
 LLAMA_RESPONSES = environment("FREEHOLD_WORKFLOW_LLAMA_RESPONSES")
 
 TESTS = []

@@ -172,6 +172,25 @@ async fn anomalies_show_what_stands_what_is_over_and_the_series_with_their_alarm
 }
 
 #[tokio::test]
+async fn lanes_show_their_promises_how_fast_budgets_burn_and_who_is_moved() {
+    let console = logged_in().await;
+    let page = get(&console, "/lanes").await.text;
+    for said in [
+        "Calls are moved away from this lane.",
+        "success burns",
+        "Still begins there: high 100 %, routine",
+        "95 of 100 within 2.500 s",
+        "99.9 %",
+        "1 h and 5 m:",
+        "above 14.4×",
+        "limit 1.0×",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+    assert_eq!(page.matches("Calls are moved away").count(), 1);
+}
+
+#[tokio::test]
 async fn tools_show_who_may_call_them_and_what_they_cost() {
     let shown = get(&logged_in().await, "/tools").await.text;
     for text in ["crm", "https://crm.example/mcp", "read_claim", "not allowed", "0.005", "unpriced", "/mcp/crm"] {
@@ -308,8 +327,14 @@ async fn the_cache_says_what_it_saved_and_can_be_thrown_away() {
     let console = logged_in().await;
     let shown = get(&console, "/cache").await;
     assert_eq!(shown.status, 200);
-    for part in ["31.90422 USD saved", "8 204", "Throw away 412 answers of this instance", "It has no cache any more."]
-    {
+    for part in [
+        "35.90722 USD saved",
+        "8,204",
+        "1.639 % (0.29 to 8.719 %)",
+        "Near is a cosine of 0.96 on this instance; 0.95 is declared.",
+        "Throw away 412 answers of this instance",
+        "It has no cache any more.",
+    ] {
         assert!(shown.text.contains(part), "{part}: {}", shown.text);
     }
     let empty = Canned::empty(NOW);

@@ -3,8 +3,6 @@
 use domain::UnixMs;
 use serde::Serialize;
 
-use crate::control::Control;
-
 /// What this instance has found, and what it looks at.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct AnomaliesView {
@@ -55,11 +53,4 @@ pub struct WatchedPoint {
     pub expected: Option<i64>,
     /// Whether the alarm stood.
     pub alarm: bool,
-}
-
-impl Control {
-    /// What is out of the ordinary, as this instance sees it.
-    pub fn anomalies(&self) -> AnomaliesView {
-        self.running().anomalies()
-    }
 }

@@ -5,29 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use domain::{NanoUsd, UnixMs, WorkflowName};
+use routing::share::interval;
 use serde::Serialize;
 use store::rollup::{DAY_MS, start_of};
 use store::{AuditLine, CacheSum, Store, StoreError};
 
 use crate::control::Control;
 use crate::failure::ControlError;
-
-/// What the cache of this instance keeps.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct CacheNow {
-    /// Memory taken, bytes.
-    pub bytes: u64,
-    /// Memory that may be taken, bytes.
-    pub most_bytes: u64,
-    /// Answers, by workflow.
-    pub entries: BTreeMap<WorkflowName, u64>,
-    /// Answers that went to make room since the start.
-    pub evicted: u64,
-    /// Answers whose time was up.
-    pub expired: u64,
-    /// Answers too large to be kept.
-    pub too_large: u64,
-}
+use crate::views::{CacheNow, ThresholdNow};
 
 /// What the cache keeps now, and what it gave again in a stretch of days.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
@@ -53,6 +38,8 @@ pub struct CachedWorkflow {
     pub exact: Given,
     /// To requests that were near.
     pub near: Given,
+    /// Whether it answers what is near, and how near that must be on this instance.
+    pub threshold: Option<ThresholdNow>,
 }
 
 /// What was given again.
@@ -73,6 +60,17 @@ impl From<CacheSum> for Given {
     fn from(sum: CacheSum) -> Given {
         let CacheSum { hits, saved, compared, differing } = sum;
         Given { hits, saved, compared, differing }
+    }
+}
+
+impl Given {
+    /// The share of compared hits whose answers differed, with the interval of 95 percent it lies in, thousandths of a percent: the
+    /// lower end, the share, the upper end. Absent where nothing was compared.
+    pub fn differing_millipercent(&self) -> Option<[u32; 3]> {
+        let share = |share: f64| (share * 100_000.0).round() as u32;
+        let (lower, upper) = interval(self.differing, self.compared);
+        let middle = self.differing.saturating_mul(100_000).checked_div(self.compared)?;
+        Some([share(lower), u32::try_from(middle).ok()?, share(upper)])
     }
 }
 
@@ -138,6 +136,13 @@ impl Control {
                 .or_insert_with(|| CachedWorkflow { workflow: name, ..Default::default() });
             of.rule = Some(rule.text());
             of.entries = now.entries.get(&workflow.name).copied().unwrap_or(0);
+            of.threshold = rule.near.map(|near| {
+                now.thresholds.get(&workflow.name).cloned().unwrap_or(ThresholdNow {
+                    milli: near.threshold_milli,
+                    declared_milli: near.threshold_milli,
+                    ..ThresholdNow::default()
+                })
+            });
         }
         Ok(CacheView { from, now, workflows: workflows.into_values().collect() })
     }

@@ -91,11 +91,13 @@ pub async fn settle_from_books(store: &Store, who: &Incarnation, now: UnixMs) ->
         if lease.window_start != window_start && window_end.is_some() {
             continue;
         }
-        let counted = match lease.budget.measure {
-            Measure::Usd => Counted::Cost,
-            Measure::Tokens => Counted::Tokens,
+        let booked = match lease.budget.measure {
+            Measure::Usd => store.booked_since(&whose, Counted::Cost, window_start).await?,
+            Measure::Tokens => store.booked_since(&whose, Counted::Tokens, window_start).await?,
+            Measure::Requests => store.booked_since(&whose, Counted::Requests, window_start).await?,
+            // No call of a dead process is under way.
+            Measure::Calls => Vec::new(),
         };
-        let booked = store.booked_since(&whose, counted, window_start).await?;
         let spent = Amount(booked.iter().map(|(_, amount)| amount).sum());
         let (held, most) = (Amount::ZERO, None);
         settled.push(Use {

@@ -6,6 +6,7 @@ use store::rollup::{HOUR_MS, start_of};
 use store::{CallQuery, Dimension, StoredCall};
 
 use crate::alarms::Today;
+use crate::anomalies::AnomaliesView;
 use crate::control::Control;
 use crate::failure::ControlError;
 use crate::overview::{DIRECT, budget_of, filled, spend};
@@ -20,6 +21,11 @@ const MOST_CALLS: u32 = 500;
 const HISTORY: u32 = 50;
 
 impl Control {
+    /// What is out of the ordinary, as this instance sees it.
+    pub fn anomalies(&self) -> AnomaliesView {
+        self.running().anomalies()
+    }
+
     /// Every workflow of the configuration, by name.
     pub async fn workflows(&self) -> Result<Vec<WorkflowView>, ControlError> {
         let now = self.now();

@@ -9,8 +9,7 @@ use routing::slo::LaneStanding;
 use store::LaneEvents;
 
 use crate::anomalies::AnomaliesView;
-use crate::cache::CacheNow;
-use crate::views::{BudgetNow, BudgetReached, MoveView};
+use crate::views::{BudgetNow, BudgetReached, CacheNow, MoveView};
 
 /// The running gateway, as the pages and the admin API see it.
 pub trait Running: Send + Sync {

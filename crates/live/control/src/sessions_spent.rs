@@ -66,7 +66,7 @@ impl SessionKeeper {
                 _ = stop.wait_for(|stop| *stop) => true,
             };
             turn = turn.wrapping_add(1);
-            let done = self.turn(turn % FORGET_EVERY == 0).await;
+            let done = self.turn(turn.is_multiple_of(FORGET_EVERY)).await;
             match done {
                 Err(error) if !std::mem::replace(&mut self.failing, true) => {
                     tracing::warn!(%error, "what sessions have spent cannot be kept; it is tried again");

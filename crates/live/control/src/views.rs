@@ -1,6 +1,8 @@
 //! What the pages and the admin API show: plain values, read from the store and from what is running. No HTML here.
 
-use domain::{CallEnd, Class, Entry, KeyGrant, NanoUsd, UnixMs};
+use std::collections::BTreeMap;
+
+use domain::{CallEnd, Class, Entry, KeyGrant, NanoUsd, UnixMs, WorkflowName};
 use ledger::{Amount, Approval, Measure};
 use routing::HealthView;
 use routing::slo::LaneStanding;
@@ -289,4 +291,40 @@ pub struct KeyView {
     pub month: NanoUsd,
     /// When it was last used.
     pub last_used: Option<UnixMs>,
+}
+
+/// What the cache of this instance keeps.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct CacheNow {
+    /// Memory taken, bytes.
+    pub bytes: u64,
+    /// Memory that may be taken, bytes.
+    pub most_bytes: u64,
+    /// Answers, by workflow.
+    pub entries: BTreeMap<WorkflowName, u64>,
+    /// Answers that went to make room since the start.
+    pub evicted: u64,
+    /// Answers whose time was up.
+    pub expired: u64,
+    /// Answers too large to be kept.
+    pub too_large: u64,
+    /// Why nothing near is found, where there is nothing to make vectors with.
+    pub near_is_off: Option<String>,
+    /// How near requests must be, by workflow.
+    pub thresholds: BTreeMap<WorkflowName, ThresholdNow>,
+}
+
+/// How near a request must be to be answered, on this instance.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct ThresholdNow {
+    /// Cosine, thousandths.
+    pub milli: u16,
+    /// As declared.
+    pub declared_milli: u16,
+    /// Hits compared since it moved last.
+    pub compared: u32,
+    /// Those of them whose answers differed.
+    pub differing: u32,
+    /// When it moved, and to what; the last ones, oldest first.
+    pub moves: Vec<(UnixMs, u16)>,
 }

@@ -246,9 +246,8 @@ fn apply(
             }
             let time_ms = Some(Window { from, to: Some(to.saturating_sub(1)) });
             if let What::Quota { requests_per_minute } = shock.what {
-                let quota =
-                    Quota { requests: requests_per_minute, window_ms: 60_000, time_ms, refusal: Kind::RateLimited };
-                script.quota = Some(quota);
+                let (requests, refusal) = (requests_per_minute, Kind::RateLimited);
+                script.quota = Some(Quota { requests, window_ms: 60_000, time_ms, refusal, tells: false });
                 continue;
             }
             for model in &only {

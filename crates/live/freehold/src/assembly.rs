@@ -33,6 +33,7 @@ use crate::promises;
 use crate::running::RunningGateway;
 use crate::slices::{GatewaySessions, GatewaySlices};
 use crate::starting::Starting;
+use crate::vectors;
 use crate::watching;
 
 /// How often the configuration file is looked at, milliseconds.
@@ -125,10 +126,17 @@ impl Instance {
         let keys_now = Keys { grants, limits: Vec::new() };
         let gateway = Arc::new(Gateway::new(policy, keys_now, pepper.bytes(), spool)?);
 
+        if snapshot.server.embedder.is_some() {
+            let embedder = vectors::embedder(&snapshot).await;
+            if let Err(why) = &embedder {
+                tracing::warn!(why, "a cache's `near` is off; requests that say the same are answered all the same");
+            }
+            gateway.cache.near.embed_with(embedder);
+        }
         remember(&gateway, &store).await?;
         remember_totals(&gateway, &store, &snapshot).await?;
-        promises::remember(&gateway.deployed.load_full(), &store, clock::now()).await?;
         watching::restore(&gateway, &data.anomalies());
+        promises::remember(&gateway.deployed.load_full(), &store, clock::now()).await?;
         let sessions = Arc::new(GatewaySessions(gateway.clone(), who.instance.clone()));
         let sessions = SessionKeeper::begin(store.clone(), sessions, Arc::new(clock::now)).await?;
         let lessor = match store.is_shared() {
@@ -167,13 +175,15 @@ impl Instance {
             background.spawn(watch_keys.run(stopping.clone())),
             background.spawn(control::retention::run(control.clone(), stopping.clone())),
             background.spawn(control::capacity::run(control.clone(), stopping.clone())),
-            background.spawn(control::promises::run(control.clone(), stopping.clone())),
             background.spawn(watching::run(gateway.clone(), data.anomalies(), stopping.clone())),
+            background.spawn(control::promises::run(control.clone(), stopping.clone())),
             background.spawn(sessions.run(stopping.clone())),
         ];
         let (teller, told) = mpsc::channel(gateway::notices::WAITING_AT_MOST);
         gateway.budgets.tell_others(teller);
-        jobs.push(background.spawn(gateway::notices::run(gateway.clone(), told, stopping.clone())));
+        let (teller, found) = mpsc::channel(gateway::notices::WAITING_AT_MOST);
+        gateway.watch.tell_others(teller);
+        jobs.push(background.spawn(gateway::notices::run(gateway.clone(), told, found, stopping.clone())));
         if let Some(lessor) = lessor {
             // Not below the calls: one whose slice is empty waits for it.
             jobs.push(tokio::spawn(lessor.run(stopping.clone())));

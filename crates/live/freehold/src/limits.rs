@@ -41,6 +41,8 @@ async fn booked(store: &Store, limit: &Limit, now: UnixMs) -> anyhow::Result<Vec
     let counted = match limit.budget.measure {
         Measure::Usd => Counted::Cost,
         Measure::Tokens => Counted::Tokens,
+        Measure::Requests => Counted::Requests,
+        Measure::Calls => return Ok(Vec::new()),
     };
     let since = limit.budget.window.bounds(now).0;
     let booked = store.booked_since(&whose, counted, since).await?;

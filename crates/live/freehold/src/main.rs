@@ -13,6 +13,7 @@ mod running;
 mod slices;
 mod starting;
 mod storage;
+mod vectors;
 mod watching;
 
 use std::process::ExitCode;

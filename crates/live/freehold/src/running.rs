@@ -7,17 +7,18 @@ use std::sync::atomic::Ordering;
 use config::Snapshot;
 use control::Progress;
 use control::anomalies::{AnomaliesView, AnomalyNow, WatchedPoint, WatchedSeries};
-use control::cache::CacheNow;
 use control::ports::Running;
-use control::views::{BudgetNow, BudgetReached, MoveView};
+use control::views::{BudgetNow, BudgetReached, CacheNow, MoveView, ThresholdNow};
 use domain::{LaneName, ModelName, UnixMs, WorkflowName};
 use gateway::budgets::{BudgetView, Reached};
+use gateway::cache::threshold::Threshold;
 use gateway::clock;
 use gateway::dataplane::Gateway;
+use gateway::deployed::Deployed;
 use gateway::watch::told::{Anomaly, Drawing, Unit};
 use ledger::{Measure, Scope};
 use routing::slo::LaneStanding;
-use routing::{HealthView, Move, Place, State};
+use routing::{HealthView, Move, Place, QuotaView, State};
 use store::LaneEvents;
 use tokio::sync::Notify;
 
@@ -143,6 +144,8 @@ impl Running for RunningGateway {
             evicted: totals.evicted,
             expired: totals.expired,
             too_large: totals.too_large,
+            near_is_off: self.gateway.cache.near.off(),
+            thresholds: self.gateway.cache.near.thresholds().into_iter().map(threshold_now).collect(),
         }
     }
 
@@ -220,12 +223,13 @@ impl Running for RunningGateway {
             };
             write(format_args!("freehold_breaker_open{{model=\"{}\"}} {value}", model.name));
         }
-        promises::lines(&deployed, clock::now()).iter().for_each(|line| write(format_args!("{line}")));
+        quota_lines(&deployed).iter().for_each(|line| write(format_args!("{line}")));
         write(format_args!("# HELP freehold_anomaly 1 while something is out of the ordinary."));
         write(format_args!("# TYPE freehold_anomaly gauge"));
         for one in self.gateway.watch.anomalies().iter().filter(|one| one.until.is_none()) {
             write(format_args!("freehold_anomaly{{kind=\"{}\",subject=\"{}\"}} 1", one.kind, one.subject));
         }
+        promises::lines(&deployed, clock::now()).iter().for_each(|line| write(format_args!("{line}")));
         write(format_args!(
             "# HELP freehold_provider_token 1 while there is a token for a provider that takes tokens."
         ));
@@ -257,6 +261,7 @@ impl Running for RunningGateway {
         write(format_args!("# HELP freehold_notices_dropped Notices that the webhook of [notify] did not take."));
         write(format_args!("# TYPE freehold_notices_dropped counter"));
         let untold = self.gateway.budgets.untold.load(Ordering::Relaxed);
+        let untold = untold + self.gateway.watch.untold.load(Ordering::Relaxed);
         write(format_args!("freehold_notices_dropped_total {untold}"));
         text.push_str("# EOF\n");
         text
@@ -266,6 +271,47 @@ impl Running for RunningGateway {
         self.reload.notify_one();
     }
 }
+
+/// What providers say is left of their quotas, one gauge after the other.
+fn quota_lines(deployed: &Deployed) -> Vec<String> {
+    let now = clock::now();
+    let models = deployed.snapshot.models.iter().zip(&deployed.slots);
+    let views: Vec<_> = models
+        .map(|(model, slot)| {
+            let mut health = slot.health.lock();
+            (&model.name, health.view(now).quota, health.unread_limits())
+        })
+        .collect();
+    let mut lines = Vec::new();
+    for (name, help, pick) in QUOTA_GAUGES {
+        lines.extend([format!("# HELP {name} {help}"), format!("# TYPE {name} gauge")]);
+        for (model, quota, _) in &views {
+            for gauge in quota {
+                let Some(value) = pick(gauge, now) else { continue };
+                let (unit, window) = (gauge.unit, gauge.window);
+                lines.push(format!("{name}{{model=\"{model}\",unit=\"{unit}\",window=\"{window}\"}} {value}"));
+            }
+        }
+    }
+    lines.push("# HELP freehold_quota_unread_headers Headers that look like limits and could not be read.".into());
+    lines.push("# TYPE freehold_quota_unread_headers counter".into());
+    for (model, _, unread) in views.iter().filter(|(.., unread)| *unread > 0) {
+        lines.push(format!("freehold_quota_unread_headers_total{{model=\"{model}\"}} {unread}"));
+    }
+    lines
+}
+
+type PickQuota = fn(&QuotaView, UnixMs) -> Option<u64>;
+
+/// What is shown of each quota.
+const QUOTA_GAUGES: &[(&str, &str, PickQuota)] = &[
+    ("freehold_quota_limit", "The most a provider says there can be.", |quota, _| quota.limit),
+    ("freehold_quota_left", "What it says is left, less what was sent since.", |quota, _| quota.left),
+    ("freehold_quota_full_in_ms", "Until there is all of it again.", |quota, now| Some(quota.full_at?.since(now))),
+    ("freehold_quota_spent_in_ms", "Until none is left at the present pace.", |quota, now| {
+        Some(quota.spent_at?.since(now))
+    }),
+];
 
 type PickAmount = fn(&ledger::AccountView) -> ledger::Amount;
 
@@ -277,4 +323,20 @@ const BUDGET_GAUGES: &[(&str, &str, Measure, PickAmount)] = &[
     ("freehold_budget_limit_tokens", "The limit of a budget of tokens.", Measure::Tokens, |view| view.limit),
     ("freehold_budget_settled_tokens", "What is booked in its window.", Measure::Tokens, |view| view.settled),
     ("freehold_budget_held_tokens", "What is reserved for calls in flight.", Measure::Tokens, |view| view.held),
+    ("freehold_limit_requests", "The limit of requests in a window.", Measure::Requests, |view| view.limit),
+    ("freehold_limit_requests_counted", "Requests counted in it.", Measure::Requests, |view| view.settled),
+    ("freehold_limit_calls", "The limit of calls at once.", Measure::Calls, |view| view.limit),
+    ("freehold_limit_calls_under_way", "Calls under way.", Measure::Calls, |view| view.held),
 ];
+
+fn threshold_now((workflow, threshold): (WorkflowName, Threshold)) -> (WorkflowName, ThresholdNow) {
+    let (compared, differing) = threshold.compared();
+    let now = ThresholdNow {
+        milli: threshold.milli(),
+        declared_milli: threshold.rule().threshold_milli,
+        compared,
+        differing,
+        moves: threshold.moves().collect(),
+    };
+    (workflow, now)
+}

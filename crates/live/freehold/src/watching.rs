@@ -30,7 +30,7 @@ pub fn restore(gateway: &Gateway, file: &Path) {
 pub async fn run(gateway: Arc<Gateway>, file: PathBuf, mut stop: watch::Receiver<bool>) {
     let mut look = tokio::time::interval(Duration::from_millis(LOOK_EVERY_MS));
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut looks = 0;
+    let mut looks: u32 = 0;
     loop {
         let over = tokio::select! {
             stopped = stop.wait_for(|stop| *stop) => { drop(stopped); true }
@@ -38,7 +38,7 @@ pub async fn run(gateway: Arc<Gateway>, file: PathBuf, mut stop: watch::Receiver
         };
         gateway.watch.tick(&gateway.deployed.load(), &gateway.metrics);
         looks += 1;
-        if over || looks % WRITE_EVERY_LOOKS == 0 {
+        if over || looks.is_multiple_of(WRITE_EVERY_LOOKS) {
             let text = gateway.watch.saved(&gateway.deployed.load());
             if let Err(error) = replace(&file, text.as_bytes()) {
                 let shown = file.display();

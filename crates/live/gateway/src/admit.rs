@@ -6,7 +6,7 @@ use bytes::Bytes;
 use config::{Resolved, Snapshot};
 use domain::{ProviderName, UnixMs};
 use ledger::TooFast;
-use wire::kept::Kind;
+use wire::kept::{Kind, Unsealed};
 use wire::{Dialect, Head, Operation};
 
 use crate::call::Call;
@@ -32,8 +32,8 @@ pub struct Admitted {
     pub target: Target,
     /// The provider that keeps something the request names; no other may be sent it.
     pub bound_to: Option<BoundTo>,
-    /// A file it names by the provider's own id; it goes only where such files are everybody's.
-    pub unsealed_file: Option<String>,
+    /// What it names by the provider's own id; it goes only where such things are everybody's.
+    pub unsealed: Option<Unsealed>,
     /// Tokens reserved on the key's limit; corrected when the call is settled.
     pub tokens_reserved: u64,
 }
@@ -62,12 +62,12 @@ pub fn admit(
     seals: &Seals,
 ) -> Result<Admitted, Box<(Call, Refusal)>> {
     match check(&call, dialect, operation, snapshot, seals) {
-        Ok(Checked { head, asked, target, tokens_reserved, unsealed_file, opened }) => {
+        Ok(Checked { head, asked, target, tokens_reserved, unsealed, opened }) => {
             let (bound_to, call) = match opened {
                 None => (None, call),
                 Some((bound_to, body)) => (Some(bound_to), Call { body, ..call }),
             };
-            Ok(Admitted { call, dialect, operation, head, asked, target, bound_to, unsealed_file, tokens_reserved })
+            Ok(Admitted { call, dialect, operation, head, asked, target, bound_to, unsealed, tokens_reserved })
         }
         Err(refusal) => Err(Box::new((call, refusal))),
     }
@@ -79,7 +79,7 @@ struct Checked {
     asked: String,
     target: Target,
     tokens_reserved: u64,
-    unsealed_file: Option<String>,
+    unsealed: Option<Unsealed>,
     /// Who keeps what it names, and its body with that provider's own ids.
     opened: Option<(BoundTo, Bytes)>,
 }
@@ -104,9 +104,9 @@ fn check(
         Some(_) => None,
         None => opened_body(snapshot, seals, key, &call.body, dialect).map_err(not_kept)?,
     };
-    let unsealed_file = match &call.form {
+    let unsealed = match &call.form {
         Some(_) => None,
-        None => wire::kept::unsealed_file(dialect, &call.body),
+        None => wire::kept::unsealed(dialect, &call.body),
     };
     let opened = opened.map(|OpenedBody { holder, kind, body, .. }| {
         (BoundTo { provider: holder.model().provider.name.clone(), what: kind }, body)
@@ -132,7 +132,7 @@ fn check(
         return Err(Refusal::NotAllowed { key: key.grant.id.to_string(), asked: short(&asked) });
     }
     let tokens_reserved = take_limits(key, &head, call.at)?;
-    Ok(Checked { head, asked, target, tokens_reserved, unsealed_file, opened })
+    Ok(Checked { head, asked, target, tokens_reserved, unsealed, opened })
 }
 
 /// What a body names and this key does not have is a fault of the body.

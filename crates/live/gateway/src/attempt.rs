@@ -21,10 +21,10 @@ use crate::budgets::{Held, Pick};
 use crate::clock;
 use crate::continuation::After;
 use crate::dataplane::Gateway;
-use crate::deployed::Deployed;
+use crate::deployed::{Deployed, Size};
 use crate::exchange::{Exchanged, Failure, exchange};
 use crate::open::Open;
-use crate::prepare::{begin, candidates, hold, lane_name, longest_ms, print_of, taken_room, timeouts, translate};
+use crate::prepare::{begin, candidates, hold, lane_name, longest_ms, print_of, size, taken_room, timeouts, translate};
 use crate::protect::Protected;
 use crate::race::race;
 use crate::refusal::{Lossy, Refusal};
@@ -95,6 +95,7 @@ pub(crate) struct Search<'a> {
     criticality: Option<CriticalityIndex>,
     cheapest: Option<NanoUsd>,
     usual_cost: Option<NanoUsd>,
+    size: Size,
     print: Option<PromptPrint>,
     seed: u64,
     last: Option<Fault>,
@@ -143,8 +144,9 @@ impl<'a> Search<'a> {
         let total_ms = longest_ms(deployed, call);
         // 64 of the 128 bits are enough for jitter.
         let seed = gateway.chance.draw() as u64;
+        let size = size(deployed, call);
         let print = print_of(gateway, call);
-        let candidates = candidates(deployed, call, workflow.as_deref(), print);
+        let candidates = candidates(deployed, call, workflow.as_deref(), &size, print);
         let cheapest = candidates.iter().filter_map(|candidate| candidate.expected_cost).min();
         Search {
             gateway,
@@ -155,6 +157,7 @@ impl<'a> Search<'a> {
             criticality: workflow.as_ref().map(|workflow| workflow.criticality_index),
             cheapest,
             usual_cost: None,
+            size,
             print,
             seed,
             last: None,
@@ -260,7 +263,8 @@ impl<'a> Search<'a> {
         let admitted = self.call.call();
         let (gateway, deployed) = (self.gateway, self.deployed);
         let now = clock::now();
-        let mut permits = |index: usize, need| deployed.slots[index].health.lock().permit(now, need);
+        let size = &self.size;
+        let mut permits = |index: usize, need| deployed.slots[index].permit(now, need, size);
         let next = self.route.next(self.last.as_ref(), &mut permits, now);
         let (candidate, wait_ms, cause, probe, decision) = match next {
             Next::Try { candidate, wait_ms, cause, probe, decision } => (candidate, wait_ms, cause, probe, decision),
@@ -348,6 +352,8 @@ impl<'a> Search<'a> {
         }
         let cause = match (admitted.operation, cause) {
             (Operation::Embeddings, Cause::Serve) => Cause::Embed,
+            // The cache had an answer; this one is asked for to compare.
+            (_, Cause::Serve) if trail.compares() => Cause::Shadow,
             (_, cause) => cause,
         };
         self.maker.get_or_insert_with(|| ready.model.provider.name.clone());
@@ -373,7 +379,8 @@ impl<'a> Search<'a> {
         if wire::has_tools_of_the_provider(self.call.call().dialect, &self.call.call().call.body) {
             return None;
         }
-        let mut permits = |index: usize, need| deployed.slots[index].health.lock().permit(now, need);
+        let size = &self.size;
+        let mut permits = |index: usize, need| deployed.slots[index].permit(now, need, size);
         let Some(Next::Try { candidate, cause, probe, decision, .. }) = self.route.second(&mut permits, now, waited_ms)
         else {
             return None;

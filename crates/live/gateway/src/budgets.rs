@@ -160,7 +160,7 @@ impl Budgets {
         let mut under = Under::default();
         for entry in table.entries_of(scopes, &sessions) {
             under.any = true;
-            let hard = entry.account.lock().terms().is_hard();
+            let hard = entry.account.lock().terms().is_hard() && entry.meta.budget.measure.is_of_usage();
             under.hard |= hard;
             under.hard_money |= hard && entry.meta.budget.measure == Measure::Usd;
         }
@@ -257,7 +257,7 @@ impl Budgets {
         // Every call locks its accounts in the order of their names, so that no two wait for each other.
         let mut open: SmallVec<[(MutexGuard<'_, Account>, Amount); FEW]> = SmallVec::new();
         for entry in &taken {
-            open.push((entry.account.lock(), spend.of(entry.meta.budget.measure)));
+            open.push((entry.account.lock(), spend.held(entry.meta.budget.measure)));
         }
         if pick == Pick::Dearer {
             for (place, (account, amount)) in open.iter_mut().enumerate() {
@@ -332,7 +332,7 @@ impl Budgets {
         for entry in &taken {
             let measure = entry.meta.budget.measure;
             let mut account = entry.account.lock();
-            let settled = account.settle(spend.of(measure), actual.of(measure), at, now);
+            let settled = account.settle(spend.held(measure), actual.booked(measure), at, now);
             let mark = account.newly_reached();
             drop(account);
             if let Some(mark) = mark {
@@ -348,7 +348,7 @@ impl Budgets {
             let sessions = table.sessions.of(&scopes, now);
             for entry in table.entries_of(&scopes, &sessions) {
                 if !taken.iter().any(|taken| Arc::ptr_eq(&taken.account, &entry.account)) {
-                    entry.account.lock().book(actual.of(entry.meta.budget.measure), at, now);
+                    entry.account.lock().book(actual.booked(entry.meta.budget.measure), at, now);
                 }
             }
         }

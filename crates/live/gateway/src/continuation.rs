@@ -80,6 +80,7 @@ pub async fn go_on(
     trail: &mut Trail,
 ) -> Result<Resumed, Relayed> {
     let Broken { attempt, seen, fault, going_on, mut client, mut out } = broken;
+    let events = going_on.said.events;
     let (model, name) = (attempt.candidate.model, attempt.intent.model.clone());
     let (said_tokens, _) = attempt.slot.estimate_answer_tokens(going_on.said.text().len() as u64);
     let ending = Ending::Failed { fault: &fault, seen: Some(&seen), after_content: true };
@@ -114,7 +115,7 @@ pub async fn go_on(
         billed: true,
     };
     let error = refusal.client_error(id, dialect);
-    out.extend_from_slice(&wire::errors::error_frame(dialect, framing, &error));
+    out.extend_from_slice(&wire::errors::error_frame_after(dialect, framing, &error, events));
     trail.answer(&out);
     let parting = Parting::Stream(client, out, Box::new(None));
     Err(Relayed { attempt: None, seen, end: RelayEnd::Failed(fault, refusal), parting })

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::budgets::Budgets;
-use crate::cache::Cache;
+use crate::cache::answers::Cache;
 use crate::chance::Chance;
 use crate::clock;
 use crate::deployed::Deployed;

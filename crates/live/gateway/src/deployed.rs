@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use config::{Lane, Model, Provider, Snapshot};
 use domain::{Meter, NanoUsd, UnixMs, Usage, WorkflowName};
+use http::HeaderMap;
 use ledger::learn::{BytesPerToken, OutputLength};
 use parking_lot::Mutex;
-use routing::{BreakerSettings, Hedging, ModelHealth, ModelIndex};
+use routing::{Amount, BreakerSettings, Hedging, Mark, ModelHealth, ModelIndex, Need, Permit};
 use rustc_hash::FxHashMap;
 use wire::Maker;
 
+use crate::clock;
 use crate::concentration::Traffic;
 use crate::promises::Promises;
 use crate::provisioned::Provisioned;
@@ -163,6 +165,24 @@ impl Slot {
         }
     }
 
+    /// Asks for one attempt of a call of this size.
+    pub fn permit(&self, now: UnixMs, need: Need, size: &Size) -> Permit {
+        self.health.lock().permit_for(now, need, || Amount {
+            input_tokens: self.estimate_tokens(size.prompt_bytes).0,
+            output_tokens: size.max_output.unwrap_or(FIRST_GUESS_OUTPUT_TOKENS),
+        })
+    }
+
+    /// Takes over what an answer's headers tell of the provider's quota; `mark` is of when its attempt was sent.
+    pub fn told(&self, headers: &HeaderMap, mark: Mark) {
+        if !headers.keys().any(|name| wire::limits::may_tell(name.as_str())) {
+            return;
+        }
+        let now = clock::now();
+        let told = wire::limits::limits(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())), now);
+        self.health.lock().told(&told.claims, told.unread, mark, now);
+    }
+
     /// Learns from a usage the provider reported.
     pub fn observe(&self, workflow: Option<&WorkflowName>, prompt_bytes: u64, input_tokens: u64, output_tokens: u64) {
         if prompt_bytes > 0 && input_tokens > 0 {
@@ -238,10 +258,15 @@ impl Slot {
         self.output.lock().get(&workflow.cloned()).and_then(OutputLength::q99)
     }
 
+    /// How long answers for this workflow have been, tokens; `None` before any.
+    pub fn output_mean(&self, workflow: Option<&WorkflowName>) -> Option<u64> {
+        self.output.lock().get(&workflow.cloned()).and_then(OutputLength::mean)
+    }
+
     /// How many tokens a call of this size should have here, sent and received.
     pub fn expected_tokens(&self, workflow: Option<&WorkflowName>, ask: &Size) -> (u64, u64) {
         let (input, _) = self.estimate_tokens(ask.prompt_bytes);
-        let learned = self.output.lock().get(&workflow.cloned()).and_then(OutputLength::mean);
+        let learned = self.output_mean(workflow).or(ask.typical_output);
         let output = learned.unwrap_or(FIRST_GUESS_OUTPUT_TOKENS).min(ask.max_output.unwrap_or(u64::MAX));
         (input, output)
     }
@@ -271,6 +296,9 @@ pub struct Size {
     pub prompt_bytes: u64,
     /// The client's own cap on output tokens.
     pub max_output: Option<u64>,
+    /// What answers of other models to the same workflow have been like, tokens: else one that has not answered yet would be
+    /// compared by a guess with one that has.
+    pub typical_output: Option<u64>,
     /// What some models are billed by instead of tokens.
     pub units: wire::Units,
 }

@@ -26,7 +26,7 @@ use crate::reply::Leaves;
 use crate::settle::Attempt;
 #[cfg(test)]
 use crate::trail::TRAP;
-use crate::upstream::Sending;
+use crate::upstream::{Sending, packed};
 
 /// Longest answer taken in whole, bytes.
 const WHOLE_ANSWER_BYTES: usize = 64 << 20;
@@ -132,10 +132,14 @@ pub(crate) async fn exchange(
     };
     let patience = Patience { until: wait_until, late };
 
+    let mark = attempt.slot.health.lock().mark();
     let sent = deployed.upstreams.send(call, sending);
     let response = patience.wait(client, sent).await.map_err(|end| end.failure(None))?;
     let response = response.map_err(|fault| Failure::Fault(fault, None))?;
     attempt.status = Some(response.status().as_u16());
+    if model.provider.quota_steering {
+        attempt.slot.told(response.headers(), mark);
+    }
     if let Some(challenge) =
         challenge.filter(|_| !response.status().is_client_error() && !response.status().is_server_error())
     {
@@ -148,6 +152,10 @@ pub(crate) async fn exchange(
     if !response.status().is_success() {
         let errors = if wrapped { wire::Dialect::BedrockConverse } else { spoken };
         return Err(refused(errors, response, client).await);
+    }
+    if let Some(fault) = packed(response.headers()) {
+        // It was answered and will be billed, though nobody can read it: booked as an estimate.
+        return Err(Failure::Fault(fault, Some(Box::default())));
     }
     let content_type = response.headers().get(CONTENT_TYPE).cloned().filter(|_| admitted.operation.is_media());
     let content_type = content_type.filter(is_raw);
@@ -163,7 +171,10 @@ pub(crate) async fn exchange(
         maker: attempt.slot.maker,
         answer_id: admitted.call.id.to_string(),
         created_unix_s: admitted.call.at.0 / 1000,
-        keep_bytes: model.tokenizer.map_or(0, |_| crate::tokens::KEPT_BYTES),
+        keep_bytes: match model.tokenizer.is_some() || crate::cache::request::near_rule(call).is_some() {
+            true => crate::tokens::KEPT_BYTES,
+            false => 0,
+        },
         framing: admitted.call.framing,
         request: match (same_dialect, admitted.operation) {
             (false, Operation::Embeddings | Operation::Rerank) => admitted.call.body.clone(),
@@ -307,7 +318,9 @@ pub(crate) async fn refused(
     let patience =
         Patience { until: Instant::now() + Duration::from_millis(ERROR_BODY_MS), late: FaultClass::ServerError };
     let mut bytes = Vec::new();
-    while bytes.len() < ERROR_BODY_BYTES {
+    // Of a packed error its status says what there is to know.
+    let readable = packed(&head.headers).is_none();
+    while readable && bytes.len() < ERROR_BODY_BYTES {
         match patience.wait(client, body.frame()).await {
             Ok(Some(Ok(frame))) => {
                 let data = frame.data_ref().map_or(&[][..], |data| data);

@@ -1,7 +1,7 @@
 //! The data plane. A call comes in at [`server`], is found a route in [`endpoints`], and lives its life in [`life`], which
 //! [`edge`] sees to the end of whatever becomes of its task, with
 //! what [`dataplane`] puts together: [`admit`], [`protect`], [`cache`], [`attempt`] (with `race` beside slow ones), [`relay`] (with [`continuation`] where one breaks off), [`settle`], which has what no provider
-//! reported counted by [`tokens`], and priced with [`pricing`] and the [`totals`] of many calls. [`upstream`] sends over the connections of `pool`, with what [`identity`] keeps of tokens.
+//! reported counted by [`tokens`], and priced with [`pricing`] and the [`totals`] of many calls. [`upstream`] sends over the connections of `pool`, within the bounds of `interim`, with what [`identity`] keeps of tokens.
 //! Servers of tools have a folder of their own, [`mcp`], and so have what is said over a WebSocket, [`realtime`], and what providers
 //! keep for clients, [`kept`]; [`notices`] tells a webhook what budgets reach. What is out of the ordinary is found by [`watch`], and moves calls by [`steering`]. What the gateway needs from outside is in [`ports`]; the facts it
 //! makes leave by [`spool`].
@@ -27,6 +27,7 @@ pub mod bound;
 pub mod units;
 pub mod upstream;
 mod pool;
+mod interim;
 pub mod pipe;
 pub mod identity;
 pub mod relay;

@@ -12,7 +12,8 @@ use wire::{Dialect, Framing, Operation};
 
 use crate::admit::{admit, correct_limits};
 use crate::attempt::{Answered, attempt};
-use crate::cache::{self, Looked};
+use crate::cache::replay::Given;
+use crate::cache::stage as cache;
 use crate::call::Call;
 use crate::clock;
 use crate::continuation::go_on;
@@ -69,7 +70,7 @@ async fn reach(
     deployed: &Deployed,
     call: Call,
     (dialect, operation): (Dialect, Operation),
-    mut client: Waiting,
+    client: Waiting,
     trail: &mut Trail,
 ) -> Option<Box<Reached>> {
     let (id, framing) = (call.id, call.framing);
@@ -105,18 +106,13 @@ async fn reach(
         trail.note("protect", note);
     }
 
-    match gateway.cache.look(&protected, &gateway.metrics, protected.call().call.at) {
-        Looked::Off => {}
-        Looked::Passed(why) => {
-            trail.cache_told = Some("pass");
-            trail.note("cache", format!("not asked: {}", why.as_str()));
-        }
-        Looked::Nothing(keeping) => (trail.cache_told, trail.keeping) = (Some("miss"), Some(keeping)),
-        Looked::Found(kept) => {
-            cache::replay::replay(gateway, &protected, kept, client, errors, trail).await;
+    let mut client = match cache::serve(gateway, &protected, client, trail).await {
+        Ok(client) => client,
+        Err(given) => {
+            Box::pin(give(gateway, given, (&id.to_string(), errors), trail)).await;
             return None;
         }
-    }
+    };
 
     match attempt(gateway, deployed, &protected, &mut client, trail).await {
         Ok(answered) => {
@@ -124,7 +120,8 @@ async fn reach(
             trail.model = Some(answered.attempt.intent.model.clone());
             trail.note("attempt", &*answered.attempt.decision);
             let id = id.to_string();
-            let head = cache::keeping::tell(answer_head(&id, &answered, errors, protected.call(), framing), trail);
+            let head = answer_head(&id, &answered, errors, protected.call(), framing);
+            let head = cache::tell(head, trail);
             Some(Box::new(Reached { protected, answered, client, id, errors, head }))
         }
         Err(refusal) => {
@@ -145,6 +142,14 @@ async fn reach(
             None
         }
     }
+}
+
+/// Writes down a call that was answered with what was kept, and only then lets the client have its end.
+async fn give(gateway: &Gateway, given: Given, (id, errors): (&str, Dialect), trail: &mut Trail) {
+    let status = if given.is_gone { 499 } else { 200 };
+    let error = given.is_gone.then(|| Refusal::ClientGone.client_error(id, errors));
+    finish(gateway, trail, Vec::new(), status, error).await;
+    given.parting.deliver().await;
 }
 
 /// Lets a client and a provider talk, and books what was said.
@@ -172,7 +177,7 @@ async fn pass_on(gateway: &Gateway, deployed: &Deployed, reached: Box<Reached>, 
     };
     let framing = protected.call().call.framing;
     let more = (&gateway.budgets, top_up(&answered.attempt));
-    let mut passed = relay(more, answered, client, head, (errors, framing), &id, trail).await;
+    let mut passed = relay(more, answered, client, head, errors, &id, trail).await;
     let relayed = loop {
         let broken = match passed {
             Passed::Over(relayed) => break relayed,
@@ -184,7 +189,7 @@ async fn pass_on(gateway: &Gateway, deployed: &Deployed, reached: Box<Reached>, 
         passed = match found {
             Ok(resumed) => {
                 let more = (&gateway.budgets, top_up(&resumed.answered.attempt));
-                relay_on(more, resumed, (errors, framing), &id, trail).await
+                relay_on(more, resumed, errors, &id, trail).await
             }
             Err(relayed) => break relayed,
         };
@@ -212,7 +217,7 @@ async fn book(
         let record = settle(&gateway.books(), protected, attempt, trail, &ending).await;
         trail.tokens_used += record.usage.input_tokens() + record.usage.output_tokens();
         if let (RelayEnd::Served, Some(keeping)) = (&end, trail.keeping.take()) {
-            gateway.cache.keep(*keeping, &record, &seen, trail.lane.clone(), clock::now());
+            Box::pin(cache::keep(gateway, protected, keeping, &record, &seen, trail)).await;
         }
         facts.push(Entry::Record(Box::new(record)));
     }
@@ -312,8 +317,6 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// Where AWS SDKs look for the identifier.
 const X_AMZN_REQUESTID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-/// Those headers of an answer that say which call it is.
-pub const CALL_HEADERS: [HeaderName; 4] = [CALL_ID, X_REQUEST_ID, REQUEST_ID, X_AMZN_REQUESTID];
 /// What answered.
 pub const FREEHOLD_MODEL: HeaderName = HeaderName::from_static("freehold-model");
 const FREEHOLD_LANE: HeaderName = HeaderName::from_static("freehold-lane");

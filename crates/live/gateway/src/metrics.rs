@@ -52,13 +52,6 @@ pub struct ModelLabels {
     pub model: String,
 }
 
-/// Who moved a call.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-pub struct MoverLabels {
-    /// `burn`, `anomaly` or `concentration`.
-    pub by: String,
-}
-
 /// One workflow.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct WorkflowLabels {
@@ -71,7 +64,7 @@ pub struct WorkflowLabels {
 pub struct CacheLabels {
     /// The workflow.
     pub workflow: String,
-    /// `hit`, `miss` or `pass`.
+    /// `hit`, `near`, `compared`, `miss` or `pass`.
     pub outcome: &'static str,
 }
 
@@ -87,6 +80,13 @@ pub struct DroppedLabels {
 pub struct AnomalyLabels {
     /// `price`, `tier`, `latency` or `spend`.
     pub kind: &'static str,
+}
+
+/// Who moved a call.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct MoverLabels {
+    /// `burn`, `anomaly` or `concentration`.
+    pub by: String,
 }
 
 /// One configuration revision.

@@ -1,4 +1,4 @@
-//! Tells a webhook what budgets have reached: signed as Standard Webhooks has it, tried again for a while, in order, and never on the
+//! Tells a webhook what budgets have reached and what is out of the ordinary: signed as Standard Webhooks has it, tried again for a while, in order, and never on the
 //! path of a call. What does not fit the queue, or is refused for good, is dropped and counted; the page and the log have it all the same.
 
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use crate::budgets::Reached;
 use crate::clock;
 use crate::dataplane::Gateway;
 use crate::pool::Pool;
+use crate::watch::told::Anomaly;
 
 /// Notices that wait.
 pub const WAITING_AT_MOST: usize = 256;
@@ -38,6 +39,14 @@ const ANSWER_BYTES: usize = 64 << 10;
 /// How long what still waits may take when the process ends, milliseconds.
 const LAST_MS: u64 = 2_000;
 
+/// What is told.
+enum Notice {
+    /// A budget has reached a share of its limit.
+    Reached(Reached),
+    /// Something is out of the ordinary, or no longer is.
+    Anomaly(Anomaly),
+}
+
 /// Why a notice was not taken.
 enum Trouble {
     /// It may be taken the next time.
@@ -46,20 +55,28 @@ enum Trouble {
     Refused(StatusCode),
 }
 
-/// Posts what budgets have reached until `stop` says so, then what is left, once.
-pub async fn run(gateway: Arc<Gateway>, mut waiting: mpsc::Receiver<Reached>, mut stop: watch::Receiver<bool>) {
+/// Posts what budgets have reached and what is found until `stop` says so, then what is left, once.
+pub async fn run(
+    gateway: Arc<Gateway>,
+    mut waiting: mpsc::Receiver<Reached>,
+    mut found: mpsc::Receiver<Anomaly>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut failing = false;
     loop {
-        let reached = tokio::select! {
-            reached = waiting.recv() => reached,
+        let notice = tokio::select! {
+            reached = waiting.recv() => reached.map(Notice::Reached),
+            anomaly = found.recv() => anomaly.map(Notice::Anomaly),
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let Some(reached) = reached else { return };
-        tell(&gateway, &reached, &mut failing, &mut stop).await;
+        let Some(notice) = notice else { return };
+        tell(&gateway, &notice, &mut failing, &mut stop).await;
     }
     let until = Instant::now() + Duration::from_millis(LAST_MS);
-    while let Ok(reached) = waiting.try_recv() {
-        let told = tokio::time::timeout_at(until, once(&gateway, &reached)).await;
+    loop {
+        let reached = waiting.try_recv().map(Notice::Reached);
+        let Ok(notice) = reached.or_else(|_| found.try_recv().map(Notice::Anomaly)) else { break };
+        let told = tokio::time::timeout_at(until, once(&gateway, &notice)).await;
         if !matches!(told, Ok(Ok(()))) {
             gateway.budgets.untold.fetch_add(1, Ordering::Relaxed);
         }
@@ -67,10 +84,10 @@ pub async fn run(gateway: Arc<Gateway>, mut waiting: mpsc::Receiver<Reached>, mu
 }
 
 /// Posts one until it is taken, refused or given up.
-async fn tell(gateway: &Gateway, reached: &Reached, failing: &mut bool, stop: &mut watch::Receiver<bool>) {
+async fn tell(gateway: &Gateway, notice: &Notice, failing: &mut bool, stop: &mut watch::Receiver<bool>) {
     let mut pause_ms = FIRST_PAUSE_MS;
     for try_number in 1..=TRIES {
-        let why = match once(gateway, reached).await {
+        let why = match once(gateway, notice).await {
             Ok(()) => {
                 if std::mem::take(failing) {
                     tracing::info!("the webhook takes notices again");
@@ -78,7 +95,7 @@ async fn tell(gateway: &Gateway, reached: &Reached, failing: &mut bool, stop: &m
                 return;
             }
             Err(Trouble::Refused(status)) => {
-                tracing::error!(%status, budget = reached.budget.scope.plain(), "the webhook refuses a notice; it is dropped");
+                tracing::error!(%status, of = subject(notice), "the webhook refuses a notice; it is dropped");
                 break;
             }
             Err(Trouble::Passing(why)) => why,
@@ -102,11 +119,11 @@ async fn tell(gateway: &Gateway, reached: &Reached, failing: &mut bool, stop: &m
 }
 
 /// Posts one, as the configuration says now. Nobody to be told is no trouble.
-async fn once(gateway: &Gateway, reached: &Reached) -> Result<(), Trouble> {
+async fn once(gateway: &Gateway, notice: &Notice) -> Result<(), Trouble> {
     let deployed = gateway.deployed.load_full();
     let Some(notify) = &deployed.snapshot.notify else { return Ok(()) };
     let pool = deployed.upstreams.pool_of_its_own(CONNECT_MS);
-    let request = request(notify, reached, clock::now().0 / 1_000);
+    let request = request(notify, notice, clock::now().0 / 1_000);
     let posted = tokio::time::timeout(Duration::from_millis(ANSWER_MS), post(&pool, request)).await;
     posted.unwrap_or_else(|_| Err(Trouble::Passing(format!("no answer within {ANSWER_MS} ms"))))
 }
@@ -125,9 +142,8 @@ async fn post(pool: &Pool, request: Request<Full<Bytes>>) -> Result<(), Trouble>
 }
 
 /// The notice, with its name, its time and their signature.
-fn request(notify: &Notify, reached: &Reached, now_s: i64) -> Request<Full<Bytes>> {
-    let body = body(reached);
-    let id = id_of(reached);
+fn request(notify: &Notify, notice: &Notice, now_s: i64) -> Request<Full<Bytes>> {
+    let (body, id) = (body(notice), id_of(notice));
     let signature = signature(notify.secret.expose(), &id, now_s, &body);
     let url = match notify.url.path.is_empty() {
         true => format!("{}/", notify.url),
@@ -143,28 +159,55 @@ fn request(notify: &Notify, reached: &Reached, now_s: i64) -> Request<Full<Bytes
         .expect("the address was checked with the configuration, and the headers are ASCII")
 }
 
-fn body(reached: &Reached) -> String {
-    let Reached { at, budget, notice, limit } = reached;
-    json!({
-        "type": "budget.reached",
-        "timestamp": at.to_string(),
-        "data": {
-            "scope": budget.scope.plain(),
-            "per": budget.window.to_string(),
-            "measure": budget.measure.as_str(),
-            "limit": budget.measure.shown(*limit),
-            "share_percent": notice.share_percent,
-            "does": notice.act,
-        },
-    })
+/// Of what a notice is.
+fn subject(notice: &Notice) -> String {
+    match notice {
+        Notice::Reached(reached) => reached.budget.scope.plain(),
+        Notice::Anomaly(anomaly) => anomaly.subject.clone(),
+    }
+}
+
+fn body(notice: &Notice) -> String {
+    match notice {
+        Notice::Reached(Reached { at, budget, notice, limit }) => json!({
+            "type": "budget.reached",
+            "timestamp": at.to_string(),
+            "data": {
+                "scope": budget.scope.plain(),
+                "per": budget.window.to_string(),
+                "measure": budget.measure.as_str(),
+                "limit": budget.measure.shown(*limit),
+                "share_percent": notice.share_percent,
+                "does": notice.act,
+            },
+        }),
+        Notice::Anomaly(anomaly) => json!({
+            "type": if anomaly.until.is_none() { "anomaly.began" } else { "anomaly.ended" },
+            "timestamp": anomaly.until.unwrap_or(anomaly.since).to_string(),
+            "data": {
+                "kind": anomaly.kind.as_str(),
+                "subject": anomaly.subject,
+                "sentence": anomaly.sentence,
+                "factor_milli": anomaly.factor_milli,
+                "since": anomaly.since.to_string(),
+                "moves": anomaly.moves,
+            },
+        }),
+    }
     .to_string()
 }
 
 /// The same however often it is posted, so that whoever is told can tell a repetition.
-fn id_of(reached: &Reached) -> String {
-    let Reached { at, budget, notice, .. } = reached;
-    let (scope, per) = (budget.scope.plain(), budget.window.to_string());
-    let whole = format!("{scope} {per} {} {} {}", budget.measure.as_str(), notice.share_percent, at.0);
+fn id_of(notice: &Notice) -> String {
+    let whole = match notice {
+        Notice::Reached(Reached { at, budget, notice, .. }) => {
+            let (scope, per) = (budget.scope.plain(), budget.window.to_string());
+            format!("{scope} {per} {} {} {}", budget.measure.as_str(), notice.share_percent, at.0)
+        }
+        Notice::Anomaly(Anomaly { kind, subject, since, until, .. }) => {
+            format!("anomaly {kind} {subject} {} {}", since.0, until.map_or(0, |until| until.0))
+        }
+    };
     format!("msg_{}", blake3::hash(whole.as_bytes()).to_hex().chars().take(32).collect::<String>())
 }
 

@@ -25,12 +25,17 @@ use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 use tower_service::Service;
 
+use crate::interim::Interim;
 use crate::pipe::Dial;
 
 /// How long an unused connection is kept. Below the 60 s after which common load balancers close theirs.
 const IDLE_SECONDS: u64 = 50;
 /// Unused connections kept per provider.
 const IDLE_CONNECTIONS: usize = 256;
+
+/// Longest head of an answer, and most that is read of one at once, bytes. What is read at once is parsed in one go, interim
+/// answers (1xx) too.
+const HEAD_BYTES: usize = 64 << 10;
 
 /// Why no connection can ever be made with this configuration.
 #[derive(Debug, Error)]
@@ -113,13 +118,18 @@ impl Pool {
     }
 
     /// Sends a request and waits for the head of the answer. No redirect is followed.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Fault> {
+    pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Fault> {
+        let interim = Interim::of(&mut request);
         let answered = match &self.client {
-            PoolClient::Direct(client) => client.request(request).await,
-            PoolClient::Proxied(client) => client.request(request).await,
-            PoolClient::Piped(client) => client.request(request).await,
+            PoolClient::Direct(client) => client.request(request),
+            PoolClient::Proxied(client) => client.request(request),
+            PoolClient::Piped(client) => client.request(request),
         };
-        answered.map_err(|error| fault(&error))
+        tokio::select! {
+            biased;
+            answered = answered => answered.map_err(|error| fault(&error)),
+            fault = interim.too_many() => Err(fault),
+        }
     }
 }
 
@@ -128,6 +138,7 @@ fn builder() -> Builder {
     builder
         .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS))
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .http1_max_buf_size(HEAD_BYTES)
         .pool_timer(TokioTimer::new());
     builder
 }

@@ -24,14 +24,15 @@ pub(crate) fn begin(gateway: &Gateway, deployed: &Deployed, call: &Protected, ro
     let criticality = call.call().target.workflow().map(|workflow| workflow.criticality_index);
     deployed.promises.came(call.lanes().first().and_then(|(lane, _)| *lane), criticality);
     deployed.promises.look(&deployed.steering, call.call().call.at);
-    let models = || call.lanes().iter().flat_map(|(_, models)| models);
-    let moves = deployed.steering.now();
-    let own = gateway.watch.moves_of(call.call().target.workflow().map(|workflow| &**workflow), &moves, models());
-    let moves = own.as_deref().unwrap_or(&moves);
-    let full = deployed.traffic.moves(criticality, models().copied(), call.call().call.at);
-    match full.is_empty() {
-        true => route.steer(moves, criticality, seed),
-        false => route.steer(&[moves, &full].concat(), criticality, seed),
+    let models = || call.lanes().iter().flat_map(|(_, models)| models).copied();
+    let full = deployed.traffic.moves(criticality, models(), call.call().call.at);
+    let dear = gateway.watch.moves_of(call.call().target.workflow().map(|workflow| &**workflow), models());
+    match full.is_empty() && dear.is_empty() {
+        true => route.steer(&deployed.steering.now(), criticality, seed),
+        false => {
+            let all: Vec<_> = deployed.steering.now().iter().cloned().chain(full).chain(dear).collect();
+            route.steer(&all, criticality, seed);
+        }
     }
     if let Some(moved) = route.moved() {
         gateway.metrics.moved(moved.by);
@@ -58,10 +59,18 @@ pub(crate) fn taken_room(deployed: &Deployed, call: &Protected, model: ModelInde
     if !deployed.provisioned.serves(model) {
         return None;
     }
-    let head = &call.call().head;
-    let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units };
+    let size = size(deployed, call);
     let workflow = call.call().target.workflow().map(|workflow| &workflow.name);
     deployed.provisioned.take(model, slot.expected_tokens(workflow, &size), clock::now())
+}
+
+/// How large the call is.
+pub(crate) fn size(deployed: &Deployed, call: &Protected) -> Size {
+    let head = &call.call().head;
+    let name = call.call().target.workflow().map(|workflow| &workflow.name);
+    let mut models = call.lanes().iter().flat_map(|(_, models)| models);
+    let typical_output = models.find_map(|index| deployed.slots[*index].output_mean(name));
+    Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, typical_output, units: head.units }
 }
 
 /// The candidates in lane order, each with what it should cost.
@@ -69,11 +78,10 @@ pub(crate) fn candidates(
     deployed: &Deployed,
     call: &Protected,
     workflow: Option<&Workflow>,
+    size: &Size,
     print: Option<PromptPrint>,
 ) -> Vec<Candidate> {
     let snapshot = call.snapshot();
-    let head = &call.call().head;
-    let size = Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, units: head.units };
     let now = call.call().call.at;
     let name = workflow.map(|workflow| &workflow.name);
     let warm = print.and_then(|print| deployed.warm.of(print, now));
@@ -95,14 +103,14 @@ pub(crate) fn candidates(
                 lane_name: lane.map_or_else(|| LaneName::from(DIRECT), |lane| lane.name.clone()),
                 class: lane.map_or(domain::Class::C, |lane| lane.class),
                 pick: lane.map_or(domain::Pick::Best, |lane| lane.pick),
-                expected_cost: slot.expected_cost(model, name, &size, cached_tokens, now),
+                expected_cost: slot.expected_cost(model, name, size, cached_tokens, now),
                 quality_milli: model.quality_milli,
                 first_token_ms,
                 in_flight,
                 failed_percent,
                 cached_tokens,
                 bought: match deployed.provisioned.serves(*index) {
-                    true => deployed.provisioned.bought(*index, slot.expected_tokens(name, &size), now),
+                    true => deployed.provisioned.bought(*index, slot.expected_tokens(name, size), now),
                     false => Bought::Nothing,
                 },
             });

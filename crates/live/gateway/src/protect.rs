@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use config::{Model, Snapshot};
+use config::{Model, Provider, Snapshot};
 use domain::Region;
 use routing::{LaneIndex, ModelIndex};
+use wire::kept::Thing;
 
 use crate::admit::Admitted;
 use crate::refusal::Refusal;
@@ -41,11 +42,18 @@ impl Protected {
     }
 }
 
+/// Whether any key may name things of this provider's account by their own ids: where its entry says so, and, but for files, where
+/// requests that Freehold does not know are passed on, by which alone such things are made.
+pub fn is_everybodys(thing: Thing, provider: &Provider) -> bool {
+    provider.shared_files || (provider.passthrough && thing != Thing::File)
+}
+
 /// Leaves only models inside the workflow's residency. A model whose region nobody declared is outside.
 pub fn protect(admitted: Admitted, snapshot: Arc<Snapshot>) -> Result<Protected, (Box<Admitted>, Refusal)> {
     let residency: &[Region] = admitted.target.workflow().map_or(&[], |workflow| &workflow.residency);
     let is_bound = |model: &Model| admitted.bound_to.as_ref().is_none_or(|bound| bound.provider == model.provider.name);
-    let is_shared = |model: &Model| admitted.unsealed_file.is_none() || model.provider.shared_files;
+    let is_shared =
+        |model: &Model| admitted.unsealed.as_ref().is_none_or(|named| is_everybodys(named.thing, &model.provider));
     let allowed = |model: &Model| within(model.region.as_ref(), residency);
     let mut excluded = Vec::new();
     let mut keep = |models: &[ModelIndex]| -> Vec<ModelIndex> {
@@ -67,9 +75,9 @@ pub fn protect(admitted: Admitted, snapshot: Arc<Snapshot>) -> Result<Protected,
     let within_residency = !lanes.is_empty();
     lanes.iter_mut().for_each(|(_, models)| models.retain(|index| is_shared(&snapshot.models[*index])));
     lanes.retain(|(_, models)| !models.is_empty());
-    if let Some(id) = admitted.unsealed_file.as_deref().filter(|_| within_residency && lanes.is_empty()) {
-        let id = short(id);
-        return Err((Box::new(admitted), Refusal::UnsealedFile { id }));
+    if let Some(named) = admitted.unsealed.as_ref().filter(|_| within_residency && lanes.is_empty()) {
+        let refusal = Refusal::Unsealed { thing: named.thing, id: short(&named.id) };
+        return Err((Box::new(admitted), refusal));
     }
     if lanes.is_empty() {
         let regions = residency.iter().map(Region::as_str).collect::<Vec<_>>().join(", ");

@@ -2,11 +2,11 @@
 //! whether trying again helps, whether it was billed, and what to do next.
 
 use domain::{Blame, Fault, Loss, LossKind, ModelName};
-use ledger::{Gate, Period};
+use ledger::{Gate, Measure, Period};
 use thiserror::Error;
 use wire::Dialect;
 use wire::errors::{ClientError, Retry};
-use wire::kept::Kind;
+use wire::kept::{Kind, Thing};
 
 use crate::budgets::Spent;
 use crate::keys::KeyRefusal;
@@ -52,6 +52,12 @@ pub enum Refusal {
         /// The limit, bytes.
         limit: usize,
     },
+    /// An HTTP/1.1 request that does not say for which host it is, or says it in more than one way (RFC 9112, 3.2).
+    #[error("the request has {0}; send exactly one `Host` header that names this gateway")]
+    Host(&'static str),
+    /// It expects what no server here does (RFC 9110, 10.1.1).
+    #[error("`Expect: {0}` cannot be met; send `100-continue`, or no such header")]
+    Expectation(String),
     /// The body is too large.
     #[error("the body is larger than {limit} bytes; raise `max_body_bytes` under [server] or send less")]
     BodyTooLarge {
@@ -176,12 +182,15 @@ pub enum Refusal {
         /// Why not.
         why: String,
     },
-    /// A request names a file by an id that Freehold did not give out.
+    /// A request names something a provider keeps by an id that Freehold did not give out.
     #[error(
-        "`{id}` is no file id of Freehold's, so nobody can tell whose file it is: upload the file at POST /v1/files, or send it in the \
-         request; files of the provider's account that all may name pass where its entry says `shared_files = true`"
+        "`{id}` is the provider's own id of a {thing}, so nobody can tell whose it is: upload files at POST /v1/files, or send the \
+         content in the request; what lies in the provider's account and all may name passes where its entry says \
+         `shared_files = true`"
     )]
-    UnsealedFile {
+    Unsealed {
+        /// What it names.
+        thing: Thing,
         /// As it was written.
         id: String,
     },
@@ -342,6 +351,9 @@ fn key_sentence(refusal: KeyRefusal) -> String {
 /// Which budget, how it stands, and what to do: whoever reads it need not look anything up.
 fn budget_sentence(spent: &Spent) -> String {
     let Spent { budget, short, .. } = spent;
+    if !short.measure.is_of_usage() {
+        return limit_sentence(spent);
+    }
     let shown = |amount| short.measure.shown(amount);
     let (scope, per) = (&budget.scope, &budget.window);
     let stands = format!(
@@ -372,6 +384,23 @@ fn budget_sentence(spent: &Spent) -> String {
         (None, _) => "it never starts anew by itself".to_owned(),
     };
     format!("the budget of {scope} per {per} {state}: {stands}; {remedy}; {resets}")
+}
+
+/// The same of a limit on requests, or on calls at once.
+fn limit_sentence(spent: &Spent) -> String {
+    let Spent { budget, short, .. } = spent;
+    let (scope, per, limit) = (&budget.scope, &budget.window, short.measure.shown(short.limit));
+    let per = if short.measure == Measure::Calls { String::new() } else { format!(" per {per}") };
+    let stands = match short.measure {
+        Measure::Calls => format!("{} under way", short.held.0),
+        _ => format!("{} counted, {} under way", short.settled.0, short.held.0),
+    };
+    let resets = match short.resets_at.filter(|_| !spent.may_pass_soon()) {
+        Some(at) => format!("wait until {at}, or raise the limit"),
+        None => "try again in a moment, or raise the limit".to_owned(),
+    };
+    let state = if short.gate == Gate::Slice { "has no more for this instance at the moment" } else { "is reached" };
+    format!("the limit of {limit}{per} of {scope} {state}: {stands}; {resets}")
 }
 
 fn lossy_sentence(lossy: &Lossy) -> String {
@@ -453,6 +482,8 @@ impl Refusal {
             Refusal::CredentialUnreadable => plain(401, "credential_unreadable", Blame::Client, Retry::No),
             Refusal::CredentialsConflict => plain(400, "credentials_conflict", Blame::Client, Retry::No),
             Refusal::HeadTooLarge { .. } => plain(431, "head_too_large", Blame::Client, Retry::No),
+            Refusal::Host(_) => plain(400, "host_unclear", Blame::Client, Retry::No),
+            Refusal::Expectation(_) => plain(417, "expectation_unmet", Blame::Client, Retry::No),
             Refusal::BodyTooLarge { .. } => plain(413, "body_too_large", Blame::Client, Retry::No),
             Refusal::BodyLost(_) => plain(408, "body_lost", Blame::Client, Retry::Now),
             Refusal::BodyBroken(_) => plain(400, "body_broken", Blame::Client, Retry::No),
@@ -473,6 +504,12 @@ impl Refusal {
             Refusal::Budget(spent) if spent.short.gate == Gate::Approval => {
                 plain(429, "budget_needs_approval", Blame::Client, Retry::No)
             }
+            // A limit on requests or calls passes by itself: it asks for patience, not for money.
+            Refusal::Budget(spent) if !spent.short.measure.is_of_usage() => {
+                let resets_at = spent.short.resets_at.filter(|_| !spent.may_pass_soon());
+                let wait_ms = resets_at.map_or(1_000, |at| at.since(crate::clock::now()).max(1_000));
+                plain(429, "limit_reached", Blame::Client, Retry::After(wait_ms))
+            }
             // What is only reserved by calls in flight may be free again in a moment.
             Refusal::Budget(spent) if spent.may_pass_soon() => {
                 plain(429, "budget_reserved", Blame::Client, Retry::After(1_000))
@@ -483,9 +520,10 @@ impl Refusal {
             Refusal::Gone { .. } => plain(404, "gone", Blame::Client, Retry::No),
             Refusal::KeptElsewhere { .. } => plain(400, "kept_elsewhere", Blame::Client, Retry::No),
             Refusal::KeepsNone { .. } => plain(400, "keeps_none", Blame::Client, Retry::No),
-            Refusal::UnsealedFile { .. } => {
+            Refusal::Unsealed { thing: Thing::File, .. } => {
                 Meaning { param: Some("file_id".into()), ..plain(400, "unsealed_file", Blame::Client, Retry::No) }
             }
+            Refusal::Unsealed { .. } => plain(400, "unsealed_id", Blame::Client, Retry::No),
             Refusal::Scattered => plain(400, "kept_elsewhere", Blame::Client, Retry::No),
             Refusal::PathUnclear(_) => plain(404, "no_such_route", Blame::Client, Retry::No),
             Refusal::NoPassthrough { .. } => plain(404, "no_such_route", Blame::Client, Retry::No),

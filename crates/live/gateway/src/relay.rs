@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming};
 use routing::truth::goes_on;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use wire::{Dialect, Framing, Seen, StreamRelay};
+use wire::{Dialect, Seen, StreamRelay};
 
 use crate::attempt::{Answer, Answered};
 use crate::budgets::{Budgets, Spent};
@@ -46,10 +46,7 @@ pub struct Relayed {
 }
 
 /// What became of an answer.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one comes of each answer and is taken apart at once; a box would be made for each"
-)]
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and on the stack for a moment")]
 pub enum Passed {
     /// It is over.
     Over(Relayed),
@@ -85,7 +82,7 @@ pub async fn relay(
     answered: Answered,
     client: Waiting,
     head: http::response::Builder,
-    spoken: (Dialect, Framing),
+    spoken: Dialect,
     call: &str,
     trail: &mut Trail,
 ) -> Passed {
@@ -117,7 +114,7 @@ pub async fn relay(
 pub async fn relay_on(
     (budgets, top_up): (&Budgets, Option<TopUp>),
     resumed: Resumed,
-    spoken: (Dialect, Framing),
+    spoken: Dialect,
     call: &str,
     trail: &mut Trail,
 ) -> Passed {
@@ -165,7 +162,7 @@ impl Stream<'_> {
         mut self,
         attempt: Attempt,
         first: Vec<u8>,
-        (dialect, framing): (Dialect, Framing),
+        dialect: Dialect,
         call: &str,
         trail: &mut Trail,
     ) -> Passed {
@@ -199,7 +196,7 @@ impl Stream<'_> {
                 let refusal = Refusal::BudgetCut(spent);
                 if !self.relay.stop_short(&refusal.to_string(), &mut out) {
                     let error = refusal.client_error(call, dialect);
-                    out.extend_from_slice(&wire::errors::error_frame(dialect, framing, &error));
+                    out.extend_from_slice(&self.relay.error_frame(&error));
                 }
                 (RelayEnd::Spent(refusal), None)
             }
@@ -216,7 +213,7 @@ impl Stream<'_> {
                     billed: true,
                 };
                 let error = refusal.client_error(call, dialect);
-                out.extend_from_slice(&wire::errors::error_frame(dialect, framing, &error));
+                out.extend_from_slice(&self.relay.error_frame(&error));
                 (RelayEnd::Failed(fault, refusal), None)
             }
         };

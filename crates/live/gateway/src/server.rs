@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, UPGRADE,
 };
-use http::{Request, Response, StatusCode};
+use http::uri::Authority;
+use http::{Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -59,6 +61,8 @@ const READ_BYTES: usize = 256 << 10;
 const BODY_MS: u64 = 60_000;
 /// A body up to this size is copied out of its connection's buffer, bytes.
 const SMALL_BODY_BYTES: usize = 4 << 10;
+/// How much of a body has to be there before room is made for as much as was announced: one part in so many.
+const BELIEVED_FROM: usize = 8;
 /// Most that is read of a stranger's body, bytes and milliseconds.
 const DISCARD_BYTES: usize = 64 << 10;
 const DISCARD_MS: u64 = 1_000;
@@ -183,6 +187,9 @@ async fn handle(gateway: Arc<Gateway>, mut request: Request<Incoming>) -> Respon
     if head_bytes(&head) > limit {
         return refuse(guessed, &Refusal::HeadTooLarge { limit });
     }
+    if let Err(refusal) = whom_and_what(&head) {
+        return refuse(guessed, &refusal);
+    }
     let route = match endpoints::find(&head.method, path) {
         Ok(route) => route,
         Err(NoRoute::Path) if path.starts_with("/v1/") && passes_on(&gateway) => {
@@ -292,6 +299,29 @@ async fn handle(gateway: Arc<Gateway>, mut request: Request<Incoming>) -> Respon
                 None => refuse(errors, &Refusal::Defect("the call's task ended without an answer".into())),
             }
         }
+    }
+}
+
+/// Refuses a request that does not say once which host it is for, or that expects what no server here does. hyper leaves both
+/// to its service.
+fn whom_and_what(head: &http::request::Parts) -> Result<(), Refusal> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if head.version < Version::HTTP_11 => {}
+        (None, _) => return Err(Refusal::Host("no `Host` header")),
+        (Some(_), Some(_)) => return Err(Refusal::Host("several `Host` headers")),
+        (Some(host), None) => {
+            let is_one =
+                host.is_empty() || Authority::try_from(host.as_bytes()).is_ok_and(|host| !host.as_str().contains('@'));
+            if !is_one {
+                return Err(Refusal::Host("a `Host` header that names no host"));
+            }
+        }
+    }
+    let met = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    match head.headers.get_all(EXPECT).iter().find(|value| !met(value)) {
+        Some(expected) => Err(Refusal::Expectation(short(expected.to_str().unwrap_or("?")))),
+        None => Ok(()),
     }
 }
 
@@ -620,11 +650,16 @@ async fn collect(mut body: Incoming, announced: Option<usize>, limit: usize) -> 
             continue;
         }
         if let Some(first) = only.take() {
-            all.reserve(announced.unwrap_or(first.len() + data.len()));
             all.extend_from_slice(&first);
         }
-        if all.len() + data.len() > limit {
+        let needed = all.len() + data.len();
+        if needed > limit {
             return Err(Refusal::BodyTooLarge { limit });
+        }
+        if needed > all.capacity() {
+            // Room costs memory also where nothing comes to fill it.
+            let believed = announced.filter(|announced| needed >= announced / BELIEVED_FROM);
+            all.reserve(believed.unwrap_or(needed).max(needed) - all.len());
         }
         all.extend_from_slice(&data);
     }

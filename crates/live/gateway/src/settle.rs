@@ -33,7 +33,8 @@ use crate::totals::Totals;
 use crate::trail::Trail;
 use crate::units;
 use crate::warm::{PromptPrint, Warm, cached_after};
-use crate::watch::{Ended, Watch};
+use crate::watch::Watch;
+use crate::watch::found::Ended;
 
 /// By how many percent a guess at a response that was cut off may be wrong: how much of what was said before is cached, and so a
 /// tenth of the price, nobody told.
@@ -273,14 +274,13 @@ pub async fn settle(
     let says_tier = matches!(admitted.dialect, Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic);
     let ended = Ended {
         record: &record,
-        slot: &attempt.slot,
         row,
         asked: (same_dialect && says_tier).then_some(admitted.head.features.tier),
         streamed: admitted.head.stream,
         expected_cost: attempt.candidate.expected_cost,
         usual_cost: attempt.usual_cost,
     };
-    books.watch.look(&ended, books.deployed, books.metrics);
+    books.watch.look(&attempt.slot, &ended, books.deployed, books.metrics);
     if later {
         books.deferred.wait_for(&record);
     }
@@ -349,7 +349,11 @@ fn consumed(
     let output_bytes = seen.map_or(0, |seen| seen.output_bytes);
     let (output_estimate, error_percent) = match &counted {
         Some(counted) => (counted.output.tokens, counted.output.error_percent()),
-        None => attempt.slot.estimate_answer_tokens(output_bytes),
+        // Bytes tell little of a short answer; that a frame holds at least a token is certain.
+        None => {
+            let (tokens, error_percent) = attempt.slot.estimate_answer_tokens(output_bytes);
+            (tokens.max(seen.map_or(0, |seen| seen.output_frames)), error_percent)
+        }
     };
     match seen.and_then(|seen| seen.usage) {
         Some(usage) if matches!(ending, Ending::Served(_)) => (usage, UsageOrigin::Reported),

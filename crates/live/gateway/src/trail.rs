@@ -172,6 +172,11 @@ impl Trail {
         without_quotation(message, &self.body)
     }
 
+    /// Whether its answer is asked for only to be compared with one that the cache had.
+    pub fn compares(&self) -> bool {
+        self.keeping.as_ref().is_some_and(|keeping| keeping.comparing.is_some())
+    }
+
     /// Milliseconds since the call came in.
     pub fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.arrived.elapsed().as_millis()).unwrap_or(u64::MAX)

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use config::{AuthScheme, Identity, McpServer, Provider, Server};
 use domain::{AttemptId, Fault, FaultClass, ProviderName};
 use http::header::{
-    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
 };
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::Full;
@@ -159,6 +159,17 @@ impl Upstreams {
     }
 }
 
+/// Whether an answer came packed though none was asked for packed, and how.
+pub(crate) fn packed(headers: &HeaderMap) -> Option<Fault> {
+    let how = headers.get(CONTENT_ENCODING).filter(|how| !how.as_bytes().eq_ignore_ascii_case(b"identity"))?;
+    let how: String = how.to_str().unwrap_or("?").chars().take(40).collect();
+    let sentence = format!(
+        "the provider packed its answer (`content-encoding: {how}`) though `accept-encoding: identity` was sent; turn \
+         compression off there, or in the proxy before it"
+    );
+    Some(Fault::new(FaultClass::Malformed, sentence))
+}
+
 fn tools_pool(server: &str) -> ProviderName {
     ProviderName::new(format!("mcp:{server}"))
 }
@@ -229,6 +240,8 @@ fn signed(
         |what: &str| Fault::new(FaultClass::Internal, format!("{what} of provider `{}` is invalid", provider.name));
     let headers = request.headers_mut();
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("freehold/", env!("CARGO_PKG_VERSION"))));
+    // Without it a server may pack what it likes (RFC 9110, 12.5.3); an answer is read in place, so nothing here unpacks one.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     for (name, value) in carried {
         headers.append(name.clone(), value.clone());
     }

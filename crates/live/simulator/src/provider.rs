@@ -119,6 +119,31 @@ impl Provider {
     }
 }
 
+/// A request counted in the window of a quota.
+#[derive(Clone, Copy)]
+struct InWindow {
+    quota: Quota,
+    /// Requests that are left after it.
+    left: u64,
+    /// Until the window ends, milliseconds.
+    left_ms: u64,
+    /// How it is refused, and what it is told to wait, where nothing was left for it.
+    refusal: Option<(Kind, Option<u64>)>,
+}
+
+impl InWindow {
+    /// The plan, with what is left in its headers where the quota tells.
+    fn told(self, mut plan: Plan) -> Plan {
+        if self.quota.tells {
+            let reset = format!("{}.{:03}", self.left_ms / 1_000, self.left_ms % 1_000);
+            faults::put(&mut plan.headers, "x-ratelimit-limit", &self.quota.requests.to_string());
+            faults::put(&mut plan.headers, "x-ratelimit-remaining", &self.left.to_string());
+            faults::put(&mut plan.headers, "x-ratelimit-reset", &reset);
+        }
+        plan
+    }
+}
+
 impl Running {
     fn new(seed: u64, script: Script) -> Running {
         Running {
@@ -175,9 +200,15 @@ impl Running {
             }
         };
         let model = body["model"].as_str().unwrap_or_default();
-        if let Some((kind, retry_after_ms)) = self.script.quota.and_then(|quota| self.over_quota(quota, elapsed_ms)) {
+        let quota = self.script.quota.filter(|quota| quota.time_ms.is_none_or(|window| window.contains(elapsed_ms)));
+        let counted = quota.map(|quota| self.count_in(quota, elapsed_ms));
+        if let Some((kind, retry_after_ms)) = counted.and_then(|counted| counted.refusal) {
             let refusal = faults::refusal(dialect, kind, model).expect("quotas refuse with a status");
-            return self.refuse(dialect, &refusal, &request_id, Some(kind), retry_after_ms);
+            let plan = self.refuse(dialect, &refusal, &request_id, Some(kind), retry_after_ms);
+            return match counted {
+                Some(counted) => counted.told(plan),
+                None => plan,
+            };
         }
         let fault = self.fault(number, elapsed_ms, model, body["stream"] == true).cloned();
         if let Some(fault) = &fault
@@ -225,7 +256,10 @@ impl Running {
                 if let Some(fault) = &fault {
                     play(fault, dialect, &request_id, &mut plan);
                 }
-                plan
+                match counted {
+                    Some(counted) => counted.told(plan),
+                    None => plan,
+                }
             }
             Err(refusal) => self.refuse(dialect, &refusal, &request_id, None, None),
         }
@@ -310,18 +344,16 @@ impl Running {
             || given.into_iter().flatten().any(|given| self.script.keys.iter().any(|key| key == given))
     }
 
-    fn over_quota(&self, quota: Quota, elapsed_ms: u64) -> Option<(Kind, Option<u64>)> {
-        if quota.time_ms.is_some_and(|window| !window.contains(elapsed_ms)) {
-            return None;
-        }
+    /// Counts a request in the window of its quota.
+    fn count_in(&self, quota: Quota, elapsed_ms: u64) -> InWindow {
         let mut counter = self.quota.lock();
         counter.turn(elapsed_ms / quota.window_ms);
-        if counter.requests < quota.requests {
-            counter.requests += 1;
-            return None;
-        }
+        let is_over = counter.requests >= quota.requests;
+        counter.requests += u64::from(!is_over);
         let left_ms = quota.window_ms - elapsed_ms % quota.window_ms;
-        Some((quota.refusal, (quota.refusal == Kind::RateLimited).then_some(left_ms)))
+        let wait_ms = (quota.refusal == Kind::RateLimited).then_some(left_ms);
+        let refusal = is_over.then_some((quota.refusal, wait_ms));
+        InWindow { quota, left: quota.requests - counter.requests, left_ms, refusal }
     }
 
     /// The first fault whose conditions hold. Each rolls its own dice, so that adding one does not move the others.

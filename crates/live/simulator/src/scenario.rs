@@ -205,6 +205,9 @@ pub struct Quota {
     /// How the rest are refused: `rate_limited` with the time to the window's end, or `quota_exhausted`.
     #[serde(default = "rate_limited")]
     pub refusal: Kind,
+    /// Whether every answer tells in its headers what is left, as `x-ratelimit-limit`, `-remaining` and `-reset`, in seconds.
+    #[serde(default)]
+    pub tells: bool,
 }
 
 /// Something that goes wrong.

@@ -6,7 +6,7 @@ use domain::{KeyId, UnixMs, WorkflowName};
 
 use crate::open::{Store, StoreError};
 use crate::rollup::{DAY_MS, HOUR_MS, start_of};
-use crate::sql::query;
+use crate::sql::{Dialect, Row, Statement, query};
 
 /// Whose attempts.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,7 +26,14 @@ pub enum Counted {
     Cost,
     /// Tokens sent and received.
     Tokens,
+    /// Attempts that a provider answered or worked for.
+    Requests,
 }
+
+/// Which attempts those are. One that failed may have been worked for; it is left out, as it is where it used nothing.
+pub(crate) const REQUESTS: &str = " WHERE end_kind <> 'failed' AND cause NOT IN ('correction', 'capacity')";
+/// Requests are counted by the minute.
+const MINUTE_MS: i64 = 60_000;
 
 /// What somebody approved beyond what a budget allows by itself. The budget is named as `freehold budget list` names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +55,20 @@ pub struct StoredApproval {
 }
 
 impl Store {
+    /// The requests of `whose` since then, by the last moment of each minute.
+    async fn requests_since(&self, whose: &Whose, since: UnixMs) -> Result<Vec<(UnixMs, i64)>, StoreError> {
+        let mut sql = query("SELECT at / 60000 AS minute, COUNT(*) AS amount FROM attempts");
+        sql.push(REQUESTS).push(" AND at >= ").push_bind(since.0);
+        if self.is_shared() {
+            sql.push(" AND instance = ").push_bind(self.instance());
+        }
+        narrow(&mut sql, self.dialect(), whose);
+        sql.push(" GROUP BY at / 60000");
+        let rows = sql.fetch_all(self.reader()).await?;
+        let minute = |row: &Row| Ok((UnixMs((row.get::<i64>("minute")? + 1) * MINUTE_MS - 1), row.get("amount")?));
+        rows.iter().map(minute).collect()
+    }
+
     /// What was booked on attempts sent since `since`, where instances share the database by this one, by the hour: the last moment of each and how much. An hour that began
     /// before `since` counts as a whole. Where hours were erased by retention, what is known of their day is told with its
     /// last moment. So nothing is left out, and nothing leaves a window earlier than it should.
@@ -57,16 +78,19 @@ impl Store {
         counted: Counted,
         since: UnixMs,
     ) -> Result<Vec<(UnixMs, i64)>, StoreError> {
+        if counted == Counted::Requests {
+            return self.requests_since(whose, since).await;
+        }
         // Where instances share the budgets, each has booked its own.
         let mut sql = query(match (self.is_shared(), counted) {
             (false, Counted::Cost) => "SELECT width_ms, start, CAST(SUM(cost_nano) AS BIGINT) AS amount FROM spend",
-            (false, Counted::Tokens) => {
+            (false, Counted::Tokens | Counted::Requests) => {
                 "SELECT width_ms, start, CAST(SUM(input_tokens + output_tokens) AS BIGINT) AS amount FROM spend"
             }
             (true, Counted::Cost) => {
                 "SELECT width_ms, start, CAST(SUM(cost_nano) AS BIGINT) AS amount FROM instance_spend"
             }
-            (true, Counted::Tokens) => {
+            (true, Counted::Tokens | Counted::Requests) => {
                 "SELECT width_ms, start, CAST(SUM(tokens) AS BIGINT) AS amount FROM instance_spend"
             }
         });
@@ -76,16 +100,7 @@ impl Store {
         if self.is_shared() {
             sql.push(" AND instance = ").push_bind(self.instance());
         }
-        match whose {
-            Whose::Everybodys => {}
-            Whose::Workflows(names) => {
-                let names = names.iter().map(|name| name.as_str().to_owned()).collect();
-                sql.push(" AND workflow").push_among(self.dialect(), names);
-            }
-            Whose::Key(id) => {
-                sql.push(" AND key = ").push_bind(id.to_string());
-            }
-        }
+        narrow(&mut sql, self.dialect(), whose);
         sql.push(" GROUP BY width_ms, start");
         let mut hours: BTreeMap<i64, i64> = BTreeMap::new();
         let mut days: BTreeMap<i64, i64> = BTreeMap::new();
@@ -144,5 +159,18 @@ impl Store {
                 })
             })
             .collect()
+    }
+}
+
+fn narrow(sql: &mut Statement, dialect: Dialect, whose: &Whose) {
+    match whose {
+        Whose::Everybodys => {}
+        Whose::Workflows(names) => {
+            let names = names.iter().map(|name| name.as_str().to_owned()).collect();
+            sql.push(" AND workflow").push_among(dialect, names);
+        }
+        Whose::Key(id) => {
+            sql.push(" AND key = ").push_bind(id.to_string());
+        }
     }
 }

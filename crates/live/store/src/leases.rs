@@ -278,8 +278,19 @@ fn sum_by_instance(measure: Measure, since: UnixMs) -> Statement {
     let mut sum = query(match measure {
         Measure::Usd => "SELECT instance, CAST(SUM(cost_nano) AS BIGINT) AS spent FROM instance_spend",
         Measure::Tokens => "SELECT instance, CAST(SUM(tokens) AS BIGINT) AS spent FROM instance_spend",
+        Measure::Requests => "SELECT instance, COUNT(*) AS spent FROM attempts",
+        // What is under way is in no book.
+        Measure::Calls => "SELECT instance, 0 AS spent FROM instance_spend WHERE 1 = 0 AND start >= ",
     });
-    from(&mut sum, since);
+    match measure {
+        Measure::Usd | Measure::Tokens => from(&mut sum, since),
+        Measure::Requests => {
+            sum.push(crate::budgets::REQUESTS).push(" AND at >= ").push_bind(since.0);
+        }
+        Measure::Calls => {
+            sum.push_bind(since.0);
+        }
+    }
     sum
 }
 

@@ -46,7 +46,7 @@ impl Store {
             let measure: String = row.get("measure")?;
             Ok(SessionSpent {
                 scope: from_json(&scope, &scope)?,
-                measure: if measure == Measure::Tokens.as_str() { Measure::Tokens } else { Measure::Usd },
+                measure: Measure::from_name(&measure).unwrap_or(Measure::Usd),
                 amount: Amount(row.get("amount")?),
                 seen_at: UnixMs(row.get("seen_at")?),
                 instance: row.get("instance")?,

@@ -217,25 +217,33 @@ impl FromStr for Budget {
         if limit <= Amount::ZERO {
             return Err(bad("it allows nothing".into()));
         }
+        if !measure.is_of_usage() && !matches!(at_limit, AtLimit::Refuse | AtLimit::Notify) {
+            return Err(bad(ONLY_REFUSED.into()));
+        }
         Ok(Budget { limit, measure, per, at_limit, at: Vec::new() })
     }
 }
 
-/// Reads `500 USD`, `2M tokens` or `1_500 tokens`.
+/// Nothing cheaper makes fewer calls.
+const ONLY_REFUSED: &str = "at a limit on requests or calls at once calls are refused, or somebody is told";
+
+/// Reads `500 USD`, `2M tokens`, `1_500 requests` or `20 calls at once`.
 fn limit_of(text: &str) -> Result<(Amount, Measure), String> {
-    let Some(tokens) = text.strip_suffix("tokens") else {
+    let counted = [Measure::Tokens, Measure::Requests, Measure::Calls];
+    let Some((measure, count)) = counted.iter().find_map(|one| Some((*one, text.strip_suffix(one.as_str())?))) else {
         return numbers::usd(text).map(|usd| (usd.into(), Measure::Usd));
     };
-    let digits = tokens.trim().replace('_', "");
+    let digits = count.trim().replace('_', "");
     let units = [("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)];
     let (digits, unit) = units
         .iter()
         .find_map(|(suffix, unit)| Some((digits.strip_suffix(suffix)?, *unit)))
         .unwrap_or((digits.as_str(), 1_i64));
     let tokens = digits.trim().parse::<i64>().ok().and_then(|count| count.checked_mul(unit));
-    tokens.filter(|count| *count >= 0).map(|count| (Amount(count), Measure::Tokens)).ok_or_else(|| {
+    tokens.filter(|count| *count >= 0).map(|count| (Amount(count), measure)).ok_or_else(|| {
         format!(
-            "`{text}` is no number of tokens; write a whole number, with k, M or G for thousands, millions and more"
+            "`{text}` is no number of {}; write a whole number, with k, M or G for thousands, millions and more",
+            measure.as_str()
         )
     })
 }
@@ -284,9 +292,9 @@ pub const BUDGET: Section = Section {
     keys: &[
         Key {
             name: "limit",
-            takes: "amount with its currency, USD, or number of tokens",
+            takes: "amount with its currency, USD, number of tokens or requests, or number of calls at once",
             default: "required",
-            meaning: "At most this much in each window. Tokens are those sent and received; `k`, `M` and `G` stand for thousands, millions and thousands of millions.",
+            meaning: "At most this much in each window. Tokens are those sent and received; `k`, `M` and `G` stand for thousands, millions and thousands of millions. `\"100 requests\"` limits attempts that a provider answered, `\"20 calls at once\"` those under way (whatever the window); both are exact over all instances.",
             example: "\"500 USD\"",
         },
         Key {
@@ -401,7 +409,7 @@ pub(crate) fn read(table: &Table, zone_of_all: &Zone, sessions: Sessions) -> Opt
     for (name, remedy) in [
         (
             "limit",
-            "write an amount and its currency, such as limit = \"500 USD\", or tokens, such as limit = \"2M tokens\"",
+            "write an amount and its currency, such as limit = \"500 USD\", or tokens, such as limit = \"2M tokens\", requests or calls at once",
         ),
         ("per", "write a window, such as per = \"month\""),
     ] {
@@ -415,6 +423,11 @@ pub(crate) fn read(table: &Table, zone_of_all: &Zone, sessions: Sessions) -> Opt
     let at_limit = table.choice("at_limit", AT_LIMITS).unwrap_or(AtLimit::Refuse);
     let at = thresholds(table);
     let (limit, measure) = limit?;
+    let acts = |threshold: &Threshold| matches!(threshold.act, Act::Refuse | Act::Notify);
+    if !measure.is_of_usage() && (!matches!(at_limit, AtLimit::Refuse | AtLimit::Notify) || !at.iter().all(acts)) {
+        table.problems().error(&table.place, ONLY_REFUSED, "leave `at_limit` out, or set it to \"notify\"");
+        return None;
+    }
     Some(Budget { limit, measure, per: per?, at_limit, at })
 }
 
@@ -511,6 +524,8 @@ mod tests {
             "2000000 tokens per rolling 24h",
             "1.00 USD per session, then notify",
             "5.00 USD per day Europe/Berlin, then require_approval",
+            "600 requests per rolling 1m",
+            "20 calls at once per total, then notify",
         ] {
             let budget: Budget = text.parse().unwrap();
             assert_eq!(budget.to_string(), text);
@@ -527,6 +542,8 @@ mod tests {
             "1 USD per moon",
             "1 USD per day, then pray",
             "99999999999G tokens per day",
+            "600 requests per rolling 1m, then downgrade",
+            "x calls at once per total",
         ] {
             assert!(text.parse::<Budget>().is_err(), "{text}");
         }

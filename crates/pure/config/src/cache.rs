@@ -1,6 +1,7 @@
 //! `cache = { … }` of a workflow: whether an answer given once may be given again, to whom, and for how long.
 
 use crate::key::{Key, Section};
+use crate::numbers;
 use crate::raw::Table;
 
 /// An answer given once may be given again.
@@ -14,6 +15,20 @@ pub struct CacheRule {
     pub sampled: bool,
     /// At what pace a stream is given again.
     pub replay: Replay,
+    /// Whether also a request that is only near may be answered.
+    pub near: Option<NearRule>,
+}
+
+/// A request may be answered with the answer to another, where all but their last words say the same and the vectors of these are
+/// near each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NearRule {
+    /// How near at least: their cosine, thousandths. What comparing shows may raise it.
+    pub threshold_milli: u16,
+    /// Of so many hits one is asked of a model all the same, to compare: the share, thousandths of a percent.
+    pub compare_millipercent: u32,
+    /// The share of hits whose answers may differ, thousandths of a percent.
+    pub max_differing_millipercent: u32,
 }
 
 /// To whom an answer may be given again.
@@ -68,6 +83,45 @@ pub const SECTION: Section = Section {
             meaning: "At what pace a stream is given again: with the pauses it had, made shorter in proportion where they come to more than ten seconds, or as fast as the client takes it.",
             example: "\"at_once\"",
         },
+        Key {
+            name: "near",
+            takes: "table",
+            default: "none: only requests that say the same are answered",
+            meaning: "Answer also a request whose last words are only near those of one before. Needs `[server] embedder`.",
+            example: "{ threshold = \"0.95\", max_differing = \"2%\" }",
+        },
+    ],
+    meters: false,
+};
+
+/// Keys of `near = { … }`.
+pub const NEAR: Section = Section {
+    path: "workflows.NAME.cache.near",
+    about: "Answer a request with the answer to another where everything but the last words of the user says the same, and the vectors \
+            of these are near each other. A share of such hits is asked of a model all the same and compared; where too many answers \
+            differ, requests must be nearer.",
+    keys: &[
+        Key {
+            name: "threshold",
+            takes: "decimal text, 0.5 to 0.999",
+            default: "required",
+            meaning: "How near the last words must be at least: the cosine of their vectors. Comparing may raise it, and lets it sink back to this.",
+            example: "\"0.95\"",
+        },
+        Key {
+            name: "max_differing",
+            takes: "percent text",
+            default: "required",
+            meaning: "The share of hits whose answers may differ from what a model says. Where the upper end of the interval of 95 percent lies above it, the threshold rises.",
+            example: "\"2%\"",
+        },
+        Key {
+            name: "compare",
+            takes: "percent text, 1% to 100%",
+            default: "`5%`",
+            meaning: "The share of hits that are asked of a model all the same. The client is given the model's answer then, and pays for it.",
+            example: "\"10%\"",
+        },
     ],
     meters: false,
 };
@@ -86,8 +140,54 @@ pub(crate) fn read(workflow: &Table) -> Option<CacheRule> {
         share: share.unwrap_or(Share::Key),
         sampled: sampled.unwrap_or(false),
         replay: replay.unwrap_or(Replay::Shape),
+        near: if table.has("near") { Some(near(&table)?) } else { None },
     })
 }
+
+fn near(cache: &Table) -> Option<NearRule> {
+    let table = cache.table("near", &NEAR)?;
+    for (name, remedy) in [
+        ("threshold", "say how near two texts must be, such as \"0.95\""),
+        ("max_differing", "say which share of answers may differ, such as \"2%\""),
+    ] {
+        if !table.has(name) && !table.is_spoiled() {
+            table.missing(name, remedy);
+        }
+    }
+    let threshold = table.milli("threshold");
+    if let Some(wrong) = threshold.as_ref().filter(|threshold| !(500..=999).contains(&threshold.value)) {
+        let remedy = "write a cosine from 0.5 (much the same subject) to 0.999 (nearly the same words)";
+        table.problems().error(&wrong.place, "is out of range", remedy);
+    }
+    let max_differing = percent(&table, "max_differing");
+    let compare = match table.has("compare") {
+        true => percent(&table, "compare"),
+        false => Some(COMPARE_MILLIPERCENT),
+    };
+    if let Some(wrong) = compare.filter(|share| *share < 1_000) {
+        let reason = format!("{}% is too small a share to tell anything by", numbers::milli_text(wrong));
+        table.problems().error(&table.place_of("compare"), reason, "write at least \"1%\"");
+    }
+    let threshold_milli = threshold.map(|threshold| threshold.value).filter(|milli| (500..=999).contains(milli))?;
+    Some(NearRule {
+        threshold_milli: u16::try_from(threshold_milli).ok()?,
+        compare_millipercent: compare?,
+        max_differing_millipercent: max_differing?,
+    })
+}
+
+fn percent(table: &Table, name: &str) -> Option<u32> {
+    let text = table.text(name)?;
+    let share = numbers::millipercent(text.value);
+    if share.is_none() {
+        let reason = format!("`{}` is no share", text.value);
+        table.problems().error(&text.place, reason, "write percent from 0 to 100, such as \"2%\"");
+    }
+    share
+}
+
+/// What is compared where the rule does not say, thousandths of a percent.
+const COMPARE_MILLIPERCENT: u32 = 5_000;
 
 impl CacheRule {
     /// The rule in words: `for 3600 s, to the same key`.
@@ -101,6 +201,15 @@ impl CacheRule {
             Replay::Shape => "",
             Replay::AtOnce => ", streams at once",
         };
-        format!("for {} s, {to}{sampled}{pace}", self.ttl_ms / 1_000)
+        let near = self.near.map_or_else(String::new, |near| {
+            let percent = |share| numbers::milli_text(share);
+            format!(
+                "; also where the last words are near (cosine {}), of which {}% are compared and {}% may differ",
+                percent(near.threshold_milli.into()),
+                percent(near.compare_millipercent),
+                percent(near.max_differing_millipercent)
+            )
+        });
+        format!("for {} s, {to}{sampled}{pace}{near}", self.ttl_ms / 1_000)
     }
 }

@@ -114,6 +114,7 @@ fn sections(input: &Input, vault: Vault, root: &Table) -> Option<Snapshot> {
         units: &units,
         organisation: &organisation,
         zone,
+        has_embedder: server.embedder.is_some(),
         now: input.now,
     };
     let workflows = workflows::read(root, &parts);

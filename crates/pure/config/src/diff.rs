@@ -115,6 +115,7 @@ fn server(running: &Snapshot, new: &Snapshot, out: &mut Vec<String>) {
             ("max_header_bytes", server.max_header_bytes.to_string()),
             ("max_calls_in_flight", server.max_calls_in_flight.to_string()),
             ("cache_max_bytes", server.cache_max_bytes.to_string()),
+            ("embedder (at the next start)", or_none(server.embedder.as_ref())),
             ("drain_ms", server.drain_ms.to_string()),
             ("upstream_proxy", or_none(server.upstream_proxy.as_ref())),
             ("ca_file", or_none(server.ca_file.as_ref())),

@@ -112,7 +112,7 @@ pub const SECTION: Section = Section {
 /// Keys of `slo = { … }`.
 pub const SLO: Section = Section {
     path: "lanes.NAME.slo",
-    about: "Service levels of a lane, as this instance counts them from entering the lane on. Docs: lanes.md.",
+    about: "Service levels of a lane, as this instance counts them from entering the lane on. See docs/lanes.md.",
     keys: &[
         Key {
             name: "first_token_p95_ms",

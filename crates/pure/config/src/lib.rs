@@ -54,7 +54,7 @@ pub mod workflows;
 pub use anomalies::{LaneAnomalies, OnAnomaly};
 pub use auth::AuthScheme;
 pub use budgets::{Act, AtLimit, BadBudget, Budget, Organisation, Per, Threshold, Unit};
-pub use cache::CacheRule;
+pub use cache::{CacheRule, NearRule};
 pub use capacity::BoughtCapacity;
 pub use catalog::{Catalog, Mode, price_rows};
 pub use check::{Input, check, check_elsewhere};

@@ -1,4 +1,4 @@
-//! `[notify]`: whom Freehold tells what its budgets have reached.
+//! `[notify]`: whom Freehold tells what its budgets have reached, and what is out of the ordinary.
 
 use crate::key::{Key, Section};
 use crate::problem::{At, Problems};
@@ -20,7 +20,7 @@ pub struct Notify {
 /// Keys of `[notify]`.
 pub const SECTION: Section = Section {
     path: "notify",
-    about: "A webhook that is told once a window that a budget has reached a share of its limit, whatever happens from there on (`at` of a budget). Notices are posted as JSON and signed as Standard Webhooks has it (`webhook-id`, `webhook-timestamp`, `webhook-signature`: HMAC-SHA256 over `id.timestamp.body`).",
+    about: "A webhook that is told once a window that a budget has reached a share of its limit, whatever happens from there on (`at` of a budget), and when an anomaly begins and ends (`anomaly.began`, `anomaly.ended`). Notices are posted as JSON and signed as Standard Webhooks has it (`webhook-id`, `webhook-timestamp`, `webhook-signature`: HMAC-SHA256 over `id.timestamp.body`).",
     keys: &[
         Key {
             name: "url",

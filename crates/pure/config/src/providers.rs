@@ -59,6 +59,8 @@ pub struct Provider {
     pub passthrough: bool,
     /// Whether files may be named by its own ids, which any key may know.
     pub shared_files: bool,
+    /// Whether what its answers tell of its limits keeps calls from it.
+    pub quota_steering: bool,
 }
 
 /// What a provider promised about the data it is sent, and until when.
@@ -223,8 +225,15 @@ pub const SECTION: Section = Section {
             name: "shared_files",
             takes: "`true` or `false`",
             default: "`false`",
-            meaning: "Whether requests may name a file of its account by the provider's own id. Freehold seals the ids of files for the key that uploaded them; a raw id is nobody's, and refused with `unsealed_file`. Say `true` where the account has files that every key may read.",
+            meaning: "Whether requests may name a file, a conversation, a vector store or a container of its account by the provider's own id. Freehold seals the ids of files for the key that uploaded them; a raw id is nobody's, and refused with `unsealed_file` or `unsealed_id`. Say `true` where the account has such things that every key may read. With `passthrough` all but files may be named too: only by it are they made.",
             example: "true",
+        },
+        Key {
+            name: "quota_steering",
+            takes: "`true` or `false`",
+            default: "`true`",
+            meaning: "Whether the limits that its answers tell of in their headers (`x-ratelimit-…`, `anthropic-ratelimit-…`, `ratelimit-…`) keep calls from a model that has no room left, before the provider refuses them. See docs/quotas.md.",
+            example: "false",
         },
     ],
     meters: false,
@@ -307,6 +316,7 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
     let terms = terms(table, now);
     let passthrough = table.flag("passthrough").unwrap_or(false);
     let shared_files = table.flag("shared_files").unwrap_or(false);
+    let quota_steering = table.flag("quota_steering").unwrap_or(true);
     let region = table.region("region");
     let billed_region = table.region("billed_region");
     let timeouts = defaults::timeouts(table).over(defaults);
@@ -351,6 +361,7 @@ fn one(named: &Named, catalog: &Catalog, defaults: Timeouts, vault: Vault, now: 
         headers,
         passthrough,
         shared_files,
+        quota_steering,
     })
 }
 

@@ -45,6 +45,7 @@ pub const SECTIONS: &[&Section] = &[
     &budgets::THRESHOLD,
     &workflows::CAPTURE,
     &cache::SECTION,
+    &cache::NEAR,
     &aliases::SECTION,
     &mcp::SECTION,
     &notify::SECTION,

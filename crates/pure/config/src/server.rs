@@ -31,6 +31,8 @@ pub struct Server {
     pub realtime_total_ms: u64,
     /// Memory that answers kept for workflows with a `cache` may take, bytes.
     pub cache_max_bytes: usize,
+    /// A folder with the model that makes vectors for caches that answer what is only near.
+    pub embedder: Option<String>,
     /// When a call may go on after its line went to the spool.
     pub spool: SpoolMode,
     /// A proxy between Freehold and the providers: `http://host:port`.
@@ -67,6 +69,7 @@ impl Default for Server {
             realtime_idle_ms: 600_000,
             realtime_total_ms: 3_600_000,
             cache_max_bytes: 64 << 20,
+            embedder: None,
             spool: SpoolMode::Batched,
             upstream_proxy: None,
             ca_file: None,
@@ -146,6 +149,13 @@ pub const SECTION: Section = Section {
             example: "268_435_456",
         },
         Key {
+            name: "embedder",
+            takes: "text, path of a folder",
+            default: "none: a cache's `near` is off",
+            meaning: "A folder with `model.onnx` and `tokenizer.json` of a sentence model such as all-MiniLM-L6-v2, run on this machine. Takes effect at the next start, in builds with the feature `embedder` (docs/cache.md).",
+            example: "\"/var/lib/freehold/minilm\"",
+        },
+        Key {
             name: "spool",
             takes: "`batched` or `exact`",
             default: "`batched`",
@@ -215,6 +225,7 @@ pub(crate) fn read(root: &Table, vault: Vault) -> Server {
         realtime_idle_ms: table.count("realtime_idle_ms", 1_000..=86_400_000).unwrap_or(defaults.realtime_idle_ms),
         realtime_total_ms: table.count("realtime_total_ms", 1_000..=86_400_000).unwrap_or(defaults.realtime_total_ms),
         cache_max_bytes: size("cache_max_bytes", 1 << 20..=1 << 40, defaults.cache_max_bytes),
+        embedder: table.text("embedder").map(|path| path.value.to_owned()),
         spool: table
             .choice("spool", &[("batched", SpoolMode::Batched), ("exact", SpoolMode::Exact)])
             .unwrap_or(defaults.spool),

@@ -224,6 +224,8 @@ pub(crate) struct Parts<'p, 'd> {
     pub units: &'p [Declared<'d, Arc<Unit>>],
     pub organisation: &'p Organisation,
     pub zone: Zone,
+    /// Whether the server has something to make vectors with.
+    pub has_embedder: bool,
     pub now: UnixMs,
 }
 
@@ -256,6 +258,10 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
     let residency = residency(table);
     let capture = capture(table);
     let cache = cache::read(table);
+    if cache.as_ref().is_some_and(|cache| cache.near.is_some()) && !parts.has_embedder {
+        let remedy = "name the folder of a model in `[server] embedder` (docs/cache.md), or leave `near` out";
+        table.problems().warn(&table.place_of("cache"), "`near` is off: there is nothing to make vectors with", remedy);
+    }
     let retry = defaults::retry(table, parts.defaults.retry);
     let deadlines = defaults::timeouts(table);
     let max_output_tokens = table.count("max_output_tokens", 1..=1_000_000_000);

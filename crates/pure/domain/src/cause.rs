@@ -16,7 +16,7 @@ pub enum Cause {
     Failover,
     /// A second try raced against a slow first.
     Hedge,
-    /// A copy whose answer nobody waits for.
+    /// A copy whose answer nobody waits for, or an answer asked for although the cache had one, to compare the two.
     Shadow,
     /// Traffic of an experiment.
     Experiment,

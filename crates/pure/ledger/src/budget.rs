@@ -64,6 +64,10 @@ pub enum Measure {
     Usd,
     /// Tokens sent and received, whatever their price.
     Tokens,
+    /// Attempts that a provider answered or worked for.
+    Requests,
+    /// Attempts under way at the same time.
+    Calls,
 }
 
 impl Measure {
@@ -72,7 +76,19 @@ impl Measure {
         match self {
             Measure::Usd => "USD",
             Measure::Tokens => "tokens",
+            Measure::Requests => "requests",
+            Measure::Calls => "calls at once",
         }
+    }
+
+    /// The measure of this stable name.
+    pub fn from_name(name: &str) -> Option<Measure> {
+        [Measure::Usd, Measure::Tokens, Measure::Requests, Measure::Calls].into_iter().find(|one| one.as_str() == name)
+    }
+
+    /// Whether what a call uses is told by its bounds and its usage; a limit on anything else asks nothing of either.
+    pub const fn is_of_usage(self) -> bool {
+        matches!(self, Measure::Usd | Measure::Tokens)
     }
 
     /// An amount of it, with its unit: `412.00 USD`, `1200 tokens`.
@@ -84,7 +100,7 @@ impl Measure {
     pub fn figure(self, amount: Amount) -> String {
         match self {
             Measure::Usd => NanoUsd(amount.0).to_string(),
-            Measure::Tokens => amount.0.to_string(),
+            Measure::Tokens | Measure::Requests | Measure::Calls => amount.0.to_string(),
         }
     }
 }
@@ -143,11 +159,26 @@ impl Spend {
         Spend { usd, tokens: 0 }
     }
 
-    /// How much of it an account of this measure counts; nothing below zero.
+    /// How much of it an account of this measure counts; nothing below zero. Of requests and calls it says nothing.
     pub fn of(self, measure: Measure) -> Amount {
         match measure {
             Measure::Usd => Amount(self.usd.0.max(0)),
             Measure::Tokens => Amount(i64::try_from(self.tokens).unwrap_or(i64::MAX)),
+            Measure::Requests | Measure::Calls => Amount::ZERO,
+        }
+    }
+
+    /// What an attempt that may use so much holds: it is one request and one call itself.
+    pub fn held(self, measure: Measure) -> Amount {
+        if measure.is_of_usage() { self.of(measure) } else { Amount(1) }
+    }
+
+    /// What an attempt that used so much is booked with: one that used nothing was no request, and one that ended is no call any more.
+    pub fn booked(self, measure: Measure) -> Amount {
+        match measure {
+            Measure::Usd | Measure::Tokens => self.of(measure),
+            Measure::Requests => Amount(i64::from(self != Spend::ZERO)),
+            Measure::Calls => Amount::ZERO,
         }
     }
 
@@ -219,4 +250,19 @@ pub struct Approval {
     pub more: Option<Amount>,
     /// When it ends; absent where its window does not.
     pub until: Option<UnixMs>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_one_request_unless_it_used_nothing_and_one_call_while_it_lasts() {
+        let used = Spend { usd: NanoUsd(5), tokens: 7 };
+        let all = [Measure::Usd, Measure::Tokens, Measure::Requests, Measure::Calls];
+        assert_eq!(all.map(|measure| used.held(measure).0), [5, 7, 1, 1]);
+        assert_eq!(all.map(|measure| used.booked(measure).0), [5, 7, 1, 0]);
+        assert_eq!(all.map(|measure| Spend::ZERO.booked(measure).0), [0, 0, 0, 0]);
+        assert_eq!(all.map(|measure| Measure::from_name(measure.as_str())), all.map(Some));
+    }
 }

@@ -3,10 +3,11 @@
 
 use std::fmt;
 
-use domain::{Fault, FaultClass, UnixMs};
+use domain::{Fault, FaultClass, QuotaClaim, UnixMs};
 use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Breaker, BreakerSettings, Gate, State};
+use crate::quota::{Amount, Mark, Quota, QuotaView};
 
 /// How many of the last measurements the percentiles look at.
 pub const MEASUREMENTS: usize = 32;
@@ -25,6 +26,8 @@ pub const LEAST_SAMPLES: u16 = 10;
 pub struct ModelHealth {
     breaker: Breaker,
     limited: Option<Limited>,
+    /// What is left of the provider's quota, once it has told.
+    quota: Option<Box<Quota>>,
     first_token: Measured,
     latency: Measured,
     explored_at: Option<UnixMs>,
@@ -103,6 +106,9 @@ pub struct HealthView {
     pub in_flight: u32,
     /// Until when the provider asked us to stay away.
     pub rate_limited_until: Option<UnixMs>,
+    /// What the provider says is left of its quota, less what was sent since.
+    #[serde(default)]
+    pub quota: Vec<QuotaView>,
     /// The last fault that counted.
     pub last_fault: Option<LastFault>,
 }
@@ -130,6 +136,7 @@ impl ModelHealth {
         ModelHealth {
             breaker: Breaker::new(settings),
             limited: None,
+            quota: None,
             first_token: Measured::default(),
             latency: Measured::default(),
             explored_at: None,
@@ -138,18 +145,63 @@ impl ModelHealth {
         }
     }
 
-    /// Asks for one attempt.
+    /// Asks for one attempt, whatever it uses of a quota of tokens.
     pub fn permit(&mut self, now: UnixMs, need: Need) -> Permit {
-        let permit = self.judge(now, need);
+        self.permit_for(now, need, Amount::default)
+    }
+
+    /// Asks for one attempt that uses this much of the provider's quota; `amount` is asked only where a quota is known.
+    pub fn permit_for(&mut self, now: UnixMs, need: Need, amount: impl FnOnce() -> Amount) -> Permit {
+        let Some(amount) = self.quota.is_some().then(amount) else {
+            let permit = self.judge(now, need, None);
+            self.in_flight = self.in_flight.saturating_add(u32::from(!matches!(permit, Permit::No { .. })));
+            return permit;
+        };
+        let full = self.quota.as_mut().and_then(|quota| quota.full(&amount, now));
+        if let Some((since, until)) = full.filter(|_| need == Need::AfterRateLimit)
+            && !self.quota.as_mut().is_some_and(|quota| quota.may_wait(&amount, now))
+        {
+            return Permit::No { until, since, why: Refused::RateLimited };
+        }
+        let permit = self.judge(now, need, full.map(|(since, until)| Limited { since, until }));
         if !matches!(permit, Permit::No { .. }) {
             self.in_flight = self.in_flight.saturating_add(1);
+            if let Some(quota) = &mut self.quota {
+                match full {
+                    Some(_) => _ = quota.grant_later(&amount, now),
+                    None => quota.grant(&amount, now),
+                }
+            }
         }
         permit
     }
 
-    fn judge(&mut self, now: UnixMs, need: Need) -> Permit {
+    /// How far the count of what was sent is: an attempt takes it along, and hands it back with what its answer told.
+    pub fn mark(&self) -> Mark {
+        self.quota.as_ref().map_or_else(Mark::default, |quota| quota.mark())
+    }
+
+    /// Takes over what an answer told of the provider's quota.
+    pub fn told(&mut self, claims: &[QuotaClaim], unread: u32, mark: Mark, now: UnixMs) {
+        if self.quota.is_some() || !claims.is_empty() || unread > 0 {
+            self.quota.get_or_insert_default().told(claims, unread, mark, now);
+        }
+    }
+
+    /// Headers of answers that looked like limits and could not be read.
+    pub fn unread_limits(&self) -> u64 {
+        self.quota.as_ref().map_or(0, |quota| quota.unread())
+    }
+
+    fn judge(&mut self, now: UnixMs, need: Need, full: Option<Limited>) -> Permit {
         let (state, since, _) = self.breaker.state(now);
-        let limited = self.limited(now).filter(|_| need != Need::AfterRateLimit);
+        let limited = match (self.limited(now), full) {
+            (Some(one), Some(other)) => {
+                Some(Limited { since: one.since.min(other.since), until: one.until.max(other.until) })
+            }
+            (one, other) => one.or(other),
+        };
+        let limited = limited.filter(|_| need != Need::AfterRateLimit);
         // Asked for before the breaker is, so that a rate limit does not use up a probe.
         if let Some(limited) = limited.filter(|_| state != State::Open || need == Need::LastResort) {
             return Permit::No { until: limited.until, since: limited.since, why: Refused::RateLimited };
@@ -251,6 +303,7 @@ impl ModelHealth {
             latency_p50_ms: self.latency.p50(),
             in_flight: self.in_flight,
             rate_limited_until: self.limited(now).map(|limited| limited.until),
+            quota: self.quota.as_mut().map(|quota| quota.view(now)).unwrap_or_default(),
             last_fault: self.last_fault.clone(),
         }
     }

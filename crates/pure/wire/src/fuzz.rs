@@ -82,6 +82,11 @@ pub fn kept(data: &[u8]) {
         stored_input, with_names,
     };
     let is_json = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+    for dialect in Dialect::ALL {
+        if let Some(named) = crate::kept::unsealed(*dialect, data) {
+            assert!(!named.id.is_empty(), "something is named");
+        }
+    }
     let found = references(data);
     let names: Vec<String> = found.iter().map(|reference| format!("\"{}", reference.id.len())).collect();
     let named = with_names(data, &found, &names);

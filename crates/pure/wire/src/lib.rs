@@ -8,7 +8,7 @@
 //! models differs, [`invoke`] opens what is said to a vendor's model at Bedrock, [`scan`] reads a request's head in one pass, [`said`](mod@said) tells whether two say the same, [`request`]
 //! makes the outgoing body, with what the provider signed itself ([`maker`]), [`sse`] and [`eventstream`] cut a stream into frames,
 //! [`reply`] relays an answer, [`usage`] reads what it cost,
-//! [`form`] and [`audio`] read what is no JSON, [`errors`] reads providers' errors and writes ours, [`models`] lists models,
+//! [`form`] and [`audio`] read what is no JSON, [`errors`] reads providers' errors and writes ours, [`limits`] what their headers tell of limits, [`models`] lists models,
 //! `going_on` has another model go on with an answer that broke off, from what `spoken` kept of it, cut at the seam by `overlap`,
 //! [`kept`] finds the ids of what providers keep, [`mcp`] reads the messages of tool servers, [`realtime`] the events of a
 //! conversation over a WebSocket. [`splice`] and `cursor` are the tools
@@ -30,6 +30,7 @@ pub mod hosting;
 pub mod invoke;
 mod items;
 pub mod kept;
+pub mod limits;
 pub mod maker;
 pub mod mcp;
 pub mod models;

@@ -23,7 +23,7 @@ pub struct Spoken {
     /// What the client knows the item by that is being told, where its dialect names items.
     pub(crate) item: Option<String>,
     /// Events of the stream so far, where its dialect counts them.
-    pub(crate) events: u64,
+    pub events: u64,
 }
 
 /// A block.

@@ -3,14 +3,15 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use control::cache::{CacheNow, CachedWorkflow, Given};
+use control::cache::{CachedWorkflow, Given};
+use control::views::{CacheNow, ThresholdNow};
 use serde::Deserialize;
 
 use crate::desk::{Desk, Visitor};
 use crate::door::Posted;
 use crate::frame::{Frame, draw};
 use crate::pages::error;
-use crate::show;
+use crate::show::{self, When};
 
 #[derive(Template)]
 #[template(path = "cache.html")]
@@ -35,6 +36,13 @@ struct WorkflowShown {
     rule: String,
     entries: Option<String>,
     rows: Vec<RowShown>,
+    threshold: Option<String>,
+    moves: Vec<MoveShown>,
+}
+
+struct MoveShown {
+    at: When,
+    cosine: String,
 }
 
 struct RowShown {
@@ -43,6 +51,7 @@ struct RowShown {
     saved: String,
     compared: String,
     differing: String,
+    interval: String,
 }
 
 /// Days looked back on, with their names; the first is shown unless another is asked for.
@@ -71,7 +80,7 @@ pub async fn show(visitor: Visitor, State(desk): State<Desk>, Query(choice): Que
                 .collect(),
             since: view.from.to_string()[..10].to_owned(),
             kept: kept(&view.now),
-            workflows: view.workflows.iter().map(shown).collect(),
+            workflows: view.workflows.iter().map(|workflow| shown(workflow, view.now.near_is_off.as_deref())).collect(),
         }),
         Err(trouble) => error::trouble(&trouble),
     }
@@ -90,9 +99,9 @@ fn kept(now: &CacheNow) -> String {
     let gone = match now.evicted + now.too_large {
         0 => String::new(),
         _ => format!(
-            " Since its start {} went to make room, and {} too large to be kept.",
+            " Since its start {} went to make room, and {} were too large to be kept.",
             show::counted(now.evicted, "answer"),
-            show::counted(now.too_large, "answer")
+            show::count(now.too_large)
         ),
     };
     format!(
@@ -103,7 +112,7 @@ fn kept(now: &CacheNow) -> String {
     )
 }
 
-fn shown(workflow: &CachedWorkflow) -> WorkflowShown {
+fn shown(workflow: &CachedWorkflow, near_is_off: Option<&str>) -> WorkflowShown {
     let rule = workflow.rule.as_ref();
     WorkflowShown {
         anchor: show::anchor("cache", &workflow.workflow),
@@ -113,7 +122,35 @@ fn shown(workflow: &CachedWorkflow) -> WorkflowShown {
             .map_or_else(|| "It has no cache any more.".to_owned(), |rule| format!("Answers are given again {rule}.")),
         entries: rule.map(|_| show::counted(workflow.entries, "answer")),
         rows: workflow.rows().map(|(_, likeness, given)| row(likeness, given)).collect(),
+        threshold: workflow.threshold.as_ref().map(|threshold| match near_is_off {
+            Some(why) => format!("What is near is not found: {why}."),
+            None => near_text(threshold),
+        }),
+        moves: workflow
+            .threshold
+            .iter()
+            .filter(|threshold| threshold.moves.len() > 1)
+            .flat_map(|threshold| threshold.moves.iter().rev())
+            .map(|(at, milli)| MoveShown { at: When::at(*at), cosine: show::milli((*milli).into()) })
+            .collect(),
     }
+}
+
+fn near_text(threshold: &ThresholdNow) -> String {
+    let milli = |milli: u16| show::milli(milli.into());
+    let compared = match threshold.compared {
+        0 => String::new(),
+        some => format!(
+            " Since it moved last {} compared here, and {} differed.",
+            show::counted(some.into(), "hit"),
+            show::count(threshold.differing.into())
+        ),
+    };
+    format!(
+        "Near is a cosine of {} on this instance; {} is declared.{compared}",
+        milli(threshold.milli),
+        milli(threshold.declared_milli)
+    )
 }
 
 fn row(likeness: &'static str, given: &Given) -> RowShown {
@@ -123,5 +160,12 @@ fn row(likeness: &'static str, given: &Given) -> RowShown {
         saved: given.saved.to_string(),
         compared: show::count(given.compared),
         differing: show::count(given.differing),
+        interval: given.differing_millipercent().map_or_else(
+            || "–".to_owned(),
+            |shares| {
+                let [lower, share, upper] = shares.map(|share| show::milli(share.into()));
+                format!("{share} % ({lower} to {upper} %)")
+            },
+        ),
     }
 }

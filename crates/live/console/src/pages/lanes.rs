@@ -8,7 +8,7 @@ use domain::{Class, UnixMs};
 use routing::slo::budget::Burn;
 use routing::slo::lane::Promise;
 use routing::slo::{ALERTS, Alert, Span, Times};
-use routing::{HealthView, State as Breaker};
+use routing::{HealthView, QuotaView, State as Breaker};
 use serde::Deserialize;
 
 use crate::desk::{Desk, Visitor};
@@ -240,6 +240,9 @@ fn breaker(health: &HealthView, now: UnixMs) -> (Mark, String) {
     if health.in_flight > 0 {
         note.push_str(&format!(" {} in flight.", show::counted(health.in_flight.into(), "attempt")));
     }
+    for quota in &health.quota {
+        note.push_str(&left_of(quota, now));
+    }
     if let Some(fault) = &health.last_fault {
         let status = fault.status.map_or_else(String::new, |status| format!(" ({status})"));
         note.push_str(&format!(" Last fault {}: {}{status}.", clock(fault.at), fault.class));
@@ -247,9 +250,21 @@ fn breaker(health: &HealthView, now: UnixMs) -> (Mark, String) {
     (mark, note.trim_start().to_owned())
 }
 
+/// What is left of a quota, in words: ` 12 of 500 requests left until 09:18:44.`
+fn left_of(quota: &QuotaView, now: UnixMs) -> String {
+    let Some(left) = quota.left else { return String::new() };
+    let clock = |at: UnixMs| When::near(at, now).text;
+    let what = quota.unit.as_str().replace('_', " ");
+    let window = if quota.window.as_str().is_empty() { String::new() } else { format!(" of the {}", quota.window) };
+    let limit = quota.limit.map_or_else(String::new, |limit| format!(" of {}", show::count(limit)));
+    let full = quota.full_at.filter(|at| *at > now).map_or_else(String::new, |at| format!(", full at {}", clock(at)));
+    let spent = quota.spent_at.map_or_else(String::new, |at| format!(", spent at {} at this pace", clock(at)));
+    format!(" {}{limit} {what}{window} left{full}{spent}.", show::count(left))
+}
+
 #[cfg(test)]
 mod tests {
-    use domain::FaultClass;
+    use domain::{FaultClass, QuotaUnit, QuotaWindow};
     use routing::LastFault;
 
     use super::*;
@@ -266,6 +281,7 @@ mod tests {
             latency_p50_ms: None,
             in_flight: 0,
             rate_limited_until: None,
+            quota: Vec::new(),
             last_fault: Some(LastFault { class: FaultClass::Overloaded, status: Some(529), at: UnixMs(59_000) }),
         }
     }
@@ -278,6 +294,21 @@ mod tests {
             note,
             "Since 00:01:00, until 00:02:00; passed over meanwhile. Last fault 00:00:59: upstream_overloaded (529)."
         );
+    }
+
+    #[test]
+    fn what_is_left_of_a_quota_is_told_with_its_end() {
+        let quota = QuotaView {
+            unit: QuotaUnit::InputTokens,
+            window: QuotaWindow::Minute,
+            limit: Some(50_000),
+            left: Some(1_200),
+            full_at: Some(UnixMs(120_000)),
+            spent_at: Some(UnixMs(95_000)),
+        };
+        let health = HealthView { quota: vec![quota], last_fault: None, ..health(Breaker::Closed) };
+        let told = "1,200 of 50,000 input tokens of the minute left, full at 00:02:00, spent at 00:01:35 at this pace.";
+        assert_eq!(breaker(&health, UnixMs(90_000)).1, told);
     }
 
     #[test]

@@ -83,7 +83,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 /// What a table has of one budget.
 fn fields(budget: &serde_json::Value) -> [String; 9] {
-    let measure = if budget["measure"] == "tokens" { Measure::Tokens } else { Measure::Usd };
+    let measure = match budget["measure"].as_str() {
+        Some("tokens") => Measure::Tokens,
+        Some("requests") => Measure::Requests,
+        Some("calls") => Measure::Calls,
+        _ => Measure::Usd,
+    };
     let text = |name: &str| budget[name].as_str().unwrap_or_default().to_owned();
     let amount = |name: &str| measure.figure(Amount(budget[name].as_i64().unwrap_or(0)));
     let approval = match (budget["approval_at"].as_i64(), &budget["approval"]) {

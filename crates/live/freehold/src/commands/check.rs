@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use gateway::clock;
 
-use crate::{exit, fetch, policy};
+use crate::{exit, fetch, policy, vectors};
 
 /// Validate a configuration, explain it, and say what would change against what runs.
 #[derive(clap::Args)]
@@ -42,6 +42,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     for warning in &snapshot.warnings {
         eprintln!("{warning}");
+    }
+    if let Some(why) = vectors::missing(&snapshot) {
+        eprintln!("warning: server.embedder: a cache's `near` would be off: {why}");
     }
     print!("{}", config::explain(&snapshot));
     let Some(console) = arguments.against else { return Ok(ExitCode::SUCCESS) };

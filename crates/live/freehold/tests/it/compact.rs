@@ -109,7 +109,7 @@ fn a_conversation_is_counted_for_nothing_by_its_provider_or_by_us() {
     let ours = freehold.post(path, r#"{"model":"chat","input":"A storm in May."}"#);
     assert_eq!((ours.status, ours.header("freehold-estimated")), (200, Some("input_tokens")), "{}", ours.text());
     assert_eq!(ours.json()["object"], "response.input_tokens");
-    let hidden = freehold.post(path, r#"{"model":"chat","input":"x","conversation":"conv_1"}"#);
+    let hidden = freehold.post(path, r#"{"model":"chat","input":"x","prompt":{"id":"pmpt_1"}}"#);
     assert_eq!(code(&hidden), (400, Some("untranslatable")), "what the provider keeps nobody else can count");
     let rows = eventually("what was sent is in the ledger", || Some(freehold.ledger()).filter(|rows| rows.len() >= 4));
     let free = |row: &Value| row["amount"].as_str().unwrap().chars().all(|digit| matches!(digit, '0' | '.'));

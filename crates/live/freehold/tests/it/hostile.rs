@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::harness::{Freehold, RawProvider, Site, eventually};
 use crate::http::{Answer, request};
 
-const GOOD: &str = r#"{"id":"c","object":"chat.completion","model":"v","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
+pub const GOOD: &str = r#"{"id":"c","object":"chat.completion","model":"v","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
 
 /// What may be held more than at rest while nothing large is under way, bytes.
-const SPARE_BYTES: u64 = 96 << 20;
+pub const SPARE_BYTES: u64 = 96 << 20;
 
-fn configuration(address: SocketAddr) -> String {
+pub fn configuration(address: SocketAddr) -> String {
     format!(
         "[providers.p]\ndialect = \"openai-chat\"\nbase_url = \"http://{address}/v1\"\napi_key = {{ env = \"SIM_KEY\" }}\n\n\
          [models.m]\nprovider = \"p\"\nmodel = \"v\"\nprice = {{ input = \"1\", output = \"1\" }}\n\n\
@@ -24,7 +24,7 @@ fn configuration(address: SocketAddr) -> String {
 }
 
 /// Everything that comes back for these bytes, until the server closes or says nothing for a while.
-fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+pub fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
     // A server that has refused may have closed before all was written.
@@ -41,7 +41,7 @@ fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&got).into_owned()
 }
 
-fn answers(text: &str) -> usize {
+pub fn answers(text: &str) -> usize {
     text.matches("HTTP/1.1 ").count()
 }
 
@@ -146,7 +146,7 @@ fn no_framing_makes_two_requests_of_one() {
 }
 
 /// Routes of every dialect, and where each says what went wrong.
-const ROUTES: &[(&str, &str)] = &[
+pub const ROUTES: &[(&str, &str)] = &[
     ("/v1/chat/completions", "/error/message"),
     ("/v1/responses", "/error/message"),
     ("/v1/messages", "/error/message"),
@@ -155,7 +155,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v2/chat", "/message"),
 ];
 
-fn told(answer: &Answer, place: &str) -> bool {
+pub fn told(answer: &Answer, place: &str) -> bool {
     answer.json().pointer(place).and_then(|message| message.as_str()).is_some_and(|message| message.len() > 10)
 }
 
@@ -249,7 +249,7 @@ fn bad_bodies_are_refused_in_the_dialect_of_the_client_and_reach_no_provider() {
 }
 
 /// A provider that begins with `head` and then says `again` for ever.
-fn endless(head: &'static str, again: &'static [u8]) -> SocketAddr {
+pub fn endless(head: &'static str, again: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {

@@ -1,6 +1,7 @@
 //! The one integration test binary: real processes, real sockets, nothing shared with what is tested.
 
 mod anomalies;
+mod bad_input;
 mod beside;
 mod books;
 mod budget;
@@ -33,9 +34,11 @@ mod media;
 mod metering;
 mod notices;
 mod operating;
+mod own_limits;
 mod pains;
 mod passed;
 mod prices;
+mod quotas;
 mod race;
 mod realtime;
 mod responses;

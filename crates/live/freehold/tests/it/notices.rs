@@ -41,6 +41,31 @@ fn header<'r>(request: &'r str, name: &str) -> &'r str {
 }
 
 #[test]
+fn a_webhook_is_told_that_a_price_is_out_of_the_ordinary() {
+    let scratch = testkit::scratch_dir("notices-anomaly");
+    let scenario =
+        "[providers.sim]\noutput_tokens = 10\nusage = { price = { input_nano_usd = 0, output_nano_usd = 2000 } }\n";
+    let simulator = Simulator::start(scratch.path(), scenario);
+    let (hook, told) = receiver(&[204]);
+    let configuration = format!(
+        "[providers.sim]\ndialect = \"openai-chat\"\nbase_url = \"http://{}/sim/v1\"\n\n\
+         [models.m]\nprovider = \"sim\"\nmodel = \"v\"\nprice = {{ input = \"0\", output = \"1\" }}\n\n\
+         [lanes.l]\nclass = \"B\"\nmodels = [\"m\"]\n\n[criticality.c]\nlanes = [\"l\"]\n\n[workflows.w]\ncriticality = \"c\"\n\n\
+         [notify]\nurl = \"http://{hook}/hook\"\nsecret = {{ env = \"SIM_KEY\" }}\n",
+        simulator.address
+    );
+    let site = Site::new("notices-anomaly-site", &configuration);
+    let freehold = site.start();
+    assert_eq!(freehold.chat("w", "").status, 200);
+    let posted = told.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+    let (_, body) = posted.split_once("\r\n\r\n").unwrap();
+    let notice: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(notice["type"], "anomaly.began");
+    let said = (&notice["data"]["subject"], &notice["data"]["sentence"], &notice["data"]["moves"]);
+    assert_eq!(said, (&"model m".into(), &"realised price 2.0 × the catalogue's".into(), &false.into()));
+}
+
+#[test]
 fn a_webhook_is_told_once_that_a_budget_has_reached_a_share_and_can_check_who_says_so() {
     let scratch = testkit::scratch_dir("notices-scenario");
     let simulator = Simulator::start(scratch.path(), "[providers.sim]\noutput_tokens = 10\n");

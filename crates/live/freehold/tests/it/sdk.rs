@@ -118,6 +118,7 @@ fn configuration(simulator: &Simulator, llama: Option<&Llama>) -> String {
         row("overloaded", "openai-chat", &sim("overloaded"), "", ""),
         row("limited", "openai-chat", &sim("limited"), "", ""),
         row("slow", "openai-chat", &sim("slow"), "", ""),
+        row("kept", "openai-chat", &sim("good"), "", "cache = { ttl_s = 600 }"),
         row("begins", "openai-chat", &sim("breaks"), "", ""),
         "[lanes.continued]\nclass = \"B\"\nmodels = [\"begins\", \"sim-anthropic\"]\npick = \"best\"\n\n\
          [criticality.continued]\nlanes = [\"continued\"]\n\n[workflows.continued]\ncriticality = \"continued\"\n\n"
@@ -221,6 +222,7 @@ fn suite(name: &str, workflows: &str) {
         .env("FREEHOLD_WORKFLOW_RATE_LIMITED", "limited")
         .env("FREEHOLD_WORKFLOW_SPENT", "spent")
         .env("FREEHOLD_WORKFLOW_SLOW", "slow")
+        .env("FREEHOLD_WORKFLOW_KEPT", "kept")
         .env("FREEHOLD_WORKFLOW_CONTINUED", "continued")
         .status()
         .unwrap();

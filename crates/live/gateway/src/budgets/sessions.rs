@@ -123,7 +123,7 @@ impl Sessions {
 
     /// What this instance, called `own`, booked in sessions since it was last kept.
     pub fn changed(&self, own: &str, now: UnixMs) -> Vec<SessionSpent> {
-        let known: Vec<(Scope, Entries, UnixMs, Vec<(Measure, Amount)>)> = self
+        let known: Vec<_> = self
             .known
             .lock()
             .iter()

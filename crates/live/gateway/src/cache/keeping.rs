@@ -2,16 +2,13 @@
 
 use config::CacheRule;
 use domain::{AttemptEnd, CallId, Class, LaneName, Record, UnixMs, WorkflowName};
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use tokio::time::Instant;
 use wire::Seen;
 
-use super::request::Name;
+use super::name::Name;
+use super::near::{Comparing, Words};
 use super::shelf::{Kept, PieceEnd};
-use crate::trail::Trail;
-
-/// What the cache had for a call.
-pub const FREEHOLD_CACHE: HeaderName = HeaderName::from_static("freehold-cache");
 
 /// Longest answer that is kept, bytes.
 const LONGEST_ANSWER_BYTES: usize = 4 << 20;
@@ -28,11 +25,16 @@ pub struct Keeping {
     name: Name,
     workflow: WorkflowName,
     ttl_ms: u64,
-    head: HeaderMap,
+    /// Its headers.
+    pub head: HeaderMap,
     body: Vec<u8>,
     pieces: Vec<PieceEnd>,
     first: Option<Instant>,
     too_long: bool,
+    /// The words by which it may be found by requests that are near.
+    pub words: Option<Words>,
+    /// The answer it is to be compared with.
+    pub comparing: Option<Comparing>,
 }
 
 impl Keeping {
@@ -47,6 +49,8 @@ impl Keeping {
             pieces: Vec::new(),
             first: None,
             too_long: false,
+            words: None,
+            comparing: None,
         }
     }
 
@@ -84,9 +88,8 @@ impl Keeping {
         now: UnixMs,
     ) -> Option<(Name, Kept)> {
         let served = matches!(record.end, AttemptEnd::Served { .. }) && seen.ended && !seen.deferred;
-        let ended = seen.finish.as_deref().is_none_or(|word| ENDED.contains(&word));
         // What was made by other models, or looked up, within the answer was so at that time.
-        if !served || !ended || self.too_long || !seen.beside.is_empty() || declined(&self.body) {
+        if !served || !ended(seen) || self.too_long || !seen.beside.is_empty() || declined(&self.body) {
             return None;
         }
         let kept = Kept {
@@ -99,6 +102,7 @@ impl Keeping {
             until: now + self.ttl_ms,
             head: self.head,
             body: self.body.into(),
+            text: if self.words.is_some() { seen.kept.text().to_owned() } else { String::new() },
             pieces: self.pieces,
             usage: record.usage,
             tier: record.served.tier.clone(),
@@ -108,18 +112,11 @@ impl Keeping {
     }
 }
 
-fn declined(body: &[u8]) -> bool {
-    DECLINED.iter().any(|words| body.windows(words.len()).any(|window| window == *words))
+/// Whether an answer came to its own end.
+pub fn ended(seen: &Seen) -> bool {
+    seen.finish.as_deref().is_none_or(|word| ENDED.contains(&word))
 }
 
-/// Tells the client in the head of its answer what the cache had, and notes that head where the answer is written down.
-pub fn tell(mut head: http::response::Builder, trail: &mut Trail) -> http::response::Builder {
-    let Some(told) = trail.cache_told else { return head };
-    if let (Some(keeping), Some(headers)) = (&mut trail.keeping, head.headers_ref()) {
-        keeping.head = headers.clone();
-    }
-    if let Some(headers) = head.headers_mut() {
-        headers.insert(FREEHOLD_CACHE, http::HeaderValue::from_static(told));
-    }
-    head
+fn declined(body: &[u8]) -> bool {
+    DECLINED.iter().any(|words| body.windows(words.len()).any(|window| window == *words))
 }

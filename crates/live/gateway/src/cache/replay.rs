@@ -4,41 +4,55 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use config::Snapshot;
 use config::cache::Replay;
 use domain::{CacheUse, Likeness, NanoUsd, UnixMs};
 use http::header::AGE;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use ledger::price::Served;
 use tokio::time::{Instant, sleep_until, timeout};
-use wire::Dialect;
 
-use super::keeping::FREEHOLD_CACHE;
 use super::shelf::{Kept, PieceEnd};
 use crate::admit::correct_limits;
 use crate::clock;
 use crate::dataplane::Gateway;
-use crate::life::{CALL_HEADERS, finish, head};
 use crate::metrics::WorkflowLabels;
 use crate::protect::Protected;
-use crate::refusal::Refusal;
-use crate::reply::{Gone, Leaves, ReplyBody, Waiting};
+use crate::relay::Parting;
+use crate::reply::{Gone, Leaves, ReplyBody, Streaming, Waiting};
 use crate::trail::Trail;
 
+/// What the cache had for a call.
+pub const FREEHOLD_CACHE: HeaderName = HeaderName::from_static("freehold-cache");
+/// Headers of an answer that say which call it is.
+const CALL_HEADERS: [HeaderName; 4] = [
+    HeaderName::from_static("freehold-call-id"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-amzn-requestid"),
+];
 /// Longest that the pauses of a stream given again come to, milliseconds.
 pub const LONGEST_REPLAY_MS: u64 = 10_000;
 /// How long a client may take to take a piece before it counts as gone.
 const STALLED: Duration = Duration::from_secs(60);
 
+/// An answer given again, but for its last bytes, which wait until the call's end is written down.
+pub struct Given {
+    /// What the client is still to get.
+    pub parting: Parting,
+    /// Whether it went away before.
+    pub is_gone: bool,
+}
+
 /// Answers a call with what another was answered.
 pub async fn replay(
     gateway: &Gateway,
     call: &Protected,
-    kept: Arc<Kept>,
+    (kept, likeness): (Arc<Kept>, Likeness),
     client: Waiting,
-    errors: Dialect,
     trail: &mut Trail,
-) {
+) -> Given {
     let now = clock::now();
     correct_limits(call.call(), 0, now);
     let age_ms = u64::try_from(now.0 - kept.at.0).unwrap_or(0);
@@ -49,31 +63,40 @@ pub async fn replay(
         "cache",
         format!("answered with what {} was answered {} s ago, which saved {saved} USD", kept.of, age_ms / 1000),
     );
-    let found = CacheUse { likeness: Likeness::Exact, of: kept.of, age_ms, saved, agrees: None };
-    let id = call.call().call.id.to_string();
-    let mut head = head(&id, StatusCode::OK, "application/json");
-    if let Some(headers) = head.headers_mut() {
-        for (name, value) in &kept.head {
-            match CALL_HEADERS.contains(name) {
-                false => headers.insert(name, value.clone()),
-                true => headers.insert(name, HeaderValue::from_str(&id).expect("an identifier is letters and digits")),
-            };
-        }
-        headers.insert(FREEHOLD_CACHE, HeaderValue::from_static("hit"));
-        headers.insert(AGE, HeaderValue::from(age_ms / 1000));
-    }
-    let given = match call.call().head.stream {
-        false => whole(gateway, &kept, found, client, head, trail).await,
-        true => stream(gateway, call, &kept, found, client, head, trail).await,
+    let head = head(&call.call().call.id.to_string(), &kept, likeness, age_ms);
+    let parting = match call.call().head.stream {
+        false => whole(&kept, client, head, trail),
+        true => stream(call, &kept, client, head, trail).await,
     };
-    match given {
-        Ok(()) => {
-            let workflow = WorkflowLabels { workflow: kept.workflow.to_string() };
-            gateway.metrics.cache_saved_nano_usd.get_or_create(&workflow).inc_by(saved.0.unsigned_abs());
-        }
-        // A client that left would have had its attempt cancelled; what that had cost nobody knows.
-        Err(Gone) => finish(gateway, trail, Vec::new(), 499, Some(Refusal::ClientGone.client_error(&id, errors))).await,
+    // A client that left would have had its attempt cancelled; what that had cost nobody knows.
+    let Ok(parting) = parting else {
+        trail.stream_out = None;
+        return Given { parting: Parting::Nobody, is_gone: true };
+    };
+    trail.cache = Some(Box::new(CacheUse { likeness, of: kept.of, age_ms, saved, agrees: None }));
+    let workflow = WorkflowLabels { workflow: kept.workflow.to_string() };
+    gateway.metrics.cache_saved_nano_usd.get_or_create(&workflow).inc_by(saved.0.unsigned_abs());
+    Given { parting, is_gone: false }
+}
+
+/// The head of then, with this call's own id.
+fn head(call: &str, kept: &Kept, likeness: Likeness, age_ms: u64) -> http::response::Builder {
+    let mut head = Response::builder().status(StatusCode::OK);
+    let Some(headers) = head.headers_mut() else { return head };
+    for (name, value) in &kept.head {
+        let value = match CALL_HEADERS.contains(name) {
+            true => HeaderValue::from_str(call).expect("an identifier of ours is letters and digits"),
+            false => value.clone(),
+        };
+        headers.insert(name, value);
     }
+    let told = match likeness {
+        Likeness::Exact => "hit",
+        Likeness::Near { .. } => "near",
+    };
+    headers.insert(FREEHOLD_CACHE, HeaderValue::from_static(told));
+    headers.insert(AGE, HeaderValue::from(age_ms / 1000));
+    head
 }
 
 /// What the attempt of then would cost now, by the meters of then. An allowance or a step of volume that it would have come under
@@ -85,74 +108,55 @@ fn cost_now(snapshot: &Snapshot, kept: &Kept, now: UnixMs) -> NanoUsd {
     ledger::price::price(&kept.usage, row, &served).booked()
 }
 
-async fn whole(
-    gateway: &Gateway,
-    kept: &Kept,
-    found: CacheUse,
-    client: Waiting,
-    head: http::response::Builder,
-    trail: &mut Trail,
-) -> Result<(), Gone> {
+fn whole(kept: &Kept, client: Waiting, head: http::response::Builder, trail: &mut Trail) -> Result<Parting, Gone> {
     if client.is_gone() {
         return Err(Gone);
     }
     trail.answer(&kept.body);
     trail.first_token_ms = Some(trail.elapsed_ms());
-    trail.cache = Some(Box::new(found));
-    finish(gateway, trail, Vec::new(), 200, None).await;
     let response = head.body(ReplyBody::whole(kept.body.clone())).expect("status and headers are ours and valid");
-    let _ = client.send(response);
-    Ok(())
+    Ok(Parting::Whole(client, response))
 }
 
 async fn stream(
-    gateway: &Gateway,
     call: &Protected,
     kept: &Kept,
-    found: CacheUse,
     client: Waiting,
     head: http::response::Builder,
     trail: &mut Trail,
-) -> Result<(), Gone> {
+) -> Result<Parting, Gone> {
     let mut client = client.stream(head)?;
     trail.stream_out = Some(client.last_word());
     trail.first_token_ms = Some(trail.elapsed_ms());
     let rule = call.call().target.workflow().and_then(|workflow| workflow.cache.as_ref());
     let replay = rule.map_or(Replay::AtOnce, |rule| rule.replay);
     let began = Instant::now();
-    let mut found = Some(Box::new(found));
     let mut from = 0;
+    let mut last = Bytes::new();
     for (piece, after_ms) in kept.pieces.iter().zip(pace(&kept.pieces, replay)) {
-        let due = began + Duration::from_millis(after_ms);
         if after_ms > 0 {
-            tokio::select! {
-                biased;
-                () = client.gone() => return gone(trail),
-                () = sleep_until(due) => {}
-            }
+            wait(&mut client, began + Duration::from_millis(after_ms)).await?;
         }
         let end = piece.end as usize;
         let bytes = kept.body.slice(from..end);
         from = end;
         trail.answer(&bytes);
+        // The end of a call is in the spool before the client has its last bytes.
         if end == kept.body.len() {
-            // The end of a call is in the spool before the client has its last bytes.
-            trail.cache = found.take();
-            finish(gateway, trail, Vec::new(), 200, None).await;
-        }
-        match timeout(STALLED, client.send(bytes)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(Gone)) | Err(_) if trail.is_written() => return Ok(()),
-            Ok(Err(Gone)) | Err(_) => return gone(trail),
+            last = bytes;
+        } else {
+            timeout(STALLED, client.send(bytes)).await.map_err(|_| Gone)??;
         }
     }
-    client.end().await;
-    Ok(())
+    Ok(Parting::Stream(client, last.into(), Box::new(None)))
 }
 
-fn gone(trail: &mut Trail) -> Result<(), Gone> {
-    trail.stream_out = None;
-    Err(Gone)
+async fn wait(client: &mut Streaming, due: Instant) -> Result<(), Gone> {
+    tokio::select! {
+        biased;
+        () = client.gone() => Err(Gone),
+        () = sleep_until(due) => Ok(()),
+    }
 }
 
 /// When each piece is due, milliseconds after the first.

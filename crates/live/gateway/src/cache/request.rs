@@ -1,18 +1,15 @@
 //! Which requests are the same: a name made of everything that an answer depends on, and of whom it may be given to.
 
-use blake3::Hasher;
-use config::CacheRule;
 use config::cache::Share;
+use config::{CacheRule, NearRule};
 use wire::{Framing, Operation, Said};
 
+use super::agree::numbers;
+use super::name::{Name, Parts};
 use crate::protect::Protected;
 
 /// Longest request that is looked up, bytes. A longer one is seldom sent twice, and reading it costs more than it saves.
 const LONGEST_REQUEST_BYTES: usize = 1 << 20;
-
-/// The name of all requests that are the same: a keyed hash.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Name(pub(super) [u8; 32]);
 
 /// Why the cache is not asked for a request of a workflow that has one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,13 +51,34 @@ impl Passed {
     }
 }
 
+/// The rule of what is near, where the call's workflow has one.
+pub fn near_rule(call: &Protected) -> Option<NearRule> {
+    call.call().target.workflow()?.cache.as_ref()?.near
+}
+
 /// The name of a call's request, or why the cache is not for it.
 pub fn name(call: &Protected, rule: &CacheRule, pepper: &[u8; 32]) -> Result<Name, Passed> {
     let said = said(call, rule)?;
-    let mut name = Parts(Hasher::new_keyed(pepper));
+    let mut name = Parts::new(pepper);
     circumstances(call, rule, &mut name);
     name.text("body", &said.canonical());
     Ok(name.name())
+}
+
+/// The last words of a call's user with the name of all that was said beside them: their context, in which texts are compared. The
+/// numbers among the words belong to it too, since a vector hardly moves when one of them does.
+pub fn words(call: &Protected, rule: &CacheRule, pepper: &[u8; 32]) -> Option<(Name, String)> {
+    if call.call().operation != Operation::Chat {
+        return None;
+    }
+    let mut said = said(call, rule).ok()?;
+    let words = said.take_last_words(call.call().dialect).filter(|words| !words.trim().is_empty())?;
+    let mut name = Parts::new(pepper);
+    name.text("context", "");
+    circumstances(call, rule, &mut name);
+    name.text("body", &said.canonical());
+    numbers(&words).into_iter().for_each(|number| name.text("number", number));
+    Some((name.name(), words))
 }
 
 /// What a request says, if the cache is for it.
@@ -75,10 +93,7 @@ fn said(call: &Protected, rule: &CacheRule) -> Result<Said, Passed> {
         (head.features.audio, Passed::Audio),
         (head.n > 1, Passed::Several),
         (
-            head.bound.is_tied()
-                || head.bound.background
-                || admitted.bound_to.is_some()
-                || admitted.unsealed_file.is_some(),
+            head.bound.is_tied() || head.bound.background || admitted.bound_to.is_some() || admitted.unsealed.is_some(),
             Passed::Kept,
         ),
     ];
@@ -153,26 +168,5 @@ const fn framing(framing: Framing) -> &'static str {
         Framing::JsonArray => "array",
         Framing::Messages => "messages",
         Framing::Chunks => "chunks",
-    }
-}
-
-/// Parts of a name. Each has its kind and its length before it, so that no two lists of parts run into the same bytes.
-struct Parts(Hasher);
-
-impl Parts {
-    fn bytes(&mut self, kind: &'static str, bytes: &[u8]) {
-        self.0.update(kind.as_bytes()).update(&[0]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-    }
-
-    fn text(&mut self, kind: &'static str, text: &str) {
-        self.bytes(kind, text.as_bytes());
-    }
-
-    fn number(&mut self, kind: &'static str, number: u64) {
-        self.bytes(kind, &number.to_le_bytes());
-    }
-
-    fn name(self) -> Name {
-        Name(*self.0.finalize().as_bytes())
     }
 }

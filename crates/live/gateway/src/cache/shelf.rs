@@ -8,7 +8,7 @@ use domain::{CallId, Class, KeyId, LaneName, ModelName, UnixMs, Usage, WorkflowN
 use http::HeaderMap;
 use rustc_hash::FxHashMap;
 
-use super::request::Name;
+use super::name::Name;
 
 /// What an entry takes beside its answer, bytes: its places in three tables, its names and counts. Rounded up from their sizes.
 const ENTRY_BYTES: usize = 1 << 10;
@@ -37,6 +37,8 @@ pub struct Kept {
     pub head: HeaderMap,
     /// Its body.
     pub body: Bytes,
+    /// The beginning of its text, to be compared with another; empty where the workflow compares none.
+    pub text: String,
     /// Where each piece of a stream ended, and when it came, milliseconds after the first; empty for a whole answer.
     pub pieces: Vec<PieceEnd>,
     /// What it consumed.
@@ -60,7 +62,7 @@ impl Kept {
     /// The memory it takes, bytes.
     pub fn bytes(&self) -> usize {
         let head: usize = self.head.values().map(|value| value.len() + HEADER_BYTES).sum();
-        ENTRY_BYTES + head + self.body.len() + self.pieces.len() * size_of::<PieceEnd>()
+        ENTRY_BYTES + head + self.body.len() + self.text.len() + self.pieces.len() * size_of::<PieceEnd>()
     }
 }
 
@@ -144,6 +146,11 @@ impl Shelf {
         self.by_use.insert(self.uses, name);
         self.by_end.insert((kept.until, name));
         self.answers.insert(name, Place { kept: Arc::new(kept), used: self.uses });
+    }
+
+    /// Whether there is an answer of this name.
+    pub fn has(&self, name: &Name) -> bool {
+        self.answers.contains_key(name)
     }
 
     /// Throws away what is no longer wanted; how many answers that were.

@@ -2,22 +2,22 @@
 
 use bytes::Bytes;
 use config::cache::{Replay, Share};
-use domain::{CallId, Usage};
+use domain::{CallId, KeyId, UnixMs, Usage};
 use http::HeaderMap;
 use testkit::facts::Sample;
 use wire::Seen;
 
+use super::answers::Cache;
 use super::keeping::Keeping;
+use super::name::Name;
 use super::replay::{LONGEST_REPLAY_MS, pace};
-use super::request::Name;
-use super::shelf::{PieceEnd, Shelf};
-use super::*;
+use super::shelf::{Kept, PieceEnd, Shelf};
 
 const NOW: UnixMs = UnixMs(1_795_252_724_000);
 const MINUTE_MS: u64 = 60_000;
 
 fn rule() -> config::CacheRule {
-    config::CacheRule { ttl_ms: MINUTE_MS, share: Share::Key, sampled: false, replay: Replay::Shape }
+    config::CacheRule { ttl_ms: MINUTE_MS, share: Share::Key, sampled: false, replay: Replay::Shape, near: None }
 }
 
 fn sample() -> Sample {
@@ -39,6 +39,7 @@ fn kept(workflow: &str, key: &str, body_bytes: usize) -> Kept {
         until: NOW + MINUTE_MS,
         head: HeaderMap::new(),
         body: Bytes::from(vec![b'x'; body_bytes]),
+        text: String::new(),
         pieces: Vec::new(),
         usage: Usage::ZERO,
         tier: None,
@@ -101,7 +102,7 @@ fn bytes_are_what_the_entries_take_whatever_happened() {
 #[test]
 fn a_workflows_answers_and_a_revoked_keys_are_thrown_away_and_no_others() {
     let cache = Cache::new([7; 32], &crate::deployed::tests::snapshot("base_url = \"http://127.0.0.1:1\""));
-    let put = |number, workflow, key| cache.shelf.lock().put(name(number), kept(workflow, key, 10), NOW);
+    let put = |number, workflow, key| cache.put(name(number), kept(workflow, key, 10), NOW);
     put(1, "a", "one");
     put(2, "a", "two");
     put(3, "b", "one");

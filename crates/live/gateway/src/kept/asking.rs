@@ -22,6 +22,7 @@ use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
 use crate::endpoints::Endpoint;
 use crate::keys::Key;
+use crate::protect::is_everybodys;
 use crate::refusal::Refusal;
 use crate::target::short;
 use crate::trail::Trail;
@@ -202,10 +203,13 @@ impl Asking<'_> {
         vec![Entry::Record(Box::new(record))]
     }
 
-    /// A file that a body names by the provider's own id, where that provider's files are not everybody's.
-    pub fn unsealed_file(&self, holder: &Holder, dialect: Dialect, body: &[u8]) -> Option<String> {
-        let shared = holder.model().provider.shared_files;
-        wire::kept::unsealed_file(dialect, body).filter(|_| !shared)
+    /// Refuses what a body names by the provider's own id, where such things of that provider's are not everybody's.
+    pub fn sealed(&self, holder: &Holder, dialect: Dialect, body: &[u8]) -> Result<(), Refusal> {
+        let provider = &holder.model().provider;
+        match wire::kept::unsealed(dialect, body).filter(|named| !is_everybodys(named.thing, provider)) {
+            Some(named) => Err(Refusal::Unsealed { thing: named.thing, id: short(&named.id) }),
+            None => Ok(()),
+        }
     }
 
     /// Opens every id of ours in a body.

@@ -18,6 +18,7 @@ use crate::pool::sentence;
 use crate::refusal::Refusal;
 use crate::reply::{Leaves, Streaming, Waiting};
 use crate::trail::Trail;
+use crate::upstream::packed;
 
 /// An answer whose head has come.
 pub struct Heard {
@@ -46,6 +47,9 @@ pub async fn send(
     let response = sent.map_err(|end| end.failure(None)).and_then(|sent| sent.map_err(|f| Failure::Fault(f, None)));
     let response = response.map_err(|failure| told(reach, failure))?;
     if response.status().is_success() {
+        if let Some(packed) = packed(response.headers()) {
+            return Err(fault(reach, packed));
+        }
         return Ok(Heard { response, deadline, frame_ms: timeouts.frame_ms });
     }
     let status = response.status();

@@ -118,9 +118,7 @@ pub async fn pass(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail) 
 fn with_its_own_ids(asking: &Asking<'_>, holder: &Holder, is_json: bool) -> Result<Bytes, Refusal> {
     let body = &asking.arrival.body;
     // Whatever its type says, a server may read it as JSON; and the dialect is a guess from headers that the client chose.
-    if let Some(id) = asking.unsealed_file(holder, Dialect::OpenAiChat, body) {
-        return Err(Refusal::UnsealedFile { id: short(&id) });
-    }
+    asking.sealed(holder, Dialect::OpenAiChat, body)?;
     let Some(opened) = is_json.then(|| asking.opened_body(body)).transpose()?.flatten() else {
         return Ok(body.clone());
     };

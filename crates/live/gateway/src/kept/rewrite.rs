@@ -12,7 +12,6 @@ use super::asking::Asking;
 use crate::bound::caps;
 use crate::prepare::OUTPUT_CAP_WHERE_ONE_IS_DEMANDED;
 use crate::refusal::Refusal;
-use crate::target::short;
 use crate::trail::Trail;
 
 /// How price lists call the tier of batches.
@@ -95,9 +94,7 @@ fn rewritten(asking: &Asking<'_>, text: &Bytes, asked: &[Asked], trail: &mut Tra
         return Err(Refusal::Scattered);
     }
     for Asked { dialect, body, .. } in asked {
-        if let Some(id) = asking.unsealed_file(&holder, *dialect, &text[body.clone()]) {
-            return Err(Refusal::UnsealedFile { id: short(&id) });
-        }
+        asking.sealed(&holder, *dialect, &text[body.clone()])?;
     }
     let budgeted = asking.gateway.budgets.under(&holder.scopes()).hard;
     let workflow = holder.target().workflow();

@@ -1,23 +1,24 @@
 //! What is out of the ordinary: prices, tiers and first tokens of models, and what workflows spend. Each attempt that ends is looked
-//! at once, without a database and in a few hundred nanoseconds; what is found moves the next call already, where its lane says so.
+//! at at once, without a database; what is found moves the next call already, where its lane says so.
 //!
-//! [`model`] is what is known of one model, [`spend`] what workflows spend, [`told`] what was found and how it is told.
+//! [`found`] is what is looked at and what is found, [`model`] what is known of one model, [`spend`] what workflows spend, [`told`] what was found and how it is told.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use config::{OnAnomaly, Workflow};
-use domain::{NanoUsd, Record, UnixMs, WorkflowName};
-use ledger::PriceRow;
+use domain::UnixMs;
 use parking_lot::Mutex;
-use routing::anomaly::{Kind, Turn};
+use routing::anomaly::Kind;
 use routing::{Kept, ModelIndex, Move, Mover, Permille, Place};
-use wire::AskedTier;
+use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::deployed::{Deployed, Slot};
 use crate::metrics::Metrics;
 
+pub mod found;
 pub mod model;
 pub mod saved;
 pub mod spend;
@@ -25,7 +26,8 @@ pub mod told;
 #[cfg(test)]
 mod tests;
 
-use spend::Spends;
+use found::{Ended, Found};
+use spend::{Spending, Spends};
 use told::{Anomaly, Told};
 
 /// What watches every attempt.
@@ -35,50 +37,19 @@ pub struct Watch {
     /// The workflows that spend more than usual, for calls to read without a lock.
     spending: ArcSwap<Vec<Spending>>,
     told: Mutex<Told>,
+    /// Who tells others of it.
+    teller: OnceLock<mpsc::Sender<Anomaly>>,
+    /// What there was no room for to tell.
+    pub untold: AtomicU64,
     /// One at a time lays the moves, so that the last one to have looked is the last one to lay.
     laying: Mutex<()>,
 }
 
-/// A workflow that spends more than usual.
-#[derive(Clone)]
-struct Spending {
-    workflow: WorkflowName,
-    since: UnixMs,
-    reason: Arc<str>,
-}
-
-/// An attempt that ended, with what its record does not say.
-pub struct Ended<'a> {
-    /// Its record.
-    pub record: &'a Record,
-    /// What is known of its model.
-    pub slot: &'a Slot,
-    /// The price it was booked by.
-    pub row: Option<&'a PriceRow>,
-    /// The tier the client asked for; absent where that cannot be told.
-    pub asked: Option<AskedTier>,
-    /// Whether it was streamed: the first token of a whole answer is its last.
-    pub streamed: bool,
-    /// What the call should have cost here.
-    pub expected_cost: Option<NanoUsd>,
-    /// What it should have cost where it would have begun if nothing were moved.
-    pub usual_cost: Option<NanoUsd>,
-}
-
-/// Something begins, changes or ends.
-struct Found {
-    kind: Kind,
-    subject: String,
-    turn: Turn,
-    factor_milli: u64,
-    reason: String,
-}
-
 impl Watch {
     /// Looks at an attempt that ended. What it changes holds when this returns.
-    pub fn look(&self, ended: &Ended<'_>, deployed: &ArcSwap<Deployed>, metrics: &Metrics) {
+    pub fn look(&self, slot: &Slot, ended: &Ended<'_>, deployed: &ArcSwap<Deployed>, metrics: &Metrics) {
         let mut found = Vec::new();
-        ended.slot.watch.lock().look(ended, &mut found);
+        slot.watch.lock().look(ended, &mut found);
         let spends = self.spending.load();
         let moved =
             ended.record.intent.workflow.as_ref().is_some_and(|name| spends.iter().any(|one| one.workflow == *name));
@@ -109,12 +80,27 @@ impl Watch {
         }
         self.spends.lock().keep(|name| deployed.snapshot.workflows.contains_key(name));
         self.tell(found, deployed.since, deployed, metrics);
+        let mut known = self.spends.lock().subjects();
+        for (model, slot) in deployed.snapshot.models.iter().zip(&deployed.slots) {
+            known.extend(slot.watch.lock().standing().map(|(kind, ..)| (kind, told::of_model(&model.name))));
+        }
+        self.told.lock().end_others(&known, deployed.since);
+    }
+
+    /// Whoever tells others hears of every beginning and end. The channel is bounded; what does not fit is counted. Set once.
+    pub fn tell_others(&self, teller: mpsc::Sender<Anomaly>) {
+        let _ = self.teller.set(teller);
     }
 
     fn tell(&self, found: Vec<Found>, now: UnixMs, deployed: &Deployed, metrics: &Metrics) {
         for one in found {
-            let moves = one.kind == Kind::Spend || leads_elsewhere(deployed, &one);
-            self.told.lock().note(one, now, moves, metrics);
+            let moves = leads_elsewhere(deployed, &one);
+            let told = self.told.lock().note(one, now, moves, metrics);
+            if let (Some(told), Some(teller)) = (told, self.teller.get())
+                && teller.try_send(told).is_err()
+            {
+                self.untold.fetch_add(1, Ordering::Relaxed);
+            }
         }
         let spending = self.spends.lock().standing();
         self.spending.store(Arc::new(spending));
@@ -139,23 +125,18 @@ impl Watch {
         deployed.steering.set(Mover::Anomaly, moves);
     }
 
-    /// What holds for the calls of a workflow that spends more than usual and says `change_lane`: the moves of all, and that it
-    /// leaves every model but its cheapest. `None` where the moves of all are what holds.
-    pub fn moves_of<'m>(
-        &self,
-        workflow: Option<&Workflow>,
-        moves: &[Arc<Move>],
-        models: impl Iterator<Item = &'m ModelIndex>,
-    ) -> Option<Vec<Arc<Move>>> {
-        let workflow = workflow.filter(|workflow| workflow.on_spend == OnAnomaly::ChangeLane)?;
+    /// What moves the calls of a workflow that spends more than usual and says `change_lane`: they leave every model but its
+    /// cheapest.
+    pub fn moves_of(&self, workflow: Option<&Workflow>, models: impl Iterator<Item = ModelIndex>) -> Vec<Arc<Move>> {
+        let Some(workflow) = workflow.filter(|one| one.on_spend == OnAnomaly::ChangeLane) else { return Vec::new() };
         let spending = self.spending.load();
-        let Spending { since, reason, .. } = spending.iter().find(|one| one.workflow == workflow.name)?;
-        let away = |model: &ModelIndex| {
+        let Some(own) = spending.iter().find(|one| one.workflow == workflow.name) else { return Vec::new() };
+        let away = |model: ModelIndex| {
             let kept = Kept::UnlessDearer { share: Permille::NONE, times_milli: 1_000 };
-            let from = Place::Model(*model);
-            Arc::new(Move { by: Mover::Anomaly, from, kept, reason: reason.clone(), since: *since })
+            let (from, reason) = (Place::Model(model), own.reason.clone());
+            Arc::new(Move { by: Mover::Anomaly, from, kept, reason, since: own.since })
         };
-        Some(moves.iter().cloned().chain(models.map(away)).collect())
+        models.map(away).collect()
     }
 
     /// What stands and what is over, the newest first.
@@ -173,9 +154,13 @@ impl Watch {
     }
 }
 
-/// Whether a lane of the model that something was found of leads its calls elsewhere.
+/// Whether a lane of the model that something was found of, or the workflow, leads calls elsewhere.
 fn leads_elsewhere(deployed: &Deployed, found: &Found) -> bool {
     let snapshot = &deployed.snapshot;
+    if found.kind == Kind::Spend {
+        let mut workflows = snapshot.workflows.values().filter(|workflow| workflow.on_spend == OnAnomaly::ChangeLane);
+        return workflows.any(|workflow| told::of_workflow(&workflow.name) == found.subject);
+    }
     let of_model = |index: &ModelIndex| told::of_model(&snapshot.models[*index].name) == found.subject;
     let mut lanes = snapshot.lanes.iter().filter(|lane| lane.models.iter().any(of_model));
     lanes.any(|lane| lane.on_anomaly.of(found.kind) == OnAnomaly::ChangeLane)

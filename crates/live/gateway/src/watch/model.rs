@@ -10,8 +10,8 @@ use routing::{Kept, Permille};
 use serde::{Deserialize, Serialize};
 use wire::AskedTier;
 
+use super::found::{Ended, Found};
 use super::told::{Drawing, Unit, of_model, times};
-use super::{Ended, Found};
 
 /// Tokens in and out of the call that two prices of a model are compared by.
 const SAMPLE_TOKENS: u64 = 1_000;
@@ -48,10 +48,12 @@ impl ModelWatch {
                 Some(factor_milli) => self.price.bad(now, factor_milli),
                 None => self.price.good(),
             };
-            let reason = price_reason(dearer.unwrap_or(1_000));
-            found.extend(turn.map(|turn| {
-                let factor_milli = dearer.unwrap_or(self.price.factor_milli());
-                Found { kind: Kind::Price, subject: of_model(name), turn, factor_milli, reason }
+            found.extend(turn.map(|turn| Found {
+                kind: Kind::Price,
+                subject: of_model(name),
+                turn,
+                factor_milli: dearer.unwrap_or(1_000),
+                reason: price_reason(dearer.unwrap_or(1_000)),
             }));
         }
         self.look_at_tier(ended, found);

@@ -1,13 +1,23 @@
 //! What each workflow spends, and all together, in buckets of five minutes and of an hour.
 
+use std::sync::Arc;
+
 use domain::{NanoUsd, UnixMs, WorkflowName};
 use economics::{Change, Series, What};
 use routing::anomaly::{Kind, Standing};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use super::found::{Ended, Found};
 use super::told::{ALL, Drawing, Unit, of_workflow, times};
-use super::{Ended, Found, Spending};
+
+/// A workflow that spends more than usual.
+#[derive(Clone)]
+pub(super) struct Spending {
+    pub workflow: WorkflowName,
+    pub since: UnixMs,
+    pub reason: Arc<str>,
+}
 
 /// What workflows spend; as many as the configuration has.
 #[derive(Default)]
@@ -74,6 +84,16 @@ impl Spends {
             Some(Spending { workflow: name.clone(), since, reason })
         };
         self.workflows.iter().filter_map(one).collect()
+    }
+
+    /// What stands, by kind and subject.
+    pub fn subjects(&self) -> Vec<(Kind, String)> {
+        let all = self.all.iter().map(|spend| (spend, ALL.to_owned()));
+        let named = self.workflows.iter().map(|(name, spend)| (spend, of_workflow(name)));
+        all.chain(named)
+            .filter(|(spend, _)| spend.high.since().is_some())
+            .map(|(_, name)| (Kind::Spend, name))
+            .collect()
     }
 
     pub fn drawings(&self) -> Vec<Drawing> {

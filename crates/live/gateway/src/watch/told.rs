@@ -7,7 +7,7 @@ use economics::series::Drawn;
 use routing::anomaly::{Kind, Turn};
 use serde::{Deserialize, Serialize};
 
-use super::Found;
+use super::found::Found;
 use crate::metrics::Metrics;
 
 /// How many anomalies that are over are remembered.
@@ -79,57 +79,58 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Notes what was found, and says it where somebody should know.
-    pub fn note(&mut self, found: Found, now: UnixMs, moves: bool, metrics: &Metrics) {
+    /// Notes what was found, and says it where somebody should know. What begins or ends is handed out, to be told to others.
+    pub fn note(&mut self, found: Found, now: UnixMs, moves: bool, metrics: &Metrics) -> Option<Anomaly> {
         let Found { kind, subject, turn, factor_milli, reason } = found;
         let place = self.standing.iter().position(|one| one.kind == kind && one.subject == subject);
         match (turn, place) {
             (Turn::Began, None) => {
                 metrics.anomaly(kind.as_str());
                 let led = if moves { "its calls go elsewhere until it is over" } else { "its calls go on" };
-                tracing::warn!(
-                    kind = kind.as_str(),
-                    subject,
-                    factor = times(factor_milli),
-                    "{subject}: {reason}; {led}"
-                );
+                tracing::warn!(kind = kind.as_str(), subject, "{subject}: {reason}; {led}");
                 let since = now;
-                self.standing.push(Anomaly {
-                    kind,
-                    subject,
-                    since,
-                    until: None,
-                    factor_milli,
-                    sentence: reason,
-                    moves,
-                });
+                let one = Anomaly { kind, subject, since, until: None, factor_milli, sentence: reason, moves };
+                self.standing.push(one.clone());
+                Some(one)
             }
             (Turn::Began | Turn::Changed, Some(place)) => {
                 let one = &mut self.standing[place];
                 if factor_milli > 1_000 {
                     (one.factor_milli, one.sentence) = (factor_milli, reason);
                 }
+                None
             }
-            (Turn::Changed, None) => {}
+            (Turn::Changed, None) => None,
             (Turn::Ended { .. }, Some(place)) => {
-                let one = self.standing.remove(place);
+                let one = Anomaly { until: Some(now), ..self.standing.remove(place) };
                 tracing::info!(
                     kind = kind.as_str(),
                     subject,
-                    "{subject}: it is over what was since {}: {}",
+                    "{subject}: over is what was since {}: {}",
                     one.since,
                     one.sentence
                 );
-                self.remember(Anomaly { until: Some(now), ..one });
+                self.remember(one.clone());
+                Some(one)
             }
             // Over as soon as it was: a price that somebody has changed.
             (Turn::Ended { since }, None) => {
                 metrics.anomaly(kind.as_str());
-                tracing::info!(kind = kind.as_str(), subject, factor = times(factor_milli), "{subject}: {reason}");
+                tracing::info!(kind = kind.as_str(), subject, "{subject}: {reason}");
                 let until = Some(now);
-                self.remember(Anomaly { kind, subject, since, until, factor_milli, sentence: reason, moves: false });
+                let one = Anomaly { kind, subject, since, until, factor_milli, sentence: reason, moves: false };
+                self.remember(one.clone());
+                Some(one)
             }
         }
+    }
+
+    /// Ends what nobody watches any more: its model or workflow is gone, or asked in another way.
+    pub fn end_others(&mut self, known: &[(Kind, String)], now: UnixMs) {
+        let stands = |one: &Anomaly| known.iter().any(|(kind, subject)| *kind == one.kind && *subject == one.subject);
+        let (standing, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.standing).into_iter().partition(stands);
+        self.standing = standing;
+        gone.into_iter().for_each(|one| self.remember(Anomaly { until: Some(now), ..one }));
     }
 
     fn remember(&mut self, one: Anomaly) {
@@ -170,10 +171,10 @@ mod tests {
     #[test]
     fn what_is_over_stays_in_the_list_with_its_end() {
         let (mut told, metrics) = (Told::default(), Metrics::new());
-        told.note(found(Turn::Began, 2_000), UnixMs(1), true, &metrics);
-        told.note(found(Turn::Changed, 3_000), UnixMs(2), true, &metrics);
+        assert!(told.note(found(Turn::Began, 2_000), UnixMs(1), true, &metrics).is_some());
+        assert_eq!(told.note(found(Turn::Changed, 3_000), UnixMs(2), true, &metrics), None, "told once");
         assert_eq!(told.newest_first()[0].sentence, "realised price 3.0 × the catalogue's");
-        told.note(found(Turn::Ended { since: UnixMs(1) }, 1_000), UnixMs(9), true, &metrics);
+        assert!(told.note(found(Turn::Ended { since: UnixMs(1) }, 1_000), UnixMs(9), true, &metrics).is_some());
         let all = told.newest_first();
         assert_eq!(
             (all.len(), all[0].since, all[0].until, all[0].factor_milli),

@@ -1,7 +1,7 @@
 //! What checked settings become.
 
 use config::cache::{Replay, Share};
-use config::{AtLimit, AuthScheme, OnLoss, Reach, Resolved, SpoolMode};
+use config::{AtLimit, AuthScheme, NearRule, OnLoss, Reach, Resolved, SpoolMode};
 use domain::{Meter, NanoUsd, PicoUsd, Region, UnixMs};
 
 use crate::{NOW, check, design, passes};
@@ -17,6 +17,18 @@ fn the_designs_example_passes() {
 #[test]
 fn a_setting_whose_stage_is_not_built_is_an_error() {
     insta::assert_snapshot!(crate::fails(include_str!("fixtures/design.toml")));
+}
+
+#[test]
+fn what_an_anomaly_leads_to_is_read_by_kind_and_a_kind_that_is_not_built_is_an_error() {
+    use config::OnAnomaly::{ChangeLane, Notify};
+    let text = include_str!("fixtures/everything.toml");
+    let snapshot = passes(text);
+    let lane = snapshot.lanes.iter().find(|lane| lane.name.as_str() == "all").unwrap().on_anomaly;
+    assert_eq!((lane.price, lane.tier, lane.latency), (ChangeLane, Notify, ChangeLane));
+    assert_eq!(snapshot.workflows["digest"].on_spend, ChangeLane);
+    let quota = crate::fails(&text.replace("tier = \"notify\"", "quota = \"change_lane\""));
+    assert!(quota.contains("lanes.all.on_anomaly.quota: unknown key"), "{quota}");
 }
 
 #[test]
@@ -43,7 +55,7 @@ fn every_key_arrives_in_the_snapshot() {
     assert_eq!(small.context_tokens, Some(128_000));
     let row = own.price_at(NOW).unwrap();
     assert_eq!(row.id, "freehold.toml/own-price@2026-01-01#EUR-1.0853");
-    assert_eq!(row.source, "freehold.toml:83; EUR at 1.0853 USD by ECB reference rate of 2026-11-02");
+    assert_eq!(row.source, "freehold.toml:86; EUR at 1.0853 USD by ECB reference rate of 2026-11-02");
     assert_eq!(
         (row.from, row.to),
         (UnixMs(1_782_864_000_000), Some(UnixMs(1_814_400_000_000))),
@@ -61,7 +73,7 @@ fn every_key_arrives_in_the_snapshot() {
     );
     assert_eq!(row.tiers[0].bands.len(), 1);
     assert_eq!((row.regions[0].region.as_str(), row.regions[0].multiplier_millionths), ("eu", 1_100_000));
-    assert!(mirror.passthrough && mirror.shared_files);
+    assert!(mirror.passthrough && mirror.shared_files && !mirror.quota_steering);
     assert_eq!((own.context_tokens, own.quality_milli), (Some(10_000), Some(700)));
     let row = gpu.price_at(NOW).unwrap();
     assert_eq!(row.prices.get(Meter::Output), Some(PicoUsd(112_179)));
@@ -88,7 +100,9 @@ fn every_key_arrives_in_the_snapshot() {
     assert_eq!((deadlines.total_ms, deadlines.first_token_ms), (30_000, 5_000));
     let cache = digest.cache.as_ref().unwrap();
     assert_eq!((cache.ttl_ms, cache.share, cache.replay), (60_000, Share::Workflow, Replay::AtOnce));
-    assert!(cache.sampled && server.cache_max_bytes == 64 << 20);
+    assert!(cache.sampled && server.cache_max_bytes == 1 << 20);
+    let near = NearRule { threshold_milli: 950, compare_millipercent: 10_000, max_differing_millipercent: 2_000 };
+    assert_eq!((cache.near, server.embedder.as_deref()), (Some(near), Some("/var/lib/freehold/minilm")));
     assert_eq!(digest.capture.as_ref().map(|rule| (rule.retention_days, rule.max_bytes)), Some((7, 1_000)));
 }
 

@@ -129,6 +129,23 @@ fn a_name_with_a_dot_and_without_quotation_marks_is_understood_as_what_it_is() {
 }
 
 #[test]
+fn a_rule_of_what_is_near_says_what_it_lacks_and_is_off_without_a_model() {
+    let with = |near: &str| {
+        let cache = format!("criticality = \"high\"\ncache = {{ ttl_s = 60, near = {{ {near} }} }}\n");
+        design().replacen("criticality = \"high\"\n", &cache, 1)
+    };
+    let printed = fails(&with("threshold = \"0.4\", compare = \"0.5%\""));
+    for part in ["`max_differing` is missing", "near.threshold: is out of range", "0.5% is too small a share"] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    let good = with("threshold = \"0.95\", max_differing = \"2%\"");
+    let warnings = crate::printed(&check(&good).unwrap().warnings);
+    assert!(warnings.contains("`near` is off: there is nothing to make vectors with"), "{warnings}");
+    let with_model = check(&(good + "[server]\nembedder = \"/m\"\n")).unwrap();
+    assert!(!crate::printed(&with_model.warnings).contains("`near` is off"));
+}
+
+#[test]
 fn an_empty_file_may_run_but_is_told_so() {
     let snapshot = check("").unwrap();
     assert_eq!(snapshot.warnings.len(), 1);

@@ -2,7 +2,7 @@
 
 use domain::UnixMs;
 
-use super::{Charge, HOUR_MS, Version, measure, seconds};
+use super::{Charge, HOUR_MS, Version, json, measure, seconds};
 
 /// What a column holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -139,6 +139,19 @@ fn capacity(charge: &Charge) -> Value {
     Value::text(if is_one { charge.list_row() } else { "" })
 }
 
+/// What a charge draws from the commitments it counts towards, as JSON; nothing where there is none.
+fn applied(charge: &Charge) -> Value {
+    if charge.draws_from.is_empty() {
+        return Value::Null;
+    }
+    let cost = super::decimal(charge.billed());
+    let elements = charge.draws_from.iter().map(|commitment| {
+        let (id, contract) = (json(&commitment.id()), json(&commitment.contract));
+        format!("{{\"ContractCommitmentId\":{id},\"ContractId\":{contract},\"ContractCommitmentAppliedCost\":{cost}}}")
+    });
+    Value::Text(format!("{{\"Elements\":[{}]}}", elements.collect::<Vec<_>>().join(",")))
+}
+
 const COLUMNS: &[Column] = &[
     only(Of::V1_4, text("AllocatedMethodDetails", nothing)),
     only(Of::V1_4, text("AllocatedMethodId", nothing)),
@@ -175,7 +188,7 @@ const COLUMNS: &[Column] = &[
         of_usage(charge, |meter| Value::Decimal(charge.quantity(meter) * measure(meter).per_price))
     }),
     text("ConsumedUnit", |charge| of_usage(charge, |meter| Value::text(measure(meter).consumed_unit))),
-    only(Of::V1_4, text("ContractApplied", super::commitments::applied)),
+    only(Of::V1_4, text("ContractApplied", applied)),
     decimal("ContractedCost", contracted_cost),
     decimal("ContractedUnitPrice", contracted_price),
     decimal("EffectiveCost", billed),

@@ -2,8 +2,8 @@
 
 use domain::{NanoUsd, ProviderName, UnixMs};
 
+use super::Charge;
 use super::columns::Value;
-use super::{Charge, decimal, json};
 
 /// A promise to spend so much at a provider between two days.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,7 +22,7 @@ pub struct Commitment {
 
 impl Commitment {
     /// Its name within the contract.
-    fn id(&self) -> String {
+    pub(super) fn id(&self) -> String {
         format!("{}/commitment", self.contract)
     }
 
@@ -58,21 +58,4 @@ impl Commitment {
             Value::Time(self.from),
         ]
     }
-}
-
-/// What a charge draws from the commitments it counts towards, as JSON; nothing where there is none.
-pub(super) fn applied(charge: &Charge) -> Value {
-    if charge.draws_from.is_empty() {
-        return Value::Null;
-    }
-    let element = |commitment: &std::sync::Arc<Commitment>| {
-        format!(
-            "{{\"ContractCommitmentId\":{},\"ContractId\":{},\"ContractCommitmentAppliedCost\":{}}}",
-            json(&commitment.id()),
-            json(&commitment.contract),
-            decimal(charge.billed())
-        )
-    };
-    let elements: Vec<String> = charge.draws_from.iter().map(element).collect();
-    Value::Text(format!("{{\"Elements\":[{}]}}", elements.join(",")))
 }

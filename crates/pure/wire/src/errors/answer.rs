@@ -109,11 +109,16 @@ pub fn error_body(client: Dialect, error: &ClientError) -> Vec<u8> {
 
 /// The same inside a stream that has begun.
 pub fn error_frame(client: Dialect, framing: Framing, error: &ClientError) -> Vec<u8> {
+    error_frame_after(client, framing, error, 0)
+}
+
+/// The same behind this many events of a stream whose dialect numbers them.
+pub fn error_frame_after(client: Dialect, framing: Framing, error: &ClientError, events: u64) -> Vec<u8> {
     let body = || error_body(client, error);
     let (start, body, end): (&[u8], _, &[u8]) = match (framing, client) {
         (Framing::Messages | Framing::Chunks, _) => return bedrock_exception(error),
         (Framing::JsonArray, _) => (b",\n", body(), b"\n]"),
-        (Framing::ServerSentEvents, Dialect::OpenAiResponses) => return failed_response(error),
+        (Framing::ServerSentEvents, Dialect::OpenAiResponses) => return failed_response(error, events),
         (Framing::ServerSentEvents, Dialect::Anthropic) => (b"event: error\ndata: ", body(), b"\n\n"),
         // The dialect has no event for errors: the closing one says it.
         (Framing::ServerSentEvents, Dialect::Cohere) => (b"event: message-end\ndata: ", cohere_end(error), b"\n\n"),
@@ -164,12 +169,12 @@ fn cohere_end(error: &ClientError) -> Vec<u8> {
 
 /// Two events: `error`, on which OpenAI's SDKs raise, and `response.failed`, which closes the stream for those that wait
 /// for a closing event, as Codex does.
-fn failed_response(error: &ClientError) -> Vec<u8> {
+fn failed_response(error: &ClientError, events: u64) -> Vec<u8> {
     let body = error_body(Dialect::OpenAiResponses, error);
     let told: serde_json::Value = serde_json::from_slice(&body).expect("it was just written");
     let event = serde_json::json!({
         "type": "error",
-        "sequence_number": 0,
+        "sequence_number": events,
         "code": error.code,
         "message": error.message,
         "param": error.param,
@@ -179,7 +184,7 @@ fn failed_response(error: &ClientError) -> Vec<u8> {
     let code = if error.status == 429 { "rate_limit_exceeded" } else { "server_error" };
     let failed = serde_json::json!({
         "type": "response.failed",
-        "sequence_number": 1,
+        "sequence_number": events.saturating_add(1),
         "response": {
             "id": format!("resp_{}", error.call),
             "object": "response",

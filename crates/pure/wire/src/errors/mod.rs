@@ -3,7 +3,7 @@
 mod answer;
 mod upstream;
 
-pub use answer::{client_error, error_body, error_frame, error_type, loss_header};
+pub use answer::{client_error, error_body, error_frame, error_frame_after, error_type, loss_header};
 pub(crate) use upstream::exception_fault;
 pub use upstream::{embedded_fault, upstream_fault};
 

@@ -20,7 +20,7 @@ pub use objects::{Item, items, renamed, strings, with_top};
 pub use references::{Reference, references, with_names};
 pub use requests::{Asked, batch_line, batch_requests, purpose, with_bodies};
 pub use results::result_line;
-pub use unsealed::unsealed_file;
+pub use unsealed::{Thing, Unsealed, unsealed};
 
 /// What kind of thing an id names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

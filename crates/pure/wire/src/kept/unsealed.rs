@@ -1,4 +1,7 @@
-//! Finds files in a request that are named by the provider's own id: nobody here can tell whose they are.
+//! Finds what a request names by the provider's own id, files, conversations, vector stores and containers: nobody here can tell
+//! whose they are.
+
+use std::fmt;
 
 use memchr::memmem;
 
@@ -32,8 +35,114 @@ const TELLING: [&[u8]; 5] = [
     b"file_path",
 ];
 
-/// The first file that a body asks for by an id that is none of ours. The body was scanned before; what is no JSON asks for nothing.
-pub fn unsealed_file(dialect: Dialect, body: &[u8]) -> Option<String> {
+/// Something that a provider keeps, named by the provider's own id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unsealed {
+    /// What it is.
+    pub thing: Thing,
+    /// What the provider calls it.
+    pub id: String,
+}
+
+/// What such an id may name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Thing {
+    /// A file.
+    File,
+    /// What was said before, kept under one id.
+    Conversation,
+    /// Files made ready to be searched.
+    VectorStore,
+    /// Where a provider's tools run code and leave files.
+    Container,
+}
+
+impl Thing {
+    /// The words for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Thing::File => "file",
+            Thing::Conversation => "conversation",
+            Thing::VectorStore => "vector store",
+            Thing::Container => "container",
+        }
+    }
+}
+
+impl fmt::Display for Thing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The first thing that a body asks for by an id that is none of ours. The body was scanned before; what is no JSON asks for nothing.
+pub fn unsealed(dialect: Dialect, body: &[u8]) -> Option<Unsealed> {
+    let file = unsealed_file(dialect, body).map(|id| Unsealed { thing: Thing::File, id });
+    file.or_else(|| unsealed_place(dialect, body))
+}
+
+/// The first conversation, vector store or container of OpenAI's that a body asks for. Anthropic's containers carry the tag of
+/// their maker instead ([`crate::maker`]).
+fn unsealed_place(dialect: Dialect, body: &[u8]) -> Option<Unsealed> {
+    let names = |part: &str| memmem::find(body, part.as_bytes()).is_some();
+    let may_name = || ["\"conversation\"", "vector_store_ids", "\"container", "\\u00"].into_iter().any(names);
+    if dialect != Dialect::OpenAiResponses || !may_name() {
+        return None;
+    }
+    let mut found = None;
+    let _ = Cursor::new(body).object(|cursor, member| match (&*member.key.name(cursor.bytes()), cursor.peek()) {
+        (b"conversation", Some(b'{')) => {
+            members(cursor, |cursor, name| id_under(cursor, name == b"id", Thing::Conversation, &mut found))
+        }
+        (b"conversation", _) => id_under(cursor, true, Thing::Conversation, &mut found),
+        (b"tools", Some(b'[')) => cursor.array(|cursor| tool(cursor, &mut found)).map(drop),
+        _ => cursor.skip(),
+    });
+    found
+}
+
+/// What a tool of the provider's is to look into.
+fn tool(cursor: &mut Cursor<'_>, found: &mut Option<Unsealed>) -> Result<(), Bad> {
+    if cursor.peek() != Some(b'{') {
+        return cursor.skip();
+    }
+    members(cursor, |cursor, name| match (name, cursor.peek()) {
+        (b"vector_store_ids", Some(b'[')) => {
+            cursor.array(|cursor| id_under(cursor, true, Thing::VectorStore, found)).map(drop)
+        }
+        // Where the shell runs.
+        (b"environment", Some(b'{')) => {
+            members(cursor, |cursor, name| id_under(cursor, name == b"container_id", Thing::Container, found))
+        }
+        (name, _) => id_under(cursor, matches!(name, b"container" | b"container_id"), Thing::Container, found),
+    })
+}
+
+fn members(
+    cursor: &mut Cursor<'_>,
+    mut each: impl FnMut(&mut Cursor<'_>, &[u8]) -> Result<(), Bad>,
+) -> Result<(), Bad> {
+    cursor.object(|cursor, member| {
+        let name = member.key.name(cursor.bytes()).into_owned();
+        each(cursor, &name)
+    })?;
+    Ok(())
+}
+
+fn id_under(cursor: &mut Cursor<'_>, is_id: bool, thing: Thing, found: &mut Option<Unsealed>) -> Result<(), Bad> {
+    if !is_id || cursor.peek() != Some(b'"') {
+        return cursor.skip();
+    }
+    let text = cursor.string()?;
+    let id = text.decode(cursor.bytes()).filter(|id| !id.is_empty()).map(|id| id.into_owned());
+    if let (None, Some(id)) = (&found, id) {
+        *found = Some(Unsealed { thing, id });
+    }
+    Ok(())
+}
+
+/// The first file.
+fn unsealed_file(dialect: Dialect, body: &[u8]) -> Option<String> {
     let has_files = matches!(dialect, Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic);
     // A name may be written with escapes, so that looking for it as it is would not find it.
     let may_name = || ["file", "\\u00"].iter().any(|part| memmem::find(body, part.as_bytes()).is_some());
@@ -125,6 +234,27 @@ mod tests {
             messages(r#"{"type":"container_upload","file_id":"raw"}"#),
         ] {
             assert_eq!(found.as_deref(), Some("raw"));
+        }
+    }
+
+    #[test]
+    fn a_conversation_a_vector_store_and_a_container_are_found_where_they_are_asked_for() {
+        let asked = |more: &str| unsealed(Dialect::OpenAiResponses, format!(r#"{{"model":"w",{more}}}"#).as_bytes());
+        let named = |thing| Some(Unsealed { thing, id: "raw".into() });
+        assert_eq!(asked(r#""conversation":"raw""#), named(Thing::Conversation));
+        assert_eq!(asked(r#""conversation":{"id":"raw"}"#), named(Thing::Conversation));
+        assert_eq!(asked(r#""convers\u0061tion":"raw""#), named(Thing::Conversation));
+        assert_eq!(asked(r#""tools":[{"type":"file_search","vector_store_ids":["raw"]}]"#), named(Thing::VectorStore));
+        assert_eq!(asked(r#""tools":[{"type":"code_interpreter","container":"raw"}]"#), named(Thing::Container));
+        let shell = r#""tools":[{"type":"shell","environment":{"type":"container_reference","container_id":"raw"}}]"#;
+        assert_eq!(asked(shell), named(Thing::Container));
+        for none in [
+            r#""conversation":null,"tools":[{"type":"code_interpreter","container":{"type":"auto"}}]"#,
+            r#""input":[{"type":"code_interpreter_call","container_id":"raw","code":"1"}]"#,
+            r#""tools":[{"type":"function","parameters":{"properties":{"container":{"const":"raw"}}}}]"#,
+            r#""input":"in which \"container\" is my conversation?""#,
+        ] {
+            assert_eq!(asked(none), None, "{none}");
         }
     }
 

@@ -63,6 +63,8 @@ pub struct Seen {
     pub finish: Option<String>,
     /// Bytes of text, reasoning and tool arguments received, for estimates.
     pub output_bytes: u64,
+    /// Frames of a stream that brought any of it. A model makes at least one token for each.
+    pub output_frames: u64,
     /// The beginning of that text, as far as the plan keeps it.
     pub kept: Kept,
     /// What was said, where another model may have to go on from it. Absent where nobody will, which costs nothing.

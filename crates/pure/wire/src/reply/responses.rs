@@ -20,7 +20,8 @@ use crate::usage::openai::{openai_usage, web_searches};
 #[derive(Default)]
 pub(super) struct Stream {
     items: Items,
-    events: u64,
+    /// The number of the event that comes next.
+    pub events: u64,
 }
 
 /// Reads one event of a stream.
@@ -43,7 +44,7 @@ pub(super) fn event(
     event.count(data, kind, seen, stream);
     seen.ended |= matches!(kind, b"response.completed" | b"response.incomplete");
     let insert = event.left_out(data, kind, plan, asked_model, stream);
-    stream.events += 1;
+    stream.events = event.sequence.unwrap_or(stream.events).saturating_add(1);
     if let Some(said) = &mut seen.said {
         said.events = stream.events;
     }
@@ -123,7 +124,7 @@ struct Event {
     /// Just past its opening brace.
     open: usize,
     kind: Option<Text>,
-    has_sequence: bool,
+    sequence: Option<u64>,
     index: Option<u64>,
     has_content_index: bool,
     has_summary_index: bool,
@@ -144,7 +145,7 @@ impl Event {
         cursor.object(|cursor, member| {
             match &*member.key.name(data) {
                 b"type" => event.kind = cursor.string_or_skip()?,
-                b"sequence_number" => event.has_sequence = cursor.count_or_skip()?.is_some(),
+                b"sequence_number" => event.sequence = cursor.count_or_skip()?,
                 b"output_index" => event.index = cursor.count_or_skip()?,
                 b"content_index" => event.has_content_index = cursor.count_or_skip()?.is_some(),
                 b"summary_index" => event.has_summary_index = cursor.count_or_skip()?.is_some(),
@@ -249,7 +250,7 @@ impl Event {
         let Some(kind) = kind.strip_prefix(b"response.") else { return Vec::new() };
         let about = |names: &[&str]| names.iter().any(|name| kind.starts_with(name.as_bytes()));
         let mut fields = String::new();
-        if !self.has_sequence {
+        if self.sequence.is_none() {
             fields.push_str(&format!("\"sequence_number\":{},", stream.events));
         }
         if self.index.is_none()

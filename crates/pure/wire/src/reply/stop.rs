@@ -98,7 +98,8 @@ fn closing(
                 "incomplete_details": {"reason": word}, "output": [], "usage": null,
                 "parallel_tool_calls": true, "tool_choice": "auto", "tools": [],
             });
-            let event = json!({"type": "response.incomplete", "sequence_number": 0, "response": response});
+            // Its number is filled in as where a server leaves it out.
+            let event = json!({"type": "response.incomplete", "response": response});
             vec![one("response.incomplete", event)]
         }
         Dialect::Anthropic => {
@@ -198,6 +199,35 @@ mod tests {
         text.into_bytes()
     }
 
+    /// Whether the events of a Responses stream are numbered from zero on without a gap.
+    fn is_numbered(text: &str) -> bool {
+        let events = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let numbers = events.map(|event| serde_json::from_str::<Value>(event).unwrap()["sequence_number"].as_u64());
+        numbers.enumerate().all(|(place, number)| number == Some(place as u64))
+    }
+
+    #[test]
+    fn our_error_in_a_responses_stream_is_numbered_on_whatever_the_provider_speaks() {
+        let error = crate::errors::ClientError {
+            status: 502,
+            code: "upstream_cut".into(),
+            message: "the provider hung up".into(),
+            blame: domain::Blame::Provider,
+            retry: crate::errors::Retry::No,
+            billed: true,
+            call: "call_1".into(),
+            param: None,
+        };
+        for upstream in Dialect::ALL.iter().copied() {
+            let mut relay = StreamRelay::new(plan(Dialect::OpenAiResponses, upstream));
+            let mut out = Vec::new();
+            relay.feed(&begun(upstream), &mut out).unwrap();
+            out.extend(relay.error_frame(&error));
+            let text = String::from_utf8(out).unwrap();
+            assert!(text.contains("event: response.failed") && is_numbered(&text), "{upstream}: {text}");
+        }
+    }
+
     #[test]
     fn every_dialect_ends_with_its_word_for_a_cap_whatever_the_provider_speaks() {
         for upstream in Dialect::ALL.iter().copied() {
@@ -216,7 +246,7 @@ mod tests {
                 let ends = match client {
                     Dialect::OpenAiChat => text.ends_with("data: [DONE]\n\n"),
                     Dialect::Anthropic => text.contains("content_block_stop") && text.contains("\"message_stop\""),
-                    Dialect::OpenAiResponses => text.contains("response.incomplete"),
+                    Dialect::OpenAiResponses => text.contains("response.incomplete") && is_numbered(&text),
                     _ => true,
                 };
                 assert!(ends, "{upstream} to {client}: {text}");

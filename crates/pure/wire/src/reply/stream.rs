@@ -7,7 +7,7 @@ use super::frame::{Changes, Ours, Verdict, malformed, not_json, unexplained};
 use super::plan::{ReplyPlan, Seen};
 use super::{anthropic, bedrock, cohere, gemini, media, openai, responses};
 use crate::dialect::{Dialect, Framing, Operation};
-use crate::errors::{embedded_fault, exception_fault};
+use crate::errors::{ClientError, embedded_fault, error_frame_after, exception_fault};
 use crate::eventstream::{self, Message};
 use crate::going_on::{GoingOn, Way};
 use crate::invoke;
@@ -35,8 +35,12 @@ pub struct StreamRelay {
 enum Cutter {
     /// Server-sent events.
     Events(Splitter),
+    /// Amazon's, of which nothing has come yet.
+    Unopened,
     /// Amazon's binary messages.
     Messages(eventstream::Splitter),
+    /// Nothing, where one JSON text has come in the place of Amazon's messages: it is kept to be read at its end.
+    Body(Vec<u8>),
     /// Nothing: what comes passes as it is.
     Nothing,
 }
@@ -44,8 +48,24 @@ enum Cutter {
 impl Cutter {
     fn feed(&mut self, bytes: &[u8], relay: &mut Relay, out: &mut Vec<u8>) -> Result<(), Fault> {
         match self {
-            Cutter::Events(splitter) => splitter.feed(bytes, |piece| relay.piece(piece, out)),
-            Cutter::Messages(splitter) => splitter.feed(bytes, |raw| relay.message(raw, out)),
+            Cutter::Events(splitter) => splitter.feed(bytes, |piece| relay.counting(|relay| relay.piece(piece, out))),
+            // No message is so long that its length would begin with a brace.
+            Cutter::Unopened if bytes.is_empty() => Ok(()),
+            Cutter::Unopened => {
+                *self = match bytes[0] {
+                    b'{' => Cutter::Body(Vec::new()),
+                    _ => Cutter::Messages(eventstream::Splitter::default()),
+                };
+                self.feed(bytes, relay, out)
+            }
+            Cutter::Messages(splitter) => splitter.feed(bytes, |raw| relay.counting(|relay| relay.message(raw, out))),
+            Cutter::Body(body) => {
+                if body.len() + bytes.len() > eventstream::MAX_MESSAGE_BYTES {
+                    return Err(malformed("the answer came whole where a stream was asked for"));
+                }
+                body.extend_from_slice(bytes);
+                Ok(())
+            }
             Cutter::Nothing => {
                 relay.seen.output_bytes += bytes.len() as u64;
                 relay.seen.content_started |= !bytes.is_empty();
@@ -61,7 +81,8 @@ impl Cutter {
         match self {
             Cutter::Events(splitter) => splitter.buffered_bytes(),
             Cutter::Messages(splitter) => splitter.buffered_bytes(),
-            Cutter::Nothing => 0,
+            Cutter::Body(body) => body.capacity(),
+            Cutter::Unopened | Cutter::Nothing => 0,
         }
     }
 }
@@ -73,12 +94,10 @@ impl StreamRelay {
         StreamRelay {
             cutter: match plan.upstream {
                 _ if plan.raw => Cutter::Nothing,
-                _ if plan.quirks.hosting.is_wrapped(plan.upstream) => {
-                    Cutter::Messages(eventstream::Splitter::default())
-                }
+                _ if plan.quirks.hosting.is_wrapped(plan.upstream) => Cutter::Unopened,
                 // One event holds a whole picture.
                 _ if plan.operation.is_media() => Cutter::Events(Splitter::of_at_most(MAX_WHOLE_ANSWER_FRAME_BYTES)),
-                Dialect::BedrockConverse => Cutter::Messages(eventstream::Splitter::default()),
+                Dialect::BedrockConverse => Cutter::Unopened,
                 Dialect::OpenAiResponses => Cutter::Events(Splitter::of_at_most(MAX_WHOLE_ANSWER_FRAME_BYTES)),
                 Dialect::OpenAiChat | Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere => {
                     Cutter::Events(Splitter::default())
@@ -208,7 +227,8 @@ impl StreamRelay {
                 splitter.take_rest();
                 Vec::new()
             }
-            Cutter::Nothing => Vec::new(),
+            Cutter::Body(body) => std::mem::take(body),
+            Cutter::Unopened | Cutter::Nothing => Vec::new(),
         };
         let relay = &mut self.relay;
         if relay.is_untouched() && rest.trim_ascii_start().starts_with(b"{") {
@@ -241,6 +261,19 @@ impl StreamRelay {
         &self.relay.seen
     }
 
+    /// An error of ours behind what the client has got of this stream, numbered on where the dialect numbers events.
+    pub fn error_frame(&self, error: &ClientError) -> Vec<u8> {
+        error_frame_after(self.relay.plan.client, self.relay.plan.framing, error, self.next_sequence())
+    }
+
+    /// The number of the event that comes next in a stream of the client's whose events are numbered.
+    fn next_sequence(&self) -> u64 {
+        match &self.relay.translator {
+            Some(translator) => translator.events(),
+            None => self.relay.items.events,
+        }
+    }
+
     pub(super) fn plan(&self) -> &ReplyPlan {
         &self.relay.plan
     }
@@ -255,7 +288,8 @@ impl StreamRelay {
         match &mut self.cutter {
             Cutter::Events(splitter) => drop(splitter.take_rest()),
             Cutter::Messages(splitter) => drop(splitter.take_rest()),
-            Cutter::Nothing => {}
+            Cutter::Body(body) => body.clear(),
+            Cutter::Unopened | Cutter::Nothing => {}
         }
     }
 
@@ -324,6 +358,14 @@ impl Relay {
         written
     }
 
+    /// Has `read` read a frame, and counts it where it brought output.
+    fn counting<T>(&mut self, read: impl FnOnce(&mut Relay) -> T) -> T {
+        let before = self.seen.output_bytes;
+        let done = read(self);
+        self.seen.output_frames += u64::from(self.seen.output_bytes > before);
+        done
+    }
+
     /// Whether nothing of an answer has come yet.
     fn is_untouched(&self) -> bool {
         !self.finished && !self.seen.content_started && self.seen.usage.is_none() && self.seen.fault.is_none()
@@ -332,6 +374,12 @@ impl Relay {
     /// What one JSON text in the place of a stream means. No field of an event begins with a brace, so it is a body, whatever
     /// its type says: an error under 200 is that error, and a whole answer is billed as it says.
     fn not_streamed(&mut self, body: &[u8]) -> Fault {
+        // Before its first message Amazon speaks for itself, whoever's model it hosts.
+        let is_amazon =
+            self.plan.upstream.streams_messages() || self.plan.quirks.hosting.is_wrapped(self.plan.upstream);
+        if let Some(fault) = is_amazon.then(|| embedded_fault(Dialect::BedrockConverse, body)).flatten() {
+            return fault;
+        }
         match reply_body(&self.plan, body) {
             Err(fault) => fault,
             Ok((_, seen)) => {

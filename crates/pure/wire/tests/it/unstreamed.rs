@@ -34,3 +34,22 @@ fn a_whole_answer_in_the_place_of_a_stream_is_no_stream_and_is_billed_as_it_says
     let usage = streamed.seen.usage.unwrap();
     assert_eq!((usage.input_tokens(), usage.output_tokens()), (3, 2));
 }
+
+#[test]
+fn an_error_in_the_place_of_amazons_messages_is_the_error_it_says() {
+    let throttled = r#"{"__type":"ThrottlingException","message":"Too many requests, please wait"}"#;
+    let hosted = wire::ReplyPlan { quirks: wire::Quirks::named("bedrock-invoke").unwrap(), ..plan(Dialect::Anthropic) };
+    for plan in [plan(Dialect::BedrockConverse), hosted] {
+        let streamed = relay(&plan, throttled.as_bytes().chunks(7));
+        let fault = streamed.end.unwrap_err();
+        assert_eq!((fault.class, &*fault.message), (FaultClass::RateLimited, "Too many requests, please wait"));
+        assert!(streamed.out.is_empty() && streamed.seen.usage.is_none());
+    }
+    let whole = r#"{"output":{"message":{"role":"assistant","content":[{"text":"Hi"}]}},"stopReason":"end_turn","usage":{"inputTokens":3,"outputTokens":2,"totalTokens":5}}"#;
+    let streamed = relay(&plan(Dialect::BedrockConverse), whole.as_bytes().chunks(50));
+    assert_eq!(streamed.end.unwrap_err().class, FaultClass::Malformed);
+    assert_eq!(streamed.seen.usage.unwrap().output_tokens(), 2, "it is billed as it says");
+    // A body without end is not kept without end.
+    let endless = std::iter::once(&b"{\"a\":\""[..]).chain(std::iter::repeat_n(&[b'a'; 1 << 20][..], 64));
+    assert_eq!(relay(&plan(Dialect::BedrockConverse), endless).end.unwrap_err().class, FaultClass::Malformed);
+}

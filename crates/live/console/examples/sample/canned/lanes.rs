@@ -21,6 +21,7 @@ impl Canned {
             latency_p50_ms: Some(p50 * 4),
             in_flight: if open { 0 } else { 3 },
             rate_limited_until: None,
+            quota: Vec::new(),
             last_fault: (share > 0).then_some(LastFault {
                 class: FaultClass::Overloaded,
                 status: Some(529),
@@ -39,7 +40,7 @@ impl Canned {
         let mut lane = LaneBudgets::new(&targets, 2);
         for number in 0..2_000_u64 {
             let at = self.now - 3_000_000 + number * 1_000;
-            lane.came(Some(usize::from(number % 3 > 0)));
+            lane.came(Some(usize::from(number % 20 > 0)));
             lane.answered(number % 40 != 0 || number < 1_900, at);
             lane.took(Indicator::FirstToken, if number % 50 == 0 { 4_000 } else { 800 }, at);
         }
