@@ -47,7 +47,7 @@ fn each_deadline_ends_an_attempt_by_its_own_name() {
         &provider("halting", halting),
         &provider("good", good.address).replace("[\"good\", \"good\"]", "[\"good\"]"),
         "[workflows.first]\ncriticality = \"silent\"\ntimeouts = { first_token_ms = 200 }\n\n",
-        "[workflows.frame]\ncriticality = \"halting\"\ntimeouts = { frame_ms = 200 }\n\n",
+        "[workflows.frame]\ncriticality = \"halting\"\ncontinuation = \"off\"\ntimeouts = { frame_ms = 200 }\n\n",
         "[workflows.total]\ncriticality = \"silent\"\ntimeouts = { total_ms = 200 }\n",
     ]
     .concat();
@@ -59,7 +59,7 @@ fn each_deadline_ends_an_attempt_by_its_own_name() {
     let view = freehold.call(answer.header("freehold-call-id").unwrap());
     assert!(view.to_string().contains("upstream_first_token_timeout"), "{view}");
 
-    // Content has reached the client: no other model may go on.
+    // Content has reached the client, and the workflow wants no other model to go on.
     let answer = freehold.chat("frame", r#","stream":true"#);
     assert!(answer.status == 200 && answer.text().contains("upstream_frame_timeout"), "{}", answer.text());
 
