@@ -2,13 +2,11 @@
 //!
 //! Reading order: [`robust`] is medians and their spread; [`season`] learns what a series usually is; [`detectors`] are
 //! four rules that say when it no longer is; [`series`] counts amounts into buckets and keeps the alarm of one series;
-//! [`exhaustion`] says when a quota is empty before it is filled again.
 //!
 //! Floats live inside a calculation here and nowhere else: what is kept is whole numbers, and no float gets back into
 //! the books.
 
 pub mod detectors;
-pub mod exhaustion;
 pub mod robust;
 pub mod season;
 pub mod series;
