@@ -7,68 +7,19 @@ mod tests;
 
 use std::sync::Arc;
 
-use domain::{Entry, Fault, FaultClass, Loss, ModelName};
-use wire::{Dialect, Framing, GoingOn, Seen, Way};
+use domain::Entry;
+use wire::{Dialect, Framing};
 
-use crate::attempt::{Answered, Search};
+use crate::after::After;
+use crate::answered::{Broken, Resumed};
 use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
 use crate::protect::Protected;
 use crate::refusal::Refusal;
 use crate::relay::{Parting, RelayEnd, Relayed};
-use crate::reply::Streaming;
-use crate::settle::{Attempt, Ending, settle};
+use crate::search::Search;
+use crate::settle::{Ending, settle};
 use crate::trail::Trail;
-
-/// A stream that broke off and may go on.
-pub struct Broken {
-    /// The attempt, to be settled now.
-    pub attempt: Attempt,
-    /// What was seen of it.
-    pub seen: Seen,
-    /// How it broke.
-    pub fault: Fault,
-    /// What it said.
-    pub going_on: GoingOn,
-    /// Where the stream goes.
-    pub client: Streaming,
-    /// What the client is still to get of it.
-    pub out: Vec<u8>,
-}
-
-/// What an attempt goes on from.
-pub struct After {
-    /// What was said.
-    pub going_on: GoingOn,
-    /// By whom.
-    pub model: ModelName,
-    /// How it broke off.
-    pub class: FaultClass,
-    /// About how many tokens it was.
-    pub said_tokens: u64,
-}
-
-impl After {
-    /// The same in a line for whoever reads the stream itself.
-    pub fn line(&self) -> String {
-        format!("the answer of {} broke off here ({}) and goes on elsewhere", self.model, self.class)
-    }
-
-    /// What the record says is not as it was asked.
-    pub fn loss(&self, way: Way) -> Loss {
-        self.going_on.loss(way, self.model.as_str(), self.class)
-    }
-}
-
-/// A stream that goes on.
-pub struct Resumed {
-    /// With this attempt.
-    pub answered: Answered,
-    /// To this client.
-    pub client: Streaming,
-    /// What the client is still to get of what broke off.
-    pub out: Vec<u8>,
-}
 
 /// Books the attempt that broke off and finds another to go on with, or ends the stream with an error frame.
 pub async fn go_on(

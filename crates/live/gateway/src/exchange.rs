@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use wire::{Ids, Operation, Outgoing, ReplyPlan, Seen, StreamRelay};
 
 use crate::admit::Admitted;
-use crate::attempt::Answer;
+use crate::answered::Answer;
 use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
 use crate::kept::seal::{Note, Opened};

@@ -11,7 +11,8 @@ use wire::errors::{ClientError, Retry};
 use wire::{Dialect, Framing, Operation};
 
 use crate::admit::{admit, correct_limits};
-use crate::attempt::{Answered, attempt};
+use crate::answered::{Answer, Answered};
+use crate::attempt::attempt;
 use crate::cache::replay::Given;
 use crate::cache::stage as cache;
 use crate::call::Call;
@@ -362,8 +363,7 @@ fn answer_head(
     if errors == Dialect::BedrockConverse {
         head = head.header(X_AMZN_REQUESTID, call);
     }
-    if let (Serves::Invocation, crate::attempt::Answer::Whole { seen, .. }) =
-        (admitted.call.endpoint.serves, &answered.answer)
+    if let (Serves::Invocation, Answer::Whole { seen, .. }) = (admitted.call.endpoint.serves, &answered.answer)
         && let Some(usage) = seen.usage
     {
         head = head
@@ -377,11 +377,11 @@ fn answer_head(
         head = head.header(FREEHOLD_LANE, lane.as_str());
     }
     let seen_losses = match &answered.answer {
-        crate::attempt::Answer::Whole { seen, .. } => &seen.losses[..],
-        crate::attempt::Answer::Stream { relay, .. } => &relay.seen().losses[..],
+        Answer::Whole { seen, .. } => &seen.losses[..],
+        Answer::Stream { relay, .. } => &relay.seen().losses[..],
     };
     let mut losses: Vec<_> = attempt.losses.iter().chain(seen_losses).cloned().collect();
-    if let crate::attempt::Answer::Whole { seen, .. } = &answered.answer {
+    if let Answer::Whole { seen, .. } = &answered.answer {
         losses.extend(attempt.cut_by_us(seen));
     }
     if let Some(cap) = attempt.our_cap {

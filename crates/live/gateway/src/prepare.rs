@@ -5,11 +5,11 @@ use domain::{Fault, LaneName};
 use routing::{Bought, Candidate, LaneIndex, ModelIndex, Route};
 use wire::{Ask, Maker, Operation, Outgoing};
 
+use crate::after::After;
 use crate::bound::{Bound, scopes};
 use crate::budgets::{Held, Pick};
 use crate::call::Call;
 use crate::clock;
-use crate::continuation::After;
 use crate::dataplane::Gateway;
 use crate::deployed::{Deployed, Size, Slot};
 use crate::protect::Protected;

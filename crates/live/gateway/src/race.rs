@@ -13,10 +13,11 @@ use routing::Hedging;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::attempt::{Answer, Laid, Search};
+use crate::answered::Answer;
 use crate::clock;
 use crate::exchange::{Exchanged, Failure, exchange};
 use crate::reply::Leaves;
+use crate::search::{Laid, Search};
 use crate::settle::{Attempt, Ending, settle};
 use crate::trail::Trail;
 

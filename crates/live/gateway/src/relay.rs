@@ -13,9 +13,8 @@ use routing::truth::goes_on;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use wire::{Dialect, Seen, StreamRelay};
 
-use crate::attempt::{Answer, Answered};
+use crate::answered::{Answer, Answered, Broken, Resumed};
 use crate::budgets::{Budgets, Spent};
-use crate::continuation::{Broken, Resumed};
 use crate::open::Open;
 use crate::pool::sentence;
 use crate::refusal::Refusal;

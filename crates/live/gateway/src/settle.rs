@@ -16,9 +16,9 @@ use tokio::time::Instant;
 use wire::usage::Beside;
 use wire::{Dialect, Operation, Seen};
 
+use crate::after::After;
 use crate::budgets::Budgets;
 use crate::clock;
-use crate::continuation::After;
 use crate::deployed::{Deployed, Slot};
 use crate::kept::deferred::Deferred;
 use crate::metrics::Metrics;

@@ -7,7 +7,7 @@ use domain::{Fault, FaultClass, QuotaClaim, UnixMs};
 use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Breaker, BreakerSettings, Gate, State};
-use crate::quota::{Amount, Mark, Quota, QuotaView};
+use crate::quota::{Amount, LONGEST_RATE_LIMIT_MS, Mark, Quota, QuotaView};
 
 /// How many of the last measurements the percentiles look at.
 pub const MEASUREMENTS: usize = 32;
@@ -15,8 +15,6 @@ pub const MEASUREMENTS: usize = 32;
 pub const MEASUREMENT_FRESH_MS: u64 = 600_000;
 /// An unmeasured model gets one exploring call in this time, milliseconds: one a minute.
 pub const EXPLORE_EVERY_MS: u64 = 60_000;
-/// The longest a provider's Retry-After keeps a model out, milliseconds: ten minutes, then it is asked again.
-pub const LONGEST_RATE_LIMIT_MS: u64 = 600_000;
 
 /// How many attempts [`ModelHealth::failed_percent`] looks at, at least.
 pub const LEAST_SAMPLES: u16 = 10;

@@ -5,7 +5,8 @@
 use domain::{QuotaClaim, QuotaUnit, QuotaWindow, UnixMs};
 use serde::{Deserialize, Serialize};
 
-use crate::health::LONGEST_RATE_LIMIT_MS;
+/// The longest a provider's Retry-After keeps a model out, milliseconds: ten minutes, then it is asked again.
+pub const LONGEST_RATE_LIMIT_MS: u64 = 600_000;
 
 /// When to ask again where nobody says when there will be more, milliseconds.
 const ASK_AGAIN_MS: u64 = 1_000;
