@@ -19,6 +19,7 @@ use crate::warm::PromptPrint;
 
 /// What a dialect that demands a cap is given when the client named none, tokens.
 pub const OUTPUT_CAP_WHERE_ONE_IS_DEMANDED: u64 = 4_096;
+
 /// What is to be known of a call before its first hop: what moves it, and that it came.
 pub(crate) fn begin(gateway: &Gateway, deployed: &Deployed, call: &Protected, route: &mut Route, seed: u64) {
     let criticality = call.call().target.workflow().map(|workflow| workflow.criticality_index);
@@ -55,13 +56,18 @@ pub(crate) fn print_of(gateway: &Gateway, call: &Protected) -> Option<PromptPrin
 }
 
 /// The room that an attempt should need in what was bought for its model.
-pub(crate) fn taken_room(deployed: &Deployed, call: &Protected, model: ModelIndex, slot: &Slot) -> Option<Taken> {
+pub(crate) fn taken_room(
+    deployed: &Deployed,
+    call: &Protected,
+    model: ModelIndex,
+    slot: &Slot,
+    size: &Size,
+) -> Option<Taken> {
     if !deployed.provisioned.serves(model) {
         return None;
     }
-    let size = size(deployed, call);
     let workflow = call.call().target.workflow().map(|workflow| &workflow.name);
-    deployed.provisioned.take(model, slot.expected_tokens(workflow, &size), clock::now())
+    deployed.provisioned.take(model, slot.expected_tokens(workflow, size), clock::now())
 }
 
 /// How large the call is.

@@ -1,4 +1,4 @@
-//! What tests of calls with more than one attempt share: the real server on a runtime of its own, and providers made of sockets
+//! What tests of calls through the real server share: the real server on a runtime of its own, and providers made of sockets
 //! that say what a test says.
 
 use std::net::SocketAddr;
@@ -129,10 +129,14 @@ pub fn serve(name: &str, limit: NanoUsd, providers: &[Script<'_>], text: impl Fn
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let serve = |(provider, when, pieces): &Script<'_>| runtime.block_on(provider.serve(when.clone(), pieces.clone()));
     let addresses: Vec<SocketAddr> = providers.iter().map(serve).collect();
-    let text = text(&addresses);
+    deploy(scratch, runtime, Durability::Batched, limit, &text(&addresses))
+}
+
+/// Serves this configuration on a runtime.
+pub fn deploy(scratch: ScratchDir, runtime: Runtime, durability: Durability, limit: NanoUsd, text: &str) -> Served {
     let input = Input {
         file_name: "freehold.toml",
-        text: &text,
+        text,
         catalog: &config::Catalog::default(),
         environment: &|_| Some("secret".into()),
         read_secret_file: &|_| Err("there is none".into()),
@@ -153,7 +157,7 @@ pub fn serve(name: &str, limit: NanoUsd, providers: &[Script<'_>], text: impl Fn
         expires_at: None,
         revoked_at: None,
     };
-    let spool = Spool::open(&scratch.path().join("spool"), Durability::Batched).unwrap();
+    let spool = Spool::open(&scratch.path().join("spool"), durability).unwrap();
     let keys = Keys { grants: vec![grant], limits: limits.clone() };
     let gateway = Arc::new(Gateway::new(Policy { snapshot, limits }, keys, PEPPER, spool).unwrap());
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();

@@ -367,7 +367,7 @@ impl<'a> Search<'a> {
         let attempt = Attempt {
             entered: trail.entered(candidate.lane),
             promised: promised.filter(|_| is_first).cloned(),
-            taken: taken_room(self.deployed, self.call, candidate.model, &slot),
+            taken: taken_room(self.deployed, self.call, candidate.model, &slot, &self.size),
             prompt: print.map(|print| (self.deployed.warm.clone(), print)),
             usual_cost: self.usual_cost,
             intent,

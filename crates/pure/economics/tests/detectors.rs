@@ -321,21 +321,3 @@ fn elsewhere(seed: u64, count: u64) {
         println!("{}", row.text(name));
     }
 }
-
-/// Which settings are best, on seeds that are reported nowhere: what `CusumSettings` were chosen by.
-#[test]
-#[ignore = "a search for settings, not a check"]
-fn tune_detectors() {
-    let count = number("FREEHOLD_PROVE_SERIES", 60);
-    println!("{HEAD}");
-    for slack_milli in [1_000, 1_125, 1_250] {
-        for alarm_milli in [4_000, 4_500, 5_000, 5_500] {
-            for clip_milli in [2_500, 3_000, 3_500] {
-                let settings = CusumSettings { slack_milli, alarm_milli, clip_milli, calm_to_end: 6 };
-                let world = World { kind: Kind::Smooth, history_weeks: 8 };
-                let row = measured(&world, Rule::Cusum(settings), 1, count);
-                println!("{}", row.text(&format!("k {slack_milli} h {alarm_milli} clip {clip_milli}")));
-            }
-        }
-    }
-}

@@ -1,37 +1,19 @@
 //! Calls whose task panics or is dropped in the middle, through the real server and a provider made of a socket.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use config::Input;
-use domain::{AttemptEnd, Blame, CallEnd, Cost, Entry, KeyGrant, KeyId, NanoUsd, Record, UnixMs};
-use ledger::segment::Decoder;
-use ledger::{Amount, Scope, Window};
-use testkit::ScratchDir;
+use domain::{AttemptEnd, Blame, CallEnd, Cost, Entry, NanoUsd, Record};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
+use tokio::net::TcpListener;
 
-use crate::budgets::Limit;
-use crate::clock;
-use crate::dataplane::Gateway;
-use crate::ports::{Keys, Policy};
-use crate::spool::{Durability, Spool};
+use crate::scripted::{Served, deploy};
+use crate::spool::Durability;
 use crate::trail::TRAP;
 
-const PEPPER: [u8; 32] = [7; 32];
 /// The budget of the workflow, and what 100 tokens of output cost: the hold, since input costs nothing.
 const LIMIT: NanoUsd = NanoUsd(1_000_000_000);
 const HOLD: NanoUsd = NanoUsd(100_000_000);
-
-/// A gateway that serves on a runtime of its own.
-struct Served {
-    gateway: Arc<Gateway>,
-    address: SocketAddr,
-    scratch: ScratchDir,
-    runtime: Runtime,
-}
 
 /// Serves calls to workflow `w`, which one provider answers with these pieces, a connection each call; a provider without
 /// a last piece says nothing more and stays.
@@ -45,36 +27,7 @@ fn serve(name: &str, durability: Durability, pieces: &[String]) -> Served {
          [lanes.l]\nclass = \"B\"\nmodels = [\"m\"]\n\n[criticality.c]\nlanes = [\"l\"]\n\n\
          [workflows.w]\ncriticality = \"c\"\nbudget = {{ limit = \"1 USD\", per = \"total\" }}\n"
     );
-    let input = Input {
-        file_name: "freehold.toml",
-        text: &text,
-        catalog: &config::Catalog::default(),
-        environment: &|_| Some("secret".into()),
-        read_secret_file: &|_| Err("there is none".into()),
-        now: clock::now(),
-    };
-    let snapshot = Arc::new(config::check(&input).unwrap());
-    let limits = vec![Limit::hard(Scope::Workflow("w".into()), LIMIT, Window::TOTAL)];
-    let grant = KeyGrant {
-        id: KeyId("ab".into()),
-        hash: *blake3::keyed_hash(&PEPPER, b"secret").as_bytes(),
-        label: "test".into(),
-        workflows: None,
-        direct: false,
-        budgets: Vec::new(),
-        requests_per_minute: None,
-        tokens_per_minute: None,
-        created_at: UnixMs(0),
-        expires_at: None,
-        revoked_at: None,
-    };
-    let spool = Spool::open(&scratch.path().join("spool"), durability).unwrap();
-    let keys = Keys { grants: vec![grant], limits: limits.clone() };
-    let gateway = Arc::new(Gateway::new(Policy { snapshot, limits }, keys, PEPPER, spool).unwrap());
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-    let address = listener.local_addr().unwrap();
-    runtime.spawn(crate::server::serve(gateway.clone(), listener, std::future::pending()));
-    Served { gateway, address, scratch, runtime }
+    deploy(scratch, runtime, durability, LIMIT, &text)
 }
 
 async fn provider(pieces: Vec<String>) -> SocketAddr {
@@ -99,40 +52,8 @@ async fn provider(pieces: Vec<String>) -> SocketAddr {
 }
 
 impl Served {
-    /// One call on a connection of its own, head and body as they came until the gateway closed it.
-    fn call(&self, path: &str, body: &str) -> String {
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer fh_ab_secret\r\ncontent-type: application/json\r\n\
-             connection: close\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        let address = self.address;
-        self.runtime.block_on(async move {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            stream.write_all([head.as_bytes(), body.as_bytes()].concat().as_slice()).await.unwrap();
-            let mut answer = Vec::new();
-            let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.unwrap();
-            String::from_utf8(answer).unwrap()
-        })
-    }
-
-    /// What the workflow's budget has booked and holds.
-    fn balance(&self) -> (NanoUsd, NanoUsd) {
-        let Amount(settled) = self.gateway.budgets.view()[0].account.settled;
-        let Amount(held) = self.gateway.budgets.view()[0].account.held;
-        (NanoUsd(settled), NanoUsd(held))
-    }
-
-    fn entries(&self) -> Vec<Entry> {
-        let mut segments: Vec<_> =
-            std::fs::read_dir(self.scratch.path().join("spool")).unwrap().map(|entry| entry.unwrap().path()).collect();
-        segments.sort();
-        let bytes: Vec<u8> = segments.iter().flat_map(|path| std::fs::read(path).unwrap()).collect();
-        Decoder::new(&bytes).map(|entry| entry.unwrap().1).collect()
-    }
-
     /// The one intent, the one record and the one end that a call with one attempt leaves, in this order.
-    fn only_call(&self) -> (Record, CallEnd) {
+    fn only_attempt(&self) -> (Record, CallEnd) {
         match &self.entries()[..] {
             [Entry::Intent(intent), Entry::Record(record), Entry::Call(end)] => {
                 assert_eq!((&record.intent, end.call), (intent, intent.attempt.call));
@@ -183,7 +104,7 @@ fn a_panic_before_the_head_is_a_500_whose_attempt_is_booked_at_its_hold() {
         let answer = served.call(OPENAI, OPENAI_BODY);
         // What the client can read now, the books say already.
         assert_eq!(served.balance(), (HOLD, NanoUsd::ZERO));
-        let (record, end) = served.only_call();
+        let (record, end) = served.only_attempt();
         assert_eq!((&record.end, &record.cost), (&AttemptEnd::Indeterminate, &Cost::AtMost(Some(HOLD))));
         assert_eq!(record.upstream_model, "v");
         let failure = end.failure.as_ref().unwrap();
@@ -230,7 +151,7 @@ fn a_panic_in_a_stream_ends_it_with_an_error_in_every_dialect() {
             assert!(!answer.contains(closing), "{path}: {answer}");
         }
         assert_eq!(served.balance(), (HOLD, NanoUsd::ZERO), "{path}");
-        let (record, end) = served.only_call();
+        let (record, end) = served.only_attempt();
         assert_eq!(record.end, AttemptEnd::Indeterminate);
         assert_eq!((end.status, &*end.failure.unwrap().code), (200, "defect"), "{path}");
     }
@@ -260,7 +181,7 @@ fn an_answer_without_a_trap_is_booked_as_before() {
     let served = serve("edge-well", Durability::Batched, &[whole("Hello")]);
     let answer = served.call(OPENAI, OPENAI_BODY);
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    let (record, end) = served.only_call();
+    let (record, end) = served.only_attempt();
     assert_eq!((record.cost.booked(), end.cost, end.failure), (NanoUsd(10_000_000), NanoUsd(10_000_000), None));
     assert_eq!(served.balance(), (NanoUsd(10_000_000), NanoUsd::ZERO));
 }
@@ -289,7 +210,7 @@ fn a_call_dropped_with_its_runtime_is_booked_at_its_hold_once() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let served = Served { gateway, address, scratch, runtime };
     assert_eq!(served.balance(), (HOLD, NanoUsd::ZERO));
-    let (record, end) = served.only_call();
+    let (record, end) = served.only_attempt();
     assert_eq!((record.end, record.cost), (AttemptEnd::Indeterminate, Cost::AtMost(Some(HOLD))));
     assert_eq!((end.status, &*end.failure.unwrap().code), (200, "draining"));
 }
