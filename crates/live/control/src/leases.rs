@@ -85,8 +85,12 @@ pub async fn settle_from_books(store: &Store, who: &Incarnation, now: UnixMs) ->
             Scope::Organisation => Whose::Everybodys,
             Scope::Workflow(name) => Whose::Workflows(vec![name.clone()]),
             Scope::Key(id) => Whose::Key(id.clone()),
-            Scope::Unit(_) | Scope::Session { .. } => continue,
+            Scope::Unit(_) | Scope::Session { .. } | Scope::Model(_) => continue,
         };
+        // What was taken of a rate stops to count a minute after its instance.
+        if lease.budget.is_rate() {
+            continue;
+        }
         let (window_start, window_end) = lease.budget.window.bounds(now);
         if lease.window_start != window_start && window_end.is_some() {
             continue;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{NanoUsd, UnixMs};
+use ledger::Window;
 use store::rollup::{MINUTE_MS, start_of};
 use store::{Dimension, SpendRow, TrafficPoint, TrafficScope};
 
@@ -93,8 +94,22 @@ pub(crate) fn spend(name: String, row: &SpendRow, budget: Option<BudgetNow>) -> 
 
 /// The budget of `workflow claims-triage` or `key ab12cd`.
 pub(crate) fn budget_of(budgets: &[BudgetNow], kind: &str, name: &str) -> Option<BudgetNow> {
-    let named = |scope: &str| scope.strip_prefix(kind).and_then(|rest| rest.strip_prefix(' ')) == Some(name);
-    budgets.iter().find(|budget| named(&budget.scope)).cloned()
+    limits_of(budgets, kind, name).find(|budget| !is_rate(budget)).cloned()
+}
+
+/// All limits of one of this kind, with rates by the minute.
+pub(crate) fn limits_of<'b>(
+    budgets: &'b [BudgetNow],
+    kind: &'b str,
+    name: &'b str,
+) -> impl Iterator<Item = &'b BudgetNow> {
+    let named = move |scope: &str| scope.strip_prefix(kind).and_then(|rest| rest.strip_prefix(' ')) == Some(name);
+    budgets.iter().filter(move |budget| named(&budget.scope))
+}
+
+/// Whether it is a rate by the minute.
+pub(crate) fn is_rate(budget: &BudgetNow) -> bool {
+    budget.per == Window::MINUTE.to_string()
 }
 
 fn dearest_first(mut spends: Vec<Spend>) -> Vec<Spend> {

@@ -9,8 +9,10 @@ use crate::alarms::Today;
 use crate::anomalies::AnomaliesView;
 use crate::control::Control;
 use crate::failure::ControlError;
-use crate::overview::{DIRECT, budget_of, filled, spend};
-use crate::views::{CallFilter, CallView, ConfigurationView, KeyView, LaneView, ModelView, MoveView, WorkflowView};
+use crate::overview::{DIRECT, budget_of, filled, is_rate, limits_of, spend};
+use crate::views::{
+    BudgetNow, CallFilter, CallView, ConfigurationView, KeyView, LaneView, ModelView, MoveView, WorkflowView,
+};
 
 /// Points of the chart of the last day.
 const HOURS: i64 = 24;
@@ -70,6 +72,7 @@ impl Control {
         let (snapshot, _) = self.running().snapshot();
         let spends = self.store().spend_by(Dimension::Lane, today.day, today.month).await?;
         let moves = self.running().moves();
+        let budgets = self.running().budgets();
         let views = snapshot.lanes.iter().map(|lane| {
             let name = lane.name.to_string();
             LaneView {
@@ -78,7 +81,7 @@ impl Control {
                 slo: slo(&lane.slo),
                 standing: self.running().lane_standing(&lane.name),
                 moves: moves_from(&moves, lane, &snapshot),
-                models: lane.models.iter().map(|model| self.model(&snapshot.models[*model], now)).collect(),
+                models: lane.models.iter().map(|model| self.model(&snapshot.models[*model], &budgets, now)).collect(),
                 spend: spend(name.clone(), spends.get(&name).unwrap_or(&store::SpendRow::default()), None),
                 name,
             }
@@ -91,7 +94,7 @@ impl Control {
         Ok(self.lanes().await?.into_iter().find(|lane| lane.name == name))
     }
 
-    fn model(&self, model: &config::Model, now: UnixMs) -> ModelView {
+    fn model(&self, model: &config::Model, budgets: &[BudgetNow], now: UnixMs) -> ModelView {
         let row = model.prices.as_ref().and_then(|book| book.row(now));
         let prices = row.into_iter().flat_map(|row| row.prices.iter());
         ModelView {
@@ -103,6 +106,7 @@ impl Control {
             prices: prices.map(|(meter, price)| (meter.to_string(), price.as_usd_per_million())).collect(),
             price_source: row.map(price_source),
             quality: model.quality_milli.map(milli),
+            limits: limits_of(budgets, "model", model.name.as_str()).cloned().collect(),
         }
     }
 
@@ -165,6 +169,7 @@ impl Control {
             let id = grant.id.to_string();
             KeyView {
                 budget: budget_of(&budgets, "key", &id),
+                rates: limits_of(&budgets, "key", &id).filter(|budget| is_rate(budget)).cloned().collect(),
                 month: spends.get(&id).map_or(domain::NanoUsd::ZERO, |row| row.month),
                 last_used: last_used.get(&id).copied(),
                 grant: KeyGrant { hash: [0; 32], ..grant },

@@ -228,6 +228,8 @@ pub struct ModelView {
     pub price_source: Option<String>,
     /// Declared quality, `0.93`.
     pub quality: Option<String>,
+    /// Its own limits, as far as they are used.
+    pub limits: Vec<BudgetNow>,
 }
 
 /// Which calls to list.
@@ -287,6 +289,8 @@ pub struct KeyView {
     pub grant: KeyGrant,
     /// Its budget now.
     pub budget: Option<BudgetNow>,
+    /// What it may ask for in a minute, as far as it is used.
+    pub rates: Vec<BudgetNow>,
     /// Spent this month.
     pub month: NanoUsd,
     /// When it was last used.

@@ -18,10 +18,15 @@ pub async fn limits(
     let now = clock::now();
     let approvals = store.approvals(now).await?;
     let mut limits = Limit::declared(snapshot, grants);
+    let leased = if known.is_none() { store.leases().await? } else { Vec::new() };
     for limit in &mut limits {
         limit.approval = approval(&approvals, &limit.budget);
         let is_known = known.is_some_and(|gateway| gateway.budgets.has(&limit.budget));
-        if !is_known && !limit.each_session {
+        if limit.budget.is_rate() {
+            // Of the process before, if it ended within the minute, all that it may have taken counts: when it was nobody knows.
+            let own = leased.iter().filter(|lease| lease.instance == store.instance() && lease.budget == limit.budget);
+            limit.settled = own.map(|lease| (now, lease.ceiling)).collect();
+        } else if !is_known && !limit.each_session {
             limit.settled = booked(store, limit, now).await?;
         }
     }
@@ -36,7 +41,8 @@ async fn booked(store: &Store, limit: &Limit, now: UnixMs) -> anyhow::Result<Vec
         Scope::Unit(_) => Whose::Workflows(limit.members.clone()),
         Scope::Workflow(name) => Whose::Workflows(vec![name.clone()]),
         Scope::Key(id) => Whose::Key(id.clone()),
-        Scope::Session { .. } => return Ok(Vec::new()),
+        // Of models only calls under way are limited otherwise than by rates.
+        Scope::Session { .. } | Scope::Model(_) => return Ok(Vec::new()),
     };
     let counted = match limit.budget.measure {
         Measure::Usd => Counted::Cost,

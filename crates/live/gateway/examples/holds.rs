@@ -40,7 +40,7 @@ fn main() {
 }
 
 fn scopes() -> Scopes {
-    Scopes { workflow: Some("w".into()), key: KeyId("k".into()), session: None }
+    Scopes { workflow: Some("w".into()), key: KeyId("k".into()), session: None, model: None }
 }
 
 /// A workflow's budget and a key's; where they are shared, with a slice of each.

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use config::{Resolved, Snapshot};
-use domain::{ProviderName, UnixMs};
-use ledger::TooFast;
+use domain::{KeyGrant, ProviderName, UnixMs};
+use ledger::{Gate, Measure};
 use wire::kept::{Kind, Unsealed};
 use wire::{Dialect, Head, Operation};
 
+use crate::budgets::{Budgets, Spent};
 use crate::call::Call;
+use crate::clock;
 use crate::kept::allow::{OpenedBody, opened_body};
 use crate::kept::seal::Seals;
 use crate::keys::{Key, KeyRefusal, KeyTable};
@@ -34,8 +36,15 @@ pub struct Admitted {
     pub bound_to: Option<BoundTo>,
     /// What it names by the provider's own id; it goes only where such things are everybody's.
     pub unsealed: Option<Unsealed>,
-    /// Tokens reserved on the key's limit; corrected when the call is settled.
-    pub tokens_reserved: u64,
+    /// What it took of its key's tokens a minute; corrected when the call is settled.
+    pub minute: MinuteTaken,
+}
+
+/// Tokens a call took of its key's minute.
+#[derive(Clone, Copy, Default)]
+pub struct MinuteTaken {
+    tokens: u64,
+    at: UnixMs,
 }
 
 /// The provider that keeps something a request names.
@@ -53,7 +62,7 @@ pub fn authenticate(keys: &KeyTable, credential: Option<&str>, now: UnixMs) -> R
     keys.authenticate(credential, now).map_err(Refusal::Key)
 }
 
-/// Checks the body, the target, the caller's right to it and its limits.
+/// Checks the body, the target and the caller's right to it.
 pub fn admit(
     call: Call,
     dialect: Dialect,
@@ -62,12 +71,13 @@ pub fn admit(
     seals: &Seals,
 ) -> Result<Admitted, Box<(Call, Refusal)>> {
     match check(&call, dialect, operation, snapshot, seals) {
-        Ok(Checked { head, asked, target, tokens_reserved, unsealed, opened }) => {
+        Ok(Checked { head, asked, target, unsealed, opened }) => {
             let (bound_to, call) = match opened {
                 None => (None, call),
                 Some((bound_to, body)) => (Some(bound_to), Call { body, ..call }),
             };
-            Ok(Admitted { call, dialect, operation, head, asked, target, bound_to, unsealed, tokens_reserved })
+            let minute = MinuteTaken::default();
+            Ok(Admitted { call, dialect, operation, head, asked, target, bound_to, unsealed, minute })
         }
         Err(refusal) => Err(Box::new((call, refusal))),
     }
@@ -78,7 +88,6 @@ struct Checked {
     head: Head,
     asked: String,
     target: Target,
-    tokens_reserved: u64,
     unsealed: Option<Unsealed>,
     /// Who keeps what it names, and its body with that provider's own ids.
     opened: Option<(BoundTo, Bytes)>,
@@ -131,8 +140,7 @@ fn check(
     if !may_use(key, &target) {
         return Err(Refusal::NotAllowed { key: key.grant.id.to_string(), asked: short(&asked) });
     }
-    let tokens_reserved = take_limits(key, &head, call.at)?;
-    Ok(Checked { head, asked, target, tokens_reserved, unsealed, opened })
+    Ok(Checked { head, asked, target, unsealed, opened })
 }
 
 /// What a body names and this key does not have is a fault of the body.
@@ -146,50 +154,61 @@ fn not_kept(refusal: Refusal) -> Refusal {
     }
 }
 
-/// Takes one request from a key's limits.
-pub fn take_request(key: &Key, now: UnixMs) -> Result<(), Refusal> {
-    let mut meters = key.meters.lock();
-    let Some(requests) = &mut meters.requests else { return Ok(()) };
-    requests.take(1, now).map_err(|fast| {
-        let (key, wait_ms) = (key.grant.id.to_string(), fast.wait_ms.unwrap_or(60_000));
-        Refusal::Limit { key, limit: fast.per_minute, unit: "requests", wait_ms }
-    })
+/// Takes one request from what a key may do in a minute.
+pub async fn take_request(budgets: &Budgets, key: &Key) -> Result<(), Refusal> {
+    take(budgets, key, 0).await
 }
 
-/// Takes one request and the tokens this call may use from the key's limits; all or nothing.
-fn take_limits(key: &Key, head: &Head, now: UnixMs) -> Result<u64, Refusal> {
-    let refuse = |unit: &'static str, fast: TooFast| Refusal::Limit {
-        key: key.grant.id.to_string(),
-        limit: fast.per_minute,
-        unit,
-        wait_ms: fast.wait_ms.unwrap_or(60_000),
+/// Takes one request and the tokens this call may use from what its key may do in a minute; all or nothing.
+pub async fn take_limits(budgets: &Budgets, admitted: &mut Admitted) -> Result<(), Refusal> {
+    let key = &admitted.call.key;
+    let tokens = match key.grant.tokens_per_minute {
+        None => 0,
+        // Four bytes a token is the common rule of thumb for text; the true counts replace it when the call is settled. A call
+        // larger than a whole minute's worth waits for a minute of its own and owes the rest, or it could never be sent.
+        Some(limit) => {
+            let head = &admitted.head;
+            (head.prompt_bytes / 4 + head.max_output.unwrap_or(0)).clamp(1, limit.max(1))
+        }
     };
-    let mut meters = key.meters.lock();
-    if let Some(requests) = &mut meters.requests {
-        requests.take(1, now).map_err(|fast| refuse("requests", fast))?;
-    }
-    let Some(limit) = key.grant.tokens_per_minute else { return Ok(0) };
-    // Four bytes a token is the common rule of thumb for text; the true counts replace it when the call is settled. A call
-    // larger than a whole minute's worth waits for a full bucket and owes the rest, or it could never be sent.
-    let tokens = (head.prompt_bytes / 4 + head.max_output.unwrap_or(0)).clamp(1, limit.max(1));
-    let taken = meters.tokens.as_mut().map_or(Ok(()), |bucket| bucket.take(tokens, now));
-    if let Err(fast) = taken {
-        if let Some(requests) = &mut meters.requests {
-            requests.give_back(1);
-        }
-        return Err(refuse("tokens", fast));
-    }
-    Ok(tokens)
+    take(budgets, key, tokens).await?;
+    admitted.minute = MinuteTaken { tokens, at: clock::now() };
+    Ok(())
 }
 
-/// Corrects the key's token meter, once a call has ended, from what was reserved to what was used.
-pub fn correct_limits(admitted: &Admitted, tokens_used: u64, now: UnixMs) {
-    let reserved = admitted.tokens_reserved;
-    if let Some(bucket) = admitted.call.key.meters.lock().tokens.as_mut().filter(|_| reserved > 0) {
-        if tokens_used > reserved {
-            bucket.charge(tokens_used - reserved, now);
-        } else {
-            bucket.give_back(reserved - tokens_used);
-        }
+/// Most keys have no such limit, and nearly all others have room in this instance's slice of it.
+async fn take(budgets: &Budgets, key: &Key, tokens: u64) -> Result<(), Refusal> {
+    let KeyGrant { id, requests_per_minute, tokens_per_minute, .. } = &key.grant;
+    if requests_per_minute.is_some() || tokens_per_minute.is_some() {
+        return match budgets.try_take_of_minute(id, tokens, clock::now()) {
+            Ok(()) => Ok(()),
+            Err(spent) if !spent.may_pass_soon() => Err(over(&spent)),
+            // Boxed: few calls wait, and all of them would carry the room for it.
+            Err(_) => Box::pin(budgets.take_of_minute(id, tokens)).await.map_err(|spent| over(&spent)),
+        };
+    }
+    Ok(())
+}
+
+fn over(spent: &Spent) -> Refusal {
+    let Spent { budget, short, .. } = spent;
+    let key = match &budget.scope {
+        ledger::Scope::Key(id) => id.to_string(),
+        scope => scope.plain(),
+    };
+    let unit = if short.measure == Measure::Tokens { "tokens" } else { "requests" };
+    let wait_ms = match (short.gate, short.resets_at) {
+        (Gate::Slice, _) | (_, None) => 1_000,
+        (_, Some(at)) => at.since(clock::now()).max(1),
+    };
+    let amount = |amount: ledger::Amount| amount.0.unsigned_abs();
+    Refusal::Limit { key, limit: amount(short.limit), unit, used: amount(short.settled), wait_ms }
+}
+
+/// Corrects what a call took of its key's tokens a minute, once it has ended, to what was used.
+pub fn correct_limits(budgets: &Budgets, admitted: &Admitted, tokens_used: u64) {
+    let MinuteTaken { tokens, at } = admitted.minute;
+    if tokens > 0 {
+        budgets.correct_minute(&admitted.call.key.grant.id, tokens, tokens_used, at);
     }
 }

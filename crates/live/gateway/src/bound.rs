@@ -5,7 +5,7 @@ use domain::{Meter, NanoUsd, UnixMs};
 use ledger::budget::Spend;
 use wire::{Dialect, Head, Operation};
 
-use crate::budgets::{Scopes, Under};
+use crate::budgets::{Scopes, ToModel, Under};
 use crate::dataplane::Gateway;
 use crate::deployed::Slot;
 use crate::protect::Protected;
@@ -39,6 +39,8 @@ pub struct Bound {
     pub cost: Option<NanoUsd>,
     /// The most tokens it can send and receive.
     pub tokens: u64,
+    /// The tokens it should need, where its model limits those: what nearly all of its like had.
+    pub likely_tokens: u64,
     /// A cap to send along, where the client named none and a budget must hold.
     pub insert_max_output: Option<u64>,
     /// The part of the output that is held at first; absent where all of it is.
@@ -58,7 +60,7 @@ impl Bound {
         longer: u64,
     ) -> Bound {
         let admitted = call.call();
-        let under = gateway.budgets.under(&scopes(call));
+        let under = gateway.budgets.under(&scopes_at(call, model, 0));
         let (insert_max_output, output_cap) = caps(admitted.operation, &admitted.head, workflow, model, under.hard);
         let row = model.prices.as_ref().and_then(|book| book.row(admitted.call.at));
         // Of a prompt that the provider keeps we see nothing; no prompt is longer than the model's context.
@@ -114,7 +116,15 @@ impl Bound {
         };
         let cap = output_cap.saturating_mul(u64::from(admitted.head.n.max(1)));
         let part = part(call, workflow, slot, input, cap).filter(|_| under.any);
-        Bound { cost, tokens, insert_max_output, part, under }
+        let likely_tokens = match under.model_tokens {
+            false => 0,
+            true => {
+                let learned = slot.output_q99(workflow.map(|workflow| &workflow.name)).unwrap_or(OUTPUT_HELD_UNLEARNED);
+                let output = learned.saturating_mul(u64::from(admitted.head.n.max(1)));
+                tokens.min(slot.estimate_tokens(admitted.head.prompt_bytes).0.saturating_add(output)).max(1)
+            }
+        };
+        Bound { cost, tokens, likely_tokens, insert_max_output, part, under }
     }
 
     /// What is held for it before it is sent.
@@ -175,5 +185,16 @@ pub fn caps(
 /// The budgets that may apply to a call.
 pub fn scopes(call: &Protected) -> Scopes {
     let workflow = call.call().target.workflow().map(|workflow| workflow.name.clone());
-    Scopes { workflow, key: call.call().call.key.grant.id.clone(), session: call.call().call.session.clone() }
+    Scopes {
+        workflow,
+        key: call.call().call.key.grant.id.clone(),
+        session: call.call().call.session.clone(),
+        model: None,
+    }
+}
+
+/// The same of an attempt at this model, with the model's own limits.
+pub fn scopes_at(call: &Protected, model: &Model, tokens: u64) -> Scopes {
+    let model = model.limits.any().then(|| ToModel { name: model.name.clone(), tokens });
+    Scopes { model, ..scopes(call) }
 }

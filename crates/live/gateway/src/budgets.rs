@@ -3,6 +3,7 @@
 
 mod entry;
 mod limit;
+mod rates;
 mod sessions;
 mod slices;
 mod table;
@@ -22,7 +23,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use self::entry::Entry;
-pub use self::limit::{Limit, Notice, Rule, Scopes};
+pub use self::limit::{Limit, Notice, Rule, Scopes, ToModel};
 use self::table::Table;
 use crate::clock;
 
@@ -71,10 +72,20 @@ pub struct Held {
     generation: u64,
     /// The very accounts it was taken from.
     taken: Taken,
+    /// Tokens that were taken of its model's rate.
+    rate_tokens: Amount,
 }
 
 /// Accounts something was taken from, in the order of their names.
 type Taken = SmallVec<[Entry; FEW]>;
+
+/// What was taken, and when.
+struct Got {
+    taken: Taken,
+    generation: u64,
+    at: UnixMs,
+    rate_tokens: Amount,
+}
 
 /// Which of the models that may take a call is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,6 +116,8 @@ pub struct Under {
     pub hard: bool,
     /// One that refuses by money, so that what has no price cannot pass.
     pub hard_money: bool,
+    /// One of its model's own, on tokens.
+    pub model_tokens: bool,
 }
 
 impl Held {
@@ -160,6 +173,11 @@ impl Budgets {
         let mut under = Under::default();
         for entry in table.entries_of(scopes, &sessions) {
             under.any = true;
+            if let Scope::Model(_) = entry.meta.budget.scope {
+                // It moves a call elsewhere: no answer is capped for it.
+                under.model_tokens |= entry.meta.budget.measure == Measure::Tokens;
+                continue;
+            }
             let hard = entry.account.lock().terms().is_hard() && entry.meta.budget.measure.is_of_usage();
             under.hard |= hard;
             under.hard_money |= hard && entry.meta.budget.measure == Measure::Usd;
@@ -185,6 +203,28 @@ impl Budgets {
     /// Reserves `spend` on every budget it falls under, or on none. Where it is not spent but only reserved by others, or where
     /// only this instance's slice is used up, waits up to [`HOLD_WAIT_MS`] for it.
     pub async fn hold(&self, scopes: Scopes, spend: Spend, pick: Pick) -> Result<Held, Box<Spent>> {
+        self.hold_patiently(scopes, spend, pick, true).await
+    }
+
+    /// The same; where another model is left, nothing is waited for that this one's own limits have no room for.
+    pub async fn hold_patiently(
+        &self,
+        scopes: Scopes,
+        spend: Spend,
+        pick: Pick,
+        is_last: bool,
+    ) -> Result<Held, Box<Spent>> {
+        let waits = |spent: &Spent| is_last || !spent.is_of_model();
+        let got = self.wait_for(|| self.try_hold(&scopes, spend, pick), waits).await?;
+        Ok(got.held(scopes, spend))
+    }
+
+    /// Tries, and again while what is missing may come in a moment, for [`HOLD_WAIT_MS`] at most.
+    async fn wait_for<T>(
+        &self,
+        attempt: impl Fn() -> Result<T, Box<Spent>>,
+        waits: impl Fn(&Spent) -> bool,
+    ) -> Result<T, Box<Spent>> {
         let mut until: Option<Instant> = None;
         let mut last_try = false;
         loop {
@@ -194,12 +234,14 @@ impl Budgets {
             if let Some(freed) = freed.as_mut().as_pin_mut() {
                 freed.enable();
             }
-            match self.try_hold(&scopes, spend, pick) {
-                Ok((taken, generation, at)) => return Ok(Held { spend, at, scopes, generation, taken }),
-                Err(spent) if spent.may_pass_soon() && !last_try => match (until, freed.as_pin_mut()) {
-                    (Some(until), Some(freed)) => last_try = tokio::time::timeout_at(until, freed).await.is_err(),
-                    _ => until = Some(Instant::now() + Duration::from_millis(HOLD_WAIT_MS)),
-                },
+            match attempt() {
+                Ok(got) => return Ok(got),
+                Err(spent) if spent.may_pass_soon() && waits(&spent) && !last_try => {
+                    match (until, freed.as_pin_mut()) {
+                        (Some(until), Some(freed)) => last_try = tokio::time::timeout_at(until, freed).await.is_err(),
+                        _ => until = Some(Instant::now() + Duration::from_millis(HOLD_WAIT_MS)),
+                    }
+                }
                 Err(spent) => return Err(spent),
             }
         }
@@ -207,8 +249,8 @@ impl Budgets {
 
     /// The same without waiting.
     pub fn hold_now(&self, scopes: Scopes, spend: Spend, pick: Pick) -> Result<Held, Box<Spent>> {
-        let (taken, generation, at) = self.try_hold(&scopes, spend, pick)?;
-        Ok(Held { spend, at, scopes, generation, taken })
+        let got = self.try_hold(&scopes, spend, pick)?;
+        Ok(got.held(scopes, spend))
     }
 
     /// Notes whose money an attempt will cost that no budget limits now, so that a budget which appears meanwhile has it.
@@ -221,6 +263,7 @@ impl Budgets {
             scopes,
             generation: generation.wrapping_sub(1),
             taken: SmallVec::new(),
+            rate_tokens: Amount::ZERO,
         }
     }
 
@@ -230,7 +273,9 @@ impl Budgets {
         let now = clock::now();
         let mut open: SmallVec<[(MutexGuard<'_, Account>, Amount); FEW]> = SmallVec::new();
         for entry in &held.taken {
-            open.push((entry.account.lock(), more.of(entry.meta.budget.measure)));
+            // No answer is broken off for a limit of its model, which only moves calls elsewhere.
+            let more = if entry.is_of_model() { Amount::ZERO } else { more.of(entry.meta.budget.measure) };
+            open.push((entry.account.lock(), more));
         }
         let topped = hold_all(&mut open, now);
         let reached = reached_by(&mut open);
@@ -247,7 +292,7 @@ impl Budgets {
         }
     }
 
-    fn try_hold(&self, scopes: &Scopes, spend: Spend, pick: Pick) -> Result<(Taken, u64, UnixMs), Box<Spent>> {
+    fn try_hold(&self, scopes: &Scopes, spend: Spend, pick: Pick) -> Result<Got, Box<Spent>> {
         let now = clock::now();
         let table = self.table.read();
         let sessions = table.sessions.of(scopes, now);
@@ -256,8 +301,19 @@ impl Budgets {
         drop(table);
         // Every call locks its accounts in the order of their names, so that no two wait for each other.
         let mut open: SmallVec<[(MutexGuard<'_, Account>, Amount); FEW]> = SmallVec::new();
+        let mut rate_tokens = Amount::ZERO;
         for entry in &taken {
-            open.push((entry.account.lock(), spend.held(entry.meta.budget.measure)));
+            let account = entry.account.lock();
+            let amount = match (&scopes.model, entry.meta.budget.measure) {
+                (Some(model), Measure::Tokens) if entry.meta.is_rate => {
+                    // What is more than a minute's worth passes in a minute of its own, or it could never be sent.
+                    let tokens = Amount(i64::try_from(model.tokens).unwrap_or(i64::MAX));
+                    rate_tokens = tokens.min(account.terms().limit);
+                    rate_tokens
+                }
+                (_, measure) => spend.held(measure),
+            };
+            open.push((account, amount));
         }
         if pick == Pick::Dearer {
             for (place, (account, amount)) in open.iter_mut().enumerate() {
@@ -271,13 +327,19 @@ impl Budgets {
             }
         }
         let held = hold_all(&mut open, now);
+        if held.is_ok() && scopes.model.is_some() {
+            let rates = open.iter_mut().zip(&taken).filter(|(_, entry)| entry.meta.is_rate);
+            for ((account, amount), _) in rates {
+                account.settle(*amount, *amount, now, now);
+            }
+        }
         let reached = reached_by(&mut open);
         drop(open);
         for (place, mark) in reached {
             self.tell(&taken[place], mark, now);
         }
         match held {
-            Ok(()) => Ok((taken, generation, now)),
+            Ok(()) => Ok(Got { taken, generation, at: now, rate_tokens }),
             Err((place, short)) => Err(self.spent(&taken[place], short, now)),
         }
     }
@@ -326,12 +388,25 @@ impl Budgets {
 
     /// Books what it cost and frees the rest. Returns the money billed beyond what had been held.
     pub fn settle(&self, held: Held, actual: Spend) -> NanoUsd {
+        self.end(held, actual, true)
+    }
+
+    fn end(&self, held: Held, actual: Spend, sent: bool) -> NanoUsd {
         let now = clock::now();
-        let Held { spend, at, scopes, generation, taken } = held;
+        let Held { spend, at, scopes, generation, taken, rate_tokens } = held;
         let mut overrun = NanoUsd::ZERO;
         for entry in &taken {
             let measure = entry.meta.budget.measure;
             let mut account = entry.account.lock();
+            if entry.meta.is_rate {
+                match measure {
+                    Measure::Tokens => account.correct_rate(rate_tokens, actual.of(measure), at, now),
+                    // Whatever became of it, it was sent.
+                    _ if sent => {}
+                    _ => account.correct_rate(Amount(1), Amount::ZERO, at, now),
+                }
+                continue;
+            }
             let settled = account.settle(spend.held(measure), actual.booked(measure), at, now);
             let mark = account.newly_reached();
             drop(account);
@@ -347,7 +422,7 @@ impl Budgets {
             // A budget that appeared, or was made anew, while the attempt was under way.
             let sessions = table.sessions.of(&scopes, now);
             for entry in table.entries_of(&scopes, &sessions) {
-                if !taken.iter().any(|taken| Arc::ptr_eq(&taken.account, &entry.account)) {
+                if !entry.is_of_model() && !taken.iter().any(|taken| Arc::ptr_eq(&taken.account, &entry.account)) {
                     entry.account.lock().book(actual.booked(entry.meta.budget.measure), at, now);
                 }
             }
@@ -359,7 +434,7 @@ impl Budgets {
 
     /// Frees all of it: nothing was spent.
     pub fn release(&self, held: Held) {
-        self.settle(held, Spend::ZERO);
+        self.end(held, Spend::ZERO, false);
     }
 
     /// Replaces the upper bound that an attempt of these scopes was booked with at `at` by what it cost.
@@ -408,7 +483,28 @@ fn reached_by(open: &mut [(MutexGuard<'_, Account>, Amount)]) -> SmallVec<[(usiz
     reached.filter_map(|(place, (account, _))| Some((place, account.newly_reached()?))).collect()
 }
 
+impl Got {
+    fn held(self, scopes: Scopes, spend: Spend) -> Held {
+        let Got { taken, generation, at, rate_tokens } = self;
+        Held { spend, at, scopes, generation, taken, rate_tokens }
+    }
+}
+
 impl Spent {
+    /// Which limit: `600 requests per minute`, `20 calls at once`.
+    pub fn limit_in_words(&self) -> String {
+        let limit = self.short.measure.shown(self.short.limit);
+        match self.short.measure {
+            Measure::Calls => limit,
+            _ => format!("{limit} per {}", self.budget.window),
+        }
+    }
+
+    /// Whether a model's own limit refused: another model may have room.
+    pub fn is_of_model(&self) -> bool {
+        matches!(self.budget.scope, Scope::Model(_))
+    }
+
     /// Whether it may pass in a moment: when calls in flight give back what they reserved, or a larger slice comes.
     pub fn may_pass_soon(&self) -> bool {
         self.short.only_reserved || self.short.gate == Gate::Slice

@@ -76,7 +76,7 @@ impl Gateway {
         let deployed = Deployed::new(policy.snapshot, now, None)?;
         let gateway = Gateway {
             deployed: ArcSwap::from_pointee(deployed),
-            keys: ArcSwap::from_pointee(KeyTable::new(pepper, keys.grants, None, now)),
+            keys: ArcSwap::from_pointee(KeyTable::new(pepper, keys.grants)),
             budgets: Budgets::default(),
             spool,
             metrics: Metrics::new(),
@@ -126,7 +126,7 @@ impl Gateway {
 
     /// Takes over the keys; effective for the next call.
     pub fn publish_keys(&self, keys: Keys) {
-        let table = KeyTable::new(self.pepper, keys.grants, Some(&self.keys.load()), clock::now());
+        let table = KeyTable::new(self.pepper, keys.grants);
         self.budgets.set(keys.limits, clock::now());
         self.cache.forget_keys(|key| !table.may_ask(key));
         self.keys.store(Arc::new(table));
@@ -138,7 +138,7 @@ impl Gateway {
         let revoked = |id: &KeyId| grants.iter().find(|grant| grant.id == *id).and_then(|grant| grant.revoked_at);
         let mut kept: Vec<KeyGrant> = known.iter().map(|key| key.grant.clone()).collect();
         kept.iter_mut().for_each(|grant| grant.revoked_at = grant.revoked_at.or_else(|| revoked(&grant.id)));
-        let table = KeyTable::new(self.pepper, kept, Some(&known), clock::now());
+        let table = KeyTable::new(self.pepper, kept);
         self.cache.forget_keys(|key| !table.may_ask(key));
         self.keys.store(Arc::new(table));
     }

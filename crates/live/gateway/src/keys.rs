@@ -1,10 +1,8 @@
-//! Who is calling: the table of keys, as the store publishes it, and what each has used of its limits.
+//! Who is calling: the table of keys, as the store publishes it.
 
 use std::sync::Arc;
 
 use domain::{KeyGrant, KeyId, UnixMs};
-use ledger::limits::Bucket;
-use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use subtle::ConstantTimeEq;
 
@@ -17,21 +15,10 @@ pub struct KeyTable {
     keys: FxHashMap<Arc<str>, Arc<Key>>,
 }
 
-/// One key with its meters.
+/// One key.
 pub struct Key {
     /// What it may do.
     pub grant: KeyGrant,
-    /// Requests and tokens of the last minute. Shared with the next table, so that publishing resets nothing.
-    pub meters: Arc<Mutex<Meters>>,
-}
-
-/// What a key has left of its limits.
-#[derive(Default)]
-pub struct Meters {
-    /// Requests a minute.
-    pub requests: Option<Bucket>,
-    /// Tokens a minute.
-    pub tokens: Option<Bucket>,
 }
 
 /// Why a credential is refused.
@@ -52,17 +39,9 @@ pub enum KeyRefusal {
 }
 
 impl KeyTable {
-    /// A table of these grants; meters are carried over from `before` where the limits are the same.
-    pub fn new(pepper: [u8; 32], grants: Vec<KeyGrant>, before: Option<&KeyTable>, now: UnixMs) -> KeyTable {
-        let keys = grants.into_iter().map(|grant| {
-            let known = before.and_then(|table| table.keys.get(&grant.id.0)).filter(|known| {
-                known.grant.requests_per_minute == grant.requests_per_minute
-                    && known.grant.tokens_per_minute == grant.tokens_per_minute
-            });
-            let meters =
-                known.map_or_else(|| Arc::new(Mutex::new(Meters::of(&grant, now))), |known| known.meters.clone());
-            (grant.id.0.clone(), Arc::new(Key { grant, meters }))
-        });
+    /// A table of these grants.
+    pub fn new(pepper: [u8; 32], grants: Vec<KeyGrant>) -> KeyTable {
+        let keys = grants.into_iter().map(|grant| (grant.id.0.clone(), Arc::new(Key { grant })));
         KeyTable { pepper, keys: keys.collect() }
     }
 
@@ -131,15 +110,6 @@ fn valid(key: &Arc<Key>, now: UnixMs) -> Result<Arc<Key>, KeyRefusal> {
     }
 }
 
-impl Meters {
-    fn of(grant: &KeyGrant, now: UnixMs) -> Meters {
-        Meters {
-            requests: grant.requests_per_minute.map(|limit| Bucket::per_minute(u64::from(limit), now)),
-            tokens: grant.tokens_per_minute.map(|limit| Bucket::per_minute(limit, now)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,20 +133,11 @@ mod tests {
     #[test]
     fn only_the_right_secret_in_time_is_let_in() {
         let pepper = [7; 32];
-        let table = KeyTable::new(pepper, vec![grant("ab", "s3cret", &pepper)], None, UnixMs(0));
+        let table = KeyTable::new(pepper, vec![grant("ab", "s3cret", &pepper)]);
         assert_eq!(table.authenticate("fh_ab_s3cret", UnixMs(1)).unwrap().grant.id, KeyId("ab".into()));
         for wrong in ["", "fh_", "fh_ab", "fh_ab_", "fh_ab_s3creT", "fh_zz_s3cret", "sk-123", "fh_ab_s3cret "] {
             assert_eq!(table.authenticate(wrong, UnixMs(1)).err(), Some(KeyRefusal::Unknown), "{wrong}");
         }
         assert_eq!(table.authenticate("fh_ab_s3cret", UnixMs(1_000)).err(), Some(KeyRefusal::Expired(UnixMs(1_000))));
-    }
-
-    #[test]
-    fn a_new_table_keeps_the_meters_of_a_key_whose_limits_stay() {
-        let pepper = [7; 32];
-        let old = KeyTable::new(pepper, vec![grant("ab", "x", &pepper)], None, UnixMs(0));
-        let new = KeyTable::new(pepper, vec![grant("ab", "x", &pepper)], Some(&old), UnixMs(0));
-        let meters = |table: &KeyTable| table.get(&KeyId("ab".into())).unwrap().meters.clone();
-        assert!(Arc::ptr_eq(&meters(&old), &meters(&new)));
     }
 }

@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use wire::errors::{ClientError, Retry};
 use wire::{Dialect, Framing, Operation};
 
-use crate::admit::{admit, correct_limits};
+use crate::admit::{admit, correct_limits, take_limits};
 use crate::answered::{Answer, Answered};
 use crate::attempt::attempt;
 use crate::cache::replay::Given;
@@ -78,6 +78,13 @@ async fn reach(
     let errors = framing.errors_of(dialect);
     trail.key = Some(call.key.grant.id.clone());
     let admitted = match admit(call, dialect, operation, &deployed.snapshot, &gateway.seals) {
+        Ok(mut admitted) => match take_limits(&gateway.budgets, &mut admitted).await {
+            Ok(()) => Ok(admitted),
+            Err(refusal) => Err(Box::new((admitted.call, refusal))),
+        },
+        Err(refused) => Err(refused),
+    };
+    let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(refused) => {
             let (call, refusal) = *refused;
@@ -97,7 +104,7 @@ async fn reach(
     let protected = match protect(admitted, deployed.snapshot.clone()) {
         Ok(protected) => protected,
         Err((admitted, refusal)) => {
-            correct_limits(&admitted, 0, clock::now());
+            correct_limits(&gateway.budgets, &admitted, 0);
             trail.note("protect", refusal.to_string());
             refuse(gateway, trail, client, id, errors, refusal).await;
             return None;
@@ -126,7 +133,7 @@ async fn reach(
             Some(Box::new(Reached { protected, answered, client, id, errors, head }))
         }
         Err(refusal) => {
-            correct_limits(protected.call(), trail.tokens_used, clock::now());
+            correct_limits(&gateway.budgets, protected.call(), trail.tokens_used);
             if let Some(estimate) = counted_by_us(gateway, deployed, &protected, &refusal).await {
                 trail.note("attempt", estimate.note);
                 let call = id.to_string();
@@ -159,7 +166,7 @@ async fn hold_conversation(gateway: &Gateway, mut reached: Box<Reached>, trail: 
     let Reached { protected, answered, client, id, errors, head } = *reached;
     let over = converse(gateway, &protected, answered.attempt, socket, client, head, &id, trail).await;
     // Tokens were taken from the key's limit response by response.
-    correct_limits(protected.call(), 0, clock::now());
+    correct_limits(&gateway.budgets, protected.call(), 0);
     let error = over.failure.as_ref().map(|refusal| refusal.client_error(&id, errors));
     let status = if matches!(over.failure, Some(Refusal::ClientGone)) { 499 } else { 101 };
     let facts = over.record.into_iter().map(|record| Entry::Record(Box::new(record))).collect();
@@ -222,7 +229,7 @@ async fn book(
         }
         facts.push(Entry::Record(Box::new(record)));
     }
-    correct_limits(protected.call(), trail.tokens_used, clock::now());
+    correct_limits(&gateway.budgets, protected.call(), trail.tokens_used);
     let failure = match end {
         RelayEnd::Served => None,
         RelayEnd::Failed(_, refusal) | RelayEnd::Spent(refusal) => Some(refusal),

@@ -129,6 +129,8 @@ pub struct Metrics {
     pub budget_refusals: Counter,
     /// Second attempts beside slow ones that no budget had room for.
     pub hedges_without_money: Counter,
+    /// Calls that a model's own limits had no room for.
+    pub model_limited: Family<ModelLabels, Counter>,
     /// Calls that began elsewhere than their lanes say.
     pub calls_moved: Family<MoverLabels, Counter>,
     /// Calls of workflows with a cache, by what it had for them.
@@ -181,6 +183,7 @@ impl Metrics {
             overrun_nano_usd: Counter::default(),
             budget_refusals: Counter::default(),
             hedges_without_money: Counter::default(),
+            model_limited: Family::default(),
             calls_moved: Family::default(),
             cache_lookups: Family::default(),
             cache_saved_nano_usd: Family::default(),
@@ -232,6 +235,11 @@ impl Metrics {
             "hedges_without_money",
             "Second attempts beside slow ones that no budget had room for",
             metrics.hedges_without_money.clone(),
+        );
+        registry.register(
+            "model_limited",
+            "Calls that a model's own limits had no room for, and that went elsewhere or were refused",
+            metrics.model_limited.clone(),
         );
         registry.register(
             "mcp_dropped_messages",
@@ -316,6 +324,11 @@ impl Metrics {
         if matches!(record.usage_origin, domain::UsageOrigin::Estimated { .. }) {
             self.estimated.get_or_create(&ModelLabels { model: model() }).inc();
         }
+    }
+
+    /// Counts a call that a model's own limits had no room for.
+    pub fn limited(&self, model: &domain::ModelName) {
+        self.model_limited.get_or_create(&ModelLabels { model: model.to_string() }).inc();
     }
 
     /// Counts a call that begins elsewhere.

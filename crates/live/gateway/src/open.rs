@@ -94,7 +94,7 @@ mod tests {
         let budgets = Budgets::default();
         let limit = Limit::hard(Scope::Workflow("w".into()), NanoUsd(100), Window::TOTAL);
         budgets.set(vec![limit], UnixMs(1));
-        let scopes = Scopes { workflow: Some("w".into()), key: domain::KeyId("k".into()), session: None };
+        let scopes = Scopes { workflow: Some("w".into()), key: domain::KeyId("k".into()), session: None, model: None };
         let held = budgets.hold(scopes, Spend::usd(NanoUsd(60)), Pick::Cheapest).await.unwrap();
         let intent = Intent { hold: Some(NanoUsd(60)), ..testkit::facts::Sample::new(1, UnixMs(1)).intent() };
         let mut open = Open::new(intent, held, false);

@@ -6,7 +6,7 @@ use routing::{Bought, Candidate, LaneIndex, ModelIndex, Route};
 use wire::{Ask, Maker, Operation, Outgoing};
 
 use crate::after::After;
-use crate::bound::{Bound, scopes};
+use crate::bound::{Bound, scopes_at};
 use crate::budgets::{Held, Pick};
 use crate::call::Call;
 use crate::clock;
@@ -147,15 +147,16 @@ pub(crate) fn timeouts(model: &Model, workflow: Option<&Workflow>) -> Timeouts {
     workflow.map_or(provider, |workflow| workflow.deadlines.over(provider))
 }
 
-/// Reserves the bound on every budget that applies.
+/// Reserves the bound on every budget that applies, and room at the model. Where another model is left, a call does not wait for that.
 pub(crate) async fn hold(
     gateway: &Gateway,
     call: &Protected,
     bound: &Bound,
     model: &Model,
     pick: Pick,
+    is_last: bool,
 ) -> Result<Held, Refusal> {
-    let scopes = scopes(call);
+    let scopes = scopes_at(call, model, bound.likely_tokens);
     if !bound.under.any {
         return Ok(gateway.budgets.note(scopes));
     }
@@ -164,8 +165,11 @@ pub(crate) async fn hold(
         let scope = scope.map_or_else(|| "a scope".to_owned(), |scope| scope.to_string());
         return Err(Refusal::Unpriced { model: model.name.clone(), scope });
     }
-    gateway.budgets.hold(scopes, bound.spend(model, call.call().call.at), pick).await.map_err(|spent| {
-        gateway.metrics.budget_refusals.inc();
+    let spend = bound.spend(model, call.call().call.at);
+    gateway.budgets.hold_patiently(scopes, spend, pick, is_last).await.map_err(|spent| {
+        if !spent.is_of_model() {
+            gateway.metrics.budget_refusals.inc();
+        }
         Refusal::Budget(spent)
     })
 }

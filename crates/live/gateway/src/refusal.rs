@@ -109,7 +109,10 @@ pub enum Refusal {
         asked: String,
     },
     /// A limit of the key.
-    #[error("key `{key}` is over its limit of {limit} {unit} a minute; try again in {wait_ms} ms")]
+    #[error(
+        "key `{key}` is over its limit of {limit} {unit} a minute: {used} used in the last minute on all instances together; \
+         try again in {wait_ms} ms"
+    )]
     Limit {
         /// The key's public half.
         key: String,
@@ -117,6 +120,8 @@ pub enum Refusal {
         limit: u64,
         /// Requests or tokens.
         unit: &'static str,
+        /// How many were used in the last minute, as far as this instance knows.
+        used: u64,
         /// When there is room again, milliseconds.
         wait_ms: u64,
     },
@@ -351,7 +356,7 @@ fn key_sentence(refusal: KeyRefusal) -> String {
 /// Which budget, how it stands, and what to do: whoever reads it need not look anything up.
 fn budget_sentence(spent: &Spent) -> String {
     let Spent { budget, short, .. } = spent;
-    if !short.measure.is_of_usage() {
+    if !short.measure.is_of_usage() || spent.is_of_model() {
         return limit_sentence(spent);
     }
     let shown = |amount| short.measure.shown(amount);
@@ -379,7 +384,7 @@ fn budget_sentence(spent: &Spent) -> String {
         Gate::Limit => "raise the limit, or ask for fewer output tokens".to_owned(),
     };
     let resets = match (short.resets_at, per.period()) {
-        (Some(at), Period::Rolling(_)) => format!("or wait until enough has left the window, on {at}"),
+        (Some(at), Period::Rolling(_) | Period::Minute) => format!("or wait until enough has left the window, on {at}"),
         (Some(at), _) => format!("or wait until it starts anew on {at}"),
         (None, _) => "it never starts anew by itself".to_owned(),
     };
@@ -505,7 +510,7 @@ impl Refusal {
                 plain(429, "budget_needs_approval", Blame::Client, Retry::No)
             }
             // A limit on requests or calls passes by itself: it asks for patience, not for money.
-            Refusal::Budget(spent) if !spent.short.measure.is_of_usage() => {
+            Refusal::Budget(spent) if !spent.short.measure.is_of_usage() || spent.is_of_model() => {
                 let resets_at = spent.short.resets_at.filter(|_| !spent.may_pass_soon());
                 let wait_ms = resets_at.map_or(1_000, |at| at.since(crate::clock::now()).max(1_000));
                 plain(429, "limit_reached", Blame::Client, Retry::After(wait_ms))

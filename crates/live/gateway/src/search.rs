@@ -205,9 +205,10 @@ impl<'a> Search<'a> {
             }
         };
         let pick = self.pick(&candidate);
+        let is_last = !self.route.has_another();
         let held = tokio::select! {
             biased;
-            held = hold(gateway, self.call, &ready.bound, &ready.model, pick) => held,
+            held = hold(gateway, self.call, &ready.bound, &ready.model, pick, is_last) => held,
             () = client.gone() => Err(Refusal::ClientGone),
         };
         let held = match held {
@@ -215,6 +216,14 @@ impl<'a> Search<'a> {
             Err(refusal) => {
                 slot.health.lock().abandoned(probe);
                 match refusal {
+                    Refusal::Budget(spent) if spent.is_of_model() => {
+                        let why = format!("its own limit of {} is reached", spent.limit_in_words());
+                        trail.note("hold", format!("{}: {why}", ready.model.name));
+                        gateway.metrics.limited(&ready.model.name);
+                        self.route.skip(candidate.model, &why);
+                        self.skipped.limited.get_or_insert(spent);
+                        return Ok(None);
+                    }
                     Refusal::Budget(spent) if spent.downgrades => {
                         trail.note("hold", format!("{}: {}", ready.model.name, Refusal::Budget(spent.clone())));
                         self.route.skip(candidate.model, "its budget does not cover it");
@@ -449,8 +458,8 @@ fn may_be_done_twice(call: &Protected) -> bool {
 
 /// Holds without waiting: a second attempt is not worth it.
 fn hold_now(gateway: &Gateway, call: &Protected, ready: &Ready, pick: Pick) -> Option<Held> {
-    let scopes = crate::bound::scopes(call);
     let Ready { model, bound, .. } = ready;
+    let scopes = crate::bound::scopes_at(call, model, bound.likely_tokens);
     if !bound.under.any {
         return Some(gateway.budgets.note(scopes));
     }

@@ -9,6 +9,8 @@ use crate::refusal::{Lossy, Refusal};
 /// over in a moment is not hidden behind one that will not.
 #[derive(Default)]
 pub struct Skipped {
+    /// It has no room by its own limits.
+    pub limited: Option<Box<Spent>>,
     /// A budget did not cover it.
     pub money: Option<Box<Spent>>,
     /// It has no price, and a budget applies.
@@ -39,6 +41,7 @@ impl Skipped {
         let upstream = |fault: Fault, why: String| Refusal::Upstream { fault, why, retry_after_ms, billed };
         match (last, self) {
             (Some(fault), _) => upstream(fault, why),
+            (None, Skipped { money: None, limited: Some(spent), .. }) => Refusal::Budget(spent),
             (None, _) if all_open => upstream(Fault::new(FaultClass::Overloaded, "no model can be tried now"), why),
             (None, Skipped { money: Some(spent), .. }) => Refusal::Budget(spent),
             (None, Skipped { unpriced: Some(refusal), .. }) => refusal,

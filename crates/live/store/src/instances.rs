@@ -5,6 +5,9 @@ use domain::UnixMs;
 use crate::open::{Store, StoreError};
 use crate::sql::{Dialect, Row, Transaction, query};
 
+/// So long after the end of its process what an instance took of rates may still count, milliseconds: their minute and a second.
+const RATES_COUNT_MS: u64 = 61_000;
+
 /// An instance, as far as the database knows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InstanceRow {
@@ -63,6 +66,15 @@ impl Store {
                 who.instance, known.place
             )));
         }
+        // What the process before had of rates, if it ended over a minute ago.
+        query(
+            "DELETE FROM leases WHERE instance = $1 AND budget LIKE '%\"window\":\"minute\"%' AND EXISTS (
+                 SELECT 1 FROM instances WHERE instances.instance = $1 AND COALESCE(ended_at, lease_ends) < $2)",
+        )
+        .bind(&who.instance)
+        .bind((now - RATES_COUNT_MS).0)
+        .execute(&mut transaction)
+        .await?;
         query(
             "INSERT INTO instances (instance, incarnation, place, started_at, lease_ends) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (instance) DO UPDATE SET incarnation = excluded.incarnation, place = excluded.place,

@@ -198,10 +198,12 @@ async fn renew_one(
                 CAST(SUM(CASE WHEN instances.ended_at IS NULL AND instances.lease_ends <= $4
                          THEN leases.ceiling ELSE leases.settled + leases.held END) AS BIGINT) AS used
          FROM leases LEFT JOIN instances ON instances.instance = leases.instance
-         WHERE leases.budget = $1 AND leases.window_start = $2 AND leases.instance <> $3",
+         WHERE leases.budget = $1 AND leases.window_start = $2 AND leases.instance <> $3
+           AND (instances.instance IS NULL OR COALESCE(instances.ended_at, instances.lease_ends) > $5)",
     );
     let (budget, start) = key_of(used);
-    let others = others.bind(budget).bind(start).bind(&who.instance).bind(now.0).fetch_all(&mut *transaction).await?;
+    let others = others.bind(budget).bind(start).bind(&who.instance).bind(now.0).bind(out_of_window(&used.budget, now));
+    let others = others.fetch_all(&mut *transaction).await?;
     let other = |column: &str| match others.first() {
         Some(row) => Ok::<_, StoreError>(Amount(row.get::<Option<i64>>(column)?.unwrap_or(0))),
         None => Ok(Amount::ZERO),
@@ -215,6 +217,16 @@ async fn renew_one(
     put(transaction, &who.instance, used, ceiling).await?;
     let short = renewal.needed > Amount::ZERO && ceiling.minus(used.ceiling) < renewal.needed;
     Ok(Renewed { budget: used.budget.clone(), window_start: used.window_start, ceiling, elsewhere, short })
+}
+
+/// An instance that has ended by then took nothing that still counts in a window that goes with the clock.
+fn out_of_window(budget: &BudgetId, now: UnixMs) -> i64 {
+    let period = budget.window.period();
+    match period.rolling_ms().zip(period.resolution_ms()) {
+        // A stretch for what began with it, one for clocks that differ.
+        Some((span_ms, resolution_ms)) => (now - span_ms - 2 * resolution_ms).0,
+        None => i64::MIN,
+    }
 }
 
 /// Locks a window of a budget. Whether nobody had before.
@@ -235,6 +247,9 @@ async fn lock(transaction: &mut Transaction, used: &Use) -> Result<bool, StoreEr
 /// A budget that is new to everybody: what other instances booked in its window already counts, whether or not they are
 /// there to say so. Those that are will say what they use when they renew.
 async fn note_others(transaction: &mut Transaction, who: &Incarnation, used: &Use) -> Result<(), StoreError> {
+    if used.budget.is_rate() {
+        return Ok(());
+    }
     let mut found = sum_by_instance(used.budget.measure, used.window_start);
     narrow(&mut found, &used.budget.scope);
     found.push(" AND instance <> ").push_bind(who.instance.as_str()).push(" GROUP BY instance");
@@ -310,7 +325,7 @@ fn narrow(sum: &mut Statement, scope: &Scope) {
             sum.push(" AND key = ").push_bind(id.to_string());
         }
         // What belongs to them is not in the sums; their instances say what they use themselves.
-        Scope::Unit(_) | Scope::Session { .. } => {
+        Scope::Unit(_) | Scope::Session { .. } | Scope::Model(_) => {
             sum.push(" AND 1 = 0");
         }
     }

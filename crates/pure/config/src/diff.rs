@@ -160,6 +160,9 @@ fn model(snapshot: &Snapshot, model: &Arc<Model>) -> (String, Facts) {
         ("quality", or_none(model.quality_milli.map(milli_text))),
         ("context_tokens", or_none(model.context_tokens)),
         ("max_output_tokens", or_none(model.max_output_tokens)),
+        ("requests_per_minute", or_none(model.limits.requests_per_minute)),
+        ("tokens_per_minute", or_none(model.limits.tokens_per_minute)),
+        ("calls_at_once", or_none(model.limits.calls_at_once)),
         ("tokenizer", or_none(model.tokenizer.map(|tokenizer| tokenizer.name))),
     ];
     (model.name.to_string(), facts)

@@ -39,8 +39,28 @@ pub struct Model {
     pub context_tokens: Option<u64>,
     /// Longest output, tokens.
     pub max_output_tokens: Option<u64>,
+    /// How much is sent to it at most, by all instances together.
+    pub limits: ModelLimits,
     /// What counts its tokens where its provider does not report them; absent where none is public.
     pub tokenizer: Option<&'static Tokenizer>,
+}
+
+/// How much is sent to a model at most; what does not fit goes elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ModelLimits {
+    /// Attempts in any sixty seconds.
+    pub requests_per_minute: Option<u64>,
+    /// Tokens sent and received in any sixty seconds.
+    pub tokens_per_minute: Option<u64>,
+    /// Attempts under way at the same time.
+    pub calls_at_once: Option<u64>,
+}
+
+impl ModelLimits {
+    /// Whether there is one.
+    pub fn any(&self) -> bool {
+        *self != ModelLimits::default()
+    }
 }
 
 impl Model {
@@ -110,6 +130,27 @@ pub const SECTION: Section = Section {
             default: "from the catalog, else unknown",
             meaning: "Longest output; bounds what a call can cost.",
             example: "64_000",
+        },
+        Key {
+            name: "requests_per_minute",
+            takes: "requests, 1 to 1000000000",
+            default: "none",
+            meaning: "At most so many attempts are sent to it in any sixty seconds, by all instances together. A call that does not fit goes to the next model of its lanes, and is refused with 429 `limit_reached` only where none is left.",
+            example: "600",
+        },
+        Key {
+            name: "tokens_per_minute",
+            takes: "tokens, 1 to 1000000000000",
+            default: "none",
+            meaning: "The same of tokens, sent and received. Taken beforehand is what the prompt should be and what all but one in a hundred answers were; what an answer was beyond that counts when it has ended.",
+            example: "2_000_000",
+        },
+        Key {
+            name: "calls_at_once",
+            takes: "calls, 1 to 1000000000",
+            default: "none",
+            meaning: "The same of attempts under way at one moment.",
+            example: "40",
         },
         Key {
             name: "tokenizer",
@@ -264,6 +305,11 @@ fn one(
     let region = table.region("region");
     let context_tokens = table.count("context_tokens", 1..=1_000_000_000);
     let max_output_tokens = table.count("max_output_tokens", 1..=1_000_000_000);
+    let limits = ModelLimits {
+        requests_per_minute: table.count("requests_per_minute", 1..=1_000_000_000),
+        tokens_per_minute: table.count("tokens_per_minute", 1..=1_000_000_000_000),
+        calls_at_once: table.count("calls_at_once", 1..=1_000_000_000),
+    };
     let tokenizer = table.choice("tokenizer", &Tokenizer::choices());
 
     let provider = provider.and_then(|asked| find("provider", &asked, providers, table.problems()))?;
@@ -296,6 +342,7 @@ fn one(
         region: region.or_else(|| provider.region.clone()),
         context_tokens: context_tokens.or(listed.context_tokens),
         max_output_tokens: max_output_tokens.or(listed.max_output_tokens),
+        limits,
         tokenizer: tokenizer.or(listed.tokenizer),
         provider,
     })

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use domain::UnixMs;
 
 use crate::budget::Amount;
-use crate::window::{Period, Window, start_of};
+use crate::window::{Window, start_of};
 
 /// The bookings of one window.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,8 +43,8 @@ impl Booked {
     /// Nothing, in the window that `now` lies in.
     pub fn new(window: Window, now: UnixMs) -> Booked {
         let (start, end) = window.bounds(now);
-        let kind = match (window.period(), window.period().resolution_ms()) {
-            (Period::Rolling(span_ms), Some(width_ms)) => {
+        let kind = match (window.period().rolling_ms(), window.period().resolution_ms()) {
+            (Some(span_ms), Some(width_ms)) => {
                 Kind::Rolling { span_ms, width_ms, since: start, stretches: VecDeque::new() }
             }
             _ => Kind::Calendar { start, end },

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use domain::{KeyId, NanoUsd, SessionId, UnitName, UnixMs, WorkflowName};
+use domain::{KeyId, ModelName, NanoUsd, SessionId, UnitName, UnixMs, WorkflowName};
 use serde::{Deserialize, Serialize};
 
 use crate::window::Window;
@@ -29,6 +29,8 @@ pub enum Scope {
         /// As the client calls it.
         session: SessionId,
     },
+    /// What is sent to one entry of `[models.*]`.
+    Model(ModelName),
 }
 
 impl Scope {
@@ -52,6 +54,7 @@ impl fmt::Display for Scope {
                 write!(f, "session `{session}` of key `{key}` in workflow `{workflow}`")
             }
             Scope::Session { workflow: None, key, session } => write!(f, "session `{session}` of key `{key}`"),
+            Scope::Model(name) => write!(f, "model `{name}`"),
         }
     }
 }
@@ -207,6 +210,14 @@ pub struct BudgetId {
     pub window: Window,
     /// In what.
     pub measure: Measure,
+}
+
+impl BudgetId {
+    /// Whether it is a rate: what is taken of it is booked at once, and corrected once what was used is known. Its minute is that
+    /// of the sending, however long an answer takes.
+    pub fn is_rate(&self) -> bool {
+        self.window == Window::MINUTE
+    }
 }
 
 impl fmt::Display for BudgetId {

@@ -141,6 +141,23 @@ impl Account {
         self.hold(more, now)
     }
 
+    /// Takes an amount of a rate: it counts at once, whatever becomes of the call.
+    pub fn spend(&mut self, amount: Amount, now: UnixMs) -> Result<(), Short> {
+        self.can_hold(amount, now)?;
+        self.booked.add(amount.or_zero(), Amount::ZERO, now);
+        Ok(())
+    }
+
+    /// Corrects what was taken of a rate at `at` to what was used: what is too much is given back there, what is missing counts now.
+    pub fn correct_rate(&mut self, taken: Amount, used: Amount, at: UnixMs, now: UnixMs) {
+        self.turn(now);
+        let more = used.or_zero().minus(taken.or_zero());
+        match more >= Amount::ZERO {
+            true => drop(self.booked.add(more, more, now)),
+            false => self.booked.take_back(Amount::ZERO.minus(more), at),
+        }
+    }
+
     /// Ends a call: gives back its whole hold and books what it cost, if the window it was admitted in is still open.
     pub fn settle(&mut self, held: Amount, actual: Amount, admitted_at: UnixMs, now: UnixMs) -> Settled {
         self.turn(now);

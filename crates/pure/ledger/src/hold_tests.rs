@@ -310,3 +310,58 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_rate_counts_at_once_by_the_second_and_is_corrected_where_it_was_taken() {
+    let mut rate = Account::new(Measure::Tokens, Terms::hard(Amount(100)), Window::MINUTE, NOON);
+    rate.spend(Amount(60), NOON).unwrap();
+    assert_eq!(rate.spend(Amount(41), NOON + 500).unwrap_err().resets_at, Some(NOON + 61_000));
+    rate.correct_rate(Amount(60), Amount(10), NOON, NOON + 30_000);
+    rate.spend(Amount(90), NOON + 30_000).unwrap();
+    // What was used beyond what was taken counts from when it is known.
+    rate.correct_rate(Amount(90), Amount(95), NOON + 30_000, NOON + 50_000);
+    assert_eq!((rate.view(NOON + 50_000).settled, rate.view(NOON + 50_000).overrun), (Amount(105), Amount(5)));
+    assert_eq!(rate.view(NOON + 61_000).settled, Amount(95));
+    assert_eq!(rate.view(NOON + 91_000).settled, Amount(5));
+    assert_eq!(rate.view(NOON + 111_000).settled, Amount(0));
+}
+
+proptest! {
+    #[test]
+    fn no_more_of_a_rate_is_taken_in_any_sixty_seconds_on_three_instances_than_it_allows(
+        limit in 1i64..60,
+        steps in proptest::collection::vec((0u64..9_000, 0usize..3, 1i64..20), 1..150),
+    ) {
+        use crate::lease::{Ask, Others, ceiling};
+        let mut instances: Vec<Account> =
+            (0..3).map(|_| Account::new(Measure::Requests, Terms::hard(Amount(limit)), Window::MINUTE, NOON)).collect();
+        instances.iter_mut().for_each(|account| account.set_slice(Some(Slice::default())));
+        let ceiling_of = |account: &Account| account.slice().unwrap().ceiling;
+        let mut taken: Vec<(UnixMs, i64)> = Vec::new();
+        let mut now = NOON;
+        for (wait_ms, one, amount) in steps {
+            now = now + wait_ms;
+            if instances[one].spend(Amount(amount), now).is_err() {
+                // Others let go of what they have not used, and this one asks.
+                for account in &mut instances {
+                    let (settled, held) = account.used(now);
+                    let slice = Slice { ceiling: settled.plus(held).min(ceiling_of(account)), ..Slice::default() };
+                    account.set_slice(Some(slice));
+                }
+                let used = instances[one].used(now).0;
+                let others = (0..3).filter(|other| *other != one).map(|other| ceiling_of(&instances[other]).0).sum();
+                let ask = Ask { ceiling: ceiling_of(&instances[one]), used, needed: Amount(amount), desired: Amount(amount) };
+                let got = ceiling(Some(Amount(limit)), ask, Others { ceilings: Amount(others), instances: 3 });
+                instances[one].set_slice(Some(Slice { ceiling: got, ..Slice::default() }));
+                let used_by_all: i64 = instances.iter_mut().map(|account| account.used(now).0.0).sum();
+                if instances[one].spend(Amount(amount), now).is_err() {
+                    prop_assert!(used_by_all + amount > limit, "refused though there was room");
+                    continue;
+                }
+            }
+            taken.push((now, amount));
+            let within: i64 = taken.iter().filter(|(at, _)| now.since(*at) <= 60_000).map(|(_, amount)| amount).sum();
+            prop_assert!(within <= limit, "{within} of {limit}");
+        }
+    }
+}

@@ -12,6 +12,7 @@ use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
+const SECOND_MS: u64 = 1_000;
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -41,6 +42,8 @@ pub enum Period {
     Total,
     /// The last so many milliseconds, at any time.
     Rolling(u64),
+    /// The last sixty seconds, at any time, counted by the second: what rates of a key or a model are counted over. No budget's.
+    Minute,
 }
 
 /// A time zone by its IANA name, from the database that is part of the program.
@@ -97,15 +100,25 @@ impl Period {
             Period::Month => Some("month"),
             Period::Year => Some("year"),
             Period::Total => Some("total"),
-            Period::Rolling(_) => None,
+            Period::Rolling(_) | Period::Minute => None,
+        }
+    }
+
+    /// How long it is, milliseconds, where it goes with the clock.
+    pub const fn rolling_ms(self) -> Option<u64> {
+        match self {
+            Period::Rolling(span_ms) => Some(span_ms),
+            Period::Minute => Some(MINUTE_MS),
+            _ => None,
         }
     }
 
     /// How finely a rolling period is counted, milliseconds: a minute below a day, a quarter of an hour below a week, else
     /// an hour. What was spent leaves the window as a whole with the end of its minute, quarter or hour, never earlier than
-    /// the window says.
+    /// the window says. Rates are counted by the second.
     pub const fn resolution_ms(self) -> Option<u64> {
         match self {
+            Period::Minute => Some(SECOND_MS),
             Period::Rolling(span_ms) if span_ms < DAY_MS => Some(MINUTE_MS),
             Period::Rolling(span_ms) if span_ms < 7 * DAY_MS => Some(15 * MINUTE_MS),
             Period::Rolling(_) => Some(HOUR_MS),
@@ -119,6 +132,8 @@ impl Window {
     pub const DAY: Window = Window::utc(Period::Day);
     /// A month of UTC.
     pub const MONTH: Window = Window::utc(Period::Month);
+    /// The last sixty seconds.
+    pub const MINUTE: Window = Window::utc(Period::Minute);
     /// For ever.
     pub const TOTAL: Window = Window::utc(Period::Total);
 
@@ -130,7 +145,7 @@ impl Window {
     /// A period in a zone. Periods that follow no calendar are the same everywhere.
     pub fn new(period: Period, zone: Zone) -> Window {
         match period {
-            Period::Rolling(_) | Period::Total => Window::utc(period),
+            Period::Rolling(_) | Period::Minute | Period::Total => Window::utc(period),
             _ => Window { period, zone },
         }
     }
@@ -146,7 +161,7 @@ impl Window {
     ///
     /// A day of a zone may have 23 or 25 hours. Where clocks are put forward over midnight, its day begins when they are.
     pub fn bounds(&self, at: UnixMs) -> (UnixMs, Option<UnixMs>) {
-        if let (Period::Rolling(span_ms), Some(resolution_ms)) = (self.period, self.period.resolution_ms()) {
+        if let (Some(span_ms), Some(resolution_ms)) = (self.period.rolling_ms(), self.period.resolution_ms()) {
             let oldest = at.0.saturating_sub(i64::try_from(span_ms).unwrap_or(i64::MAX));
             return (start_of(UnixMs(oldest), resolution_ms), None);
         }
@@ -165,7 +180,7 @@ impl Window {
             }
             Period::Month => (midnight(day.first_of_month()), 1.month()),
             Period::Year => (midnight(day.first_of_year()), 1.year()),
-            Period::Total | Period::Rolling(_) => return (UnixMs(0), None),
+            Period::Total | Period::Rolling(_) | Period::Minute => return (UnixMs(0), None),
         };
         (self.unix_ms(start).unwrap_or(at), start.checked_add(length).ok().and_then(|end| self.unix_ms(end)))
     }
@@ -189,6 +204,9 @@ pub fn start_of(at: UnixMs, width_ms: u64) -> UnixMs {
     UnixMs(at.0.div_euclid(width).saturating_mul(width))
 }
 
+/// The name of the window of rates. Nobody writes it: a budget per minute is one per `rolling 1m`.
+const MINUTE: &str = "minute";
+
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.calendar_name(), self) {
@@ -198,6 +216,7 @@ impl fmt::Display for Period {
             }
             (None, Period::Rolling(ms)) if ms.is_multiple_of(HOUR_MS) => write!(f, "rolling {}h", ms / HOUR_MS),
             (None, Period::Rolling(ms)) => write!(f, "rolling {}m", ms / MINUTE_MS),
+            (None, Period::Minute) => f.pad(MINUTE),
             (None, _) => Ok(()),
         }
     }
@@ -252,6 +271,9 @@ impl Serialize for Window {
 impl<'de> Deserialize<'de> for Window {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        if text == MINUTE {
+            return Ok(Window::MINUTE);
+        }
         text.parse().map_err(serde::de::Error::custom)
     }
 }
@@ -350,6 +372,9 @@ mod tests {
             let json = serde_json::to_string(&window).unwrap();
             assert_eq!((&json, serde_json::from_str(&json).ok()), (&format!("\"{text}\""), Some(window)));
         }
+        let minute = serde_json::to_string(&Window::MINUTE).unwrap();
+        assert_eq!(serde_json::from_str::<Window>(&minute).unwrap(), Window::MINUTE);
+        assert!("minute".parse::<Window>().is_err(), "rates are not written as budgets");
         assert_eq!("rolling 1d".parse::<Window>().unwrap().to_string(), "rolling 24h");
         assert_eq!("fortnight".parse::<Window>(), Err(BadWindow::Period("fortnight".into())));
         for text in

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use control::keys::NewKey;
 use control::views::KeyView;
 use domain::{KeyId, NanoUsd, UnixMs, WorkflowName};
+use ledger::Measure;
 
 use crate::budget::BudgetShown;
 use crate::desk::{Desk, Visitor};
@@ -151,9 +152,15 @@ async fn list(desk: &Desk, visitor: &Visitor, problem: Option<String>, fields: &
 fn row(key: &KeyView, month: Column, now: UnixMs) -> Row {
     let grant = &key.grant;
     let (state, state_word, state_at) = state(grant.revoked_at, grant.expires_at, now);
+    let used = |measure: Measure| {
+        let rate = key.rates.iter().find(|rate| rate.measure == measure);
+        rate.map_or_else(String::new, |rate| format!("{} of ", show::count(rate.settled.0.unsigned_abs())))
+    };
     let mut limits = Vec::new();
-    limits.extend(grant.requests_per_minute.map(|limit| show::counted(limit.into(), "request")));
-    limits.extend(grant.tokens_per_minute.map(|limit| show::counted(limit, "token")));
+    let requests = grant.requests_per_minute.map(|limit| show::counted(limit.into(), "request"));
+    limits.extend(requests.map(|limit| used(Measure::Requests) + &limit));
+    let tokens = grant.tokens_per_minute.map(|limit| show::counted(limit, "token"));
+    limits.extend(tokens.map(|limit| used(Measure::Tokens) + &limit));
     let limits =
         if limits.is_empty() { "no limits a minute".to_owned() } else { format!("{} a minute", limits.join(" and ")) };
     let workflows = grant.workflows.as_ref().map_or_else(

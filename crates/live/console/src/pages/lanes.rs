@@ -3,8 +3,9 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use control::views::{LaneView, ModelView, MoveView};
+use control::views::{BudgetNow, LaneView, ModelView, MoveView};
 use domain::{Class, UnixMs};
+use ledger::Measure;
 use routing::slo::budget::Burn;
 use routing::slo::lane::Promise;
 use routing::slo::{ALERTS, Alert, Span, Times};
@@ -71,6 +72,8 @@ struct ModelShown {
     price_source: String,
     quality: String,
     region: String,
+    /// How much of its own limits is used.
+    limits: Vec<String>,
 }
 
 /// Whether the page renews itself.
@@ -215,7 +218,15 @@ fn model_shown(model: &ModelView, now: UnixMs) -> ModelShown {
         price_source: model.price_source.clone().unwrap_or_default(),
         quality: model.quality.clone().unwrap_or_else(|| "not declared".to_owned()),
         region: model.region.clone().unwrap_or_else(|| "not declared".to_owned()),
+        limits: model.limits.iter().map(limit_shown).collect(),
     }
+}
+
+/// A limit of the model's own: `12 of 600 requests a minute`.
+fn limit_shown(limit: &BudgetNow) -> String {
+    let used = limit.settled.plus(limit.held);
+    let per = if limit.measure == Measure::Calls { "" } else { " a minute" };
+    format!("{} of {}{per}", limit.measure.figure(used), limit.measure.shown(limit.limit))
 }
 
 /// Where the breaker stands and what that means, worst news first.

@@ -41,10 +41,10 @@ enum Action {
         /// "1 USD per session, then notify"; repeat for more
         #[arg(long = "budget")]
         budgets: Vec<String>,
-        /// Requests a minute
+        /// Requests in any sixty seconds, on all instances together
         #[arg(long)]
         requests_per_minute: Option<u32>,
-        /// Tokens a minute, sent and received
+        /// Tokens in any sixty seconds, sent and received, on all instances together
         #[arg(long)]
         tokens_per_minute: Option<u64>,
         /// The last day it works, such as 2027-01-31 (UTC)

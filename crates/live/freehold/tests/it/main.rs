@@ -32,6 +32,7 @@ mod losses;
 mod mcp;
 mod media;
 mod metering;
+mod model_limits;
 mod notices;
 mod operating;
 mod own_limits;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use ledger::budget::BudgetId;
+use ledger::budget::{BudgetId, Scope};
 use ledger::hold::Account;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -23,6 +23,8 @@ pub(super) struct Entry {
 pub(super) struct Meta {
     pub budget: BudgetId,
     pub rule: Rule,
+    /// Whether it counts at once what is taken of it.
+    pub is_rate: bool,
     /// How many of its marks were reached since it was made.
     pub reached: AtomicU64,
 }
@@ -35,6 +37,13 @@ impl Entry {
         open.approve(limit.approval);
         open.set_marks(limit.rule.notices.iter().map(|notice| notice.amount));
         drop(open);
-        Entry { meta: Arc::new(Meta { budget: limit.budget, rule: limit.rule, reached: AtomicU64::new(0) }), account }
+        let is_rate = limit.budget.is_rate();
+        let meta = Meta { budget: limit.budget, rule: limit.rule, is_rate, reached: AtomicU64::new(0) };
+        Entry { meta: Arc::new(meta), account }
+    }
+
+    /// Whether it limits what is sent to a model.
+    pub fn is_of_model(&self) -> bool {
+        matches!(self.meta.budget.scope, Scope::Model(_))
     }
 }

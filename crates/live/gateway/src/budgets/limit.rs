@@ -1,7 +1,7 @@
 //! A limit as the gateway is told it, and whose limits a call falls under.
 
 use config::{AtLimit, Per, Snapshot};
-use domain::{KeyGrant, KeyId, NanoUsd, SessionId, UnixMs, WorkflowName};
+use domain::{KeyGrant, KeyId, ModelName, NanoUsd, SessionId, UnixMs, WorkflowName};
 use ledger::budget::{Amount, Approval, BudgetId, Measure, Scope, Terms};
 use ledger::window::Window;
 
@@ -69,6 +69,8 @@ impl Limit {
                 }
             }
         }
+        limits.extend(snapshot.models.iter().flat_map(|model| Limit::of_model(model)));
+        limits.extend(grants.iter().filter(|grant| grant.revoked_at.is_none()).flat_map(Limit::rates_of_key));
         for limit in &mut limits {
             if let Scope::Unit(unit) = &limit.budget.scope {
                 let members = snapshot.workflows.values().filter(|workflow| workflow.unit.as_ref() == Some(unit));
@@ -78,11 +80,41 @@ impl Limit {
         limits
     }
 
+    /// What may be sent to a model.
+    fn of_model(model: &config::Model) -> impl Iterator<Item = Limit> + use<> {
+        let scope = Scope::Model(model.name.clone());
+        let limits = model.limits;
+        let rate = |limit: Option<u64>, measure| limit.map(|limit| (limit, Window::MINUTE, measure));
+        let all = [
+            rate(limits.tokens_per_minute, Measure::Tokens),
+            rate(limits.requests_per_minute, Measure::Requests),
+            limits.calls_at_once.map(|limit| (limit, Window::TOTAL, Measure::Calls)),
+        ];
+        all.into_iter().flatten().map(move |(limit, window, measure)| {
+            Limit::new(BudgetId { scope: scope.clone(), window, measure }, counted(limit))
+        })
+    }
+
+    /// What a key may ask for in a minute.
+    fn rates_of_key(grant: &KeyGrant) -> impl Iterator<Item = Limit> + use<> {
+        let scope = Scope::Key(grant.id.clone());
+        let all =
+            [(grant.tokens_per_minute, Measure::Tokens), (grant.requests_per_minute.map(u64::from), Measure::Requests)];
+        all.into_iter().filter_map(move |(limit, measure)| {
+            let budget = BudgetId { scope: scope.clone(), window: Window::MINUTE, measure };
+            Some(Limit::new(budget, counted(limit?)))
+        })
+    }
+
     /// A hard limit on money of which nothing is spent yet.
     pub fn hard(scope: Scope, limit: NanoUsd, window: Window) -> Limit {
+        Limit::new(BudgetId { scope, window, measure: Measure::Usd }, limit.into())
+    }
+
+    fn new(budget: BudgetId, limit: Amount) -> Limit {
         Limit {
-            budget: BudgetId { scope, window, measure: Measure::Usd },
-            terms: Terms::hard(limit.into()),
+            budget,
+            terms: Terms::hard(limit),
             approval: None,
             rule: Rule::default(),
             each_session: false,
@@ -90,6 +122,10 @@ impl Limit {
             settled: Vec::new(),
         }
     }
+}
+
+fn counted(limit: u64) -> Amount {
+    Amount(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
 /// Whose budgets a call falls under, besides the organisation's and that of its workflow's unit.
@@ -101,6 +137,17 @@ pub struct Scopes {
     pub key: KeyId,
     /// Its session, where the client names one.
     pub session: Option<SessionId>,
+    /// Where an attempt is sent, if that model has limits of its own.
+    pub model: Option<ToModel>,
+}
+
+/// An attempt at a model that has limits of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ToModel {
+    /// Which.
+    pub name: ModelName,
+    /// Tokens it should need: what nearly all of its like have, not what it may need at most.
+    pub tokens: u64,
 }
 
 /// What happens near a limit beside refusing, which is the account's own.

@@ -251,6 +251,7 @@ mod tests {
             workflow: None,
             key: KeyId("k".into()),
             session: Some(SessionId::new(number.to_string())),
+            model: None,
         };
         let at = |number: usize| UnixMs(i64::try_from(number).unwrap());
         for number in 0..MOST_SESSIONS {
@@ -271,7 +272,8 @@ mod tests {
             Limit { each_session: true, ..Limit::hard(Scope::Key(KeyId("k".into())), NanoUsd(100), Window::TOTAL) };
         let mut sessions = Sessions::default();
         sessions.follow(vec![limit], UnixMs(0));
-        let scopes = Scopes { workflow: None, key: KeyId("k".into()), session: Some(SessionId::new("run-7")) };
+        let scopes =
+            Scopes { workflow: None, key: KeyId("k".into()), session: Some(SessionId::new("run-7")), model: None };
         let scope = Scope::Session { workflow: None, key: KeyId("k".into()), session: SessionId::new("run-7") };
         let spent = |instance: &str, amount: i64| SessionSpent {
             scope: scope.clone(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{KeyId, UnitName, UnixMs, WorkflowName};
+use domain::{KeyId, ModelName, UnitName, UnixMs, WorkflowName};
 use ledger::budget::{BudgetId, Scope};
 use ledger::hold::Account;
 use parking_lot::Mutex;
@@ -20,6 +20,9 @@ pub(super) struct Table {
     units: FxHashMap<UnitName, Entries>,
     workflows: FxHashMap<WorkflowName, Entries>,
     keys: FxHashMap<KeyId, Entries>,
+    /// What keys may ask for in a minute: taken when a call comes in, whatever becomes of it.
+    rates: FxHashMap<KeyId, Entries>,
+    models: FxHashMap<ModelName, Entries>,
     /// For each workflow that has a budget or belongs to a unit with one: the organisation's, the unit's, its own.
     paths: FxHashMap<WorkflowName, Entries>,
     pub sessions: Sessions,
@@ -56,6 +59,7 @@ impl Table {
             Scope::Unit(name) => self.units.get(name),
             Scope::Workflow(name) => self.workflows.get(name),
             Scope::Key(id) => self.keys.get(id),
+            Scope::Model(name) => self.models.get(name),
             Scope::Session { .. } => None,
         }
     }
@@ -64,7 +68,11 @@ impl Table {
         if let Scope::Session { .. } = budget.scope {
             return self.sessions.find(budget);
         }
-        self.of(&budget.scope)?.iter().find(|entry| entry.meta.budget == *budget).cloned()
+        let entries = match &budget.scope {
+            Scope::Key(id) if budget.is_rate() => self.rates_of(id),
+            scope => self.of(scope),
+        };
+        entries?.iter().find(|entry| entry.meta.budget == *budget).cloned()
     }
 
     /// The accounts a call falls under, from the widest scope to the narrowest: in the order of their names. `sessions` are
@@ -72,11 +80,18 @@ impl Table {
     pub fn entries_of<'t>(&'t self, scopes: &Scopes, sessions: &'t Entries) -> impl Iterator<Item = &'t Entry> {
         let path = scopes.workflow.as_ref().and_then(|name| self.paths.get(name)).unwrap_or(&self.organisation);
         let key = if self.keys.is_empty() { None } else { self.keys.get(&scopes.key) };
-        path.iter().chain(key.into_iter().flatten()).chain(sessions)
+        let model = scopes.model.as_ref().and_then(|model| self.models.get(&model.name));
+        path.iter().chain(key.into_iter().flatten()).chain(sessions).chain(model.into_iter().flatten())
+    }
+
+    /// What a key may ask for in a minute.
+    pub fn rates_of(&self, key: &KeyId) -> Option<&Entries> {
+        self.rates.get(key)
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Entry> {
         let named = self.units.values().chain(self.workflows.values()).chain(self.keys.values());
+        let named = named.chain(self.rates.values()).chain(self.models.values());
         std::iter::once(&self.organisation).chain(named).flatten()
     }
 
@@ -85,7 +100,9 @@ impl Table {
             Scope::Organisation => &mut self.organisation,
             Scope::Unit(name) => self.units.entry(name.clone()).or_default(),
             Scope::Workflow(name) => self.workflows.entry(name.clone()).or_default(),
+            Scope::Key(id) if entry.meta.is_rate => self.rates.entry(id.clone()).or_default(),
             Scope::Key(id) => self.keys.entry(id.clone()).or_default(),
+            Scope::Model(name) => self.models.entry(name.clone()).or_default(),
             Scope::Session { .. } => return,
         };
         let place = entries.partition_point(|other| other.meta.budget < entry.meta.budget);
@@ -126,8 +143,10 @@ impl Before {
     /// more, with what calls under way hold there, or a new one; with what history has booked.
     fn account_for(&mut self, limit: &Limit, now: UnixMs) -> Arc<Mutex<Account>> {
         let Limit { budget, terms, .. } = limit;
-        let alike =
-            |entry: &Entry| entry.meta.budget.scope == budget.scope && entry.meta.budget.measure == budget.measure;
+        let alike = |entry: &Entry| {
+            let BudgetId { scope, measure, .. } = &entry.meta.budget;
+            *scope == budget.scope && *measure == budget.measure && entry.meta.is_rate == budget.is_rate()
+        };
         let account = match self.entries.iter().position(alike) {
             Some(place) => {
                 let account = self.entries.swap_remove(place).account;

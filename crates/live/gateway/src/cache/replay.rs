@@ -54,7 +54,7 @@ pub async fn replay(
     trail: &mut Trail,
 ) -> Given {
     let now = clock::now();
-    correct_limits(call.call(), 0, now);
+    correct_limits(&gateway.budgets, call.call(), 0);
     let age_ms = u64::try_from(now.0 - kept.at.0).unwrap_or(0);
     let saved = cost_now(call.snapshot(), &kept, now);
     trail.lane.clone_from(&kept.lane);

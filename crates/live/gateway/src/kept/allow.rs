@@ -170,7 +170,7 @@ impl Holder {
     /// The budgets that may apply.
     pub fn scopes(&self) -> Scopes {
         let workflow = self.target.workflow().map(|workflow| workflow.name.clone());
-        Scopes { workflow, key: self.key.grant.id.clone(), session: self.session.clone() }
+        Scopes { workflow, key: self.key.grant.id.clone(), session: self.session.clone(), model: None }
     }
 
     /// What this key's client calls something of its provider's.

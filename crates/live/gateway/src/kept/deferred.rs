@@ -87,7 +87,7 @@ impl Deferred {
 }
 
 fn scopes(workflow: Option<&WorkflowName>, key: &KeyId) -> Scopes {
-    Scopes { workflow: workflow.cloned(), key: key.clone(), session: None }
+    Scopes { workflow: workflow.cloned(), key: key.clone(), session: None, model: None }
 }
 
 /// What settles an attempt: what it cost, less what it was booked with.

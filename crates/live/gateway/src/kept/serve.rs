@@ -68,7 +68,7 @@ async fn live(
     trail.key = Some(arrival.key.grant.id.clone());
     trail.request(&arrival.body, None);
     let asking = Asking { gateway: &gateway, deployed: &deployed, arrival: &arrival };
-    let done = match take_request(&arrival.key, arrival.at) {
+    let done = match take_request(&gateway.budgets, &arrival.key).await {
         Ok(()) => asking.answered(ask, &mut client, trail).await,
         Err(refusal) => Err(refusal),
     };

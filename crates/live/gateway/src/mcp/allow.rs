@@ -7,13 +7,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use config::{McpServer, Resolved, Snapshot, Workflow};
-use domain::{SessionId, UnixMs};
+use domain::SessionId;
 use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use wire::mcp::{Id, Kind, Message};
 
 use super::refusal::Refusal;
 use super::session;
 use crate::admit::take_request;
+use crate::budgets::Budgets;
 use crate::budgets::Scopes;
 use crate::call::session_named;
 use crate::keys::Key;
@@ -133,8 +134,8 @@ impl Caller {
     }
 
     /// Takes one request from the key's limits.
-    pub fn take_request(&self, now: UnixMs) -> Result<(), Refusal> {
-        Ok(take_request(&self.key, now)?)
+    pub async fn take_request(&self, budgets: &Budgets) -> Result<(), Refusal> {
+        Ok(take_request(budgets, &self.key).await?)
     }
 
     /// Lets a message pass: a call of a tool only where every list that applies has it.
@@ -209,7 +210,7 @@ impl Caller {
     /// The budgets that may apply.
     pub fn scopes(&self) -> Scopes {
         let workflow = self.workflow.as_ref().map(|workflow| workflow.name.clone());
-        Scopes { workflow, key: self.key.grant.id.clone(), session: self.spends_in.clone() }
+        Scopes { workflow, key: self.key.grant.id.clone(), session: self.spends_in.clone(), model: None }
     }
 
     /// Whose requests these are: identifiers are only unique within one session of one key.

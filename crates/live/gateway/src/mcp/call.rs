@@ -57,7 +57,8 @@ pub async fn live(gateway: Arc<Gateway>, deployed: Arc<Deployed>, call: ToolCall
     trail.workflow = caller.workflow().map(|workflow| workflow.name.clone());
     trail.request(&body, caller.workflow().and_then(|workflow| workflow.capture.as_ref()));
 
-    let passed = caller.take_request(clock::now()).and_then(|()| caller.clone().message(body, message, &headers));
+    let taken = caller.take_request(&gateway.budgets).await;
+    let passed = taken.and_then(|()| caller.clone().message(body, message, &headers));
     let passed = match passed {
         Ok(passed) => passed,
         Err(refusal) => {

@@ -124,7 +124,8 @@ async fn post(
             })
         }
         None => {
-            let passed = caller.take_request(at).and_then(|()| caller.message(body, message, &headers));
+            let taken = caller.take_request(&gateway.budgets).await;
+            let passed = taken.and_then(|()| caller.message(body, message, &headers));
             let passed = match passed {
                 Ok(passed) => passed,
                 Err(refusal) => return refusal.response(id, Some(&told)),

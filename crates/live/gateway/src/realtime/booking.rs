@@ -210,7 +210,7 @@ impl<'a> Booking<'a> {
         let workflow = admitted.target.workflow();
         let bound =
             Bound::of(self.call, &self.model, &self.slot, workflow.map(|workflow| &**workflow), self.gateway, 0);
-        let held = hold(self.gateway, self.call, &bound, &self.model, Pick::Cheapest).await?;
+        let held = hold(self.gateway, self.call, &bound, &self.model, Pick::Cheapest, true).await?;
         let intent = Intent { hold: bound.cost, ..self.intent(trail) };
         let open = trail.open.insert(Open::new(intent.clone(), held, false));
         if let Err(error) = self.gateway.spool.intent(&Entry::Intent(intent.clone())).await {
@@ -300,8 +300,9 @@ impl<'a> Booking<'a> {
     /// Takes what was used from the key's tokens a minute. A session that is open is not broken off for it; the next call waits.
     fn charge(&self, usage: &Usage) {
         let tokens = usage.input_tokens() + usage.output_tokens();
-        if let Some(bucket) = self.call.call().call.key.meters.lock().tokens.as_mut() {
-            bucket.charge(tokens, clock::now());
+        let grant = &self.call.call().call.key.grant;
+        if grant.tokens_per_minute.is_some() {
+            self.gateway.budgets.correct_minute(&grant.id, 0, tokens, clock::now());
         }
     }
 }

@@ -55,7 +55,7 @@ fn every_key_arrives_in_the_snapshot() {
     assert_eq!(small.context_tokens, Some(128_000));
     let row = own.price_at(NOW).unwrap();
     assert_eq!(row.id, "freehold.toml/own-price@2026-01-01#EUR-1.0853");
-    assert_eq!(row.source, "freehold.toml:86; EUR at 1.0853 USD by ECB reference rate of 2026-11-02");
+    assert_eq!(row.source, "freehold.toml:89; EUR at 1.0853 USD by ECB reference rate of 2026-11-02");
     assert_eq!(
         (row.from, row.to),
         (UnixMs(1_782_864_000_000), Some(UnixMs(1_814_400_000_000))),

@@ -86,6 +86,7 @@ impl Canned {
                 .then(|| format!("{provider}/{upstream}@2025-09-29, from litellm 1.82.4 as of 2026-11-03")),
             prices,
             quality: Some("0.93".to_owned()),
+            limits: if name == "sonnet" { vec![self.rate("model sonnet", 212, 600)] } else { Vec::new() },
         };
         let (ok, open, probed) = (State::Closed, State::Open, State::HalfOpen);
         let limited = HealthView { rate_limited_until: Some(self.now + 8_000), ..self.health(ok, 10, 350) };

@@ -87,6 +87,24 @@ impl Canned {
         (0..count).map(point).collect()
     }
 
+    /// A limit on requests a minute.
+    fn rate(&self, scope: &str, used: i64, limit: i64) -> BudgetNow {
+        BudgetNow {
+            scope: scope.to_owned(),
+            per: "minute".into(),
+            measure: ledger::Measure::Requests,
+            limit: Amount(limit),
+            hard: true,
+            settled: Amount(used),
+            held: Amount(0),
+            overrun: Amount(0),
+            left: Amount(limit - used),
+            approval_at: None,
+            approval: None,
+            resets_at: None,
+        }
+    }
+
     fn spend(&self, i: usize) -> Spend {
         let budgets = [Some((500, "month")), Some((120, "month")), None, Some((25, "day")), Some((40, "month"))];
         let month = [412_034_118_400, 96_412_007_125, 58_900_250_000, 24_981_330, 40_000_000_000][i];
@@ -173,6 +191,7 @@ impl Canned {
                 revoked_at: None,
             },
             budget: None,
+            rates: Vec::new(),
             month: NanoUsd(month),
             last_used: Some(self.now - 4_000),
         };
@@ -180,6 +199,7 @@ impl Canned {
             key("ab12cd", "claims app, production", Some(&["claims-triage", "contract-summary"]), 470_934_368_400);
         claims.grant.requests_per_minute = Some(600);
         claims.grant.tokens_per_minute = Some(2_000_000);
+        claims.rates = vec![self.rate("key ab12cd", 41, 600)];
         claims.grant.budgets = vec!["600.00 USD per month".into()];
         claims.budget = Some(BudgetNow {
             scope: "key ab12cd".into(),
@@ -583,6 +603,7 @@ impl Pages for Canned {
                 revoked_at: None,
             },
             budget: None,
+            rates: Vec::new(),
             month: NanoUsd::ZERO,
             last_used: None,
         });
