@@ -103,14 +103,19 @@ impl Store {
             lock(&mut transaction, used).await?;
             put(&mut transaction, &who.instance, used, used.settled).await?;
         }
-        let mut others = query("UPDATE leases SET settled = ceiling, held = 0 WHERE instance = ");
+        let mut others = query("SELECT budget, window_start, ceiling FROM leases WHERE instance = ");
         others.push_bind(who.instance.as_str());
         if !spent.is_empty() {
             let known = spent.iter().map(|((budget, start), _)| format!("{start} {budget}")).collect();
             let dialect = transaction.dialect();
             others.push(" AND NOT (CAST(window_start AS TEXT) || ' ' || budget").push_among(dialect, known).push(")");
         }
-        others.execute(&mut transaction).await?;
+        for row in others.fetch_all(&mut transaction).await? {
+            let key = (row.get("budget")?, row.get("window_start")?);
+            let all = Amount(row.get("ceiling")?);
+            write(&mut transaction, &who.instance, key, Part { ceiling: all, settled: all, held: Amount::ZERO })
+                .await?;
+        }
         // Windows that ended are of no use to anybody.
         for sql in [
             "DELETE FROM leases WHERE EXISTS (SELECT 1 FROM lease_windows WHERE lease_windows.budget = leases.budget
@@ -262,18 +267,70 @@ async fn note_others(transaction: &mut Transaction, who: &Incarnation, used: &Us
 }
 
 async fn put(transaction: &mut Transaction, instance: &str, used: &Use, ceiling: Amount) -> Result<(), StoreError> {
-    let (budget, start) = key_of(used);
+    let part = Part { ceiling, settled: used.settled, held: used.held };
+    write(transaction, instance, key_of(used), part).await
+}
+
+/// An instance's part in a window, as its row has it.
+#[derive(Clone, Copy)]
+struct Part {
+    ceiling: Amount,
+    settled: Amount,
+    held: Amount,
+}
+
+impl Part {
+    /// What the row is compared with later. As a batch's, no secret goes in: it tells what was changed by hand.
+    fn digest(self, instance: &str, budget: &str, window_start: i64) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for text in [instance, budget] {
+            hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+        }
+        for number in [window_start, self.ceiling.0, self.settled.0, self.held.0] {
+            hasher.update(&number.to_le_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+impl Store {
+    /// Rows that say something else than when they were written, a few: whose part in which budget.
+    pub async fn leases_changed(&self, limit: usize) -> Result<Vec<String>, StoreError> {
+        let rows = query("SELECT * FROM leases WHERE digest <> '' ORDER BY budget, window_start, instance");
+        let mut changed = Vec::new();
+        for row in rows.fetch_all(self.reader()).await? {
+            let (instance, budget): (String, String) = (row.get("instance")?, row.get("budget")?);
+            let amount = |column: &str| Ok::<_, StoreError>(Amount(row.get(column)?));
+            let part = Part { ceiling: amount("ceiling")?, settled: amount("settled")?, held: amount("held")? };
+            if part.digest(&instance, &budget, row.get("window_start")?) != row.get::<String>("digest")? {
+                changed.push(format!("{instance}, {budget}: its ceiling is {}", part.ceiling.0));
+            }
+        }
+        changed.truncate(limit);
+        Ok(changed)
+    }
+}
+
+async fn write(
+    transaction: &mut Transaction,
+    instance: &str,
+    (budget, start): (String, i64),
+    part: Part,
+) -> Result<(), StoreError> {
+    let digest = part.digest(instance, &budget, start);
     query(
-        "INSERT INTO leases (budget, window_start, instance, ceiling, settled, held) VALUES ($1, $2, $3, $4, $5, $6)
+        "INSERT INTO leases (budget, window_start, instance, ceiling, settled, held, digest)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (budget, window_start, instance) DO UPDATE SET
-             ceiling = excluded.ceiling, settled = excluded.settled, held = excluded.held",
+             ceiling = excluded.ceiling, settled = excluded.settled, held = excluded.held, digest = excluded.digest",
     )
     .bind(budget)
     .bind(start)
     .bind(instance)
-    .bind(ceiling.0)
-    .bind(used.settled.0)
-    .bind(used.held.0)
+    .bind(part.ceiling.0)
+    .bind(part.settled.0)
+    .bind(part.held.0)
+    .bind(digest)
     .execute(transaction)
     .await?;
     Ok(())
@@ -336,4 +393,28 @@ fn superseded(who: &Incarnation) -> StoreError {
         "another process has taken over as instance {}; this one spends nothing more of budgets that refuse",
         who.instance
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rows_digest_is_of_all_that_it_says() {
+        let part =
+            |ceiling, settled, held| Part { ceiling: Amount(ceiling), settled: Amount(settled), held: Amount(held) };
+        let digest = part(9, 7, 2).digest("i", "b", 0);
+        // It stands in databases, so it stays.
+        assert_eq!(digest, "dfa4f273051df77d820e5855816e1960b130b583b164af04a9c8be91f388e1d1");
+        for other in [
+            part(10, 7, 2).digest("i", "b", 0),
+            part(9, 6, 2).digest("i", "b", 0),
+            part(9, 7, 1).digest("i", "b", 0),
+            part(9, 7, 2).digest("j", "b", 0),
+            part(9, 7, 2).digest("i", "c", 0),
+            part(9, 7, 2).digest("i", "b", 1),
+        ] {
+            assert_ne!(digest, other);
+        }
+    }
 }

@@ -26,6 +26,7 @@ const MIGRATIONS: Migrations = &[
     (73, "cache", include_str!("../migrations/sqlite/0073_cache.sql")),
     (74, "drills", include_str!("../migrations/sqlite/0074_drills.sql")),
     (75, "sessions", include_str!("../migrations/sqlite/0075_sessions.sql")),
+    (82, "lease_digests", include_str!("../migrations/sqlite/0082_lease_digests.sql")),
 ];
 
 impl Store {

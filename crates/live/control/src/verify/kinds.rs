@@ -81,6 +81,11 @@ pub const KINDS: &[Kind] = &[
         "an instance's part in a budget contradicts itself, or is of no window",
         "a running instance writes its part anew within seconds; of one that ended, start it, or `freehold instance recover`",
     ),
+    damage(
+        "lease_changed",
+        "an instance's part in a budget says something else than when it was written: a ceiling was raised, or what counts was lowered",
+        "a running instance writes its part anew once it changes; start one that ended, so that its part is settled by the ledger",
+    ),
     damage("day_unlike_hours", "a day's sum is not that of its hours", SUMS),
     damage("day_unlike_day", "two tables hold the same day's money, and differ", SUMS),
     damage("chain_broken", "a batch was changed after it was written, or one before it is gone", RESTORE),

@@ -176,6 +176,10 @@ async fn compare(store: &Store, against: Against<'_>, now: UnixMs) -> Result<Rep
     for (code, name) in findings.or_unreadable("what belongs together", orphans).unwrap_or_default() {
         findings.add(code, name);
     }
+    let changed = store.leases_changed(100).await;
+    for name in findings.or_unreadable("parts in budgets", changed).unwrap_or_default() {
+        findings.add("lease_changed", name);
+    }
     let endless = store.attempts_without_call(now - IN_FLIGHT_MS, 100).await;
     for name in findings.or_unreadable("attempts without a call", endless).unwrap_or_default() {
         findings.add("call_without_end", name);

@@ -13,6 +13,8 @@ on_both! {
     what_was_spent_before_anybody_leased_counts,
     a_process_that_was_followed_by_another_gets_nothing,
     who_needs_more_is_heard_by_the_others_once,
+    a_part_says_what_it_said_when_it_was_written,
+    what_a_process_took_of_a_rate_counts_for_the_one_that_follows_it,
 }
 
 const NOON: UnixMs = UnixMs(1_795_262_400_000);
@@ -109,4 +111,32 @@ async fn who_needs_more_is_heard_by_the_others_once(world: &World) {
     let (counter, asked) = one.asked_for(0).await.unwrap();
     assert_eq!(asked, [renewed[0].budget.clone()]);
     assert_eq!(one.asked_for(counter).await.unwrap(), (counter, Vec::new()));
+}
+
+async fn a_part_says_what_it_said_when_it_was_written(world: &World) {
+    let (one, two) = (begun(world, "one").await, begun(world, "two").await);
+    ceiling(&one, &who("one"), used(1_000, 0, 0), 10).await;
+    ceiling(&two, &who("two"), used(1_000, 300, 100), 10).await;
+    // A process that follows settles what it knows, and what it does not.
+    one.settle_leases(&who("one"), &[used(1_000, 40, 40)]).await.unwrap();
+    two.settle_leases(&who("two"), &[]).await.unwrap();
+    let rows = one.leases().await.unwrap();
+    assert_eq!(rows.iter().map(|row| (row.ceiling.0, row.settled.0)).collect::<Vec<_>>(), [(40, 40), (310, 310)]);
+    assert_eq!(one.leases_changed(10).await.unwrap(), Vec::<String>::new());
+}
+
+async fn what_a_process_took_of_a_rate_counts_for_the_one_that_follows_it(world: &World) {
+    let of_minute = |ceiling, settled| {
+        let scope = Scope::Model("sonnet".into());
+        let budget = BudgetId { scope, window: Window::MINUTE, measure: Measure::Requests };
+        Use { budget, ..used(60, ceiling, settled) }
+    };
+    let (one, two) = (begun(world, "one").await, begun(world, "two").await);
+    assert_eq!(ceiling(&one, &who("one"), of_minute(0, 0), 40).await, 40);
+    assert_eq!(ceiling(&two, &who("two"), of_minute(0, 0), 21).await, 0);
+    // Killed and started again at once: all it may have taken is still known, to it and to the other.
+    one.begin_instance(&Incarnation { incarnation: "one-2".into(), ..who("one") }, "one", LEASE_MS).await.unwrap();
+    assert_eq!(one.leases().await.unwrap().iter().map(|row| row.ceiling.0).collect::<Vec<_>>(), [40, 0]);
+    assert_eq!(ceiling(&two, &who("two"), of_minute(0, 0), 21).await, 0);
+    assert_eq!(ceiling(&two, &who("two"), of_minute(0, 0), 20).await, 20);
 }

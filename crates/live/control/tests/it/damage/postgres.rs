@@ -40,6 +40,15 @@ const KINDS: &[(&str, &str, &str, &str)] = &[
         "DELETE FROM leases; DELETE FROM lease_windows",
         "lease_wrong",
     ),
+    (
+        "29e",
+        "INSERT INTO lease_windows (budget, window_start) VALUES ('b', 0);
+         INSERT INTO leases (budget, window_start, instance, ceiling, settled, held, digest)
+             VALUES ('b', 0, 'i', 9, 7, 2, 'dfa4f273051df77d820e5855816e1960b130b583b164af04a9c8be91f388e1d1');
+         UPDATE leases SET ceiling = 900",
+        "DELETE FROM leases; DELETE FROM lease_windows",
+        "lease_changed",
+    ),
     ("31f", "UPDATE meters SET units = units + 7", "UPDATE meters SET units = units - 7", "sum_wrong"),
     (
         "35a",
