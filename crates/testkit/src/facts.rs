@@ -63,6 +63,7 @@ impl Sample {
             provider: "provider".into(),
             cause: Cause::Serve,
             hold: Some(NanoUsd(self.cost_nano)),
+            hold_tokens: None,
         }
     }
 

@@ -146,6 +146,7 @@ fn not_used(model: &Model, attempt: AttemptId, at: UnixMs, cost: Cost, decision:
             provider: model.provider.name.clone(),
             cause: Cause::Capacity,
             hold: None,
+            hold_tokens: None,
         },
         ended_at: now,
         end: AttemptEnd::Served { finish: Some("capacity".into()) },

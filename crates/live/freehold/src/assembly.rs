@@ -239,7 +239,7 @@ const KEPT_MOST: u32 = 65_536;
 /// Tells a gateway what the ones before it left with providers.
 async fn remember(gateway: &Gateway, store: &Store) -> anyhow::Result<()> {
     let since = clock::now() - KEPT_DAYS * 86_400_000;
-    store.owed(since, KEPT_MOST).await?.iter().for_each(|record| gateway.deferred.wait_for(record));
+    store.owed(since, KEPT_MOST).await?.iter().for_each(|record| gateway.deferred.wait_for(record, 0));
     store.kept(since, KEPT_MOST).await?.iter().for_each(|record| gateway.owners.recall(record));
     Ok(())
 }

@@ -187,11 +187,16 @@ impl Budgets {
 
     /// The widest scope whose budget of money refuses.
     pub fn hard_money(&self, scopes: &Scopes) -> Option<Scope> {
+        self.hard_in(scopes, Measure::Usd)
+    }
+
+    /// The widest scope whose budget in this measure refuses.
+    pub fn hard_in(&self, scopes: &Scopes, measure: Measure) -> Option<Scope> {
         let table = self.table.read();
         let sessions = table.sessions.of(scopes, clock::now());
         let mut hard = table
             .entries_of(scopes, &sessions)
-            .filter(|entry| entry.meta.budget.measure == Measure::Usd && entry.account.lock().terms().is_hard());
+            .filter(|entry| entry.meta.budget.measure == measure && entry.account.lock().terms().is_hard());
         hard.next().map(|entry| entry.meta.budget.scope.clone())
     }
 

@@ -215,6 +215,17 @@ pub enum Refusal {
         /// Whose budget.
         scope: String,
     },
+    /// A hard budget of tokens applies, and nobody knows beforehand how many this uses.
+    #[error(
+        "nobody knows beforehand how many tokens this uses ({what}), and {scope} has a budget of tokens that refuses; have that budget \
+         only told of (`notify`), or use a key or workflow without one"
+    )]
+    UncountedTokens {
+        /// What it is.
+        what: &'static str,
+        /// Whose budget.
+        scope: String,
+    },
     /// A hard budget applies, and the model has no price of requests.
     #[error(
         "model `{model}` has no price of requests and {scope} has a budget; give `price` with `requests` under [models.{model}], or run \
@@ -536,6 +547,7 @@ impl Refusal {
             Refusal::UnpricedBatch { .. } | Refusal::UnpricedRequest { .. } => {
                 plain(503, "model_unpriced", Blame::Us, Retry::No)
             }
+            Refusal::UncountedTokens { .. } => plain(400, "tokens_uncounted", Blame::Client, Retry::No),
             Refusal::Unpriced { .. } => plain(503, "model_unpriced", Blame::Us, Retry::No),
             Refusal::Lossy(lossy) => Meaning {
                 param: lossy.losses.first().map(|loss| loss.pointer.clone()),

@@ -344,6 +344,7 @@ impl<'a> Search<'a> {
             provider: model.provider.name.clone(),
             cause,
             hold: bound.cost,
+            hold_tokens: None,
         };
         let open = Open::new(intent.clone(), held, probe);
         let beside = trail.open.is_some();

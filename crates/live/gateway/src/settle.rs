@@ -221,6 +221,9 @@ pub async fn settle(
             let _ = books.budgets.top_up(held, more);
         }
     }
+    // Of what is told later nobody can count the tokens meanwhile: all that was held of them stays taken.
+    let tokens_meanwhile = if later { trail.open.as_ref().map_or(0, |open| open.held().tokens) } else { 0 };
+    let actual = Spend { tokens: actual.tokens.max(tokens_meanwhile), ..actual };
     let overrun = trail.settle(books.budgets, actual);
     if overrun > NanoUsd::ZERO {
         tracing::warn!(attempt = %attempt.intent.attempt, usd = %overrun, "more was billed than could be held for it; booked as overrun");
@@ -282,7 +285,7 @@ pub async fn settle(
     };
     books.watch.look(&attempt.slot, &ended, books.deployed, books.metrics);
     if later {
-        books.deferred.wait_for(&record);
+        books.deferred.wait_for(&record, tokens_meanwhile);
     }
     record
 }

@@ -612,6 +612,7 @@ mod tests {
             provider: "p".into(),
             cause: Cause::Serve,
             hold: None,
+            hold_tokens: None,
         })
     }
 

@@ -49,6 +49,9 @@ pub struct Intent {
     /// What is held for it: the most it can cost; absent where no price is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<NanoUsd>,
+    /// The most tokens it can use, of what is told later only, which nobody can count meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_tokens: Option<u64>,
 }
 
 /// The fact a finished attempt leaves. Its JSON has the intent's fields beside its own: see `record_form`.

@@ -28,6 +28,8 @@ struct Form<'a> {
     cause: Cause,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hold: Option<NanoUsd>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hold_tokens: Option<u64>,
     ended_at: UnixMs,
     end: Cow<'a, AttemptEnd>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,6 +75,7 @@ impl Serialize for Record {
             provider: Cow::Borrowed(&intent.provider),
             cause: intent.cause,
             hold: intent.hold,
+            hold_tokens: intent.hold_tokens,
             ended_at: self.ended_at,
             end: Cow::Borrowed(&self.end),
             status: self.status,
@@ -111,6 +114,7 @@ impl<'de> Deserialize<'de> for Record {
                 provider: form.provider.into_owned(),
                 cause: form.cause,
                 hold: form.hold,
+                hold_tokens: form.hold_tokens,
             },
             ended_at: form.ended_at,
             end: form.end.into_owned(),

@@ -31,7 +31,7 @@ pub fn configuration(address: SocketAddr, dialects: &str, budget: &str, tier: &s
 
 pub const OPENAI: &str = "\"openai-chat\", \"openai-responses\"";
 const BUDGET: &str = "budget = { limit = \"1 USD\", per = \"total\", at_limit = \"refuse\" }";
-const TIER: &str = ", tier = [{ tier = \"batch\", input = \"0.5\", output = \"1\" }]";
+pub const TIER: &str = ", tier = [{ tier = \"batch\", input = \"0.5\", output = \"1\" }]";
 
 pub struct Stage {
     pub simulator: Simulator,
@@ -327,7 +327,7 @@ fn lists_show_what_a_key_owns_page_by_page_and_after_a_restart() {
 }
 
 /// Lines of a batch's input.
-fn lines(model: &str) -> String {
+pub fn lines(model: &str) -> String {
     let line = |number: u32, model: &str| {
         format!(
             r#"{{"custom_id":"r{number}","method":"POST","url":"/v1/chat/completions","body":{{"model":"{model}","messages":[{{"role":"user","content":"Hello {number}"}}],"max_tokens":20}}}}"#

@@ -24,6 +24,7 @@ mod instances;
 mod invoke;
 mod kept;
 mod kept_files;
+mod kept_tokens;
 mod keys;
 mod kill;
 mod kill_uploads;

@@ -2,7 +2,7 @@
 //! when it is made and stays booked until its results are read; then what they tell takes its place, once.
 
 use bytes::Bytes;
-use domain::{AttemptEnd, Cause, Cost, Entry, Fault, FaultClass, NanoUsd, Record, Usage, UsageOrigin};
+use domain::{AttemptEnd, Cause, Cost, Entry, Fault, FaultClass, Record, Usage, UsageOrigin};
 use http::Method;
 use wire::kept::{Kind, Names, renamed, result_line, strings};
 use wire::usage::Reported;
@@ -10,10 +10,10 @@ use wire::{Dialect, Maker};
 
 use super::allow::{Holder, OpenedBody, Reach};
 use super::asking::{Asking, Books, Done, Piped};
-use super::booking::{Booking, Outcome};
+use super::booking::{Booking, Outcome, Unknown};
 use super::exchange::{Lines, Pump, Through, fault, raw_headers, read, send};
 use super::rewrite::{self, Rewritten};
-use super::seal::Note;
+use super::seal::{Most, Note};
 use crate::refusal::Refusal;
 use crate::reply::Waiting;
 use crate::trail::Trail;
@@ -36,7 +36,7 @@ pub async fn create(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail
 }
 
 /// A batch of OpenAI's names the file that was uploaded for it, and what that can cost stands in the file's id.
-fn by_file(asking: &Asking<'_>, trail: &mut Trail) -> Result<(Holder, Bytes, Option<NanoUsd>), Refusal> {
+fn by_file(asking: &Asking<'_>, trail: &mut Trail) -> Result<(Holder, Bytes, Most), Refusal> {
     let wrong = |message: String| Refusal::Body { message, param: Some("input_file_id".into()) };
     let body = &asking.arrival.body;
     let [named] = strings(body, ["input_file_id"]).map_err(|found| wrong(found.message))?;
@@ -58,14 +58,17 @@ async fn handed_over(
     asking: &Asking<'_>,
     holder: &Holder,
     reach: &Reach,
-    bound: Option<NanoUsd>,
+    bound: Most,
     client: &mut Waiting,
     trail: &mut Trail,
 ) -> Result<(Bytes, Record), Refusal> {
     let gateway = asking.gateway;
-    let unpriced = |model, scope| Refusal::UnpricedBatch { model, scope };
+    let unknown = Unknown {
+        price: |model, scope| Refusal::UnpricedBatch { model, scope },
+        tokens: "a batch of a file uploaded before they were counted: upload it again",
+    };
     let booking =
-        Booking::open((asking.gateway, asking.arrival.id), holder, (Cause::Batch, bound), unpriced, trail).await?;
+        Booking::open((asking.gateway, asking.arrival.id), holder, (Cause::Batch, bound), unknown, trail).await?;
     let answer = match send(asking.deployed, reach, Kind::Batch.as_str(), client).await {
         Ok(heard) => read(reach, heard, client).await,
         Err(refusal) => Err(refusal),
@@ -81,16 +84,16 @@ async fn handed_over(
                 end: AttemptEnd::Served { finish },
                 status: Some(200),
                 usage: (Usage::ZERO, UsageOrigin::None),
-                cost: Cost::AtMost(bound),
+                cost: Cost::AtMost(bound.usd),
                 id: Some(id),
             };
-            let record = booking.close(gateway, outcome, trail);
-            gateway.deferred.wait_for(&record);
+            let record = booking.close_taking(gateway, outcome, bound.tokens, trail);
+            gateway.deferred.wait_for(&record, bound.tokens.unwrap_or(0));
             gateway.owners.recall(&record);
             Ok((told, record))
         }
         Err(refusal) => {
-            booking.fail(gateway, &refusal, Cost::AtMost(bound), trail).await;
+            booking.fail(gateway, &refusal, Cost::AtMost(bound.usd), trail).await;
             Err(refusal)
         }
     }
@@ -125,7 +128,7 @@ async fn about(
     let told = read(&reach, heard, client).await?;
     let bound = match opened.note {
         Note::Input(bound) => bound,
-        Note::None | Note::Output(_) => None,
+        Note::None | Note::Output(_) => Most::default(),
     };
     let body = renamed(&told, names(asking, &holder, &opened.id, bound)).map_err(|found| fault(&reach, found))?;
     let [status, output] = strings(&told, ["status", "output_file_id"]).map_err(|found| fault(&reach, found))?;
@@ -190,7 +193,7 @@ pub fn names<'a>(
     asking: &'a Asking<'_>,
     holder: &'a Holder,
     id: &'a str,
-    bound: Option<NanoUsd>,
+    bound: Most,
 ) -> impl FnMut(&str, &str) -> Option<String> + 'a {
     let seals = &asking.gateway.seals;
     let own = move || holder.name(seals, Kind::Batch, id, Note::Input(bound));

@@ -8,10 +8,11 @@ use domain::{
     AttemptEnd, AttemptId, CallId, Cause, Cost, Entry, FaultClass, Intent, ModelName, NanoUsd, Record, Usage,
     UsageOrigin,
 };
-use ledger::budget::Spend;
+use ledger::budget::{Measure, Spend};
 use tokio::time::Instant;
 
 use super::allow::Holder;
+use super::seal::Most;
 use crate::budgets::Pick;
 use crate::clock;
 use crate::dataplane::Gateway;
@@ -26,6 +27,14 @@ pub struct Booking {
     sent: Instant,
     model: Arc<Model>,
     decision: String,
+}
+
+/// What is said of what nobody knows beforehand, under a budget that needs it.
+pub struct Unknown<P: FnOnce(ModelName, String) -> Refusal> {
+    /// Of a price.
+    pub price: P,
+    /// What it is whose tokens nobody knows.
+    pub tokens: &'static str,
 }
 
 /// How one ended.
@@ -43,23 +52,27 @@ pub struct Outcome {
 }
 
 impl Booking {
-    /// Holds the most it can cost and writes down that it is about to be sent. `unpriced` is what is told under a budget where nobody
+    /// Holds the most it can take and writes down that it is about to be sent. `unknown` is what is told under a budget where nobody
     /// knows the most.
     pub async fn open(
         (gateway, call): (&Arc<Gateway>, CallId),
         holder: &Holder,
-        (cause, bound): (Cause, Option<NanoUsd>),
-        unpriced: impl FnOnce(ModelName, String) -> Refusal,
+        (cause, most): (Cause, Most),
+        unknown: Unknown<impl FnOnce(ModelName, String) -> Refusal>,
         trail: &mut Trail,
     ) -> Result<Booking, Refusal> {
         let (scopes, model) = (holder.scopes(), holder.model());
         let under = gateway.budgets.under(&scopes);
-        let held = match (gateway.budgets.hard_money(&scopes).filter(|_| under.hard_money), bound) {
-            (Some(limited), None) => return Err(unpriced(model.name.clone(), limited.to_string())),
+        if let (None, true) = (most.tokens, under.hard)
+            && let Some(limited) = gateway.budgets.hard_in(&scopes, Measure::Tokens)
+        {
+            return Err(Refusal::UncountedTokens { what: unknown.tokens, scope: limited.to_string() });
+        }
+        let held = match (gateway.budgets.hard_money(&scopes).filter(|_| under.hard_money), most.usd) {
+            (Some(limited), None) => return Err((unknown.price)(model.name.clone(), limited.to_string())),
             _ if !under.any => gateway.budgets.note(scopes),
-            // Of tokens nothing is known here beforehand; what was used is booked.
-            (_, bound) => {
-                let spend = Spend::usd(bound.unwrap_or(NanoUsd::ZERO));
+            (_, usd) => {
+                let spend = Spend { usd: usd.unwrap_or(NanoUsd::ZERO), tokens: most.tokens.unwrap_or(0) };
                 gateway.budgets.hold(scopes, spend, Pick::Cheapest).await.map_err(|spent| {
                     gateway.metrics.budget_refusals.inc();
                     Refusal::Budget(spent)
@@ -76,7 +89,8 @@ impl Booking {
             model: model.name.clone(),
             provider: model.provider.name.clone(),
             cause,
-            hold: bound,
+            hold: most.usd,
+            hold_tokens: most.tokens,
         };
         // From here on whatever becomes of this task finds the attempt in the trail.
         let open = trail.open.insert(Open::new(intent.clone(), held, false));
@@ -101,6 +115,11 @@ impl Booking {
 
     /// Settles it. The record is returned for the spool; everything else is done.
     pub fn close(self, gateway: &Gateway, outcome: Outcome, trail: &mut Trail) -> Record {
+        self.close_taking(gateway, outcome, None, trail)
+    }
+
+    /// The same; where it is told later how many tokens it used, so many count meanwhile.
+    pub fn close_taking(self, gateway: &Gateway, outcome: Outcome, tokens: Option<u64>, trail: &mut Trail) -> Record {
         let Outcome { end, status, usage: (usage, usage_origin), cost, id } = outcome;
         let record = Record {
             ended_at: clock::now(),
@@ -123,7 +142,8 @@ impl Booking {
             counted: Vec::new(),
             intent: self.intent,
         };
-        trail.settle(&gateway.budgets, spent(&record.cost, &record.usage));
+        let used = spent(&record.cost, &record.usage);
+        trail.settle(&gateway.budgets, Spend { tokens: tokens.unwrap_or(used.tokens), ..used });
         gateway.metrics.attempt(&record);
         record
     }

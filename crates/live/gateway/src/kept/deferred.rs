@@ -29,7 +29,13 @@ const MOST: usize = 65_536;
 /// What is waited for.
 #[derive(Default)]
 pub struct Deferred {
-    owed: Mutex<FxHashMap<(ProviderName, String), Intent>>,
+    owed: Mutex<FxHashMap<(ProviderName, String), Owed>>,
+}
+
+/// What was sent, and the tokens that count on its budgets until it is told how many it used.
+struct Owed {
+    intent: Intent,
+    tokens: u64,
 }
 
 /// What a provider has told of something it did later.
@@ -49,8 +55,8 @@ pub struct Told<'a> {
 }
 
 impl Deferred {
-    /// Waits for what this record says is answered later.
-    pub fn wait_for(&self, record: &Record) {
+    /// Waits for what this record says is answered later, and of which so many tokens count on its budgets until then.
+    pub fn wait_for(&self, record: &Record, tokens: u64) {
         let Some(id) = &record.provider_request_id else { return };
         let mut owed = self.owed.lock();
         if owed.len() >= MOST {
@@ -60,7 +66,7 @@ impl Deferred {
             );
             return;
         }
-        owed.insert((record.intent.provider.clone(), id.clone()), record.intent.clone());
+        owed.insert((record.intent.provider.clone(), id.clone()), Owed { intent: record.intent.clone(), tokens });
     }
 
     /// Settles what was waited for, with the record to be written down and by how much it changes what was booked. Nothing where
@@ -73,13 +79,13 @@ impl Deferred {
         told: &Told<'_>,
     ) -> Option<(Record, NanoUsd)> {
         // Whoever takes it out settles it: of two who fetch at the same time, one.
-        let intent = self.owed.lock().remove(&(provider.clone(), told.id.to_owned()))?;
+        let Owed { intent, tokens: counted } = self.owed.lock().remove(&(provider.clone(), told.id.to_owned()))?;
         let (bound, at) = (intent.hold.unwrap_or(NanoUsd::ZERO), intent.at);
         let scopes = scopes(intent.workflow.as_ref(), &intent.key);
         let record = record(intent, told, totals);
         let change = record.cost.booked();
         let actual = Spend { usd: change + bound, tokens: tokens(&record.usage) };
-        budgets.correct(&scopes, Spend::usd(bound), actual, at);
+        budgets.correct(&scopes, Spend { usd: bound, tokens: counted }, actual, at);
         metrics.attempt(&record);
         tell_difference(&record, metrics);
         Some((record, change))
@@ -225,7 +231,7 @@ mod tests {
         let limit = Limit::hard(Scope::Key(record.intent.key.clone()), NanoUsd(100), Window::TOTAL);
         budgets.set(vec![Limit { settled: vec![(UnixMs(1), Amount(60))], ..limit }], UnixMs(1));
         let provider = record.intent.provider.clone();
-        deferred.wait_for(&record);
+        deferred.wait_for(&record, 0);
         let reported = [Reported { residue: 2, ..Reported::of(Usage::ZERO.with(Meter::Input, 3)) }];
         let told =
             Told { id: "resp_1", reported: &reported, tier: None, finish: "completed", model: None, models: &[] };

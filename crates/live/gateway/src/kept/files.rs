@@ -1,7 +1,7 @@
 //! Files: uploaded to the provider of a workflow, described, read and deleted there. The input of a batch is read on its way, so that
 //! its requests name the provider's model and what they can cost is known.
 
-use domain::{AttemptEnd, AttemptId, Cause, Cost, Entry, Intent, NanoUsd, Record, Usage, UsageOrigin};
+use domain::{AttemptEnd, AttemptId, Cause, Cost, Entry, Intent, Record, Usage, UsageOrigin};
 use http::Method;
 use wire::Dialect;
 use wire::kept::{Kind, purpose, renamed, strings};
@@ -12,7 +12,7 @@ use super::batches::Results;
 use super::booking::chosen;
 use super::exchange::{Pump, Through, fault, raw_headers, read, send};
 use super::rewrite::{self, Rewritten};
-use super::seal::Note;
+use super::seal::{Most, Note};
 use crate::clock;
 use crate::refusal::Refusal;
 use crate::reply::Waiting;
@@ -54,9 +54,9 @@ pub async fn upload(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail
 /// That a file lies at a provider now. Keeping it costs nothing; of a batch's input it says what a batch of it is held with.
 fn record(asking: &Asking<'_>, holder: &Holder, id: &str, note: &Note, sent: domain::UnixMs) -> Record {
     let model = holder.model();
-    let hold: Option<NanoUsd> = match note {
-        Note::Input(bound) => *bound,
-        Note::None | Note::Output(_) => None,
+    let most = match note {
+        Note::Input(most) => *most,
+        Note::None | Note::Output(_) => Most::default(),
     };
     let now = clock::now();
     let intent = Intent {
@@ -68,7 +68,8 @@ fn record(asking: &Asking<'_>, holder: &Holder, id: &str, note: &Note, sent: dom
         model: model.name.clone(),
         provider: model.provider.name.clone(),
         cause: Cause::Keep,
-        hold,
+        hold: most.usd,
+        hold_tokens: most.tokens,
     };
     Record {
         ended_at: now,

@@ -13,8 +13,9 @@ use wire::kept::{strings, with_top};
 
 use super::allow::Holder;
 use super::asking::{Asking, Books, Done, Piped};
-use super::booking::{Booking, Outcome};
+use super::booking::{Booking, Outcome, Unknown};
 use super::exchange::{Pump, Through, raw_headers, send};
+use super::seal::Most;
 use crate::refusal::Refusal;
 use crate::reply::Waiting;
 use crate::target::short;
@@ -96,9 +97,13 @@ pub async fn pass(asking: &Asking<'_>, client: &mut Waiting, trail: &mut Trail) 
 
     let once = Usage::ZERO.with(Meter::Requests, 1);
     let bound = holder.model().price_at(arrival.at).and_then(|row| upper_bound_of_units(row, &once));
-    let unpriced = |model, scope| Refusal::UnpricedRequest { model, scope };
+    let unknown = Unknown {
+        price: |model, scope| Refusal::UnpricedRequest { model, scope },
+        tokens: "a route that Freehold does not know",
+    };
+    let most = Most { usd: bound, tokens: None };
     let booking =
-        Booking::open((asking.gateway, asking.arrival.id), &holder, (Cause::Pass, bound), unpriced, trail).await?;
+        Booking::open((asking.gateway, asking.arrival.id), &holder, (Cause::Pass, most), unknown, trail).await?;
     match send(asking.deployed, &reach, "route or thing", client).await {
         Err(refusal) => {
             booking.fail(asking.gateway, &refusal, Cost::AtMost(bound), trail).await;

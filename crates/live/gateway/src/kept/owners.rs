@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use wire::kept::Kind;
 
-use super::seal::Note;
+use super::seal::{Most, Note};
 
 /// How many are remembered; the oldest is left out of lists first.
 const MOST: usize = 65_536;
@@ -75,9 +75,10 @@ impl Owners {
             _ => return,
         };
         let Some(id) = &record.provider_request_id else { return };
-        let note = match (kind, intent.hold) {
-            (Kind::File, None) => Note::None,
-            (_, hold) => Note::Input(hold),
+        let most = Most { usd: intent.hold, tokens: intent.hold_tokens };
+        let note = match kind {
+            Kind::File if most == Most::default() => Note::None,
+            _ => Note::Input(most),
         };
         let asked = match (&intent.workflow, &intent.lane) {
             (Some(workflow), _) => workflow.to_string(),

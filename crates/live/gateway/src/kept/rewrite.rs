@@ -9,6 +9,7 @@ use wire::{Ask, BadBody, Head, Operation};
 
 use super::allow::Holder;
 use super::asking::Asking;
+use super::seal::Most;
 use crate::bound::caps;
 use crate::prepare::OUTPUT_CAP_WHERE_ONE_IS_DEMANDED;
 use crate::refusal::Refusal;
@@ -23,8 +24,8 @@ pub struct Rewritten {
     pub holder: Holder,
     /// What is sent.
     pub text: Bytes,
-    /// The most it can cost; absent where the model has no price of batches.
-    pub bound: Option<NanoUsd>,
+    /// The most it can take; of money nothing where the model has no price of batches.
+    pub bound: Most,
 }
 
 /// The input file of a batch, within the form it is uploaded in.
@@ -100,6 +101,7 @@ fn rewritten(asking: &Asking<'_>, text: &Bytes, asked: &[Asked], trail: &mut Tra
     let workflow = holder.target().workflow();
     let row = model.price_at(asking.arrival.at).filter(|row| row.tiers.iter().any(|tier| tier.tier == TIER));
     let mut bound = row.map(|_| NanoUsd::ZERO);
+    let mut tokens: u64 = 0;
     let mut bodies = Vec::with_capacity(read.len());
     for (number, (Asked { dialect, operation, .. }, (head, body, _))) in asked.iter().zip(&read).enumerate() {
         let (insert_max_output, cap) = caps(*operation, head, workflow.map(|workflow| &**workflow), model, budgeted);
@@ -118,10 +120,16 @@ fn rewritten(asking: &Asking<'_>, text: &Bytes, asked: &[Asked], trail: &mut Tra
         })?;
         bodies.push(outgoing.body);
         let one = row.map(|row| most(row, *operation, head, cap, asking.arrival.at));
+        let output = if operation.is_capped() { cap.saturating_mul(u64::from(head.n.max(1))) } else { 0 };
+        tokens = tokens.saturating_add(head.input_upper_tokens).saturating_add(output);
         bound = bound.zip(one).map(|(sum, one)| sum.saturating_add(one));
     }
     let places: Vec<_> = asked.iter().map(|asked| asked.body.clone()).collect();
-    Ok(Rewritten { text: with_bodies(text, &places, &bodies).into(), holder, bound })
+    Ok(Rewritten {
+        text: with_bodies(text, &places, &bodies).into(),
+        holder,
+        bound: Most { usd: bound, tokens: Some(tokens) },
+    })
 }
 
 /// The most one request can cost at the price of batches.

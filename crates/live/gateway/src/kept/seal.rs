@@ -37,10 +37,19 @@ pub enum Note {
     /// Nothing.
     #[default]
     None,
-    /// It is the input of a batch, or a batch of it, which costs at most this much; absent where no price is known.
-    Input(Option<NanoUsd>),
+    /// It is the input of a batch, or a batch of it, which takes at most this much.
+    Input(Most),
     /// It is what came of the batch of this id of the provider's.
     Output(String),
+}
+
+/// The most that a batch can take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Most {
+    /// What it can cost; absent where no price is known.
+    pub usd: Option<NanoUsd>,
+    /// What it can use; absent in ids of before this was counted.
+    pub tokens: Option<u64>,
 }
 
 /// What seals and opens.
@@ -117,8 +126,11 @@ impl Note {
     fn text(&self) -> String {
         match self {
             Note::None => String::new(),
-            Note::Input(None) => "i".to_owned(),
-            Note::Input(Some(bound)) => format!("i{}", bound.0),
+            Note::Input(Most { usd, tokens }) => {
+                let usd = usd.map_or_else(String::new, |usd| usd.0.to_string());
+                let tokens = tokens.map_or_else(String::new, |tokens| format!(",{tokens}"));
+                format!("i{usd}{tokens}")
+            }
             Note::Output(batch) => format!("o{batch}"),
         }
     }
@@ -126,8 +138,12 @@ impl Note {
     fn read(text: &str) -> Option<Note> {
         Some(match text.split_at_checked(1) {
             None => Note::None,
-            Some(("i", "")) => Note::Input(None),
-            Some(("i", bound)) => Note::Input(Some(NanoUsd(bound.parse().ok()?))),
+            Some(("i", most)) => {
+                let (usd, tokens) = most.split_once(',').map_or((most, None), |(usd, tokens)| (usd, Some(tokens)));
+                let usd = if usd.is_empty() { None } else { Some(NanoUsd(usd.parse().ok()?)) };
+                let tokens = tokens.map(str::parse).transpose().ok()?;
+                Note::Input(Most { usd, tokens })
+            }
             Some(("o", batch)) => Note::Output(batch.to_owned()),
             Some(_) => return None,
         })
@@ -155,7 +171,9 @@ mod tests {
     fn an_id_opens_for_its_key_kind_and_provider_only() {
         let (seals, key, openai) = (Seals::new(&[7; 32]), KeyId("k".into()), ProviderName::from("openai"));
         let provider_of = |model: &str| (model == "gpt").then_some(&openai);
-        for note in [Note::None, Note::Input(None), Note::Input(Some(NanoUsd(12))), Note::Output("batch_1".into())] {
+        let most = |usd: Option<i64>, tokens| Note::Input(Most { usd: usd.map(NanoUsd), tokens });
+        let notes = [Note::None, most(None, None), most(Some(12), None), most(None, Some(7)), most(Some(12), Some(7))];
+        for note in notes.into_iter().chain([Note::Output("batch_1".into())]) {
             let what = what("file-abc", note);
             let sealed = seals.seal(Kind::File, &key, &openai, &what).unwrap();
             assert!(sealed.starts_with("file-fh1_") && !sealed.contains("abc"), "{sealed}");

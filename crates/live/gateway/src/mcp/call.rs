@@ -92,6 +92,7 @@ pub async fn live(gateway: Arc<Gateway>, deployed: Arc<Deployed>, call: ToolCall
         provider: ProviderName::new(format!("mcp:{}", server.name)),
         cause: Cause::Tool,
         hold: price,
+        hold_tokens: None,
     };
     // From here on whatever becomes of this task finds the attempt in the trail.
     let open = trail.open.insert(Open::new(intent.clone(), held, false));

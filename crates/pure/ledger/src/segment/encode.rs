@@ -25,7 +25,7 @@ pub(super) fn json(entry: &Entry, out: &mut Vec<u8>) {
 }
 
 fn intent(intent: &Intent, out: &mut Vec<u8>) {
-    let Intent { attempt, at, key, workflow, lane, model, provider, cause, hold } = intent;
+    let Intent { attempt, at, key, workflow, lane, model, provider, cause, hold, hold_tokens } = intent;
     out.extend_from_slice(br#""attempt":"#);
     attempt_id(*attempt, out);
     whole(r#","at":"#, at.0, out);
@@ -36,6 +36,7 @@ fn intent(intent: &Intent, out: &mut Vec<u8>) {
     text(r#","provider":"#, provider.as_str(), out);
     text(r#","cause":"#, cause.as_str(), out);
     maybe_whole(r#","hold":"#, hold.map(|hold| hold.0), out);
+    maybe_whole(r#","hold_tokens":"#, *hold_tokens, out);
 }
 
 fn record(record: &Record, out: &mut Vec<u8>) {

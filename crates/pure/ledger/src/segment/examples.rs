@@ -19,6 +19,7 @@ pub(crate) fn record() -> Record {
         provider: "anthropic".into(),
         cause: Cause::Serve,
         hold: Some(NanoUsd(9_000_000)),
+        hold_tokens: None,
     };
     let line = CostLine {
         meter: Meter::Input,
@@ -90,6 +91,7 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
             record.intent.at = UnixMs(at);
             record.intent.workflow = text.as_deref().map(WorkflowName::from);
             record.intent.hold = hold.map(NanoUsd);
+            record.intent.hold_tokens = hold.map(i64::unsigned_abs);
             record.end = end;
             record.status = status;
             record.usage = usage;

@@ -114,6 +114,7 @@ impl Canned {
             provider: provider.into(),
             cause,
             hold: Some(NanoUsd(48_200_000)),
+            hold_tokens: None,
         };
         let record = |intent: Intent, took: u64| Record {
             ended_at: intent.at + took,
