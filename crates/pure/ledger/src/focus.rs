@@ -22,6 +22,8 @@ pub use commitments::Commitment;
 pub const SCALE: u32 = 12;
 /// What a price row begins with that is no price of a usage: what was promised to be spent and was not.
 pub const SHORTFALL: &str = "commitment/";
+/// What the price row of capacity that nobody used begins with.
+pub const CAPACITY: &str = "capacity/";
 /// Milliseconds of an hour.
 const HOUR_MS: u64 = 3_600_000;
 

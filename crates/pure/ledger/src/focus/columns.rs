@@ -134,9 +134,19 @@ fn list_price(charge: &Charge) -> Value {
     of_usage(charge, |meter| Value::Decimal(charge.unit_price(meter, charge.list_pico())))
 }
 
+/// The capacity that served a charge, or of which it is what nobody used, and which of the two.
+fn reservation(charge: &Charge) -> Option<(&str, &'static str)> {
+    let row = charge.cell.price_row.as_str();
+    if charge.cell.cause.as_str() == "capacity" {
+        let name = row.strip_prefix(super::CAPACITY)?;
+        return Some((name.split(',').next().unwrap_or(name), "Unused"));
+    }
+    let (_, name) = row.split_once("#capacity-")?;
+    Some((name.split('#').next().unwrap_or(name), "Used"))
+}
+
 fn capacity(charge: &Charge) -> Value {
-    let is_one = charge.cell.cause.as_str() == "capacity" && !charge.cell.price_row.starts_with(super::SHORTFALL);
-    Value::text(if is_one { charge.list_row() } else { "" })
+    reservation(charge).map_or(Value::Null, |(name, _)| Value::text(format!("{}{name}", super::CAPACITY)))
 }
 
 /// What a charge draws from the commitments it counts towards, as JSON; nothing where there is none.
@@ -167,9 +177,9 @@ const COLUMNS: &[Column] = &[
     time("BillingPeriodEnd", |charge| Value::Time(charge.billing_period().1)),
     time("BillingPeriodStart", |charge| Value::Time(charge.billing_period().0)),
     text("CapacityReservationId", capacity),
-    text("CapacityReservationStatus", |charge| match capacity(charge) {
-        Value::Null => Value::Null,
-        _ => Value::text("Unused"),
+    text("CapacityReservationStatus", |charge| match reservation(charge) {
+        Some((_, status)) if charge.is_usage() => Value::text(status),
+        _ => Value::Null,
     }),
     text("ChargeCategory", |charge| Value::text(if charge.is_usage() { "Usage" } else { "Adjustment" })),
     text("ChargeClass", |charge| if charge.is_correction() { Value::text("Correction") } else { Value::Null }),

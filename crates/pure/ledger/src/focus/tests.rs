@@ -148,6 +148,28 @@ fn what_was_promised_and_not_spent_is_an_adjustment() {
     assert!(say(&short, "ChargeDescription").contains("not spent of commitment/deal"));
 }
 
+#[test]
+fn what_a_capacity_served_used_it_and_the_rest_of_its_hour_is_unused() {
+    let reserved = |charge: &Charge| {
+        ["CapacityReservationId", "CapacityReservationStatus", "ChargeCategory"].map(|name| say(charge, name))
+    };
+    let served = charge(Meter::Input, 41, 300_000, "vertex/gemini@2026-01-01#capacity-east#contract-0.85");
+    assert_eq!(reserved(&served), ["capacity/east", "Used", "Usage"]);
+    let of_hour = |row: &str, price| {
+        let mut one = charge(Meter::CapacityMinutes, 1, price, row);
+        one.cell.cause = Cause::Capacity;
+        one
+    };
+    assert_eq!(reserved(&of_hour("capacity/east", 9_000)), ["capacity/east", "Unused", "Usage"]);
+    let taken_back = of_hour("capacity/east, booked with the attempts that used it", -4_000);
+    assert_eq!(reserved(&taken_back), ["capacity/east", "", "Adjustment"]);
+    assert_eq!(reserved(&charge(Meter::Input, 41, 300_000, "anthropic/claude@2026-01-01")), ["", "", "Usage"]);
+    // What was promised to be spent is a contract's, and no discount for a commitment.
+    for column in columns(Version::V1_2).filter(|column| column.name.starts_with("CommitmentDiscount")) {
+        assert_eq!((column.value)(&served), Value::Null, "{}", column.name);
+    }
+}
+
 proptest! {
     /// What the official validator compares in floats, exactly.
     #[test]
