@@ -199,7 +199,14 @@ impl Account {
 
     /// Changes the limit and what happens near it; what is settled and held stays.
     pub fn set_terms(&mut self, terms: Terms) {
+        let before = self.gate().0;
         self.terms = terms;
+        let lowered = self.gate().0.is_some_and(|most| before.is_none_or(|before| most < before));
+        let used = self.booked.sum().plus(self.held);
+        if let Some(slice) = self.slice.as_mut().filter(|_| lowered) {
+            // Slices were shared out below the old limit: every instance lets go of what it has not used, and asks anew.
+            slice.ceiling = slice.ceiling.min(used);
+        }
     }
 
     /// The limit and what happens near it.

@@ -312,6 +312,21 @@ proptest! {
 }
 
 #[test]
+fn a_lowered_limit_takes_what_a_slice_has_not_used() {
+    let mut account = account(100);
+    let slice = |ceiling| Some(Slice { ceiling: Amount(ceiling), elsewhere: Amount(30) });
+    account.set_slice(slice(50));
+    account.hold(Amount(10), NOON).unwrap();
+    account.set_terms(Terms::hard(Amount(100)));
+    assert_eq!(account.slice(), slice(50), "the same limit takes nothing");
+    // Another instance has as much: with 50 for each of them 60 could be exceeded by both together.
+    account.set_terms(Terms::hard(Amount(60)));
+    assert_eq!(account.slice(), slice(10));
+    account.set_terms(Terms::hard(Amount(200)));
+    assert_eq!(account.slice(), slice(10), "a raised one gives only by asking");
+}
+
+#[test]
 fn a_rate_counts_at_once_by_the_second_and_is_corrected_where_it_was_taken() {
     let mut rate = Account::new(Measure::Tokens, Terms::hard(Amount(100)), Window::MINUTE, NOON);
     rate.spend(Amount(60), NOON).unwrap();

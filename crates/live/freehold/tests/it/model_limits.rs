@@ -128,6 +128,26 @@ fn what_a_key_may_ask_for_in_a_minute_is_counted_by_all_instances_together() {
 }
 
 #[test]
+fn an_instance_that_is_killed_and_started_again_within_the_minute_sends_a_model_no_more_than_it_may_have() {
+    let postgres = Postgres::start();
+    let scratch = testkit::scratch_dir("model-limits-killed-scenario");
+    let simulator = Simulator::start(scratch.path(), SCENARIO);
+    let site = site(8, &simulator, Some(&postgres.database()), "requests_per_minute = 10");
+    let key = site.key(&["--label", "limits"]);
+    let began = std::time::Instant::now();
+    let freehold = site.start_with(key.clone());
+    (0..6).for_each(|_| assert_eq!(call(&freehold, "w").status, 200));
+    freehold.kill();
+    let freehold = site.start_with(key);
+    (0..12).for_each(|_| assert_eq!(call(&freehold, "w").status, 200));
+    assert!(began.elapsed().as_secs() < 55, "too slow a machine to see a minute");
+    assert_eq!(freehold.stop(), Some(0));
+    let sent = |name: &str| simulator.transcript().iter().filter(|line| line["provider"] == name).count();
+    assert!((1..=10).contains(&sent("near")), "{}", sent("near"));
+    assert_eq!(sent("near") + sent("far"), 18);
+}
+
+#[test]
 fn one_instance_of_an_embedded_database_keeps_the_limits_of_a_model_and_shows_them() {
     let scratch = testkit::scratch_dir("model-limits-alone-scenario");
     let simulator = Simulator::start(scratch.path(), SCENARIO);
