@@ -207,8 +207,13 @@ impl Budgets {
 
     /// Reserves `spend` on every budget it falls under, or on none. Where it is not spent but only reserved by others, or where
     /// only this instance's slice is used up, waits up to [`HOLD_WAIT_MS`] for it.
-    pub async fn hold(&self, scopes: Scopes, spend: Spend, pick: Pick) -> Result<Held, Box<Spent>> {
-        self.hold_patiently(scopes, spend, pick, true).await
+    pub fn hold(
+        &self,
+        scopes: Scopes,
+        spend: Spend,
+        pick: Pick,
+    ) -> impl Future<Output = Result<Held, Box<Spent>>> + Send + '_ {
+        self.hold_patiently(scopes, spend, pick, true)
     }
 
     /// The same; where another model is left, nothing is waited for that this one's own limits have no room for.
@@ -219,9 +224,16 @@ impl Budgets {
         pick: Pick,
         is_last: bool,
     ) -> Result<Held, Box<Spent>> {
-        let waits = |spent: &Spent| is_last || !spent.is_of_model();
-        let got = self.wait_for(|| self.try_hold(&scopes, spend, pick), waits).await?;
-        Ok(got.held(scopes, spend))
+        let waits = |spent: &Spent| spent.may_pass_soon() && (is_last || !spent.is_of_model());
+        match self.try_hold(&scopes, spend, pick) {
+            Ok(got) => Ok(got.held(scopes, spend)),
+            Err(spent) if !waits(&spent) => Err(spent),
+            // Boxed: few calls wait, and all of them would carry the room for it.
+            Err(_) => {
+                let got = Box::pin(self.wait_for(|| self.try_hold(&scopes, spend, pick), waits)).await?;
+                Ok(got.held(scopes, spend))
+            }
+        }
     }
 
     /// Tries, and again while what is missing may come in a moment, for [`HOLD_WAIT_MS`] at most.
@@ -241,12 +253,10 @@ impl Budgets {
             }
             match attempt() {
                 Ok(got) => return Ok(got),
-                Err(spent) if spent.may_pass_soon() && waits(&spent) && !last_try => {
-                    match (until, freed.as_pin_mut()) {
-                        (Some(until), Some(freed)) => last_try = tokio::time::timeout_at(until, freed).await.is_err(),
-                        _ => until = Some(Instant::now() + Duration::from_millis(HOLD_WAIT_MS)),
-                    }
-                }
+                Err(spent) if waits(&spent) && !last_try => match (until, freed.as_pin_mut()) {
+                    (Some(until), Some(freed)) => last_try = tokio::time::timeout_at(until, freed).await.is_err(),
+                    _ => until = Some(Instant::now() + Duration::from_millis(HOLD_WAIT_MS)),
+                },
                 Err(spent) => return Err(spent),
             }
         }
@@ -301,7 +311,8 @@ impl Budgets {
         let now = clock::now();
         let table = self.table.read();
         let sessions = table.sessions.of(scopes, now);
-        let taken: Taken = table.entries_of(scopes, &sessions).cloned().collect();
+        let mut taken = Taken::new();
+        table.entries_of(scopes, &sessions).for_each(|entry| taken.push(entry.clone()));
         let generation = table.generation;
         drop(table);
         // Every call locks its accounts in the order of their names, so that no two wait for each other.

@@ -12,7 +12,7 @@ impl Budgets {
     /// Takes one request and these tokens from what a key may do in a minute; all or nothing. Waits for a larger slice, and for
     /// nothing else.
     pub async fn take_of_minute(&self, key: &KeyId, tokens: u64) -> Result<(), Box<Spent>> {
-        self.wait_for(|| self.try_take_of_minute(key, tokens, clock::now()), |_| true).await
+        self.wait_for(|| self.try_take_of_minute(key, tokens, clock::now()), Spent::may_pass_soon).await
     }
 
     /// The same without waiting.
