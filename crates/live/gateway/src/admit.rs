@@ -69,7 +69,7 @@ pub fn admit(
     operation: Operation,
     snapshot: &Snapshot,
     seals: &Seals,
-) -> Result<Admitted, Box<(Call, Refusal)>> {
+) -> Result<Box<Admitted>, Box<(Call, Refusal)>> {
     match check(&call, dialect, operation, snapshot, seals) {
         Ok(Checked { head, asked, target, unsealed, opened }) => {
             let (bound_to, call) = match opened {
@@ -77,7 +77,7 @@ pub fn admit(
                 Some((bound_to, body)) => (Some(bound_to), Call { body, ..call }),
             };
             let minute = MinuteTaken::default();
-            Ok(Admitted { call, dialect, operation, head, asked, target, bound_to, unsealed, minute })
+            Ok(Box::new(Admitted { call, dialect, operation, head, asked, target, bound_to, unsealed, minute }))
         }
         Err(refusal) => Err(Box::new((call, refusal))),
     }

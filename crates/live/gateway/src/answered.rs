@@ -14,7 +14,7 @@ use crate::settle::Attempt;
 /// A call with an answer under way.
 pub struct Answered {
     /// The attempt that answers, not yet settled.
-    pub attempt: Attempt,
+    pub attempt: Box<Attempt>,
     /// The answer.
     pub answer: Answer,
     /// When the answer must have ended.
@@ -50,9 +50,9 @@ pub enum Answer {
 /// A stream that broke off and may go on.
 pub struct Broken {
     /// The attempt, to be settled now.
-    pub attempt: Attempt,
+    pub attempt: Box<Attempt>,
     /// What was seen of it.
-    pub seen: Seen,
+    pub seen: Box<Seen>,
     /// How it broke.
     pub fault: Fault,
     /// What it said.

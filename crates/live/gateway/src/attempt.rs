@@ -28,7 +28,7 @@ pub async fn attempt(
 
 impl Search<'_> {
     /// Tries until something answers, or nothing more can be tried.
-    pub async fn answer(mut self, client: &mut impl Leaves, trail: &mut Trail) -> Result<Answered, Refusal> {
+    pub async fn answer(mut self: Box<Self>, client: &mut impl Leaves, trail: &mut Trail) -> Result<Answered, Refusal> {
         loop {
             let mut laid = match self.next(client, trail).await {
                 Ok(Some(laid)) => laid,

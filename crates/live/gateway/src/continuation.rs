@@ -29,7 +29,7 @@ pub async fn go_on(
     broken: Broken,
     (id, dialect, framing): (&str, Dialect, Framing),
     trail: &mut Trail,
-) -> Result<Resumed, Relayed> {
+) -> Result<Resumed, Box<Relayed>> {
     let Broken { attempt, seen, fault, going_on, mut client, mut out } = broken;
     let events = going_on.said.events;
     let (model, name) = (attempt.candidate.model, attempt.intent.model.clone());
@@ -57,7 +57,8 @@ pub async fn go_on(
     };
     if matches!(refusal, Refusal::ClientGone) {
         trail.stream_out = None;
-        return Err(Relayed { attempt: None, seen, end: RelayEnd::Gone, parting: Parting::Nobody });
+        let parting = Parting::Nobody;
+        return Err(Box::new(Relayed { attempt: None, seen, end: RelayEnd::Gone, parting }));
     }
     let refusal = Refusal::Upstream {
         fault: fault.clone(),
@@ -69,5 +70,5 @@ pub async fn go_on(
     out.extend_from_slice(&wire::errors::error_frame_after(dialect, framing, &error, events));
     trail.answer(&out);
     let parting = Parting::Stream(client, out, Box::new(None));
-    Err(Relayed { attempt: None, seen, end: RelayEnd::Failed(fault, refusal), parting })
+    Err(Box::new(Relayed { attempt: None, seen, end: RelayEnd::Failed(fault, refusal), parting }))
 }

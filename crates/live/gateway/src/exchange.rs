@@ -1,5 +1,6 @@
 //! One exchange with a provider: a request is sent, and its answer awaited until it is whole or its first content has come.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -133,8 +134,11 @@ pub(crate) async fn exchange(
     let patience = Patience { until: wait_until, late };
 
     let mark = attempt.slot.health.lock().mark();
-    let sent = deployed.upstreams.send(call, sending);
-    let response = patience.wait(client, sent).await.map_err(|end| end.failure(None))?;
+    let response = {
+        // Waited for where it lies: a wait that took it would have room for it twice.
+        let sent = pin!(deployed.upstreams.send(call, sending));
+        patience.wait(client, sent).await.map_err(|end| end.failure(None))?
+    };
     let response = response.map_err(|fault| Failure::Fault(fault, None))?;
     attempt.status = Some(response.status().as_u16());
     if model.provider.quota_steering {

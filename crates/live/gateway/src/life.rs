@@ -209,11 +209,11 @@ async fn pass_on(gateway: &Gateway, deployed: &Deployed, reached: Box<Reached>, 
 async fn book(
     gateway: &Gateway,
     protected: &Protected,
-    relayed: Relayed,
+    relayed: Box<Relayed>,
     (id, errors): (&str, Dialect),
     trail: &mut Trail,
 ) {
-    let Relayed { attempt, seen, end, parting } = relayed;
+    let Relayed { attempt, seen, end, parting } = *relayed;
     let ending = match &end {
         RelayEnd::Served => Ending::Served(&seen),
         RelayEnd::Failed(fault, _) => Ending::Failed { fault, seen: Some(&seen), after_content: true },
@@ -292,7 +292,7 @@ pub async fn refuse(
     let error = refusal.client_error(&id.to_string(), dialect);
     let response = error_response(dialect, &error);
     if let ReplyBody::Whole(Some(body)) = response.body() {
-        trail.answer(body);
+        trail.whole_answer(body);
     }
     finish(gateway, trail, Vec::new(), error.status, Some(error)).await;
     let _ = client.send(response);

@@ -118,17 +118,23 @@ impl Pool {
     }
 
     /// Sends a request and waits for the head of the answer. No redirect is followed.
-    pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Fault> {
+    pub fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> impl Future<Output = Result<Response<Incoming>, Fault>> + Send + use<> {
         let interim = Interim::of(&mut request);
         let answered = match &self.client {
             PoolClient::Direct(client) => client.request(request),
             PoolClient::Proxied(client) => client.request(request),
             PoolClient::Piped(client) => client.request(request),
         };
-        tokio::select! {
-            biased;
-            answered = answered => answered.map_err(|error| fault(&error)),
-            fault = interim.too_many() => Err(fault),
+        // Not an async function: that would have room for the request as well, twice.
+        async move {
+            tokio::select! {
+                biased;
+                answered = answered => answered.map_err(|error| fault(&error)),
+                fault = interim.too_many() => Err(fault),
+            }
         }
     }
 }

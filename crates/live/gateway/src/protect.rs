@@ -14,7 +14,7 @@ use crate::target::{Target, short, within};
 
 /// A call that may be sent to the models it lists, and to no other. Its fields are private: nothing else makes one.
 pub struct Protected {
-    admitted: Admitted,
+    admitted: Box<Admitted>,
     snapshot: Arc<Snapshot>,
     lanes: Vec<(Option<LaneIndex>, Vec<ModelIndex>)>,
     note: Option<String>,
@@ -49,7 +49,7 @@ pub fn is_everybodys(thing: Thing, provider: &Provider) -> bool {
 }
 
 /// Leaves only models inside the workflow's residency. A model whose region nobody declared is outside.
-pub fn protect(admitted: Admitted, snapshot: Arc<Snapshot>) -> Result<Protected, (Box<Admitted>, Refusal)> {
+pub fn protect(admitted: Box<Admitted>, snapshot: Arc<Snapshot>) -> Result<Protected, (Box<Admitted>, Refusal)> {
     let residency: &[Region] = admitted.target.workflow().map_or(&[], |workflow| &workflow.residency);
     let is_bound = |model: &Model| admitted.bound_to.as_ref().is_none_or(|bound| bound.provider == model.provider.name);
     let is_shared =
@@ -70,19 +70,19 @@ pub fn protect(admitted: Admitted, snapshot: Arc<Snapshot>) -> Result<Protected,
     lanes.retain(|(_, models)| !models.is_empty());
     if let Some(bound) = admitted.bound_to.clone().filter(|_| lanes.is_empty()) {
         let (provider, kind, asked) = (bound.provider.to_string(), bound.what, short(&admitted.asked));
-        return Err((Box::new(admitted), Refusal::KeptElsewhere { kind, provider, asked }));
+        return Err((admitted, Refusal::KeptElsewhere { kind, provider, asked }));
     }
     let within_residency = !lanes.is_empty();
     lanes.iter_mut().for_each(|(_, models)| models.retain(|index| is_shared(&snapshot.models[*index])));
     lanes.retain(|(_, models)| !models.is_empty());
     if let Some(named) = admitted.unsealed.as_ref().filter(|_| within_residency && lanes.is_empty()) {
         let refusal = Refusal::Unsealed { thing: named.thing, id: short(&named.id) };
-        return Err((Box::new(admitted), refusal));
+        return Err((admitted, refusal));
     }
     if lanes.is_empty() {
         let regions = residency.iter().map(Region::as_str).collect::<Vec<_>>().join(", ");
         let why = format!("residency allows {regions} only, and no model of its lanes is there");
-        return Err((Box::new(admitted), Refusal::NoCandidate { why }));
+        return Err((admitted, Refusal::NoCandidate { why }));
     }
     let note = (!residency.is_empty()).then(|| {
         let regions = residency.iter().map(Region::as_str).collect::<Vec<_>>().join(", ");

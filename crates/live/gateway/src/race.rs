@@ -152,7 +152,7 @@ async fn both(
 }
 
 /// Books the attempt that lost, which is the one under way in the trail: cancelled, or as it failed in the same moment.
-async fn cancelled(search: &Search<'_>, attempt: Attempt, outcome: Outcome, trail: &mut Trail) {
+async fn cancelled(search: &Search<'_>, attempt: Box<Attempt>, outcome: Outcome, trail: &mut Trail) {
     let (fault, seen) = match outcome {
         Ok(Exchanged { answer: Answer::Stream { relay, .. }, .. }) => (None, Some(Box::new(relay.seen().clone()))),
         Ok(Exchanged { answer: Answer::Whole { seen, .. }, .. }) => (None, Some(seen)),

@@ -35,9 +35,9 @@ const HELD_UP: Duration = Duration::from_secs(1);
 /// An answer that is over but for its last bytes, which wait until it is booked.
 pub struct Relayed {
     /// The attempt, to be settled now; absent where that was done.
-    pub attempt: Option<Attempt>,
+    pub attempt: Option<Box<Attempt>>,
     /// What was seen.
-    pub seen: Seen,
+    pub seen: Box<Seen>,
     /// How it ended.
     pub end: RelayEnd,
     /// What the client is still to get.
@@ -45,10 +45,9 @@ pub struct Relayed {
 }
 
 /// What became of an answer.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and on the stack for a moment")]
 pub enum Passed {
     /// It is over.
-    Over(Relayed),
+    Over(Box<Relayed>),
     /// It broke off after content, and another may go on with it.
     Broken(Box<Broken>),
 }
@@ -88,23 +87,24 @@ pub async fn relay(
     let Answered { attempt, answer, deadline, frame_ms, .. } = answered;
     match answer {
         Answer::Whole { body, seen } => {
-            trail.answer(&body);
+            trail.whole_answer(&body);
             trail.first_token_ms = Some(trail.elapsed_ms());
             let response = head.body(ReplyBody::whole(body)).expect("status and headers are ours and valid");
             let (attempt, parting) = (Some(attempt), Parting::Whole(client, response));
-            Passed::Over(Relayed { attempt, seen: *seen, end: RelayEnd::Served, parting })
+            Passed::Over(Box::new(Relayed { attempt, seen, end: RelayEnd::Served, parting }))
         }
         Answer::Stream { incoming, relay, first } => {
             trail.first_token_ms = Some(trail.elapsed_ms());
             let Ok(client) = client.stream(head) else {
-                let seen = relay.seen().clone();
+                let seen = Box::new(relay.seen().clone());
                 let (attempt, parting) = (Some(attempt), Parting::Nobody);
-                return Passed::Over(Relayed { attempt, seen, end: RelayEnd::Gone, parting });
+                return Passed::Over(Box::new(Relayed { attempt, seen, end: RelayEnd::Gone, parting }));
             };
             trail.stream_out = Some(client.last_word());
             let stream =
                 Stream { incoming, relay, client, deadline, frame_ms, held_up: Duration::ZERO, budgets, top_up };
-            stream.run(attempt, first, spoken, call, trail).await
+            // Boxed: a whole answer needs no room for this.
+            Box::pin(stream.run(attempt, first, spoken, call, trail)).await
         }
     }
 }
@@ -123,13 +123,13 @@ pub async fn relay_on(
         // Only streams are gone on with, and only as streams.
         Answer::Whole { seen, .. } => {
             let parting = Parting::Stream(client, out, Box::new(None));
-            Passed::Over(Relayed { attempt: Some(attempt), seen: *seen, end: RelayEnd::Served, parting })
+            Passed::Over(Box::new(Relayed { attempt: Some(attempt), seen, end: RelayEnd::Served, parting }))
         }
         Answer::Stream { incoming, relay, first } => {
             out.extend_from_slice(&first);
             let held_up = Duration::ZERO;
             let stream = Stream { incoming, relay, client, deadline, frame_ms, held_up, budgets, top_up };
-            stream.run(attempt, out, spoken, call, trail).await
+            Box::pin(stream.run(attempt, out, spoken, call, trail)).await
         }
     }
 }
@@ -159,7 +159,7 @@ enum Stop {
 impl Stream<'_> {
     async fn run(
         mut self,
-        attempt: Attempt,
+        attempt: Box<Attempt>,
         first: Vec<u8>,
         dialect: Dialect,
         call: &str,
@@ -179,7 +179,7 @@ impl Stream<'_> {
             Stop::Fault(fault) if attempt.may_be_gone_on_from && goes_on(fault.class) => {
                 match self.relay.broken_off() {
                     Some(going_on) => {
-                        let (seen, client) = (self.relay.seen().clone(), self.client);
+                        let (seen, client) = (Box::new(self.relay.seen().clone()), self.client);
                         return Passed::Broken(Box::new(Broken { attempt, seen, fault, going_on, client, out }));
                     }
                     None => Stop::Fault(fault),
@@ -189,7 +189,7 @@ impl Stream<'_> {
         };
         self.relay.forget_said();
         let attempt = Some(attempt);
-        let seen = self.relay.seen().clone();
+        let seen = Box::new(self.relay.seen().clone());
         let (end, rest) = match stop {
             Stop::Spent(spent) => {
                 let refusal = Refusal::BudgetCut(spent);
@@ -201,7 +201,8 @@ impl Stream<'_> {
             }
             Stop::Gone => {
                 trail.stream_out = None;
-                return Passed::Over(Relayed { attempt, seen, end: RelayEnd::Gone, parting: Parting::Nobody });
+                let parting = Parting::Nobody;
+                return Passed::Over(Box::new(Relayed { attempt, seen, end: RelayEnd::Gone, parting }));
             }
             Stop::Ended => (RelayEnd::Served, Some(self.incoming)),
             Stop::Fault(fault) => {
@@ -217,7 +218,8 @@ impl Stream<'_> {
             }
         };
         trail.answer(&out);
-        Passed::Over(Relayed { attempt, seen, end, parting: Parting::Stream(self.client, out, Box::new(rest)) })
+        let parting = Parting::Stream(self.client, out, Box::new(rest));
+        Passed::Over(Box::new(Relayed { attempt, seen, end, parting }))
     }
 
     /// Reads on for a client that is gone where all of the answer has come and only its usage has not: that costs nothing, and

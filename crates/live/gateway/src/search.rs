@@ -60,7 +60,7 @@ pub(crate) struct Search<'a> {
 
 /// An attempt that is written down and not sent yet.
 pub(crate) struct Laid {
-    pub attempt: Attempt,
+    pub attempt: Box<Attempt>,
     pub model: Arc<Model>,
     pub outgoing: Outgoing,
     pub timeouts: Timeouts,
@@ -83,7 +83,7 @@ enum Unready {
 
 impl<'a> Search<'a> {
     /// A call that has tried nothing yet.
-    pub fn new(gateway: &'a Gateway, deployed: &'a Deployed, call: &'a Protected) -> Search<'a> {
+    pub fn new(gateway: &'a Gateway, deployed: &'a Deployed, call: &'a Protected) -> Box<Search<'a>> {
         let admitted = call.call();
         let workflow = admitted.target.workflow().cloned();
         let policy = workflow.as_ref().map_or(deployed.snapshot.defaults.retry, |workflow| workflow.retry);
@@ -94,7 +94,7 @@ impl<'a> Search<'a> {
         let print = print_of(gateway, call);
         let candidates = candidates(deployed, call, workflow.as_deref(), &size, print);
         let cheapest = candidates.iter().filter_map(|candidate| candidate.expected_cost).min();
-        Search {
+        Box::new(Search {
             gateway,
             deployed,
             call,
@@ -114,7 +114,7 @@ impl<'a> Search<'a> {
             may_hedge: workflow.as_ref().is_none_or(|workflow| workflow.hedges) && may_be_done_twice(call),
             earned: None,
             workflow,
-        }
+        })
     }
 
     /// Says that the call came, and moves it where calls are moved.
@@ -131,7 +131,7 @@ impl<'a> Search<'a> {
         after: Arc<After>,
         broken: ModelIndex,
         attempts_made: u16,
-    ) -> Search<'a> {
+    ) -> Box<Search<'a>> {
         let mut search = Search::new(gateway, deployed, call);
         search.route.go_on_after(attempts_made);
         search.route.already_failed(broken, after.class);
@@ -374,7 +374,7 @@ impl<'a> Search<'a> {
         let is_first = self.after.is_none();
         let promised = lane_name(&candidate).and_then(|_| self.deployed.promises.of(candidate.lane));
         let print = self.print.filter(|_| is_first);
-        let attempt = Attempt {
+        let attempt = Box::new(Attempt {
             entered: trail.entered(candidate.lane),
             promised: promised.filter(|_| is_first).cloned(),
             taken: taken_room(self.deployed, self.call, candidate.model, &slot, &self.size),
@@ -393,12 +393,12 @@ impl<'a> Search<'a> {
             slot,
             after: self.after.clone(),
             may_be_gone_on_from,
-        };
+        });
         Ok(Laid { attempt, model, outgoing, timeouts })
     }
 
     /// Books an attempt that came to nothing, which is the one under way in the trail. The fault, unless the client went away.
-    pub async fn book_failure(&self, attempt: Attempt, failure: Failure, trail: &mut Trail) -> Option<Fault> {
+    pub async fn book_failure(&self, attempt: Box<Attempt>, failure: Failure, trail: &mut Trail) -> Option<Fault> {
         let (ending, fault) = match &failure {
             Failure::Fault(fault, seen) => {
                 (Ending::Failed { fault, seen: seen.as_deref(), after_content: false }, Some(fault.clone()))

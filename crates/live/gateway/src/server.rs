@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue,
     TRANSFER_ENCODING, UPGRADE,
@@ -138,10 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection for S {}
 
 fn connection(gateway: &Arc<Gateway>, stream: impl Connection, max_header_bytes: usize, closing: &watch::Sender<bool>) {
     let gateway = gateway.clone();
-    let service = service_fn(move |request| {
-        let gateway = gateway.clone();
-        async move { Ok::<_, Infallible>(framed(gateway, request).await) }
-    });
+    let service = service_fn(move |request| framed(gateway.clone(), request).map(Ok::<_, Infallible>));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(HEAD_MS))
@@ -164,139 +162,146 @@ fn connection(gateway: &Arc<Gateway>, stream: impl Connection, max_header_bytes:
 
 /// Serves one request, and nothing behind it where it came in chunks. Of a length beside chunks the chunks count and the length is
 /// not shown to us (RFC 9112, 6.3); a proxy that counts otherwise would take our next request for a part of this one.
-async fn framed(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<ReplyBody> {
+///
+/// Neither this nor [`handle`] is an async function: each would have room for the request once more, and hyper moves what they return
+/// for every request.
+fn framed(gateway: Arc<Gateway>, request: Request<Incoming>) -> impl Future<Output = Response<ReplyBody>> + Send {
     let chunked = request.headers().contains_key(TRANSFER_ENCODING);
-    let mut response = handle(gateway, request).await;
-    if chunked {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
+    handle(gateway, request).map(move |mut response| {
+        if chunked {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    })
 }
 
-async fn handle(gateway: Arc<Gateway>, mut request: Request<Incoming>) -> Response<ReplyBody> {
-    let arrived = Instant::now();
-    let at = clock::now();
+fn handle(gateway: Arc<Gateway>, mut request: Request<Incoming>) -> impl Future<Output = Response<ReplyBody>> + Send {
+    let (arrived, at) = (Instant::now(), clock::now());
     let id = gateway.chance.call_id(at);
     let upgrade = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
-    let path = head.uri.path();
-    let guessed = endpoints::guess_dialect(path, &head.headers);
-    let refuse = |dialect, refusal: &Refusal| error_response(dialect, &refusal.client_error(&id.to_string(), dialect));
+    async move {
+        let path = head.uri.path();
+        let guessed = endpoints::guess_dialect(path, &head.headers);
+        let refuse =
+            |dialect, refusal: &Refusal| error_response(dialect, &refusal.client_error(&id.to_string(), dialect));
 
-    let limit = gateway.deployed.load().snapshot.server.max_header_bytes;
-    if head_bytes(&head) > limit {
-        return refuse(guessed, &Refusal::HeadTooLarge { limit });
-    }
-    if let Err(refusal) = whom_and_what(&head) {
-        return refuse(guessed, &refusal);
-    }
-    let route = match endpoints::find(&head.method, path) {
-        Ok(route) => route,
-        Err(NoRoute::Path) if path.starts_with("/v1/") && passes_on(&gateway) => {
-            static OTHER: endpoints::Endpoint = endpoints::openai::OTHER;
-            let route = Route { endpoint: &OTHER, model: None };
-            let times = (id, at, arrived);
-            return match kept_thing(gateway, kept::Ask::Other, route, guessed, head, body, times).await {
-                Ok(response) => response,
-                Err(refusal) => refuse(guessed, &refusal),
-            };
+        let limit = gateway.deployed.load().snapshot.server.max_header_bytes;
+        if head_bytes(&head) > limit {
+            return refuse(guessed, &Refusal::HeadTooLarge { limit });
         }
-        Err(NoRoute::Path) => {
-            let (method, path) = (head.method.to_string(), short(path));
-            let refusal = match path.starts_with("/v1/") {
-                true => Refusal::NoPassthrough { method, path },
-                false => Refusal::NoRoute { method, path },
-            };
+        if let Err(refusal) = whom_and_what(&head) {
             return refuse(guessed, &refusal);
         }
-        Err(NoRoute::Method(takes)) => {
-            let takes = takes.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(", ");
-            // RFC 9110, 15.5.6: who refuses a method says which are taken.
-            let allow = HeaderValue::from_str(&takes).ok();
-            let refusal = Refusal::WrongMethod { method: head.method.to_string(), path: short(path), takes };
-            let mut response = refuse(guessed, &refusal);
-            response.headers_mut().extend(allow.map(|allow| (http::header::ALLOW, allow)));
-            return response;
-        }
-    };
-    let endpoint = route.endpoint;
-    let dialect = endpoint.dialect.unwrap_or(guessed);
-    match endpoint.serves {
-        Serves::Presence => presence(id),
-        Serves::Models => match models(&gateway, &head, &route, dialect, id) {
-            Ok(response) => response,
-            Err(refusal) => refuse(dialect, &refusal),
-        },
-        // Boxed, like the other seldom ones: every connection has room for the largest thing its requests may wait for.
-        Serves::ToolServer => Box::pin(tool_server(gateway, route, head, body, (id, at, arrived)))
-            .await
-            .unwrap_or_else(|refusal| refused(id, refusal)),
-        Serves::EphemeralKey => {
-            discard(body).await;
-            refuse(dialect, &Refusal::EphemeralKey)
-        }
-        Serves::Conversation => Box::pin(conversation(gateway, route, head, upgrade, (id, at, arrived)))
-            .await
-            .unwrap_or_else(|refusal| refuse(dialect, &refusal)),
-        Serves::Kept(ask) => {
-            match Box::pin(kept_thing(gateway, ask, route, dialect, head, body, (id, at, arrived))).await {
+        let route = match endpoints::find(&head.method, path) {
+            Ok(route) => route,
+            Err(NoRoute::Path) if path.starts_with("/v1/") && passes_on(&gateway) => {
+                static OTHER: endpoints::Endpoint = endpoints::openai::OTHER;
+                let route = Route { endpoint: &OTHER, model: None };
+                let times = (id, at, arrived);
+                return match Box::pin(kept_thing(gateway, kept::Ask::Other, route, guessed, head, body, times)).await {
+                    Ok(response) => response,
+                    Err(refusal) => refuse(guessed, &refusal),
+                };
+            }
+            Err(NoRoute::Path) => {
+                let (method, path) = (head.method.to_string(), short(path));
+                let refusal = match path.starts_with("/v1/") {
+                    true => Refusal::NoPassthrough { method, path },
+                    false => Refusal::NoRoute { method, path },
+                };
+                return refuse(guessed, &refusal);
+            }
+            Err(NoRoute::Method(takes)) => {
+                let takes = takes.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(", ");
+                // RFC 9110, 15.5.6: who refuses a method says which are taken.
+                let allow = HeaderValue::from_str(&takes).ok();
+                let refusal = Refusal::WrongMethod { method: head.method.to_string(), path: short(path), takes };
+                let mut response = refuse(guessed, &refusal);
+                response.headers_mut().extend(allow.map(|allow| (http::header::ALLOW, allow)));
+                return response;
+            }
+        };
+        let endpoint = route.endpoint;
+        let dialect = endpoint.dialect.unwrap_or(guessed);
+        match endpoint.serves {
+            Serves::Presence => presence(id),
+            Serves::Models => match models(&gateway, &head, &route, dialect, id) {
                 Ok(response) => response,
                 Err(refusal) => refuse(dialect, &refusal),
+            },
+            // Boxed, like the other seldom ones: every connection has room for the largest thing its requests may wait for.
+            Serves::ToolServer => Box::pin(tool_server(gateway, route, head, body, (id, at, arrived)))
+                .await
+                .unwrap_or_else(|refusal| refused(id, refusal)),
+            Serves::EphemeralKey => {
+                discard(body).await;
+                refuse(dialect, &Refusal::EphemeralKey)
             }
-        }
-        Serves::Call(_) | Serves::Invocation => {
-            let limits = gateway.deployed.load().snapshot.server.clone();
-            if gateway.is_draining() {
-                return refuse(dialect, &Refusal::Draining);
-            }
-            let keys = gateway.keys.load_full();
-            let known = Claim::read(&head.headers, query_for_us(&route, &head), at).and_then(|claim| match &claim {
-                // The signature covers the body, which is not here yet.
-                Some(signed) => Ok((keys.claimed(&signed.access_key_id, at).map_err(Refusal::Key)?, claim)),
-                None => {
-                    let credential = credential(&head.headers, query_for_us(&route, &head))?;
-                    Ok((authenticate(&keys, credential.as_deref(), at)?, None))
+            Serves::Conversation => Box::pin(conversation(gateway, route, head, upgrade, (id, at, arrived)))
+                .await
+                .unwrap_or_else(|refusal| refuse(dialect, &refusal)),
+            Serves::Kept(ask) => {
+                match Box::pin(kept_thing(gateway, ask, route, dialect, head, body, (id, at, arrived))).await {
+                    Ok(response) => response,
+                    Err(refusal) => refuse(dialect, &refusal),
                 }
-            });
-            let (key, claim) = match known {
-                Ok(known) => known,
-                Err(refusal) => {
-                    // Strangers leave a count, not a record, and their bodies are not kept: they must be able to fill
-                    // neither the disk nor the memory.
-                    discard(body).await;
-                    let error = refusal.client_error(&id.to_string(), dialect);
-                    let labels =
-                        CallLabels { workflow: "(none)".into(), endpoint: endpoint.name, status: error.status };
-                    gateway.metrics.calls.get_or_create(&labels).inc();
-                    return error_response(dialect, &error);
-                }
-            };
-            let Some(counted) = Counted::new(gateway.clone(), limits.max_calls_in_flight) else {
-                return refuse(dialect, &Refusal::Busy { limit: limits.max_calls_in_flight });
-            };
-            let (form, body) = match read_body(&head, body, limits.max_body_bytes, endpoint.takes).await {
-                Ok(read) => read,
-                Err(refusal) => return refuse(dialect, &refusal),
-            };
-            if let Some(refusal) =
-                claim.and_then(|claim| claim.verify(&head, &body, &keys.aws_secret_access_key(&key)).err())
-            {
-                return refuse(dialect, &refusal);
             }
-            let serves = endpoint.serves;
-            let mut call = call(id, at, arrived, route, key, &head, form, body);
-            let spoken = match serves {
-                Serves::Call(operation) => Ok((dialect, operation)),
-                _ => opened(&mut call),
-            };
-            let (dialect, operation) = match spoken {
-                Ok(spoken) => spoken,
-                Err(refusal) => return refuse(dialect, &refusal),
-            };
-            let errors = call.framing.errors_of(dialect);
-            match run(gateway, call, (dialect, operation), None, counted).await {
-                Some(response) => response,
-                None => refuse(errors, &Refusal::Defect("the call's task ended without an answer".into())),
+            Serves::Call(_) | Serves::Invocation => {
+                let limits = gateway.deployed.load().snapshot.server.clone();
+                if gateway.is_draining() {
+                    return refuse(dialect, &Refusal::Draining);
+                }
+                let keys = gateway.keys.load_full();
+                let known =
+                    Claim::read(&head.headers, query_for_us(&route, &head), at).and_then(|claim| match &claim {
+                        // The signature covers the body, which is not here yet.
+                        Some(signed) => Ok((keys.claimed(&signed.access_key_id, at).map_err(Refusal::Key)?, claim)),
+                        None => {
+                            let credential = credential(&head.headers, query_for_us(&route, &head))?;
+                            Ok((authenticate(&keys, credential.as_deref(), at)?, None))
+                        }
+                    });
+                let (key, claim) = match known {
+                    Ok(known) => known,
+                    Err(refusal) => {
+                        // Strangers leave a count, not a record, and their bodies are not kept: they must be able to fill
+                        // neither the disk nor the memory.
+                        discard(body).await;
+                        let error = refusal.client_error(&id.to_string(), dialect);
+                        let labels =
+                            CallLabels { workflow: "(none)".into(), endpoint: endpoint.name, status: error.status };
+                        gateway.metrics.calls.get_or_create(&labels).inc();
+                        return error_response(dialect, &error);
+                    }
+                };
+                let Some(counted) = Counted::new(gateway.clone(), limits.max_calls_in_flight) else {
+                    return refuse(dialect, &Refusal::Busy { limit: limits.max_calls_in_flight });
+                };
+                let (form, body) = match read_body(&head, body, limits.max_body_bytes, endpoint.takes).await {
+                    Ok(read) => read,
+                    Err(refusal) => return refuse(dialect, &refusal),
+                };
+                if let Some(refusal) =
+                    claim.and_then(|claim| claim.verify(&head, &body, &keys.aws_secret_access_key(&key)).err())
+                {
+                    return refuse(dialect, &refusal);
+                }
+                let serves = endpoint.serves;
+                let mut call = call(id, at, arrived, route, key, &head, form, body);
+                let spoken = match serves {
+                    Serves::Call(operation) => Ok((dialect, operation)),
+                    _ => opened(&mut call),
+                };
+                let (dialect, operation) = match spoken {
+                    Ok(spoken) => spoken,
+                    Err(refusal) => return refuse(dialect, &refusal),
+                };
+                let errors = call.framing.errors_of(dialect);
+                match run(gateway, call, (dialect, operation), None, counted).await {
+                    Some(response) => response,
+                    None => refuse(errors, &Refusal::Defect("the call's task ended without an answer".into())),
+                }
             }
         }
     }

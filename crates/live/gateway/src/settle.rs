@@ -146,7 +146,7 @@ pub struct Books<'a> {
 pub async fn settle(
     books: &Books<'_>,
     call: &Protected,
-    mut attempt: Attempt,
+    mut attempt: Box<Attempt>,
     trail: &mut Trail,
     ending: &Ending<'_>,
 ) -> Record {

@@ -76,10 +76,38 @@ pub struct Trail {
 #[cfg(test)]
 pub const TRAP: &[u8] = b"fall into this trap";
 
-struct Fingerprint {
+/// What is known of the bytes the client got.
+enum Fingerprint {
+    Nothing,
+    /// They came all at once, so that no state has to be kept from one piece to the next.
+    Whole(Bytes),
     /// Apart, since it is two kilobytes, and a call's state is moved about.
-    hasher: Box<blake3::Hasher>,
-    bytes: u64,
+    Pieces(Box<blake3::Hasher>),
+}
+
+impl Fingerprint {
+    fn take(&mut self, bytes: &[u8], pepper: &[u8; 32]) {
+        if let Fingerprint::Pieces(hasher) = self {
+            hasher.update(bytes);
+            return;
+        }
+        let mut hasher = Box::new(blake3::Hasher::new_keyed(pepper));
+        if let Fingerprint::Whole(before) = self {
+            hasher.update(before);
+        }
+        hasher.update(bytes);
+        *self = Fingerprint::Pieces(hasher);
+    }
+
+    fn print(&self, pepper: &[u8; 32]) -> BodyPrint {
+        let (bytes, hash) = match self {
+            Fingerprint::Nothing => return BodyPrint::default(),
+            Fingerprint::Whole(body) => (body.len() as u64, blake3::keyed_hash(pepper, body)),
+            Fingerprint::Pieces(hasher) => (hasher.count(), hasher.finalize()),
+        };
+        let hash = if bytes == 0 { String::new() } else { hash.to_hex()[..16].to_owned() };
+        BodyPrint { bytes, hash }
+    }
 }
 
 struct Capturing {
@@ -129,7 +157,7 @@ impl Trail {
             stages: Vec::new(),
             request: BodyPrint::default(),
             body: Bytes::new(),
-            answer: Fingerprint { hasher: Box::new(blake3::Hasher::new_keyed(&pepper)), bytes: 0 },
+            answer: Fingerprint::Nothing,
             capture: None,
         }
     }
@@ -152,12 +180,24 @@ impl Trail {
         self.capture = capture.map(|rule| Capturing { rule: rule.clone(), request: body.clone(), answer: Vec::new() });
     }
 
+    /// All that the client gets, at once.
+    pub fn whole_answer(&mut self, body: &Bytes) {
+        match self.answer {
+            Fingerprint::Nothing => self.answer = Fingerprint::Whole(body.clone()),
+            _ => self.answer.take(body, &self.pepper),
+        }
+        self.answered(body);
+    }
+
     /// Bytes on their way to the client.
     pub fn answer(&mut self, bytes: &[u8]) {
+        self.answer.take(bytes, &self.pepper);
+        self.answered(bytes);
+    }
+
+    fn answered(&mut self, bytes: &[u8]) {
         #[cfg(test)]
         assert!(!bytes.windows(TRAP.len()).any(|window| window == TRAP), "this panic was planted by a test");
-        self.answer.hasher.update(bytes);
-        self.answer.bytes += bytes.len() as u64;
         if let Some(capture) = &mut self.capture {
             let room = capture.rule.max_bytes.saturating_sub(capture.answer.len());
             capture.answer.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -226,14 +266,7 @@ impl Trail {
 
     /// The end of the call; what was gathered for it goes into it.
     pub fn end(&mut self, status: u16, failure: Option<CallFailure>, now: UnixMs) -> CallEnd {
-        let answer = BodyPrint {
-            bytes: self.answer.bytes,
-            hash: if self.answer.bytes == 0 {
-                String::new()
-            } else {
-                self.answer.hasher.finalize().to_hex()[..16].to_owned()
-            },
-        };
+        let answer = self.answer.print(&self.pepper);
         let capture = self.capture.take().map(|kept| Capture {
             request: text(&kept.request[..kept.request.len().min(kept.rule.max_bytes)]),
             answer: text(&kept.answer),

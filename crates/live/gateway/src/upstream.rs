@@ -126,8 +126,12 @@ impl Upstreams {
     }
 
     /// Sends one attempt of a protected call and waits for the head of the answer.
-    pub async fn send(&self, _call: &Protected, sending: Sending<'_>) -> Result<Response<Incoming>, Fault> {
-        self.sent(sending.provider, |token| request(sending, token)).await
+    pub fn send<'a>(
+        &'a self,
+        _call: &Protected,
+        sending: Sending<'a>,
+    ) -> impl Future<Output = Result<Response<Incoming>, Fault>> + Send + use<'a> {
+        self.sent(sending.provider, |token| request(sending, token))
     }
 
     /// Sends a request about something a provider keeps, and waits for the head of the answer.
@@ -143,10 +147,12 @@ impl Upstreams {
         let pool = self.pools.get(provider.name.as_str());
         let pool = pool.ok_or_else(|| Fault::new(FaultClass::Internal, "the provider is not in this snapshot"))?;
         let Some(keeper) = self.keepers.get(provider.name.as_str()) else {
-            return pool.send(make(None)?).await;
+            let answer = make(None).map(|request| pool.send(request))?;
+            return answer.await;
         };
         let token = keeper.token().await?;
-        let answer = pool.send(make(Some(&token))?).await?;
+        let answer = make(Some(&token)).map(|request| pool.send(request))?;
+        let answer = answer.await?;
         if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             keeper.refused(&token);
         }

@@ -37,7 +37,7 @@ pub struct Booking<'a> {
     call: &'a Protected,
     model: Arc<Model>,
     /// The attempt that pays for the next response, or for the one under way.
-    attempt: Option<Attempt>,
+    attempt: Option<Box<Attempt>>,
     /// What opened the session: every attempt is like it.
     first: Intent,
     candidate: Candidate,
@@ -68,7 +68,7 @@ impl Rule<'_> {
 
 impl<'a> Booking<'a> {
     /// Begins with the attempt that opened the session: it pays for the first response.
-    pub fn new(gateway: &'a Gateway, call: &'a Protected, attempt: Attempt) -> Booking<'a> {
+    pub fn new(gateway: &'a Gateway, call: &'a Protected, attempt: Box<Attempt>) -> Booking<'a> {
         let model = call.snapshot().models[attempt.candidate.model].clone();
         Booking {
             gateway,
@@ -218,7 +218,7 @@ impl<'a> Booking<'a> {
             trail.open = None;
             return Err(Refusal::Spool(error.to_string()));
         }
-        self.attempt = Some(Attempt {
+        self.attempt = Some(Box::new(Attempt {
             intent,
             sent: Instant::now(),
             candidate: self.candidate.clone(),
@@ -238,7 +238,7 @@ impl<'a> Booking<'a> {
             promised: None,
             prompt: None,
             taken: None,
-        });
+        }));
         Ok(())
     }
 

@@ -100,7 +100,7 @@ struct Limits {
 pub async fn converse(
     gateway: &Gateway,
     call: &Protected,
-    attempt: Attempt,
+    attempt: Box<Attempt>,
     provider: Upgraded,
     client: Waiting,
     head: http::response::Builder,
