@@ -150,7 +150,7 @@ fn killed(last: Intent, attempts: usize, cost: NanoUsd) -> CallEnd {
         cost,
         cache: None,
         stages: vec![StageNote {
-            stage: "recover".to_owned(),
+            stage: "recover".into(),
             note: "reconstructed from the spool after a restart".to_owned(),
         }],
         request: BodyPrint::default(),

@@ -80,10 +80,10 @@ pub(crate) async fn exchange(
     let same_dialect = admitted.dialect == spoken;
     let hosting = model.provider.quirks.hosting;
     let wrapped = hosting.is_wrapped(spoken);
-    let path = match same_dialect && !wrapped {
-        true => format!("{}{}", outgoing.path, admitted.call.query),
-        false => outgoing.path.into_owned(),
-    };
+    let mut path = outgoing.path;
+    if same_dialect && !wrapped && !admitted.call.query.is_empty() {
+        path.to_mut().push_str(&admitted.call.query);
+    }
     let mut carried = if same_dialect { admitted.call.carried.clone() } else { Vec::new() };
     let mut body = outgoing.body;
     if wrapped {

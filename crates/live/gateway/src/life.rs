@@ -1,6 +1,7 @@
 //! The life of a call on one screen: admit, protect, cache, attempt, relay, settle. Each stage takes what the one before made,
 //! so a skipped stage does not compile.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use domain::record::CallFailure;
@@ -22,7 +23,7 @@ use crate::count::counted_by_us;
 use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
 use crate::endpoints::Serves;
-use crate::metrics::CallLabels;
+use crate::metrics::{CallLabels, Label};
 use crate::protect::{Protected, protect};
 use crate::realtime::session::converse;
 use crate::refusal::Refusal;
@@ -30,6 +31,7 @@ use crate::relay::{Passed, RelayEnd, Relayed, relay, relay_on};
 use crate::reply::{ReplyBody, Waiting};
 use crate::settle::{Attempt, Ending, settle};
 use crate::spool::Kept;
+use crate::target::Target;
 use crate::topup::TopUp;
 use crate::trail::Trail;
 
@@ -262,7 +264,7 @@ pub fn write_end(
     status: u16,
     failure: Option<CallFailure>,
 ) -> Kept {
-    let workflow = trail.workflow.as_ref().map_or("(direct)", |name| name.as_str()).to_owned();
+    let workflow = Label(trail.workflow.clone().unwrap_or_else(|| "(direct)".into()));
     let seconds = trail.elapsed_seconds();
     // A whole answer has no first token to wait for.
     if let Some(ms) = trail.first_token_ms.filter(|_| trail.stream) {
@@ -401,13 +403,16 @@ fn answer_head(
 }
 
 fn admission(admitted: &crate::admit::Admitted) -> String {
-    let what = match &admitted.target {
-        crate::target::Target::Workflow(workflow) if workflow.name.as_str() != admitted.asked => {
-            format!("`{}` is an alias of workflow `{}`", admitted.asked, workflow.name)
+    let key = &admitted.call.key.grant.id;
+    let mut note = String::with_capacity(96);
+    let written = match &admitted.target {
+        Target::Workflow(workflow) if workflow.name.as_str() != admitted.asked => {
+            write!(note, "`{}` is an alias of workflow `{}`, by key `{key}`", admitted.asked, workflow.name)
         }
-        crate::target::Target::Workflow(workflow) => format!("workflow `{}`", workflow.name),
-        crate::target::Target::Lane(lane) => format!("lane `{}`, named directly", lane.name),
-        crate::target::Target::Model(model) => format!("model `{}`, named directly", model.name),
+        Target::Workflow(workflow) => write!(note, "workflow `{}`, by key `{key}`", workflow.name),
+        Target::Lane(lane) => write!(note, "lane `{}`, named directly, by key `{key}`", lane.name),
+        Target::Model(model) => write!(note, "model `{}`, named directly, by key `{key}`", model.name),
     };
-    format!("{what}, by key `{}`", admitted.call.key.grant.id)
+    written.expect("a string takes all that is written");
+    note
 }

@@ -1,10 +1,11 @@
 //! What Prometheus sees of the data plane. Label values come from the configuration only, never from a client, so the
 //! number of series is bounded.
 
+use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
-use domain::{AttemptEnd, Cost, Record};
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use domain::{AttemptEnd, Cost, ModelName, Record, WorkflowName};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -14,11 +15,21 @@ use prometheus_client::registry::Registry;
 /// Upper bounds of the latency buckets, seconds.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
+/// A name as the value of a label: counted by every call, so its letters are not copied.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Label<T>(pub T);
+
+impl<T: fmt::Display> EncodeLabelValue for Label<T> {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        write!(encoder, "{}", self.0)
+    }
+}
+
 /// Labels of a call.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct CallLabels {
     /// The workflow; `(direct)` or `(none)` where there is none.
-    pub workflow: String,
+    pub workflow: Label<WorkflowName>,
     /// Client-facing route.
     pub endpoint: &'static str,
     /// HTTP status the client got.
@@ -29,7 +40,7 @@ pub struct CallLabels {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct AttemptLabels {
     /// Our model name.
-    pub model: String,
+    pub model: Label<ModelName>,
     /// Why it was spent.
     pub cause: &'static str,
     /// `served`, `cancelled` or the fault's code.
@@ -40,7 +51,7 @@ pub struct AttemptLabels {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct MeterLabels {
     /// Our model name.
-    pub model: String,
+    pub model: Label<ModelName>,
     /// The meter.
     pub meter: &'static str,
 }
@@ -49,21 +60,21 @@ pub struct MeterLabels {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct ModelLabels {
     /// Our model name.
-    pub model: String,
+    pub model: Label<ModelName>,
 }
 
 /// One workflow.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct WorkflowLabels {
     /// Its name.
-    pub workflow: String,
+    pub workflow: Label<WorkflowName>,
 }
 
 /// What the cache had for a call.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct CacheLabels {
     /// The workflow.
-    pub workflow: String,
+    pub workflow: Label<WorkflowName>,
     /// `hit`, `near`, `compared`, `miss` or `pass`.
     pub outcome: &'static str,
 }
@@ -283,7 +294,7 @@ impl Metrics {
         self.cache_bytes.set(totals.bytes);
         self.cache_entries.clear();
         for (workflow, count) in &totals.entries {
-            self.cache_entries.get_or_create(&WorkflowLabels { workflow: workflow.to_string() }).set(*count);
+            self.cache_entries.get_or_create(&WorkflowLabels { workflow: Label(workflow.clone()) }).set(*count);
         }
         for (why, count) in [("room", totals.evicted), ("size", totals.too_large), ("age", totals.expired)] {
             self.cache_dropped.get_or_create(&DroppedLabels { why }).set(count);
@@ -292,7 +303,7 @@ impl Metrics {
 
     /// Counts an attempt that ended.
     pub fn attempt(&self, record: &Record) {
-        let model = || record.intent.model.to_string();
+        let model = || Label(record.intent.model.clone());
         let end = match &record.end {
             AttemptEnd::Served { .. } => "served",
             AttemptEnd::Failed { class, .. } => class.as_str(),
@@ -327,8 +338,8 @@ impl Metrics {
     }
 
     /// Counts a call that a model's own limits had no room for.
-    pub fn limited(&self, model: &domain::ModelName) {
-        self.model_limited.get_or_create(&ModelLabels { model: model.to_string() }).inc();
+    pub fn limited(&self, model: &ModelName) {
+        self.model_limited.get_or_create(&ModelLabels { model: Label(model.clone()) }).inc();
     }
 
     /// Counts a call that begins elsewhere.
@@ -337,8 +348,8 @@ impl Metrics {
     }
 
     /// Counts an attempt whose provider says another cost than was booked; which of its model it is.
-    pub fn cost_difference(&self, model: &domain::ModelName) -> u64 {
-        self.cost_differences.get_or_create(&ModelLabels { model: model.to_string() }).inc() + 1
+    pub fn cost_difference(&self, model: &ModelName) -> u64 {
+        self.cost_differences.get_or_create(&ModelLabels { model: Label(model.clone()) }).inc() + 1
     }
 
     /// Counts an anomaly.

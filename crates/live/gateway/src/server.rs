@@ -41,7 +41,7 @@ use crate::kept;
 use crate::keys::Key;
 use crate::life::error_response;
 use crate::mcp::serve::{Arrival, refused};
-use crate::metrics::CallLabels;
+use crate::metrics::{CallLabels, Label};
 use crate::realtime::door;
 use crate::refusal::Refusal;
 use crate::reply::{self, ReplyBody, Upgrading};
@@ -269,8 +269,11 @@ fn handle(gateway: Arc<Gateway>, mut request: Request<Incoming>) -> impl Future<
                         // neither the disk nor the memory.
                         discard(body).await;
                         let error = refusal.client_error(&id.to_string(), dialect);
-                        let labels =
-                            CallLabels { workflow: "(none)".into(), endpoint: endpoint.name, status: error.status };
+                        let labels = CallLabels {
+                            workflow: Label("(none)".into()),
+                            endpoint: endpoint.name,
+                            status: error.status,
+                        };
                         gateway.metrics.calls.get_or_create(&labels).inc();
                         return error_response(dialect, &error);
                     }
@@ -365,7 +368,7 @@ async fn known(
         Ok(key) => key,
         Err(refusal) => {
             discard(body).await;
-            let labels = CallLabels { workflow: "(none)".into(), endpoint: route.endpoint.name, status: 401 };
+            let labels = CallLabels { workflow: Label("(none)".into()), endpoint: route.endpoint.name, status: 401 };
             gateway.metrics.calls.get_or_create(&labels).inc();
             return Err(refusal);
         }
@@ -444,7 +447,7 @@ async fn conversation(
     });
     let key = known.and_then(|known| authenticate(&gateway.keys.load(), known.as_deref(), at));
     let key = key.inspect_err(|_| {
-        let labels = CallLabels { workflow: "(none)".into(), endpoint: route.endpoint.name, status: 401 };
+        let labels = CallLabels { workflow: Label("(none)".into()), endpoint: route.endpoint.name, status: 401 };
         gateway.metrics.calls.get_or_create(&labels).inc();
     })?;
     let model = door::model(head.uri.query())?;

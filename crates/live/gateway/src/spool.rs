@@ -6,6 +6,7 @@
 //! [`SYNC_EVERY_MS`] milliseconds, so that at most so much is at risk; in [`Durability::Exact`] mode a call waits for that
 //! sync.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use domain::Entry;
 use ledger::segment;
 use parking_lot::{Condvar, Mutex};
+use smallvec::SmallVec;
 use tokio::sync::watch;
 
 /// Longest time an append stays unsynced, milliseconds.
@@ -37,6 +39,8 @@ const BACKLOG_BYTES_FOR_CALLS: usize = BACKLOG_BYTES / 2;
 const COMPANY_WITHIN: Duration = Duration::from_micros(100);
 /// Memory for lines that share a write is used again up to this many bytes.
 const SPARE_BYTES: usize = 1 << 20;
+/// So is the memory of each thread that lines are made in.
+const LINES_BYTES: usize = 64 << 10;
 /// A disk that fails is tried again after [`SYNC_EVERY_MS`], then after twice as long each time, up to this many
 /// milliseconds.
 const RETRY_MS: u64 = 1_000;
@@ -45,6 +49,11 @@ const RETRY_MS: u64 = 1_000;
 const TURNS_BEFORE_REST: u32 = 20;
 /// Bytes written, and cut off again, to learn whether a disk that was full takes more. One block of common file systems.
 const PROBE: [u8; 4096] = [0; 4096];
+
+thread_local! {
+    /// Where lines are made before the lock is taken.
+    static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What an append waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -215,13 +224,17 @@ impl Spool {
             entries.iter().for_each(told);
             return Kept::default();
         }
-        let mut lines = Vec::with_capacity(2048);
-        let mut parts = Vec::with_capacity(entries.len());
-        for entry in entries {
-            segment::encode(entry, &mut lines);
-            parts.push((Kind::of(entry), lines.len()));
-        }
-        Kept(Some(self.shared.gather(&lines, &parts)))
+        LINES.with_borrow_mut(|lines| {
+            lines.clear();
+            let mut parts = SmallVec::<[_; 4]>::new();
+            for entry in entries {
+                segment::encode(entry, lines);
+                parts.push((Kind::of(entry), lines.len()));
+            }
+            let kept = Kept(Some(self.shared.gather(lines, &parts)));
+            lines.shrink_to(LINES_BYTES);
+            kept
+        })
     }
 
     /// Writes what was kept at once, where there is nobody to wait.

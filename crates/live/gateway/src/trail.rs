@@ -1,6 +1,7 @@
 //! What a call leaves on its way: a sentence per stage, what its attempts cost, and fingerprints of what went through.
 //! It ends as a [`CallEnd`].
 
+use std::hash::Hasher;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use domain::record::{BodyPrint, CallFailure, Capture, StageNote};
 use domain::{CacheUse, CallEnd, CallId, Class, KeyId, LaneName, Loss, ModelName, NanoUsd, UnixMs, WorkflowName};
 use ledger::budget::Spend;
 use routing::LaneIndex;
+use siphasher::sip::SipHasher24;
 use tokio::time::Instant;
 
 use crate::budgets::Budgets;
@@ -81,32 +83,37 @@ enum Fingerprint {
     Nothing,
     /// They came all at once, so that no state has to be kept from one piece to the next.
     Whole(Bytes),
-    /// Apart, since it is two kilobytes, and a call's state is moved about.
-    Pieces(Box<blake3::Hasher>),
+    /// They come piece by piece: of a few words each, for which the state of BLAKE3 is large and its blocks are slow.
+    Pieces {
+        hasher: SipHasher24,
+        bytes: u64,
+    },
 }
 
 impl Fingerprint {
     fn take(&mut self, bytes: &[u8], pepper: &[u8; 32]) {
-        if let Fingerprint::Pieces(hasher) = self {
-            hasher.update(bytes);
-            return;
+        if let Fingerprint::Nothing | Fingerprint::Whole(_) = self {
+            let key = blake3::keyed_hash(pepper, b"pieces of an answer");
+            let (key, _) = key.as_bytes().split_first_chunk().expect("a hash has 32 bytes");
+            let began = Fingerprint::Pieces { hasher: SipHasher24::new_with_key(key), bytes: 0 };
+            if let Fingerprint::Whole(before) = std::mem::replace(self, began) {
+                self.take(&before, pepper);
+            }
         }
-        let mut hasher = Box::new(blake3::Hasher::new_keyed(pepper));
-        if let Fingerprint::Whole(before) = self {
-            hasher.update(before);
+        if let Fingerprint::Pieces { hasher, bytes: so_far } = self {
+            hasher.write(bytes);
+            *so_far += bytes.len() as u64;
         }
-        hasher.update(bytes);
-        *self = Fingerprint::Pieces(hasher);
     }
 
     fn print(&self, pepper: &[u8; 32]) -> BodyPrint {
-        let (bytes, hash) = match self {
-            Fingerprint::Nothing => return BodyPrint::default(),
-            Fingerprint::Whole(body) => (body.len() as u64, blake3::keyed_hash(pepper, body)),
-            Fingerprint::Pieces(hasher) => (hasher.count(), hasher.finalize()),
-        };
-        let hash = if bytes == 0 { String::new() } else { hash.to_hex()[..16].to_owned() };
-        BodyPrint { bytes, hash }
+        match self {
+            Fingerprint::Pieces { hasher, bytes } if *bytes > 0 => {
+                BodyPrint { bytes: *bytes, hash: format!("{:016x}", hasher.finish()) }
+            }
+            Fingerprint::Whole(body) if !body.is_empty() => printed(pepper, body),
+            _ => BodyPrint::default(),
+        }
     }
 }
 
@@ -168,14 +175,13 @@ impl Trail {
     }
 
     /// One sentence about a stage.
-    pub fn note(&mut self, stage: &str, note: impl Into<String>) {
-        self.stages.push(StageNote { stage: stage.to_owned(), note: note.into() });
+    pub fn note(&mut self, stage: &'static str, note: impl Into<String>) {
+        self.stages.push(StageNote { stage: stage.into(), note: note.into() });
     }
 
     /// The request body, fingerprinted; kept where the workflow says so.
     pub fn request(&mut self, body: &Bytes, capture: Option<&CaptureRule>) {
-        let hash = blake3::keyed_hash(&self.pepper, body).to_hex();
-        self.request = BodyPrint { bytes: body.len() as u64, hash: hash[..16].to_owned() };
+        self.request = printed(&self.pepper, body);
         self.body = body.clone();
         self.capture = capture.map(|rule| Capturing { rule: rule.clone(), request: body.clone(), answer: Vec::new() });
     }
@@ -300,6 +306,10 @@ impl Trail {
             revision: std::mem::take(&mut self.revision),
         }
     }
+}
+
+fn printed(pepper: &[u8; 32], body: &[u8]) -> BodyPrint {
+    BodyPrint { bytes: body.len() as u64, hash: blake3::keyed_hash(pepper, body).to_hex()[..16].to_owned() }
 }
 
 fn text(bytes: &[u8]) -> String {

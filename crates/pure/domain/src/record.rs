@@ -1,6 +1,8 @@
 //! The facts a call leaves: an intent before each attempt is sent, a record after it ended, and one end for the call.
 //! These are what the spool writes, the store keeps and the pages show.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
@@ -310,7 +312,7 @@ pub struct CallFailure {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StageNote {
     /// `admit`, `protect`, `attempt`, …
-    pub stage: String,
+    pub stage: Cow<'static, str>,
     /// One sentence.
     pub note: String,
 }
@@ -320,7 +322,7 @@ pub struct StageNote {
 pub struct BodyPrint {
     /// Length.
     pub bytes: u64,
-    /// First 16 hex digits of its BLAKE3 hash; empty when there was no body.
+    /// 16 hex digits of a keyed hash: BLAKE3, or SipHash-2-4 of what was streamed. Empty when there was no body.
     pub hash: String,
 }
 

@@ -23,7 +23,8 @@ use crate::terms::Terms;
 /// does not know: its lines then stand at the standard price, so that a budget is charged with the nearest known
 /// figure while the alarm rings, and every meter is listed as missing. No row prices nothing, unless nothing was used.
 pub fn price(usage: &Usage, row: Option<&PriceRow>, served: &Served) -> Cost {
-    let mut lines = Vec::new();
+    // Most usages have input and output, and some of them a part that was cached.
+    let mut lines = Vec::with_capacity(4);
     let mut missing = Vec::new();
     let terms = row.map(|row| Terms::of(row, served));
     let input_tokens = usage.input_tokens();

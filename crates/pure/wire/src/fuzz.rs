@@ -2,10 +2,13 @@
 //! minutes; the crate's tests do it for a moment. Each panics when its invariant is broken.
 
 mod beside;
+mod going_on;
 
 pub use beside::{
     audio, form, mcp_frames, media_reply, media_request, signatures, vectors_and_rankings, vectors_and_rankings_answer,
 };
+
+pub use going_on::{going_on, same_request, told_limits};
 
 use bytes::Bytes;
 use domain::Fault;

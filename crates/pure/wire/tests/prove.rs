@@ -168,3 +168,34 @@ fn prove_fuzz_translate_stream() {
     let corpus = [("streams", ".sse"), ("streams", ".eventstream"), ("captures", ".sse"), ("translate", "stream.sse")];
     prove("translate_stream", &corpus, wire::translate::fuzz::stream);
 }
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_going_on() {
+    let corpus = [("streams", ".sse"), ("streams", ".eventstream"), ("captures", ".sse")];
+    prove("going_on", &corpus, fuzz::going_on);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_same_request() {
+    prove("same_request", &[("captures", ".request.json"), ("translate", "request.json")], fuzz::same_request);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_told_limits() {
+    prove("told_limits", &[("beside", ".headers")], fuzz::told_limits);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_chunks() {
+    prove("chunks", &[("streams", ".eventstream"), ("streams", ".sse")], fuzz::chunks);
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo xtask prove fuzz"]
+fn prove_fuzz_realtime() {
+    prove("realtime", &[("captures/realtime-sdk", ".request.json")], fuzz::realtime);
+}

@@ -237,7 +237,7 @@ fn stages(notes: &[StageNote]) -> Vec<StageShown> {
         .collect::<Vec<_>>();
     for note in notes {
         if shown.iter().all(|stage| stage.name != note.stage) {
-            shown.push(StageShown { name: note.stage.clone(), what: "", notes: of(&note.stage) });
+            shown.push(StageShown { name: note.stage.to_string(), what: "", notes: of(&note.stage) });
         }
     }
     shown
@@ -462,7 +462,7 @@ mod tests {
 
     #[test]
     fn every_stage_is_shown_in_order_and_an_unknown_one_is_not_lost() {
-        let note = |stage: &str, note: &str| StageNote { stage: stage.into(), note: note.into() };
+        let note = |stage: &str, note: &str| StageNote { stage: stage.to_owned().into(), note: note.into() };
         let shown = stages(&[note("settle", "b"), note("new-stage", "c"), note("admit", "a"), note("settle", "d")]);
         let names = shown.iter().map(|stage| stage.name.as_str()).collect::<Vec<_>>();
         assert_eq!(

@@ -12,7 +12,7 @@ use super::name::Name;
 use super::near::Near;
 use super::request::{self, Passed};
 use super::shelf::{Kept, Shelf, Totals};
-use crate::metrics::{CacheLabels, Metrics};
+use crate::metrics::{CacheLabels, Label, Metrics};
 use crate::protect::Protected;
 
 /// The answers that may be given again.
@@ -70,7 +70,7 @@ impl Cache {
             Looked::Nothing(_) => "miss",
             Looked::Found(_) => "hit",
         };
-        metrics.cache_lookups.get_or_create(&CacheLabels { workflow: workflow.name.to_string(), outcome }).inc();
+        metrics.cache_lookups.get_or_create(&CacheLabels { workflow: Label(workflow.name.clone()), outcome }).inc();
         looked
     }
 

@@ -17,7 +17,7 @@ use super::shelf::{Kept, PieceEnd};
 use crate::admit::correct_limits;
 use crate::clock;
 use crate::dataplane::Gateway;
-use crate::metrics::WorkflowLabels;
+use crate::metrics::{Label, WorkflowLabels};
 use crate::protect::Protected;
 use crate::relay::Parting;
 use crate::reply::{Gone, Leaves, ReplyBody, Streaming, Waiting};
@@ -74,7 +74,7 @@ pub async fn replay(
         return Given { parting: Parting::Nobody, is_gone: true };
     };
     trail.cache = Some(Box::new(CacheUse { likeness, of: kept.of, age_ms, saved, agrees: None }));
-    let workflow = WorkflowLabels { workflow: kept.workflow.to_string() };
+    let workflow = WorkflowLabels { workflow: Label(kept.workflow.clone()) };
     gateway.metrics.cache_saved_nano_usd.get_or_create(&workflow).inc_by(saved.0.unsigned_abs());
     Given { parting, is_gone: false }
 }

@@ -17,7 +17,7 @@ use super::request::{self, near_rule};
 use super::shelf::Kept;
 use crate::clock;
 use crate::dataplane::Gateway;
-use crate::metrics::CacheLabels;
+use crate::metrics::{CacheLabels, Label};
 use crate::ports::{Embedder, Length};
 use crate::protect::Protected;
 use crate::reply::Waiting;
@@ -86,7 +86,7 @@ async fn near(gateway: &Gateway, call: &Protected, trail: &mut Trail) -> Option<
     let rule = workflow.cache.as_ref()?;
     let near_rule = rule.near?;
     let count = |outcome| {
-        let labels = CacheLabels { workflow: workflow.name.to_string(), outcome };
+        let labels = CacheLabels { workflow: Label(workflow.name.clone()), outcome };
         gateway.metrics.cache_lookups.get_or_create(&labels).inc();
     };
     let cache = &gateway.cache;

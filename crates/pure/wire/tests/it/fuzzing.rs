@@ -80,3 +80,12 @@ fn mutated_things_that_providers_keep_keep_the_invariants() {
     }
     run(10, 6_000, &corpus, fuzz::kept);
 }
+
+#[test]
+fn mutated_streams_that_break_off_requests_that_are_compared_and_limits_that_are_told_keep_the_invariants() {
+    let mut streams = small(files("streams", ".sse"));
+    streams.extend(small(files("streams", ".eventstream")));
+    run(20, 150, &streams, fuzz::going_on);
+    run(21, 2_000, &small(files("captures", ".request.json")), fuzz::same_request);
+    run(22, 5_000, &files("beside", ".headers"), fuzz::told_limits);
+}

@@ -240,7 +240,7 @@ fn priced(mut record: Record, meters: &[(Meter, u64, i64)], row: &str) -> Record
 }
 
 fn note(stage: &str, note: &str) -> StageNote {
-    StageNote { stage: stage.to_owned(), note: note.to_owned() }
+    StageNote { stage: stage.to_owned().into(), note: note.to_owned() }
 }
 
 fn call_id(at: UnixMs, i: u64) -> CallId {
