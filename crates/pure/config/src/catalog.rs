@@ -349,7 +349,9 @@ fn read_prices(catalog: &mut Catalog, root: &Table) {
         if !ids.insert(id) {
             twice(&table, &format!("price row `{id}`"));
         }
-        let (_, list) = rows.entry((provider, model)).or_insert_with(|| (table.place.clone(), Vec::new()));
+        // Of most models there is one row, of nearly a kilobyte, and there are nearly two thousand models.
+        let first = || (table.place.clone(), Vec::with_capacity(1));
+        let (_, list) = rows.entry((provider, model)).or_insert_with(first);
         list.push(price_row(&table, id, provider, model));
     }
     for ((provider, model), (place, rows)) in rows {

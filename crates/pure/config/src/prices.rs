@@ -190,14 +190,20 @@ pub const CURRENCY: Section = Section {
 /// A row with every dimension that the table gives it, in USD.
 pub(crate) fn dimensions(table: &Table, row: PriceRow) -> PriceRow {
     PriceRow {
-        bands: bands(table),
-        tiers: tiers(table),
-        regions: regions(table),
-        slices: slices(table),
-        off_peak: off_peak(table),
-        running: allowances(table),
+        bands: no_larger(bands(table)),
+        tiers: no_larger(tiers(table)),
+        regions: no_larger(regions(table)),
+        slices: no_larger(slices(table)),
+        off_peak: no_larger(off_peak(table)),
+        running: no_larger(allowances(table)),
         ..row
     }
+}
+
+/// Without room for more: these are kept for as long as the process runs, and a price for each meter is half a kilobyte.
+fn no_larger<T>(mut list: Vec<T>) -> Vec<T> {
+    list.shrink_to_fit();
+    list
 }
 
 /// Turns prices that are agreed in another currency into USD, and names the rate in the row's id and source.

@@ -255,6 +255,7 @@ impl PriceBook {
         if let Some(pair) = rows.windows(2).find(|pair| pair[0].to.is_none_or(|to| to > pair[1].from)) {
             return Err(BadBook::Overlap(pair[0].id.clone(), pair[1].id.clone()));
         }
+        rows.shrink_to_fit();
         Ok(PriceBook { rows })
     }
 
