@@ -170,6 +170,7 @@ impl Slot {
         self.health.lock().permit_for(now, need, || Amount {
             input_tokens: self.estimate_tokens(size.prompt_bytes).0,
             output_tokens: size.max_output.unwrap_or(FIRST_GUESS_OUTPUT_TOKENS),
+            leaves_percent: size.leaves_percent,
         })
     }
 
@@ -301,6 +302,8 @@ pub struct Size {
     pub typical_output: Option<u64>,
     /// What some models are billed by instead of tokens.
     pub units: wire::Units,
+    /// Share of a provider's quota that it leaves to calls that matter more, percent.
+    pub leaves_percent: u8,
 }
 
 #[cfg(test)]

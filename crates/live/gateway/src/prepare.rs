@@ -20,6 +20,11 @@ use crate::warm::PromptPrint;
 /// What a dialect that demands a cap is given when the client named none, tokens.
 pub const OUTPUT_CAP_WHERE_ONE_IS_DEMANDED: u64 = 4_096;
 
+/// What is left of a provider's quota to each class of calls that is more critical, percent of its limit.
+const LEFT_TO_EACH_CLASS_PERCENT: usize = 10;
+/// The most that the least critical leave, percent.
+const MOST_LEFT_PERCENT: u8 = 20;
+
 /// What is to be known of a call before its first hop: what moves it, and that it came.
 pub(crate) fn begin(gateway: &Gateway, deployed: &Deployed, call: &Protected, route: &mut Route, seed: u64) {
     let criticality = call.call().target.workflow().map(|workflow| workflow.criticality_index);
@@ -76,7 +81,18 @@ pub(crate) fn size(deployed: &Deployed, call: &Protected) -> Size {
     let name = call.call().target.workflow().map(|workflow| &workflow.name);
     let mut models = call.lanes().iter().flat_map(|(_, models)| models);
     let typical_output = models.find_map(|index| deployed.slots[*index].output_mean(name));
-    Size { prompt_bytes: head.prompt_bytes, max_output: head.max_output, typical_output, units: head.units }
+    let leaves_percent = leaves_percent(call);
+    let (prompt_bytes, max_output, units) = (head.prompt_bytes, head.max_output, head.units);
+    Size { prompt_bytes, max_output, typical_output, units, leaves_percent }
+}
+
+/// What a call leaves of a quota to those that matter more: a tenth of the limit for each class that is more critical. A call that
+/// named a lane or a model belongs to no class, and comes last.
+fn leaves_percent(call: &Protected) -> u8 {
+    let classes = call.snapshot().criticality.len();
+    let workflow = call.call().target.workflow();
+    let before = workflow.map_or(classes.saturating_sub(1), |workflow| workflow.criticality_index);
+    u8::try_from(before * LEFT_TO_EACH_CLASS_PERCENT).unwrap_or(u8::MAX).min(MOST_LEFT_PERCENT)
 }
 
 /// The candidates in lane order, each with what it should cost.

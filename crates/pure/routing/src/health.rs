@@ -16,6 +16,10 @@ pub const MEASUREMENT_FRESH_MS: u64 = 600_000;
 /// An unmeasured model gets one exploring call in this time, milliseconds: one a minute.
 pub const EXPLORE_EVERY_MS: u64 = 60_000;
 
+/// How long a refusal for the rate that comes alone keeps a model from all calls, milliseconds; the time it tells counts for the
+/// call that met it, and for all once another has said so within that time.
+pub const STRAY_LIMIT_MS: u64 = 1_000;
+
 /// How many attempts [`ModelHealth::failed_percent`] looks at, at least.
 pub const LEAST_SAMPLES: u16 = 10;
 
@@ -126,6 +130,8 @@ pub struct LastFault {
 struct Limited {
     since: UnixMs,
     until: UnixMs,
+    /// Until when the provider said; later than `until` where one answer alone has said so.
+    told: UnixMs,
 }
 
 impl ModelHealth {
@@ -161,7 +167,7 @@ impl ModelHealth {
         {
             return Permit::No { until, since, why: Refused::RateLimited };
         }
-        let permit = self.judge(now, need, full.map(|(since, until)| Limited { since, until }));
+        let permit = self.judge(now, need, full.map(|(since, until)| Limited { since, until, told: until }));
         if !matches!(permit, Permit::No { .. }) {
             self.in_flight = self.in_flight.saturating_add(1);
             if let Some(quota) = &mut self.quota {
@@ -194,9 +200,11 @@ impl ModelHealth {
     fn judge(&mut self, now: UnixMs, need: Need, full: Option<Limited>) -> Permit {
         let (state, since, _) = self.breaker.state(now);
         let limited = match (self.limited(now), full) {
-            (Some(one), Some(other)) => {
-                Some(Limited { since: one.since.min(other.since), until: one.until.max(other.until) })
-            }
+            (Some(one), Some(other)) => Some(Limited {
+                since: one.since.min(other.since),
+                until: one.until.max(other.until),
+                told: one.told.max(other.told),
+            }),
             (one, other) => one.or(other),
         };
         let limited = limited.filter(|_| need != Need::AfterRateLimit);
@@ -236,7 +244,8 @@ impl ModelHealth {
     }
 
     /// The attempt failed. A client's fault says nothing about the model and frees a probe's place without a verdict.
-    /// So does a rate limit that says when to come back: the model stays out until then, and its breaker is untouched.
+    /// So does a rate limit that says when to come back: the model stays out until then, or for [`STRAY_LIMIT_MS`] where it is
+    /// the only one to say so, and its breaker is untouched.
     /// A spent quota opens the breaker at once.
     pub fn failed(&mut self, now: UnixMs, fault: &Fault, probe: bool) {
         self.in_flight = self.in_flight.saturating_sub(1);
@@ -247,10 +256,14 @@ impl ModelHealth {
         self.last_fault = Some(LastFault { class: fault.class, status: fault.status, at: now });
         let full = matches!(fault.class, FaultClass::RateLimited | FaultClass::Overloaded);
         if let Some(retry_after_ms) = fault.retry_after_ms.filter(|_| full) {
-            let until = now + retry_after_ms.min(LONGEST_RATE_LIMIT_MS);
+            let wait_ms = retry_after_ms.min(LONGEST_RATE_LIMIT_MS);
             let standing = self.limited(now);
+            let is_stray = fault.class == FaultClass::RateLimited && self.limited.is_none();
+            let until = now + if is_stray { wait_ms.min(STRAY_LIMIT_MS) } else { wait_ms };
             let since = standing.map_or(now, |limited| limited.since);
-            self.limited = Some(Limited { since, until: standing.map_or(until, |limited| limited.until.max(until)) });
+            let told = self.limited.map_or(now, |limited| limited.told).max(now + wait_ms);
+            self.limited =
+                Some(Limited { since, until: standing.map_or(until, |limited| limited.until.max(until)), told });
             if fault.class == FaultClass::RateLimited {
                 self.breaker.abandoned(probe);
                 return;
@@ -311,10 +324,11 @@ impl ModelHealth {
         let limited = self.limited.as_mut()?;
         limited.since = limited.since.min(now);
         limited.until = limited.until.min(now + LONGEST_RATE_LIMIT_MS);
-        if now >= limited.until {
+        limited.told = limited.told.min(now + LONGEST_RATE_LIMIT_MS);
+        if now >= limited.told {
             self.limited = None;
         }
-        self.limited
+        self.limited.filter(|limited| now < limited.until)
     }
 
     fn unexplored(&self, now: UnixMs) -> bool {
@@ -413,6 +427,20 @@ mod tests {
         assert_eq!(health.view(at(1)).state, State::Closed);
         assert_eq!(health.permit(at(1), Need::AfterRateLimit), Permit::Yes);
         assert_eq!(health.permit(at(3), USUAL), Permit::Yes);
+    }
+
+    #[test]
+    fn a_rate_limit_that_one_answer_tells_alone_keeps_a_model_out_for_a_second() {
+        let limited = |seconds: u64| fault(FaultClass::RateLimited, Some(seconds * 1_000));
+        let mut health = health();
+        health.failed(at(0), &limited(30), false);
+        assert_eq!(health.permit(at(0), USUAL), Permit::No { until: at(1), since: at(0), why: Refused::RateLimited });
+        assert_eq!(health.permit(at(1), USUAL), Permit::Yes);
+        health.failed(at(2), &limited(28), false);
+        assert_eq!(health.permit(at(29), USUAL), Permit::No { until: at(30), since: at(2), why: Refused::RateLimited });
+        assert_eq!(health.permit(at(30), USUAL), Permit::Yes);
+        health.failed(at(31), &limited(30), false);
+        assert_eq!(health.permit(at(32), USUAL), Permit::Yes, "the one before is long over");
     }
 
     #[test]

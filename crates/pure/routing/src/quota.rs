@@ -24,6 +24,8 @@ pub struct Amount {
     pub input_tokens: u64,
     /// Tokens of its answer.
     pub output_tokens: u64,
+    /// Share of the limit that it leaves to calls that matter more, percent.
+    pub leaves_percent: u8,
 }
 
 /// How far the count of what was sent was when an attempt was.
@@ -103,7 +105,7 @@ impl Quota {
 
     /// Since when and until when there is no room for this; nothing where there is.
     pub fn full(&mut self, amount: &Amount, now: UnixMs) -> Option<(UnixMs, UnixMs)> {
-        let until = self.gauges.iter_mut().filter_map(|gauge| gauge.full_until(amount.of(gauge.unit), now)).max();
+        let until = self.gauges.iter_mut().filter_map(|gauge| gauge.full_until(amount, now)).max();
         let Some(until) = until else {
             self.full_since = None;
             return None;
@@ -120,7 +122,7 @@ impl Quota {
 
     /// Whether an attempt may wait until there is room: not where what comes next is promised already.
     pub fn may_wait(&mut self, amount: &Amount, now: UnixMs) -> bool {
-        self.gauges.iter_mut().all(|gauge| gauge.may_promise(amount.of(gauge.unit), now))
+        self.gauges.iter_mut().all(|gauge| gauge.may_promise(amount, now))
     }
 
     /// Takes off what an attempt uses that waits until there is room. False, and nothing is taken, where it may not.
@@ -131,7 +133,7 @@ impl Quota {
         self.count(amount);
         for gauge in &mut self.gauges {
             let used = amount.of(gauge.unit);
-            match gauge.full_until(used, now) {
+            match gauge.full_until(amount, now) {
                 Some(_) if gauge.refill.is_none() => gauge.promised = gauge.promised.saturating_add(used),
                 _ => gauge.take(used, now),
             }
@@ -258,10 +260,11 @@ impl Gauge {
         }
     }
 
-    /// Until when there is no room for so much. More than there can ever be is as good as all.
-    fn full_until(&mut self, wanted: u64, now: UnixMs) -> Option<UnixMs> {
+    /// Until when there is no room for so much, and what it leaves to others. More than there can ever be is as good as all.
+    fn full_until(&mut self, amount: &Amount, now: UnixMs) -> Option<UnixMs> {
         self.pass_time(now);
         let left = self.left.filter(|_| !self.may_ask)?;
+        let wanted = amount.of(self.unit).saturating_add(self.left_to_others(amount));
         let wanted = signed(wanted.min(self.limit.unwrap_or(u64::MAX)));
         if left >= wanted {
             return None;
@@ -286,9 +289,15 @@ impl Gauge {
     }
 
     /// Whether so much may be promised of what comes next.
-    fn may_promise(&mut self, amount: u64, now: UnixMs) -> bool {
+    fn may_promise(&mut self, amount: &Amount, now: UnixMs) -> bool {
         let waits = self.full_until(amount, now).is_some() && self.refill.is_none();
-        !waits || !self.only_asks && self.limit.is_none_or(|limit| self.promised.saturating_add(amount) <= limit)
+        let all = self.promised.saturating_add(amount.of(self.unit)).saturating_add(self.left_to_others(amount));
+        !waits || !self.only_asks && self.limit.is_none_or(|limit| all <= limit)
+    }
+
+    /// What calls that matter more are to find of it.
+    fn left_to_others(&self, amount: &Amount) -> u64 {
+        self.limit.map_or(0, |limit| share(limit, u64::from(amount.leaves_percent), 100))
     }
 
     fn view(&mut self, now: UnixMs) -> QuotaView {
@@ -327,7 +336,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ONE: Amount = Amount { input_tokens: 100, output_tokens: 50 };
+    const ONE: Amount = Amount { input_tokens: 100, output_tokens: 50, leaves_percent: 0 };
 
     fn at(ms: i64) -> UnixMs {
         UnixMs(ms)
@@ -358,6 +367,22 @@ mod tests {
         let mut quota = Quota::default();
         assert!((0..10_000).all(|ms| go(&mut quota, at(ms))));
         assert!(quota.view(at(10_000)).is_empty());
+    }
+
+    #[test]
+    fn the_last_of_a_quota_is_left_to_calls_that_matter_more() {
+        let mut quota = Quota::default();
+        quota.told(&[requests(100, 100, 60_000, false)], 0, quota.mark(), at(0));
+        let routine = Amount { leaves_percent: 20, ..ONE };
+        let mut go = |amount: &Amount| {
+            let has_room = quota.full(amount, at(10)).is_none();
+            if has_room {
+                quota.grant(amount, at(10));
+            }
+            has_room
+        };
+        assert_eq!((0..200).filter(|_| go(&routine)).count(), 80);
+        assert_eq!((0..200).filter(|_| go(&ONE)).count(), 20);
     }
 
     #[test]
@@ -424,11 +449,11 @@ mod tests {
             at(0),
         );
         assert_eq!((0..10).filter(|_| go(&mut quota, at(1))).count(), 2);
-        let short = Amount { input_tokens: 50, output_tokens: 10 };
+        let short = Amount { input_tokens: 50, output_tokens: 10, leaves_percent: 0 };
         assert!(quota.full(&short, at(2)).is_none(), "a shorter one still fits");
         let view = quota.view(at(2));
         assert_eq!((view[0].left, view[1].left), (Some(50), Some(900)));
-        let huge = Amount { input_tokens: 5_000, output_tokens: 0 };
+        let huge = Amount { input_tokens: 5_000, ..Amount::default() };
         assert!(quota.full(&huge, at(60_000)).is_none(), "what never fits is left to the provider once all is there");
     }
 

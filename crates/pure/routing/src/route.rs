@@ -393,7 +393,8 @@ impl Route {
     /// Of the candidates refused for this reason, the one that is free again first.
     fn soonest(&self, why: Refused) -> Option<(UnixMs, usize)> {
         let refused = self.hops.iter().enumerate().filter_map(|(index, hop)| match hop.refused {
-            Some(obstacle) if obstacle.why == why => Some((obstacle.until, index)),
+            // What this call was told itself holds for it, also where it does not for the others.
+            Some(obstacle) if obstacle.why == why => Some((obstacle.until.max(hop.back_at.unwrap_or_default()), index)),
             _ => None,
         });
         refused.min()

@@ -151,6 +151,8 @@ const NOTES: &str = "
   at most 200 ms that doubles with each attempt, then the other models. A provider that says it is full (429, 503, 529, or
   any fault with Retry-After) is left at once for a model that is free now; it is waited for only where there is no other
   and the wait is at most `max_wait_ms` (2 s). A longer Retry-After rules the model out for this call.
+  One such answer keeps other calls from the model for a second at most; a second one within the time that it told, for as long as
+  it tells.
 - **next model**: the next of the lane, then the next lane. At most `max_attempts` (4) in all, none after the call's
   deadline. The last of them goes to a lane that was not tried yet, where one is free.
 - **HTTP error**: the client gets the fault's code in its own dialect; endpoints.md has the statuses. It is also what
