@@ -27,6 +27,7 @@ pub mod bound;
 pub mod units;
 pub mod upstream;
 mod pool;
+mod portion;
 mod interim;
 pub mod pipe;
 pub mod identity;

@@ -20,6 +20,7 @@ use crate::dataplane::Gateway;
 use crate::deployed::{Deployed, Size};
 use crate::exchange::Failure;
 use crate::open::Open;
+use crate::portion;
 use crate::prepare::{begin, candidates, hold, lane_name, longest_ms, print_of, size, taken_room, timeouts, translate};
 use crate::protect::Protected;
 use crate::refusal::{Lossy, Refusal};
@@ -361,7 +362,10 @@ impl<'a> Search<'a> {
             }
             return Err(Refusal::Spool(error.to_string()));
         }
-        let timeouts = timeouts(&model, self.workflow.as_deref());
+        let mut timeouts = timeouts(&model, self.workflow.as_deref());
+        if portion::is_whole(admitted.operation, outgoing.stream) {
+            timeouts = portion::of_whole(self.deployed, &self.route, &candidate, timeouts, self.deadline);
+        }
         let mut losses = outgoing.losses.clone();
         if let Some(after) = &self.after {
             let upstream = model.provider.dialect_for(admitted.dialect);

@@ -153,6 +153,12 @@ const NOTES: &str = "
   and the wait is at most `max_wait_ms` (2 s). A longer Retry-After rules the model out for this call.
 - **next model**: the next of the lane, then the next lane. At most `max_attempts` (4) in all, none after the call's
   deadline. The last of them goes to a lane that was not tried yet, where one is free.
+- **An answer that is not streamed** is silent until its end, so one that stalls cannot be told from one that takes long. While
+  another model could be asked now, an attempt at one may take half of what the call has left (`total_ms`, 10 minutes): more
+  where the model lately took longer, up to twice its longest time and three quarters of what is left. Then it is
+  `upstream_first_token_timeout`, booked as an estimate, and the next model is asked. Where no other is left or all are held
+  back by breakers and rate limits, it is waited for to the call's deadline, and is `deadline_exceeded` after it. A workflow
+  whose models work for longer than half of `total_ms` should raise that.
 - **HTTP error**: the client gets the fault's code in its own dialect; endpoints.md has the statuses. It is also what
   happens in the other rows when nothing is left to try.
 - **continued elsewhere**: the attempt is booked as failed, and the next model of the call's lanes is asked for the rest: by a
