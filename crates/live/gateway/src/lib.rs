@@ -59,6 +59,7 @@ pub mod steering;
 pub mod watch;
 pub mod promises;
 pub mod concentration;
+pub mod wait_out;
 pub mod warm;
 pub mod provisioned;
 pub mod spool;

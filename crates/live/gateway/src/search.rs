@@ -8,7 +8,7 @@ use config::{Model, OnLoss, Timeouts, Workflow};
 use domain::{AttemptId, Cause, Entry, Fault, Intent, Loss, NanoUsd, ProviderName};
 use ledger::budget::Spend;
 use parking_lot::Mutex;
-use routing::{Candidate, CriticalityIndex, Hedging, LaneIndex, ModelIndex, Next, Route};
+use routing::{Candidate, CriticalityIndex, Hedging, LaneIndex, ModelIndex, Next, RetryPolicy, Route};
 use tokio::time::Instant;
 use wire::{Operation, Outgoing};
 
@@ -28,6 +28,7 @@ use crate::reply::Leaves;
 use crate::settle::{Attempt, Ending, settle};
 use crate::skipped::Skipped;
 use crate::trail::Trail;
+use crate::wait_out::wait_out;
 use crate::warm::PromptPrint;
 
 /// One call's search for an answer.
@@ -39,12 +40,14 @@ pub(crate) struct Search<'a> {
     /// When the answer must have ended.
     pub deadline: Instant,
     workflow: Option<Arc<Workflow>>,
-    criticality: Option<CriticalityIndex>,
+    pub criticality: Option<CriticalityIndex>,
     cheapest: Option<NanoUsd>,
     usual_cost: Option<NanoUsd>,
     size: Size,
     print: Option<PromptPrint>,
-    seed: u64,
+    pub seed: u64,
+    /// How long it waited because nobody could be asked, milliseconds.
+    pub waited_out_ms: u64,
     pub last: Option<Fault>,
     /// Who is taken for the maker of what the request carries that only its maker can read.
     maker: Option<ProviderName>,
@@ -107,6 +110,7 @@ impl<'a> Search<'a> {
             size,
             print,
             seed,
+            waited_out_ms: 0,
             last: None,
             maker: None,
             skipped: Skipped::default(),
@@ -156,6 +160,11 @@ impl<'a> Search<'a> {
         let (candidate, wait_ms, cause, probe, decision) = match next {
             Next::Try { candidate, wait_ms, cause, probe, decision } => (candidate, wait_ms, cause, probe, decision),
             Next::GiveUp { why, retry_after_ms, all_open } => {
+                if let (true, Some(until_ms)) = (all_open, retry_after_ms)
+                    && Box::pin(wait_out(self, until_ms, client, trail)).await?
+                {
+                    return Ok(None);
+                }
                 trail.note("attempt", &*why);
                 // What went on was answered by the lane that began.
                 if self.after.is_none() {
@@ -312,6 +321,11 @@ impl<'a> Search<'a> {
             return Err(Unready::Lossy(outgoing.losses));
         }
         Ok(Ready { model, bound, outgoing })
+    }
+
+    /// How persistent the call is.
+    pub fn policy(&self) -> RetryPolicy {
+        self.workflow.as_ref().map_or(self.deployed.snapshot.defaults.retry, |workflow| workflow.retry)
     }
 
     fn pick(&self, candidate: &Candidate) -> Pick {

@@ -195,7 +195,10 @@ const NOTES: &str = "
   open for 5 s, then one probe is let through; the probe's success closes it, its failure opens it for twice as long, 60 s
   at most. A model that closes and soon opens again starts where it left off. Faults of the client never count.
 - **All breakers open**: one call in each open time is sent all the same, to the model that would be probed soonest. The
-  others are refused at once, with Retry-After saying when a probe is due.
+  others wait until a probe is due, and ask again: 20 s in all at most (`retry.wait_out_ms`, 0 to be refused at once), never
+  longer than leaves a quarter of the call's time, and so do calls that only limits with a known end hold back. At most 1,000
+  calls of one process wait so (`freehold_waited_out_total` counts them), the second half of them of the first criticality
+  alone. Who does not wait is refused at once, with Retry-After saying when a probe is due.
 - A client that goes away is not told anything; the attempt upstream is cancelled.
 - **Freehold itself fails** (a call's task panics, or is cut off with the process's end): the attempt under way, or both of two, is booked as
   indeterminate at once, its hold being the most it can have cost, and nothing stays reserved. Before first content the
