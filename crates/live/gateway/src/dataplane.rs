@@ -27,7 +27,7 @@ use crate::spool::Spool;
 use crate::tokens::TokenCounter;
 use crate::totals::Totals;
 use crate::upstream::UpstreamError;
-use crate::wait_out::WaitingRoom;
+use crate::waiting_room::WaitingRoom;
 use crate::watch::Watch;
 
 /// The data plane: what every call needs, put together once.

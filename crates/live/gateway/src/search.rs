@@ -8,7 +8,7 @@ use config::{Model, OnLoss, Timeouts, Workflow};
 use domain::{AttemptId, Cause, Entry, Fault, Intent, Loss, NanoUsd, ProviderName};
 use ledger::budget::Spend;
 use parking_lot::Mutex;
-use routing::{Candidate, CriticalityIndex, Hedging, LaneIndex, ModelIndex, Next, RetryPolicy, Route};
+use routing::{Candidate, CriticalityIndex, Hedging, LaneIndex, ModelIndex, Next, Route};
 use tokio::time::Instant;
 use wire::{Operation, Outgoing};
 
@@ -28,7 +28,7 @@ use crate::reply::Leaves;
 use crate::settle::{Attempt, Ending, settle};
 use crate::skipped::Skipped;
 use crate::trail::Trail;
-use crate::wait_out::wait_out;
+use crate::wait_out::{Stranded, wait_out};
 use crate::warm::PromptPrint;
 
 /// One call's search for an answer.
@@ -40,14 +40,14 @@ pub(crate) struct Search<'a> {
     /// When the answer must have ended.
     pub deadline: Instant,
     workflow: Option<Arc<Workflow>>,
-    pub criticality: Option<CriticalityIndex>,
+    criticality: Option<CriticalityIndex>,
     cheapest: Option<NanoUsd>,
     usual_cost: Option<NanoUsd>,
     size: Size,
     print: Option<PromptPrint>,
-    pub seed: u64,
+    seed: u64,
     /// How long it waited because nobody could be asked, milliseconds.
-    pub waited_out_ms: u64,
+    waited_out_ms: u64,
     pub last: Option<Fault>,
     /// Who is taken for the maker of what the request carries that only its maker can read.
     maker: Option<ProviderName>,
@@ -160,10 +160,12 @@ impl<'a> Search<'a> {
         let (candidate, wait_ms, cause, probe, decision) = match next {
             Next::Try { candidate, wait_ms, cause, probe, decision } => (candidate, wait_ms, cause, probe, decision),
             Next::GiveUp { why, retry_after_ms, all_open } => {
-                if let (true, Some(until_ms)) = (all_open, retry_after_ms)
-                    && Box::pin(wait_out(self, until_ms, client, trail)).await?
-                {
-                    return Ok(None);
+                if let (true, Some(until_ms)) = (all_open, retry_after_ms) {
+                    let waited = Box::pin(wait_out(gateway, self.stranded(), until_ms, client, trail)).await?;
+                    if let Some(waited_ms) = waited {
+                        self.waited_out_ms += waited_ms;
+                        return Ok(None);
+                    }
                 }
                 trail.note("attempt", &*why);
                 // What went on was answered by the lane that began.
@@ -323,9 +325,14 @@ impl<'a> Search<'a> {
         Ok(Ready { model, bound, outgoing })
     }
 
-    /// How persistent the call is.
-    pub fn policy(&self) -> RetryPolicy {
-        self.workflow.as_ref().map_or(self.deployed.snapshot.defaults.retry, |workflow| workflow.retry)
+    fn stranded(&self) -> Stranded {
+        Stranded {
+            policy: self.workflow.as_ref().map_or(self.deployed.snapshot.defaults.retry, |workflow| workflow.retry),
+            deadline: self.deadline,
+            is_most_critical: self.criticality == Some(0),
+            waited_ms: self.waited_out_ms,
+            seed: self.seed,
+        }
     }
 
     fn pick(&self, candidate: &Candidate) -> Pick {
