@@ -1,6 +1,9 @@
 //! One attempt engine for every endpoint: choose, hold, write down, send, and go elsewhere while nothing of an answer
 //! has reached the client. What may follow which fault is `routing`'s truth table.
 
+#[cfg(test)]
+mod tests;
+
 use crate::answered::Answered;
 use crate::clock;
 use crate::dataplane::Gateway;

@@ -27,6 +27,7 @@ use crate::spool::Spool;
 use crate::tokens::TokenCounter;
 use crate::totals::Totals;
 use crate::upstream::UpstreamError;
+use crate::waiting_room::WaitingRoom;
 use crate::watch::Watch;
 
 /// The data plane: what every call needs, put together once.
@@ -57,6 +58,8 @@ pub struct Gateway {
     pub cache: Cache,
     /// Whose files and batches are, for lists.
     pub owners: Owners,
+    /// Room for calls that wait until somebody can be asked.
+    pub waiting_room: WaitingRoom,
     /// Identifiers and seeds.
     pub chance: Chance,
     /// Why the configuration on disk is not the one that runs.
@@ -88,6 +91,7 @@ impl Gateway {
             totals: Totals::default(),
             cache,
             owners: Owners::default(),
+            waiting_room: WaitingRoom::default(),
             chance: Chance::new(),
             rejected: Mutex::default(),
             draining: AtomicBool::new(false),

@@ -124,10 +124,8 @@ pub(crate) async fn exchange(
             (false, false) => "application/json",
         },
     };
-    // A whole answer has no first token to wait for, only an end.
     let first = attempt.sent + Duration::from_millis(timeouts.first_token_ms);
-    let waits_for_first = (stream && !admitted.operation.makes_pictures()) || challenge.is_some();
-    let (wait_until, late) = match waits_for_first && first < total {
+    let (wait_until, late) = match first < total {
         true => (first, FaultClass::FirstTokenTimeout),
         false => (total, FaultClass::TotalTimeout),
     };

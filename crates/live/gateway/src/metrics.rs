@@ -140,6 +140,8 @@ pub struct Metrics {
     pub budget_refusals: Counter,
     /// Second attempts beside slow ones that no budget had room for.
     pub hedges_without_money: Counter,
+    /// Calls that waited because nobody could be asked.
+    pub waited_out: Counter,
     /// Calls that a model's own limits had no room for.
     pub model_limited: Family<ModelLabels, Counter>,
     /// Calls that began elsewhere than their lanes say.
@@ -194,6 +196,7 @@ impl Metrics {
             overrun_nano_usd: Counter::default(),
             budget_refusals: Counter::default(),
             hedges_without_money: Counter::default(),
+            waited_out: Counter::default(),
             model_limited: Family::default(),
             calls_moved: Family::default(),
             cache_lookups: Family::default(),
@@ -246,6 +249,11 @@ impl Metrics {
             "hedges_without_money",
             "Second attempts beside slow ones that no budget had room for",
             metrics.hedges_without_money.clone(),
+        );
+        registry.register(
+            "waited_out",
+            "Calls that waited because every model was behind a breaker or a limit",
+            metrics.waited_out.clone(),
         );
         registry.register(
             "model_limited",

@@ -20,6 +20,7 @@ use crate::dataplane::Gateway;
 use crate::deployed::{Deployed, Size};
 use crate::exchange::Failure;
 use crate::open::Open;
+use crate::portion;
 use crate::prepare::{begin, candidates, hold, lane_name, longest_ms, print_of, size, taken_room, timeouts, translate};
 use crate::protect::Protected;
 use crate::refusal::{Lossy, Refusal};
@@ -27,6 +28,7 @@ use crate::reply::Leaves;
 use crate::settle::{Attempt, Ending, settle};
 use crate::skipped::Skipped;
 use crate::trail::Trail;
+use crate::wait_out::{Stranded, wait_out};
 use crate::warm::PromptPrint;
 
 /// One call's search for an answer.
@@ -44,6 +46,8 @@ pub(crate) struct Search<'a> {
     size: Size,
     print: Option<PromptPrint>,
     seed: u64,
+    /// How long it waited because nobody could be asked, milliseconds.
+    waited_out_ms: u64,
     pub last: Option<Fault>,
     /// Who is taken for the maker of what the request carries that only its maker can read.
     maker: Option<ProviderName>,
@@ -106,6 +110,7 @@ impl<'a> Search<'a> {
             size,
             print,
             seed,
+            waited_out_ms: 0,
             last: None,
             maker: None,
             skipped: Skipped::default(),
@@ -155,6 +160,13 @@ impl<'a> Search<'a> {
         let (candidate, wait_ms, cause, probe, decision) = match next {
             Next::Try { candidate, wait_ms, cause, probe, decision } => (candidate, wait_ms, cause, probe, decision),
             Next::GiveUp { why, retry_after_ms, all_open } => {
+                if let (true, Some(until_ms)) = (all_open, retry_after_ms) {
+                    let waited = Box::pin(wait_out(gateway, self.stranded(), until_ms, client, trail)).await?;
+                    if let Some(waited_ms) = waited {
+                        self.waited_out_ms += waited_ms;
+                        return Ok(None);
+                    }
+                }
                 trail.note("attempt", &*why);
                 // What went on was answered by the lane that began.
                 if self.after.is_none() {
@@ -313,6 +325,16 @@ impl<'a> Search<'a> {
         Ok(Ready { model, bound, outgoing })
     }
 
+    fn stranded(&self) -> Stranded {
+        Stranded {
+            policy: self.workflow.as_ref().map_or(self.deployed.snapshot.defaults.retry, |workflow| workflow.retry),
+            deadline: self.deadline,
+            is_most_critical: self.criticality == Some(0),
+            waited_ms: self.waited_out_ms,
+            seed: self.seed,
+        }
+    }
+
     fn pick(&self, candidate: &Candidate) -> Pick {
         match (candidate.expected_cost, self.cheapest) {
             (Some(cost), Some(cheapest)) if cost > cheapest => Pick::Dearer,
@@ -361,7 +383,10 @@ impl<'a> Search<'a> {
             }
             return Err(Refusal::Spool(error.to_string()));
         }
-        let timeouts = timeouts(&model, self.workflow.as_deref());
+        let mut timeouts = timeouts(&model, self.workflow.as_deref());
+        if portion::is_whole(admitted.operation, outgoing.stream) {
+            timeouts = portion::of_whole(self.deployed, &self.route, &candidate, timeouts, self.deadline);
+        }
         let mut losses = outgoing.losses.clone();
         if let Some(after) = &self.after {
             let upstream = model.provider.dialect_for(admitted.dialect);

@@ -74,7 +74,7 @@ pub const RETRY_KEY: Key = Key {
     takes: "table",
     default: "see `retry`",
     meaning: "How persistent a call is.",
-    example: "{ max_attempts = 4, retries_same = 1, base_ms = 200, max_wait_ms = 2_000 }",
+    example: "{ max_attempts = 4, retries_same = 1, base_ms = 200, max_wait_ms = 2_000, wait_out_ms = 20_000 }",
 };
 
 /// The key that opens [`TIMEOUTS`].
@@ -118,6 +118,13 @@ pub const RETRY: Section = Section {
             default: "2000",
             meaning: "The longest single wait, a provider's Retry-After included; a longer Retry-After goes to the next model instead.",
             example: "2_000",
+        },
+        Key {
+            name: "wait_out_ms",
+            takes: "milliseconds, 0 to 600000",
+            default: "20000",
+            meaning: "How long a call waits in all before its first attempt while breakers and limits hold back every model; 0 refuses it at once, with Retry-After.",
+            example: "20_000",
         },
     ],
     meters: false,
@@ -176,6 +183,7 @@ pub(crate) fn retry(table: &Table, base: RetryPolicy) -> RetryPolicy {
         retries_same: small("retries_same", 0..=10).unwrap_or(base.retries_same),
         base_ms: table.count("base_ms", 0..=60_000).unwrap_or(base.base_ms),
         max_wait_ms: table.count("max_wait_ms", 0..=600_000).unwrap_or(base.max_wait_ms),
+        wait_out_ms: table.count("wait_out_ms", 0..=600_000).unwrap_or(base.wait_out_ms),
     }
 }
 

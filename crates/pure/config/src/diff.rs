@@ -323,7 +323,10 @@ fn tool_server(server: &Arc<McpServer>) -> (String, Facts) {
 
 fn retry(retry: &routing::RetryPolicy) -> String {
     let (attempts, same) = (retry.max_attempts, retry.retries_same);
-    format!("{attempts} attempts, {same} on the same model, waits from {} to {} ms", retry.base_ms, retry.max_wait_ms)
+    let (from, to, out) = (retry.base_ms, retry.max_wait_ms, retry.wait_out_ms);
+    format!(
+        "{attempts} attempts, {same} on the same model, waits from {from} to {to} ms, {out} ms where nobody can be asked"
+    )
 }
 
 fn timeouts(timeouts: &Timeouts) -> String {

@@ -11,13 +11,15 @@ pub struct RetryPolicy {
     pub base_ms: u64,
     /// The longest single wait, a provider's Retry-After included, milliseconds.
     pub max_wait_ms: u64,
+    /// How long a call that nobody can be asked for waits in all, milliseconds: every model is behind an open breaker or a limit.
+    pub wait_out_ms: u64,
 }
 
 impl Default for RetryPolicy {
     /// Four attempts, one of them a retry on the same model, waits below 200 ms at first and 2 s at most: what a person
-    /// waiting for an answer bears. A judgement, not a measurement; `[defaults]` and workflows may set their own.
+    /// waiting for an answer bears. Where nobody can be asked, 20 s: a breaker's first two open times and their probes. A judgement, not a measurement; `[defaults]` and workflows may set their own.
     fn default() -> Self {
-        RetryPolicy { max_attempts: 4, retries_same: 1, base_ms: 200, max_wait_ms: 2_000 }
+        RetryPolicy { max_attempts: 4, retries_same: 1, base_ms: 200, max_wait_ms: 2_000, wait_out_ms: 20_000 }
     }
 }
 

@@ -285,6 +285,17 @@ impl ModelHealth {
         self.first_token.fresh_p50(now).or_else(|| self.latency.fresh_p50(now))
     }
 
+    /// The longest that one of the last [`MEASUREMENTS`] whole answers took, milliseconds; absent where none came within
+    /// [`MEASUREMENT_FRESH_MS`].
+    pub fn slowest_ms(&self, now: UnixMs) -> Option<u64> {
+        self.latency.ring.iter().copied().max().filter(|_| now.since(self.latency.last_at) < MEASUREMENT_FRESH_MS)
+    }
+
+    /// Whether neither its breaker nor a rate limit keeps the model out now. Grants nothing.
+    pub fn is_free(&mut self, now: UnixMs) -> bool {
+        self.limited(now).is_none() && self.breaker.state(now).0 == State::Closed
+    }
+
     /// Attempts under way.
     pub fn in_flight(&self) -> u32 {
         self.in_flight

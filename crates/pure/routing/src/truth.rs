@@ -155,6 +155,12 @@ const NOTES: &str = "
   it tells.
 - **next model**: the next of the lane, then the next lane. At most `max_attempts` (4) in all, none after the call's
   deadline. The last of them goes to a lane that was not tried yet, where one is free.
+- **An answer that is not streamed** is silent until its end, so one that stalls cannot be told from one that takes long. While
+  another model could be asked now, an attempt at one may take half of what the call has left (`total_ms`, 10 minutes): more
+  where the model lately took longer, up to twice its longest time and three quarters of what is left. Then it is
+  `upstream_first_token_timeout`, booked as an estimate, and the next model is asked. Where no other is left or all are held
+  back by breakers and rate limits, it is waited for to the call's deadline, and is `deadline_exceeded` after it. A workflow
+  whose models work for longer than half of `total_ms` should raise that.
 - **HTTP error**: the client gets the fault's code in its own dialect; endpoints.md has the statuses. It is also what
   happens in the other rows when nothing is left to try.
 - **continued elsewhere**: the attempt is booked as failed, and the next model of the call's lanes is asked for the rest: by a
@@ -191,7 +197,10 @@ const NOTES: &str = "
   open for 5 s, then one probe is let through; the probe's success closes it, its failure opens it for twice as long, 60 s
   at most. A model that closes and soon opens again starts where it left off. Faults of the client never count.
 - **All breakers open**: one call in each open time is sent all the same, to the model that would be probed soonest. The
-  others are refused at once, with Retry-After saying when a probe is due.
+  others wait until a probe is due, and ask again: 20 s in all at most (`retry.wait_out_ms`, 0 to be refused at once), never
+  longer than leaves a quarter of the call's time, and so do calls that only limits with a known end hold back. At most 1,000
+  calls of one process wait so (`freehold_waited_out_total` counts them), the second half of them of the first criticality
+  alone. Who does not wait is refused at once, with Retry-After saying when a probe is due.
 - A client that goes away is not told anything; the attempt upstream is cancelled.
 - **Freehold itself fails** (a call's task panics, or is cut off with the process's end): the attempt under way, or both of two, is booked as
   indeterminate at once, its hold being the most it can have cost, and nothing stays reserved. Before first content the

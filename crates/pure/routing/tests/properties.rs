@@ -89,7 +89,7 @@ proptest! {
         retries_same in 0u16..3,
         patience_ms in 0u64..10_000,
     ) {
-        let policy = RetryPolicy { max_attempts, retries_same, base_ms: 200, max_wait_ms: 2_000 };
+        let policy = RetryPolicy { max_attempts, retries_same, base_ms: 200, ..RetryPolicy::default() };
         let start = UnixMs(1_700_000_000_000);
         let deadline = start + patience_ms;
         let known: Vec<usize> = candidates.iter().map(|one| one.model).collect();

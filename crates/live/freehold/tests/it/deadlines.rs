@@ -42,13 +42,19 @@ fn each_deadline_ends_an_attempt_by_its_own_name() {
     let halting = silent_after(format!("{head}{FRAME}"));
     let whole = format!("{FRAME}data: [DONE]\n\n");
     let good = RawProvider::answering_body("text/event-stream", whole.as_bytes());
+    let said = r#"{"id":"c","model":"v","choices":[{"index":0,"message":{"role":"assistant","content":"ready"},"finish_reason":"stop"}]}"#;
+    let finished = RawProvider::answering_body("application/json", said.as_bytes());
     let configuration = [
         provider("silent", silent).as_str(),
         &provider("halting", halting),
         &provider("good", good.address).replace("[\"good\", \"good\"]", "[\"good\"]"),
         "[workflows.first]\ncriticality = \"silent\"\ntimeouts = { first_token_ms = 200 }\n\n",
         "[workflows.frame]\ncriticality = \"halting\"\ncontinuation = \"off\"\ntimeouts = { frame_ms = 200 }\n\n",
-        "[workflows.total]\ncriticality = \"silent\"\ntimeouts = { total_ms = 200 }\n",
+        &provider("finished", finished.address),
+        "[criticality.whole]\nlanes = [\"silent\", \"finished\"]\n\n",
+        "[lanes.alone]\nclass = \"B\"\nmodels = [\"silent\"]\npick = \"best\"\n\n[criticality.alone]\nlanes = [\"alone\"]\n\n",
+        "[workflows.whole]\ncriticality = \"whole\"\ntimeouts = { total_ms = 4_000 }\n\n",
+        "[workflows.total]\ncriticality = \"alone\"\ntimeouts = { total_ms = 200 }\n",
     ]
     .concat();
     let site = Site::new("deadlines", &configuration);
@@ -63,7 +69,13 @@ fn each_deadline_ends_an_attempt_by_its_own_name() {
     let answer = freehold.chat("frame", r#","stream":true"#);
     assert!(answer.status == 200 && answer.text().contains("upstream_frame_timeout"), "{}", answer.text());
 
+    // A whole answer says nothing before its end: half of the call's time is kept for the next model.
+    let answer = freehold.chat("whole", "");
+    assert_eq!((answer.status, answer.header("freehold-model")), (200, Some("finished")), "{}", answer.text());
+    let view = freehold.call(answer.header("freehold-call-id").unwrap());
+    assert!(view.to_string().contains("upstream_first_token_timeout"), "{view}");
+
+    // Where there is nobody else, it has all of the call's time.
     let answer = freehold.chat("total", "");
     assert_eq!((answer.status, answer.header("freehold-error")), (504, Some("deadline_exceeded")), "{}", answer.text());
-    assert_eq!(good.received().len(), 1, "only the first call went on to it");
 }

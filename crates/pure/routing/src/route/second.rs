@@ -5,7 +5,7 @@ use domain::{Cause, Fault, FaultClass, UnixMs};
 use super::{Next, Permits, Route};
 use crate::candidate::{LaneIndex, ModelIndex};
 use crate::health::Need;
-use crate::hop::Standing;
+use crate::hop::{Hop, Standing};
 
 impl Route {
     /// The first candidate not tried yet, for a second attempt beside the one that is out. It counts as an attempt.
@@ -78,10 +78,16 @@ impl Route {
         self.attempts_made = attempts_made;
     }
 
+    /// The models that are left for this call and were not tried, where it has attempts left for one.
+    pub fn others(&self) -> impl Iterator<Item = ModelIndex> {
+        let left = self.attempts_made < self.policy.max_attempts;
+        let untried = move |hop: &&Hop| left && hop.standing == Standing::Fresh && hop.attempts == 0;
+        self.hops.iter().filter(untried).map(|hop| hop.candidate.model)
+    }
+
     /// Whether another model is left that was not tried.
     pub fn has_another(&self) -> bool {
-        self.attempts_made < self.policy.max_attempts
-            && self.hops.iter().any(|hop| hop.standing == Standing::Fresh && hop.attempts == 0)
+        self.others().next().is_some()
     }
 }
 
