@@ -64,8 +64,9 @@ fn three_instances_send_a_model_as_many_requests_in_a_minute_as_it_may_have_and_
             }
         }
     });
-    let moved = call(&running[0], "w");
-    assert_eq!(moved.header("freehold-model"), Some("large"));
+    // An instance may have a little of its last slice left, but never more than the limit.
+    let moved = (0..31).map(|_| call(&running[0], "w")).find(|moved| moved.header("freehold-model") == Some("large"));
+    let moved = moved.expect("the limit is reached and the next model answers");
     let view = running[0].call(moved.header("freehold-call-id").unwrap());
     assert!(view.to_string().contains("its own limit of 30 requests per minute is reached"), "{view}");
     // No call waited long enough to be the last of its slices: those who can wait ask for what is left.
