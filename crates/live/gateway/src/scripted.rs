@@ -112,6 +112,21 @@ async fn answer(
     }
 }
 
+/// A configuration of workflow `w`, whose lane has models `a` and `b` at two providers, with more settings of the lane and of the
+/// workflow. Output costs a thousandth of a dollar a token, input nothing.
+pub fn two_models(at: &[SocketAddr], lane: &str, workflow: &str) -> String {
+    let (p, q) = (at[0], at[1]);
+    format!(
+        "[providers.p]\ndialect = \"openai-chat\"\nbase_url = \"http://{p}\"\n\n\
+         [providers.q]\ndialect = \"openai-chat\"\nbase_url = \"http://{q}\"\n\n\
+         [models.a]\nprovider = \"p\"\nmodel = \"v\"\nprice = {{ input = \"0\", output = \"1000\" }}\n\n\
+         [models.b]\nprovider = \"q\"\nmodel = \"v\"\nprice = {{ input = \"0\", output = \"1000\" }}\n\n\
+         [lanes.l]\nclass = \"B\"\nmodels = [\"a\", \"b\"]\n{lane}\n\n\
+         [criticality.c]\nlanes = [\"l\"]\n\n\
+         [workflows.w]\ncriticality = \"c\"\n{workflow}\n"
+    )
+}
+
 /// A gateway that serves.
 pub struct Served {
     pub gateway: Arc<Gateway>,

@@ -4,23 +4,14 @@ use std::net::SocketAddr;
 
 use domain::{AttemptEnd, Cause, FaultClass, NanoUsd};
 
-use crate::scripted::{Provider, When, serve};
+use crate::scripted::{Provider, When, serve, two_models};
 
 const PATH: &str = "/v1/chat/completions";
 const WHOLE: &str = r#"{"model":"w","max_tokens":100,"messages":[{"role":"user","content":"Hello"}]}"#;
 const ANSWER: &str = r#"{"id":"x","object":"chat.completion","created":1,"model":"v","choices":[{"index":0,"message":{"role":"assistant","content":"from b"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#;
 
 fn config(at: &[SocketAddr]) -> String {
-    let (p, q) = (at[0], at[1]);
-    format!(
-        "[providers.p]\ndialect = \"openai-chat\"\nbase_url = \"http://{p}\"\n\n\
-         [providers.q]\ndialect = \"openai-chat\"\nbase_url = \"http://{q}\"\n\n\
-         [models.a]\nprovider = \"p\"\nmodel = \"v\"\nprice = {{ input = \"0\", output = \"1000\" }}\n\n\
-         [models.b]\nprovider = \"q\"\nmodel = \"v\"\nprice = {{ input = \"0\", output = \"1000\" }}\n\n\
-         [lanes.l]\nclass = \"B\"\nmodels = [\"a\", \"b\"]\n\n\
-         [criticality.c]\nlanes = [\"l\"]\n\n\
-         [workflows.w]\ncriticality = \"c\"\ntimeouts = {{ total_ms = 4_000 }}\nbudget = {{ limit = \"100 USD\", per = \"total\" }}\n"
-    )
+    two_models(at, "", "timeouts = { total_ms = 4_000 }\nbudget = { limit = \"100 USD\", per = \"total\" }")
 }
 
 #[test]

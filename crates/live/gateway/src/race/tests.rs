@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::scripted::{Provider, Script, Served, When, call, frame, request, says, stream_head};
+use crate::scripted::{Provider, Script, Served, When, call, frame, request, says, stream_head, two_models};
 use crate::trail::TRAP;
 
 /// What 100 tokens of output cost: the hold of an attempt, since input costs nothing.
@@ -21,18 +21,9 @@ const BODY: &str = r#"{"model":"w","stream":true,"max_tokens":100,"messages":[{"
 /// so that a second attempt is due at once.
 fn serve(name: &str, share: &str, limit: NanoUsd, a: Script<'_>, b: Script<'_>) -> Served {
     let usd = format!("{}.{:09}", limit.0 / 1_000_000_000, limit.0 % 1_000_000_000);
-    let text = |at: &[std::net::SocketAddr]| {
-        let (p, q) = (at[0], at[1]);
-        format!(
-            "[providers.p]\ndialect = \"openai-chat\"\nbase_url = \"http://{p}\"\n\n\
-             [providers.q]\ndialect = \"openai-chat\"\nbase_url = \"http://{q}\"\n\n\
-             [models.a]\nprovider = \"p\"\nmodel = \"v\"\nprice = {{ input = \"0\", output = \"1000\" }}\n\n\
-             [models.b]\nprovider = \"q\"\nmodel = \"v\"\nprice = {{ input = \"0\", output = \"1000\" }}\n\n\
-             [lanes.l]\nclass = \"B\"\nmodels = [\"a\", \"b\"]\nhedge = {{ share = \"{share}\", least_ms = 1 }}\n\n\
-             [criticality.c]\nlanes = [\"l\"]\n\n\
-             [workflows.w]\ncriticality = \"c\"\nbudget = {{ limit = \"{usd} USD\", per = \"total\" }}\n"
-        )
-    };
+    let hedge = format!("hedge = {{ share = \"{share}\", least_ms = 1 }}");
+    let budget = format!("budget = {{ limit = \"{usd} USD\", per = \"total\" }}");
+    let text = |at: &[std::net::SocketAddr]| two_models(at, &hedge, &budget);
     let served = crate::scripted::serve(name, limit, &[a, b], text);
     let lane = served.gateway.deployed.load().hedging[0].clone().unwrap();
     (0..64).for_each(|_| lane.lock().measured(1, clock::now()));
