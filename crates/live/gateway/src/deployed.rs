@@ -105,6 +105,17 @@ impl Deployed {
         })
     }
 
+    /// Asks a model for one attempt of a call of this size.
+    pub fn permit(&self, index: ModelIndex, now: UnixMs, need: Need, size: &Size) -> Permit {
+        let slot = &self.slots[index];
+        let leaves_percent = if self.model(index).provider.quota_steering { size.leaves_percent } else { 0 };
+        slot.health.lock().permit_for(now, need, || Amount {
+            input_tokens: slot.estimate_tokens(size.prompt_bytes).0,
+            output_tokens: size.max_output.unwrap_or(FIRST_GUESS_OUTPUT_TOKENS),
+            leaves_percent,
+        })
+    }
+
     /// The model at this index.
     pub fn model(&self, index: ModelIndex) -> &Arc<Model> {
         &self.snapshot.models[index]
@@ -163,15 +174,6 @@ impl Slot {
             caches_by_itself: AtomicBool::new(self.caches_by_itself()),
             ..Slot::made_by(self.maker)
         }
-    }
-
-    /// Asks for one attempt of a call of this size.
-    pub fn permit(&self, now: UnixMs, need: Need, size: &Size) -> Permit {
-        self.health.lock().permit_for(now, need, || Amount {
-            input_tokens: self.estimate_tokens(size.prompt_bytes).0,
-            output_tokens: size.max_output.unwrap_or(FIRST_GUESS_OUTPUT_TOKENS),
-            leaves_percent: size.leaves_percent,
-        })
     }
 
     /// Takes over what an answer's headers tell of the provider's quota; `mark` is of when its attempt was sent.

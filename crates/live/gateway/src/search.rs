@@ -48,6 +48,8 @@ pub(crate) struct Search<'a> {
     seed: u64,
     /// How long it waited because nobody could be asked, milliseconds.
     waited_out_ms: u64,
+    /// How many times that was.
+    waits: u32,
     pub last: Option<Fault>,
     /// Who is taken for the maker of what the request carries that only its maker can read.
     maker: Option<ProviderName>,
@@ -111,6 +113,7 @@ impl<'a> Search<'a> {
             print,
             seed,
             waited_out_ms: 0,
+            waits: 0,
             last: None,
             maker: None,
             skipped: Skipped::default(),
@@ -155,15 +158,18 @@ impl<'a> Search<'a> {
         let (gateway, deployed) = (self.gateway, self.deployed);
         let now = clock::now();
         let size = &self.size;
-        let mut permits = |index: usize, need| deployed.slots[index].permit(now, need, size);
+        let mut permits = |index: usize, need| deployed.permit(index, now, need, size);
         let next = self.route.next(self.last.as_ref(), &mut permits, now);
         let (candidate, wait_ms, cause, probe, decision) = match next {
             Next::Try { candidate, wait_ms, cause, probe, decision } => (candidate, wait_ms, cause, probe, decision),
-            Next::GiveUp { why, retry_after_ms, all_open } => {
-                if let (true, Some(until_ms)) = (all_open, retry_after_ms) {
+            Next::GiveUp { why, retry_after_ms, all_open, passes } => {
+                // Not in the middle of an answer: its client sees how long nothing comes.
+                if let (true, true, Some(until_ms)) = (passes, self.after.is_none(), retry_after_ms) {
                     let waited = Box::pin(wait_out(gateway, self.stranded(), until_ms, client, trail)).await?;
                     if let Some(waited_ms) = waited {
                         self.waited_out_ms += waited_ms;
+                        self.waits += 1;
+                        self.route.waited_out();
                         return Ok(None);
                     }
                 }
@@ -287,7 +293,7 @@ impl<'a> Search<'a> {
             return None;
         }
         let size = &self.size;
-        let mut permits = |index: usize, need| deployed.slots[index].permit(now, need, size);
+        let mut permits = |index: usize, need| deployed.permit(index, now, need, size);
         let Some(Next::Try { candidate, cause, probe, decision, .. }) = self.route.second(&mut permits, now, waited_ms)
         else {
             return None;
@@ -331,6 +337,7 @@ impl<'a> Search<'a> {
             deadline: self.deadline,
             is_most_critical: self.criticality == Some(0),
             waited_ms: self.waited_out_ms,
+            waits: self.waits,
             seed: self.seed,
         }
     }

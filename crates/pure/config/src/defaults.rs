@@ -123,7 +123,7 @@ pub const RETRY: Section = Section {
             name: "wait_out_ms",
             takes: "milliseconds, 0 to 600000",
             default: "20000",
-            meaning: "How long a call waits in all before its first attempt while breakers and limits hold back every model; 0 refuses it at once, with Retry-After.",
+            meaning: "How long a call waits in all while breakers, limits or times that providers named hold back every model that could answer; 0 refuses it at once, with Retry-After.",
             example: "20_000",
         },
     ],

@@ -7,6 +7,7 @@ use domain::{Fault, FaultClass, QuotaClaim, UnixMs};
 use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Breaker, BreakerSettings, Gate, State};
+use crate::learned::Learned;
 use crate::quota::{Amount, LONGEST_RATE_LIMIT_MS, Mark, Quota, QuotaView};
 
 /// How many of the last measurements the percentiles look at.
@@ -30,6 +31,8 @@ pub struct ModelHealth {
     limited: Option<Limited>,
     /// What is left of the provider's quota, once it has told.
     quota: Option<Box<Quota>>,
+    /// What it was seen to be where the provider does not tell.
+    learned: Learned,
     first_token: Measured,
     latency: Measured,
     explored_at: Option<UnixMs>,
@@ -141,6 +144,7 @@ impl ModelHealth {
             breaker: Breaker::new(settings),
             limited: None,
             quota: None,
+            learned: Learned::default(),
             first_token: Measured::default(),
             latency: Measured::default(),
             explored_at: None,
@@ -156,21 +160,21 @@ impl ModelHealth {
 
     /// Asks for one attempt that uses this much of the provider's quota; `amount` is asked only where a quota is known.
     pub fn permit_for(&mut self, now: UnixMs, need: Need, amount: impl FnOnce() -> Amount) -> Permit {
-        let Some(amount) = self.quota.is_some().then(amount) else {
-            let permit = self.judge(now, need, None);
-            self.in_flight = self.in_flight.saturating_add(u32::from(!matches!(permit, Permit::No { .. })));
-            return permit;
-        };
-        let full = self.quota.as_mut().and_then(|quota| quota.full(&amount, now));
-        if let Some((since, until)) = full.filter(|_| need == Need::AfterRateLimit)
-            && !self.quota.as_mut().is_some_and(|quota| quota.may_wait(&amount, now))
+        let amount = (self.quota.is_some() || self.learned.is_known()).then(amount);
+        let full = amount.and_then(|amount| self.quota.as_mut()?.full(&amount, now));
+        if let (Some(amount), Some((since, until))) = (&amount, full.filter(|_| need == Need::AfterRateLimit))
+            && !self.quota.as_mut().is_some_and(|quota| quota.may_wait(amount, now))
         {
+            return Permit::No { until, since, why: Refused::RateLimited };
+        }
+        if let Some((since, until)) = amount.and_then(|amount| self.learned.full(amount.leaves_percent, now)) {
             return Permit::No { until, since, why: Refused::RateLimited };
         }
         let permit = self.judge(now, need, full.map(|(since, until)| Limited { since, until, told: until }));
         if !matches!(permit, Permit::No { .. }) {
             self.in_flight = self.in_flight.saturating_add(1);
-            if let Some(quota) = &mut self.quota {
+            self.learned.sent(now);
+            if let (Some(quota), Some(amount)) = (&mut self.quota, amount) {
                 match full {
                     Some(_) => _ = quota.grant_later(&amount, now),
                     None => quota.grant(&amount, now),
@@ -265,6 +269,9 @@ impl ModelHealth {
             self.limited =
                 Some(Limited { since, until: standing.map_or(until, |limited| limited.until.max(until)), told });
             if fault.class == FaultClass::RateLimited {
+                if self.quota.as_ref().is_none_or(|quota| !quota.tells_requests()) {
+                    self.learned.refused(wait_ms, !is_stray, now);
+                }
                 self.breaker.abandoned(probe);
                 return;
             }
@@ -325,9 +332,14 @@ impl ModelHealth {
             latency_p50_ms: self.latency.p50(),
             in_flight: self.in_flight,
             rate_limited_until: self.limited(now).map(|limited| limited.until),
-            quota: self.quota.as_mut().map(|quota| quota.view(now)).unwrap_or_default(),
+            quota: self.quota_view(now),
             last_fault: self.last_fault.clone(),
         }
+    }
+
+    fn quota_view(&mut self, now: UnixMs) -> Vec<QuotaView> {
+        let told = self.quota.as_mut().map(|quota| quota.view(now)).unwrap_or_default();
+        told.into_iter().chain(self.learned.view(now)).collect()
     }
 
     /// The rate limit in force. A clock that stepped back shortens it to the longest there is.

@@ -15,6 +15,7 @@ pub mod candidate;
 pub mod concentration;
 pub mod health;
 pub mod hedge;
+mod learned;
 mod hop;
 pub mod order;
 pub mod portion;

@@ -58,6 +58,9 @@ pub struct QuotaView {
     pub full_at: Option<UnixMs>,
     /// When nothing of it is left at the present pace, where that is before it is full again.
     pub spent_at: Option<UnixMs>,
+    /// Whether nobody told it, and it was learned from when the provider refused.
+    #[serde(default)]
+    pub is_learned: bool,
 }
 
 /// What is left of one thing that is counted.
@@ -159,6 +162,11 @@ impl Quota {
                 }
             }
         }
+    }
+
+    /// Whether the provider tells how many requests it takes.
+    pub fn tells_requests(&self) -> bool {
+        self.gauges.iter().any(|gauge| gauge.unit == QuotaUnit::Requests)
     }
 
     /// Headers that looked like limits and could not be read.
@@ -318,12 +326,20 @@ impl Gauge {
             let at = now + in_ms;
             (elapsed_ms > 0 && (self.refill.is_some() || full_at.is_none_or(|full_at| at < full_at))).then_some(at)
         });
-        QuotaView { unit: self.unit, window: self.window, limit: self.limit, left, full_at, spent_at }
+        QuotaView {
+            unit: self.unit,
+            window: self.window,
+            limit: self.limit,
+            left,
+            full_at,
+            spent_at,
+            is_learned: false,
+        }
     }
 }
 
 /// `amount × times ÷ of`, rounded down, without running over.
-fn share(amount: u64, times: u64, of: u64) -> u64 {
+pub(crate) fn share(amount: u64, times: u64, of: u64) -> u64 {
     u64::try_from(u128::from(amount) * u128::from(times) / u128::from(of.max(1))).unwrap_or(u64::MAX)
 }
 

@@ -37,6 +37,10 @@ pub struct Route {
     chance: Chance,
     deadline: UnixMs,
     attempts_made: u16,
+    /// Attempts beyond the policy's, for moments that were waited out.
+    more_attempts: u16,
+    /// Whether a moment was waited out since the last attempt.
+    just_waited: bool,
     /// What moved the call away from where it would have begun.
     displaced: Option<Arc<Move>>,
     /// What would have moved the call, had there been anywhere to move it to.
@@ -50,6 +54,10 @@ pub struct Route {
     /// The hop of a second attempt beside it.
     second: Option<usize>,
 }
+
+/// Attempts that a call may make beyond its policy's for each moment that it waited out: at one model, and at another where that
+/// one still fails.
+const ATTEMPTS_AFTER_A_WAIT: u16 = 2;
 
 /// What to do now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,6 +83,9 @@ pub enum Next {
         retry_after_ms: Option<u64>,
         /// Whether not one attempt could be made because breakers and rate limits hold back every model.
         all_open: bool,
+        /// Whether time may help whose end is known: a model is held back by its breaker or a limit, or failed by a fault that passes
+        /// and said when to come back. [`Route::waited_out`] lets the call go on after a wait.
+        passes: bool,
     },
 }
 
@@ -110,6 +121,8 @@ impl Route {
             chance: Chance::new(seed),
             deadline,
             attempts_made: 0,
+            more_attempts: 0,
+            just_waited: false,
             displaced: None,
             stuck: None,
             finds_out: None,
@@ -191,9 +204,9 @@ impl Route {
                 Verdict::Elsewhere => {}
             }
         }
-        if self.attempts_made >= self.policy.max_attempts {
-            return self
-                .give_up(format_args!("{} of {} attempts made", self.attempts_made, self.policy.max_attempts), now);
+        let most = self.policy.max_attempts.saturating_add(self.more_attempts);
+        if self.attempts_made >= most {
+            return self.give_up(format_args!("{} of {most} attempts made", self.attempts_made), now);
         }
         if now >= self.deadline {
             return self.give_up(format_args!("the call's time is up"), now);
@@ -207,6 +220,21 @@ impl Route {
             .or_else(|| self.after_rate_limit(permits, now))
             .or_else(|| self.last_resort(permits, now))
             .unwrap_or_else(|| self.give_up(format_args!("no model can be tried now"), now))
+    }
+
+    /// Says that the caller waited because nothing but time stood in the way. A few attempts more may be made for it, also at models
+    /// that failed by a fault that passes.
+    pub fn waited_out(&mut self) {
+        self.more_attempts =
+            self.more_attempts.saturating_add(u16::from(self.attempts_made > 0) * ATTEMPTS_AFTER_A_WAIT);
+        self.just_waited = true;
+        for hop in &mut self.hops {
+            if let Standing::Failed(class) = hop.standing
+                && passes(class)
+            {
+                hop.standing = Standing::Again(class);
+            }
+        }
     }
 
     /// Takes a model out of this call because the caller cannot use it: it cannot say the request, its price does not
@@ -295,7 +323,7 @@ impl Route {
     /// For the last attempt, the first free candidate of a lane that was not tried yet. What fails a whole lane, such as the outage
     /// of the one vendor in it, would otherwise use up all that a call has.
     fn last_chance(&mut self, permits: &mut Permits<'_>, now: UnixMs) -> Option<Next> {
-        if self.attempts_made == 0 || self.attempts_made + 1 < self.policy.max_attempts {
+        if self.attempts_made == 0 || self.attempts_made + 1 != self.policy.max_attempts {
             return None;
         }
         let tried = |lane: LaneIndex| self.hops.iter().any(|hop| hop.attempts > 0 && hop.candidate.lane == lane);
@@ -356,7 +384,8 @@ impl Route {
     }
 
     fn after_backoff(&mut self, index: usize, permits: &mut Permits<'_>, now: UnixMs) -> Option<Next> {
-        let wait_ms = self.policy.wait_ms(self.attempts_made.saturating_sub(1), &mut self.chance);
+        let backoff_ms = self.policy.wait_ms(self.attempts_made.saturating_sub(1), &mut self.chance);
+        let wait_ms = if self.just_waited { 0 } else { backoff_ms };
         if now + wait_ms >= self.deadline {
             return None;
         }
@@ -428,6 +457,7 @@ impl Route {
             sentence::finds_out(&mut decision, one);
         }
         self.attempts_made += 1;
+        self.just_waited = false;
         self.hops[index].attempts += 1;
         self.out = Some(index);
         Next::Try { candidate: self.hops[index].candidate.clone(), wait_ms, cause, probe, decision }
@@ -439,7 +469,7 @@ impl Route {
             FaultClass::ClientGone => "the client went away".to_owned(),
             class => format!("{class}: no other attempt would change that"),
         };
-        Next::GiveUp { why, retry_after_ms: None, all_open: false }
+        Next::GiveUp { why, retry_after_ms: None, all_open: false, passes: false }
     }
 
     fn give_up(&self, what: std::fmt::Arguments<'_>, now: UnixMs) -> Next {
@@ -449,8 +479,17 @@ impl Route {
         let all_open = self.attempts_made == 0
             && self.hops.iter().any(|hop| hop.refused.is_some())
             && self.hops.iter().filter(in_play).all(|hop| hop.refused.is_some());
-        Next::GiveUp { why: sentence::give_up(&self.hops, what, now), retry_after_ms: soonest, all_open }
+        let passes = self.hops.iter().filter(in_play).any(|hop| match hop.standing {
+            Standing::Again(class) | Standing::Failed(class) => passes(class) && hop.back_at.is_some_and(|at| at > now),
+            _ => hop.refused.is_some(),
+        });
+        Next::GiveUp { why: sentence::give_up(&self.hops, what, now), retry_after_ms: soonest, all_open, passes }
     }
+}
+
+/// Whether the model that failed so may answer the same request a moment later.
+fn passes(class: FaultClass) -> bool {
+    class.retry_same() || matches!(class, FaultClass::RateLimited | FaultClass::Overloaded)
 }
 
 enum Verdict {
@@ -538,6 +577,6 @@ mod tests {
         let mut route = Route::new(Vec::new(), RetryPolicy::default(), 0, UnixMs(1_000));
         let next = route.next(None, &mut |_, _| Permit::Yes, UnixMs(0));
         let why = "no model can be tried now: there is no candidate".to_owned();
-        assert_eq!(next, Next::GiveUp { why, retry_after_ms: None, all_open: false });
+        assert_eq!(next, Next::GiveUp { why, retry_after_ms: None, all_open: false, passes: false });
     }
 }

@@ -201,6 +201,9 @@ const NOTES: &str = "
   longer than leaves a quarter of the call's time, and so do calls that only limits with a known end hold back. At most 1,000
   calls of one process wait so (`freehold_waited_out_total` counts them), the second half of them of the first criticality
   alone. Who does not wait is refused at once, with Retry-After saying when a probe is due.
+- **Attempts made, and all that could answer are away for a known time** (a breaker, a limit, a fault that said when to come back): the
+  call waits in the same way, within the same 20 s, each wait at least twice as long as the one before began (100 ms), and may make two attempts more
+  after each. Faults that name no time are not waited for once `max_attempts` are made.
 - A client that goes away is not told anything; the attempt upstream is cancelled.
 - **Freehold itself fails** (a call's task panics, or is cut off with the process's end): the attempt under way, or both of two, is booked as
   indeterminate at once, its hold being the most it can have cost, and nothing stays reserved. Before first content the

@@ -270,7 +270,8 @@ fn left_of(quota: &QuotaView, now: UnixMs) -> String {
     let limit = quota.limit.map_or_else(String::new, |limit| format!(" of {}", show::count(limit)));
     let full = quota.full_at.filter(|at| *at > now).map_or_else(String::new, |at| format!(", full at {}", clock(at)));
     let spent = quota.spent_at.map_or_else(String::new, |at| format!(", spent at {} at this pace", clock(at)));
-    format!(" {}{limit} {what}{window} left{full}{spent}.", show::count(left))
+    let learned = if quota.is_learned { ", as learned from refusals" } else { "" };
+    format!(" {}{limit} {what}{window} left{learned}{full}{spent}.", show::count(left))
 }
 
 #[cfg(test)]
@@ -316,6 +317,7 @@ mod tests {
             left: Some(1_200),
             full_at: Some(UnixMs(120_000)),
             spent_at: Some(UnixMs(95_000)),
+            is_learned: false,
         };
         let health = HealthView { quota: vec![quota], last_fault: None, ..health(Breaker::Closed) };
         let told = "1,200 of 50,000 input tokens of the minute left, full at 00:02:00, spent at 00:01:35 at this pace.";
