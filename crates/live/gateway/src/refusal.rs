@@ -203,7 +203,9 @@ pub enum Refusal {
     #[error("the store that keeps Freehold's own files and batches is away, and nothing was changed: {0}; try again")]
     BatchesAway(String),
     /// A key has too much kept.
-    #[error("key `{key}` would have more than {most_bytes} bytes of files kept; delete some at DELETE /v1/files/{{id}}")]
+    #[error(
+        "key `{key}` would have more than {most_bytes} bytes of files kept; delete some at DELETE /v1/files/{{id}}"
+    )]
     TooMuchKept {
         /// The key's public half.
         key: String,

@@ -94,12 +94,7 @@ impl Store {
     }
 
     /// Batches of a key, the newest first, from the one after `after` on.
-    pub async fn own_batches(
-        &self,
-        key: &KeyId,
-        after: Option<&str>,
-        limit: u64,
-    ) -> Result<Vec<OwnBatch>, StoreError> {
+    pub async fn own_batches(&self, key: &KeyId, after: Option<&str>, limit: u64) -> Result<Vec<OwnBatch>, StoreError> {
         let page = "WHERE key = $1 AND ($2 = '' OR (created, id) < (SELECT created, id FROM own_batches WHERE id = $2 AND key = $1))
             ORDER BY created DESC, id DESC LIMIT $3";
         let page = made(BATCH, page).bind(key.to_string()).bind(after.unwrap_or_default()).bind(signed(limit));
@@ -186,11 +181,11 @@ impl Store {
                  failed = (SELECT COUNT(*) FROM own_batch_lines WHERE batch = $1 AND own_batch_lines.failed = 1)
              WHERE id = $1 AND ended IS NULL",
         )
-            .bind(id)
-            .bind(status.as_str())
-            .bind(now.0)
-            .execute(self.writer())
-            .await?;
+        .bind(id)
+        .bind(status.as_str())
+        .bind(now.0)
+        .execute(self.writer())
+        .await?;
         Ok(())
     }
 

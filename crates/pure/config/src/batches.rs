@@ -32,8 +32,12 @@ impl Batches {
 
     /// In words.
     pub(crate) fn text(self) -> String {
-        let runner = self.runner.map_or("provider, else own", BatchRunner::as_str);
-        format!("{runner}; own up to {} calls at once", self.at_once)
+        let at_once = self.at_once;
+        match self.runner {
+            Some(BatchRunner::Provider) => "the provider's".to_owned(),
+            Some(BatchRunner::Own) => format!("own, up to {at_once} calls at once"),
+            None => format!("the provider's where it has them, else own, up to {at_once} calls at once"),
+        }
     }
 }
 
@@ -90,10 +94,8 @@ mod tests {
 
     fn checked(keys: &str) -> Result<Batches, String> {
         let text = format!("{HEAD}{keys}");
-        let checked =
-            crate::check_elsewhere("freehold.toml", &text, &crate::Catalog::default(), UnixMs(1)).map_err(|problems| {
-                problems.iter().map(ToString::to_string).collect::<String>()
-            })?;
+        let checked = crate::check_elsewhere("freehold.toml", &text, &crate::Catalog::default(), UnixMs(1))
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<String>())?;
         Ok(checked.workflows[&domain::WorkflowName::from("w")].batches)
     }
 

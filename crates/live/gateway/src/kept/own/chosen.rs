@@ -34,16 +34,17 @@ pub fn own_requests(asking: &Asking<'_>, text: &Bytes) -> Result<Option<Vec<Foun
     let (deployed, arrival) = (asking.deployed, asking.arrival);
     let Ok(requests) = found(text) else { return Ok(None) };
     // One that names nothing is for the workflow of the header, or the only one.
-    let Ok(usual) = unnamed(arrival.workflow.as_deref(), &arrival.key, &deployed.snapshot).map(Some).or_else(|refusal| {
-        if requests.iter().all(|request| request.name.is_some()) { Ok(None) } else { Err(refusal) }
-    }) else {
+    let Ok(usual) =
+        unnamed(arrival.workflow.as_deref(), &arrival.key, &deployed.snapshot).map(Some).or_else(|refusal| {
+            if requests.iter().all(|request| request.name.is_some()) { Ok(None) } else { Err(refusal) }
+        })
+    else {
         return Ok(None);
     };
     let mut names: Vec<&str> = requests.iter().filter_map(|one| one.name.as_deref().or(usual.as_deref())).collect();
     names.sort_unstable();
     names.dedup();
-    let runners: Result<Vec<_>, Refusal> =
-        names.iter().map(|name| runner(deployed, &arrival.key, name)).collect();
+    let runners: Result<Vec<_>, Refusal> = names.iter().map(|name| runner(deployed, &arrival.key, name)).collect();
     let Ok(runners) = runners else {
         // What names nothing is told by the line it stands in, where Freehold would run it.
         let own = names.iter().any(|name| matches!(runner(deployed, &arrival.key, name), Ok(BatchRunner::Own)));

@@ -109,7 +109,9 @@ async fn keep(gateway: &Gateway, keeper: &dyn Keeper, batch: &str, line: domain:
     loop {
         match keeper.keep_line(batch.to_owned(), line.clone()).await {
             Ok(()) => return,
-            Err(why) => tracing::warn!(batch, why, "what came of a request of a batch cannot be kept yet; trying again"),
+            Err(why) => {
+                tracing::warn!(batch, why, "what came of a request of a batch cannot be kept yet; trying again")
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(STORE_AGAIN_MS)) => {}

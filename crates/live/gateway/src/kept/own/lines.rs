@@ -94,7 +94,8 @@ pub fn read(found: Vec<Found>, may_ask: impl Fn(&str) -> Result<(), Refusal>) ->
         let [custom_id, method] = told;
         let custom_id = custom_id.filter(|id| (1..=LONGEST_NAME).contains(&id.len()));
         let Some(custom_id) = custom_id else {
-            let what = format!("`custom_id` is missing, empty or longer than {LONGEST_NAME} bytes; its answer is found by it");
+            let what =
+                format!("`custom_id` is missing, empty or longer than {LONGEST_NAME} bytes; its answer is found by it");
             return Err(wrong(place, &what, Some("custom_id")));
         };
         if method.is_some_and(|method| method != "POST") {

@@ -32,9 +32,7 @@ pub fn output_of(file: &str) -> Option<(String, bool)> {
 /// A batch.
 pub fn batch(batch: &OwnBatch) -> Value {
     let ended = |status: BatchStatus| batch.ended.filter(|_| batch.status == status).map(seconds);
-    let output = |failed: bool, count: u64| {
-        (batch.status.is_over() && count > 0).then(|| output_id(&batch.id, failed))
-    };
+    let output = |failed: bool, count: u64| (batch.status.is_over() && count > 0).then(|| output_id(&batch.id, failed));
     let metadata = batch.metadata.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
     json!({
         "id": batch.id,
@@ -173,7 +171,10 @@ mod tests {
         let told: Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&told["custom_id"], &told["error"]), (&json!("say \"a\""), &Value::Null));
         assert_eq!(told["response"]["body"]["text"], "a\nb");
-        assert_eq!((&told["response"]["status_code"], &told["response"]["request_id"]), (&json!(200), &json!("call_x")));
+        assert_eq!(
+            (&told["response"]["status_code"], &told["response"]["request_id"]),
+            (&json!(200), &json!("call_x"))
+        );
         let plain = answered("batch_own_1", &line(), "c", StatusCode::BAD_GATEWAY, &Bytes::from_static(b"<p>"), true);
         assert_eq!(serde_json::from_slice::<Value>(&plain.text).unwrap()["response"]["body"], "<p>");
     }
