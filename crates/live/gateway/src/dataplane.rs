@@ -14,6 +14,7 @@ use crate::cache::answers::Cache;
 use crate::chance::Chance;
 use crate::clock;
 use crate::deployed::Deployed;
+use crate::fingerprint::PrintKeys;
 use crate::kept::deferred::Deferred;
 use crate::kept::own::OwnBatches;
 use crate::kept::owners::Owners;
@@ -71,6 +72,8 @@ pub struct Gateway {
     pub draining: AtomicBool,
     /// Turned true when calls under way must end now.
     pub cut: watch::Sender<bool>,
+    /// What keys the fingerprints of what goes through.
+    pub prints: PrintKeys,
     pepper: [u8; 32],
 }
 
@@ -100,6 +103,7 @@ impl Gateway {
             rejected: Mutex::default(),
             draining: AtomicBool::new(false),
             cut: watch::Sender::new(false),
+            prints: PrintKeys::of(&pepper),
             pepper,
         };
         gateway.budgets.set(policy.limits, now);

@@ -37,7 +37,7 @@ pub async fn run(
 ) -> Option<ClientError> {
     let deployed = gateway.deployed.load_full();
     let revision = &deployed.snapshot.revision;
-    let trail = Trail::new(call.id, call.at, call.arrived, call.endpoint.name, revision, gateway.pepper());
+    let trail = Trail::new(call.id, call.at, call.arrived, call.endpoint.name, revision, gateway.prints.clone());
     let (id, framing) = (call.id, call.framing);
     let errors = framing.errors_of(dialect);
     let mut edge = Edge { gateway: gateway.clone(), deployed: deployed.clone(), trail, id, dialect: errors, framing };

@@ -43,6 +43,7 @@ pub mod tokens;
 pub mod reply;
 pub mod refusal;
 pub mod trail;
+pub mod fingerprint;
 mod quote;
 pub mod open;
 pub mod keys;

@@ -1,7 +1,6 @@
 //! What a call leaves on its way: a sentence per stage, what its attempts cost, and fingerprints of what went through.
 //! It ends as a [`CallEnd`].
 
-use std::hash::Hasher;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,11 +9,11 @@ use domain::record::{BodyPrint, CallFailure, Capture, StageNote};
 use domain::{CacheUse, CallEnd, CallId, Class, KeyId, LaneName, Loss, ModelName, NanoUsd, UnixMs, WorkflowName};
 use ledger::budget::Spend;
 use routing::LaneIndex;
-use siphasher::sip::SipHasher24;
 use tokio::time::Instant;
 
 use crate::budgets::Budgets;
 use crate::cache::keeping::Keeping;
+use crate::fingerprint::{Fingerprint, PrintKeys};
 use crate::open::Open;
 use crate::quote::without_quotation;
 use crate::reply::LastWord;
@@ -26,7 +25,7 @@ pub struct Trail {
     arrived: Instant,
     endpoint: &'static str,
     revision: String,
-    pepper: [u8; 32],
+    prints: PrintKeys,
     /// Whose key, once known.
     pub key: Option<KeyId>,
     /// What `model` said.
@@ -78,45 +77,6 @@ pub struct Trail {
 #[cfg(test)]
 pub const TRAP: &[u8] = b"fall into this trap";
 
-/// What is known of the bytes the client got.
-enum Fingerprint {
-    Nothing,
-    /// They came all at once, so that no state has to be kept from one piece to the next.
-    Whole(Bytes),
-    /// They come piece by piece: of a few words each, for which the state of BLAKE3 is large and its blocks are slow.
-    Pieces {
-        hasher: SipHasher24,
-        bytes: u64,
-    },
-}
-
-impl Fingerprint {
-    fn take(&mut self, bytes: &[u8], pepper: &[u8; 32]) {
-        if let Fingerprint::Nothing | Fingerprint::Whole(_) = self {
-            let key = blake3::keyed_hash(pepper, b"pieces of an answer");
-            let (key, _) = key.as_bytes().split_first_chunk().expect("a hash has 32 bytes");
-            let began = Fingerprint::Pieces { hasher: SipHasher24::new_with_key(key), bytes: 0 };
-            if let Fingerprint::Whole(before) = std::mem::replace(self, began) {
-                self.take(&before, pepper);
-            }
-        }
-        if let Fingerprint::Pieces { hasher, bytes: so_far } = self {
-            hasher.write(bytes);
-            *so_far += bytes.len() as u64;
-        }
-    }
-
-    fn print(&self, pepper: &[u8; 32]) -> BodyPrint {
-        match self {
-            Fingerprint::Pieces { hasher, bytes } if *bytes > 0 => {
-                BodyPrint { bytes: *bytes, hash: format!("{:016x}", hasher.finish()) }
-            }
-            Fingerprint::Whole(body) if !body.is_empty() => printed(pepper, body),
-            _ => BodyPrint::default(),
-        }
-    }
-}
-
 struct Capturing {
     rule: CaptureRule,
     request: Bytes,
@@ -124,15 +84,14 @@ struct Capturing {
 }
 
 impl Trail {
-    /// Starts with nothing but where and when. Fingerprints are keyed with `pepper`: a plain hash of a short text could
-    /// be guessed back.
+    /// Starts with nothing but where and when.
     pub fn new(
         call: CallId,
         at: UnixMs,
         arrived: Instant,
         endpoint: &'static str,
         revision: &str,
-        pepper: [u8; 32],
+        prints: PrintKeys,
     ) -> Trail {
         Trail {
             call,
@@ -140,7 +99,7 @@ impl Trail {
             arrived,
             endpoint,
             revision: revision.to_owned(),
-            pepper,
+            prints,
             key: None,
             asked: String::new(),
             workflow: None,
@@ -181,7 +140,7 @@ impl Trail {
 
     /// The request body, fingerprinted; kept where the workflow says so.
     pub fn request(&mut self, body: &Bytes, capture: Option<&CaptureRule>) {
-        self.request = printed(&self.pepper, body);
+        self.request = self.prints.print(body);
         self.body = body.clone();
         self.capture = capture.map(|rule| Capturing { rule: rule.clone(), request: body.clone(), answer: Vec::new() });
     }
@@ -190,14 +149,14 @@ impl Trail {
     pub fn whole_answer(&mut self, body: &Bytes) {
         match self.answer {
             Fingerprint::Nothing => self.answer = Fingerprint::Whole(body.clone()),
-            _ => self.answer.take(body, &self.pepper),
+            _ => self.answer.take(body, &self.prints),
         }
         self.answered(body);
     }
 
     /// Bytes on their way to the client.
     pub fn answer(&mut self, bytes: &[u8]) {
-        self.answer.take(bytes, &self.pepper);
+        self.answer.take(bytes, &self.prints);
         self.answered(bytes);
     }
 
@@ -272,7 +231,7 @@ impl Trail {
 
     /// The end of the call; what was gathered for it goes into it.
     pub fn end(&mut self, status: u16, failure: Option<CallFailure>, now: UnixMs) -> CallEnd {
-        let answer = self.answer.print(&self.pepper);
+        let answer = self.answer.print(&self.prints);
         let capture = self.capture.take().map(|kept| Capture {
             request: text(&kept.request[..kept.request.len().min(kept.rule.max_bytes)]),
             answer: text(&kept.answer),
@@ -306,10 +265,6 @@ impl Trail {
             revision: std::mem::take(&mut self.revision),
         }
     }
-}
-
-fn printed(pepper: &[u8; 32], body: &[u8]) -> BodyPrint {
-    BodyPrint { bytes: body.len() as u64, hash: blake3::keyed_hash(pepper, body).to_hex()[..16].to_owned() }
 }
 
 fn text(bytes: &[u8]) -> String {

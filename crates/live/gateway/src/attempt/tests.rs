@@ -30,7 +30,8 @@ fn a_whole_answer_that_does_not_come_leaves_the_next_model_half_of_the_calls_tim
     assert_eq!(ends, [("a", Cause::Serve), ("b", Cause::Failover)]);
     let AttemptEnd::Failed { class, after_content, .. } = &records[0].end else { panic!("{:?}", records[0].end) };
     assert_eq!((*class, *after_content), (FaultClass::FirstTokenTimeout, false));
-    assert!((2_000..4_000).contains(&records[0].latency_ms), "half of the call's time: {} ms", records[0].latency_ms);
+    // Half of what was left when it began, which on a busy machine is less than half of the whole.
+    assert!((1_000..3_500).contains(&records[0].latency_ms), "half of the call's time: {} ms", records[0].latency_ms);
     assert_eq!((end.attempts, end.failure.as_ref()), (2, None));
 }
 

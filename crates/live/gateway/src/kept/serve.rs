@@ -33,7 +33,7 @@ pub async fn handle(
     let deployed = gateway.deployed.load_full();
     let (id, dialect) = (arrival.id, arrival.dialect);
     let revision = &deployed.snapshot.revision;
-    let trail = Trail::new(id, arrival.at, arrival.arrived, arrival.endpoint.name, revision, gateway.pepper());
+    let trail = Trail::new(id, arrival.at, arrival.arrived, arrival.endpoint.name, revision, gateway.prints.clone());
     let (waiting, answer) = reply::pair(gateway.cut.subscribe());
     let task = tokio::spawn(async move {
         let (lived_in, under) = (gateway.clone(), deployed.clone());

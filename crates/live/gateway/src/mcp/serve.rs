@@ -111,7 +111,7 @@ async fn post(
     let task = match tool {
         Some(tool) => {
             let revision = &deployed.snapshot.revision;
-            let trail = Trail::new(id, at, arrived, endpoint, revision, gateway.pepper());
+            let trail = Trail::new(id, at, arrived, endpoint, revision, gateway.prints.clone());
             let call = ToolCall { id, caller, body, message, rpc, tool, headers };
             tokio::spawn(async move {
                 let (lived_in, under) = (gateway.clone(), deployed.clone());
