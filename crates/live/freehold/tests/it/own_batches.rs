@@ -110,7 +110,7 @@ fn each_request_of_a_batch_is_a_call_under_its_own_workflow() {
     // Two calls were answered, each booked once as any other.
     let causes = attempts(&freehold, 2);
     let causes: Vec<&Value> = causes.values().collect();
-    assert!(causes.iter().all(|cause| cause == "serve"), "{causes:?}");
+    assert!(causes.iter().all(|cause| **cause == "serve"), "{causes:?}");
 
     let foreign = site.key(&["--label", "foreign", "--direct"]);
     let output = format!("/v1/files/{}", done["output_file_id"].as_str().unwrap());
