@@ -330,3 +330,53 @@ fn a_kill_in_the_middle_loses_no_answer_and_asks_nothing_twice_that_was_answered
     let asked = simulator.transcript().len();
     assert!(asked <= LINES + indeterminate, "{asked} asked, {indeterminate} in flight");
 }
+
+#[test]
+fn what_nobody_can_answer_now_is_asked_again_and_is_no_error() {
+    let site = Site::new("own-batch-again", "");
+    let scenario = "[providers.sim]\n[[providers.sim.faults]]\nkind = \"rate_limited\"\ncalls = { from = 1, to = 2 }\n";
+    let simulator = Simulator::start(site.scratch.path(), scenario);
+    let own =
+        format!("dialect = \"openai-chat\"\nquirks = \"vllm\"\nbase_url = \"http://{}/sim/v1\"", simulator.address);
+    site.configure(&row("own", &own, "retry = { max_attempts = 1, wait_out_ms = 0 }\nbatch_calls_at_once = 1"));
+    let freehold = site.start();
+    let batch = made(&freehold, &chat("a", "own", "x"), "/v1/chat/completions");
+    let done = over(&freehold, &batch);
+    assert_eq!(done["request_counts"], json!({ "total": 1, "completed": 1, "failed": 0 }));
+    assert_eq!(done["error_file_id"], Value::Null);
+    let again = "freehold_own_batch_requests_total{came=\"again\"}";
+    let metrics = freehold.metrics();
+    assert!(metrics.contains(again), "each time it was a call of its own: {metrics}");
+}
+
+#[test]
+fn a_batch_whose_day_is_over_keeps_its_answers_and_names_what_was_not_asked() {
+    let provider = Told(TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = provider.0.local_addr().unwrap();
+    let own = format!("dialect = \"openai-chat\"\nbase_url = \"http://{address}/v1\"");
+    let site = Site::new("own-batch-expired", &row("own", &own, "batch = \"own\"\nbatch_calls_at_once = 1"));
+    let freehold = site.start();
+    let lines = chat("a", "own", "x") + &chat("b", "own", "x") + &chat("c", "own", "x");
+    let batch = made(&freehold, &lines, "/v1/chat/completions");
+    answer(provider.next().1);
+    let _in_flight = provider.next();
+    let key = freehold.key.clone();
+    freehold.kill();
+    // A day later.
+    let late =
+        "import sqlite3,sys\nwith sqlite3.connect(sys.argv[1]) as c: c.execute('UPDATE own_batches SET expires = 1')";
+    let database = site.data().join("freehold.db");
+    assert!(std::process::Command::new("python3").args(["-c", late]).arg(database).status().unwrap().success());
+    let freehold = site.start_with(key);
+    let done = over(&freehold, &batch);
+    assert_eq!(done["status"], "expired");
+    assert_eq!(done["request_counts"], json!({ "total": 3, "completed": 1, "failed": 2 }));
+    assert_eq!(content(&freehold, &done["output_file_id"]).into_keys().collect::<Vec<_>>(), ["a"]);
+    let errors = content(&freehold, &done["error_file_id"]);
+    for custom_id in ["b", "c"] {
+        assert_eq!(
+            (&errors[custom_id]["error"]["code"], &errors[custom_id]["response"]),
+            (&json!("batch_expired"), &Value::Null)
+        );
+    }
+}
