@@ -16,7 +16,7 @@ use super::allow::{Holder, OpenedBody, Reach, family, opened_body};
 use super::booking::Booking;
 use super::deferred::Told;
 use super::exchange::Pump;
-use super::own::about::Content;
+use super::own::content::Content;
 use super::seal::Opened;
 use crate::call::session_named;
 use crate::dataplane::Gateway;

@@ -1,6 +1,5 @@
 //! What clients ask about files and batches that Freehold keeps: made, described, listed, read, stopped and deleted, without any provider.
 
-use bytes::Bytes;
 use domain::{BatchFile, BatchStatus, OwnBatch, UnixMs};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -8,6 +7,7 @@ use wire::Dialect;
 use wire::kept::{Kind, purpose};
 
 use super::chosen::{lists_own, own_requests};
+use super::content::Content;
 use super::keeper::Keeper;
 use super::lines::{Line, found, read};
 use super::{BATCH, FILE, is_own, told};
@@ -35,19 +35,6 @@ const LONGEST_NAME: usize = 255;
 const NAME_WITHIN_BYTES: usize = 8 << 10;
 /// Most pairs of a batch's metadata, as OpenAI has it.
 const MOST_PAIRS: usize = 16;
-
-/// What is in a file that Freehold keeps.
-pub enum Content {
-    /// All of it.
-    Whole(Bytes),
-    /// What came of a batch, read line by line.
-    Lines {
-        /// The batch.
-        batch: String,
-        /// Whether these are its errors.
-        failed: bool,
-    },
-}
 
 /// Answers what is asked about files and batches of Freehold's own. Nothing where a provider is meant.
 pub async fn answered(asking: &Asking<'_>, ask: Ask, trail: &mut Trail) -> Result<Option<Done>, Refusal> {

@@ -1,12 +1,13 @@
 //! Batches that Freehold runs itself, where no provider of a workflow has batches or its configuration wants it so: the file of
 //! requests is kept here, and each request is a call of its own, with the key, the budget and the lanes of any other.
 //!
-//! [`chosen`] says who runs a batch; [`lines`] reads its requests; [`about`] answers what clients ask, in the shapes of [`told`];
+//! [`chosen`] says who runs a batch; [`lines`] reads its requests; [`about`] answers what clients ask, in the shapes of [`told`], with the [`content`] of files;
 //! [`runner`] begins requests while their models have room, as [`pace`] decides, and [`line`] answers one. [`keeper`] is what all of
 //! it needs of the store.
 
 pub mod about;
 pub mod chosen;
+pub mod content;
 pub mod keeper;
 pub mod line;
 pub mod lines;
