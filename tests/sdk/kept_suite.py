@@ -2,6 +2,7 @@
 """Drives what the official OpenAI and Anthropic SDKs have of things a provider keeps through Freehold: stored and background
 answers, files and batches. What it needs is told in suite.py, and FREEHOLD_KEY_ONE: a key of another owner."""
 import json
+import time
 
 import anthropic
 import openai
@@ -160,6 +161,46 @@ def anthropics_batch_is_made_polled_read_listed_stopped_and_deleted():
     assert [batch.id for batch in client.messages.batches.list(limit=1)][:2] == [stopped.id, made.id]
     assert client.messages.batches.delete(made.id).id == made.id
     raises(anthropic.NotFoundError, client.messages.batches.retrieve, made.id)
+
+
+# ---------------------------------------------------------------- batches that no provider runs
+
+def asked(custom_id, url, **body):
+    return json.dumps({"custom_id": custom_id, "method": "POST", "url": url, "body": body})
+
+
+@test
+def a_batch_of_workflows_without_batches_is_run_by_freehold():
+    client = connect()
+    url = "/v1/chat/completions"
+    messages = [{"role": "user", "content": HELLO}]
+    names = {"first": "sim-anthropic", "second": "sim-gemini"}
+    lines = [asked(name, url, model=workflow, max_tokens=20, messages=messages) for name, workflow in names.items()]
+    file = client.files.create(file=("requests.jsonl", "\n".join(lines).encode()), purpose="batch")
+    assert file.filename == "requests.jsonl" and file.purpose == "batch" and file.status == "processed", file
+    made = client.batches.create(input_file_id=file.id, endpoint=url, completion_window="24h", metadata={"job": "7"})
+    assert made.id.startswith("batch_own_") and made.metadata == {"job": "7"} and made.request_counts.total == 2, made
+
+    def retrieve():
+        time.sleep(0.02)
+        return client.batches.retrieve(made.id)
+
+    done = polled(retrieve, lambda told: told.status == "completed", tries=1000)
+    assert done.request_counts.completed == 2 and done.error_file_id is None, done
+    for line in client.files.content(done.output_file_id).text.splitlines():
+        line = json.loads(line)
+        answer = openai.types.chat.ChatCompletion.model_validate(line["response"]["body"])
+        assert answer.model == names.pop(line["custom_id"]) and answer.choices[0].message.content, line
+        assert line["response"]["status_code"] == 200 and line["error"] is None, line
+    assert not names, names
+    own = client.with_options(default_headers={"freehold-workflow": "sim-anthropic"})
+    second = own.batches.create(input_file_id=file.id, endpoint=url, completion_window="24h")
+    assert own.batches.cancel(second.id).status in ("cancelling", "cancelled", "completed")
+    assert [batch.id for batch in own.batches.list(limit=1)][:2] == [second.id, made.id]
+    assert own.files.retrieve(done.output_file_id).bytes > 0
+    raises(openai.NotFoundError, connect(KEY_ONE).batches.retrieve, made.id)
+    bad = client.files.create
+    raises(openai.BadRequestError, bad, file=("requests.jsonl", "\n".join([lines[0]] * 2).encode()), purpose="batch")
 
 
 if __name__ == "__main__":

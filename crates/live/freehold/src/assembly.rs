@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 
 use crate::background::Background;
 use crate::limits::limits;
+use crate::own_batches::StoredBatches;
 use crate::policy;
 use crate::promises;
 use crate::running::RunningGateway;
@@ -133,6 +134,7 @@ impl Instance {
             }
             gateway.cache.near.embed_with(embedder);
         }
+        gateway.own_batches.keep_with(Arc::new(StoredBatches(store.clone())));
         remember(&gateway, &store).await?;
         remember_totals(&gateway, &store, &snapshot).await?;
         watching::restore(&gateway, &data.anomalies());
@@ -184,6 +186,8 @@ impl Instance {
         let (teller, found) = mpsc::channel(gateway::notices::WAITING_AT_MOST);
         gateway.watch.tell_others(teller);
         jobs.push(background.spawn(gateway::notices::run(gateway.clone(), told, found, stopping.clone())));
+        // Its calls use the same connections as all others, which live where calls do.
+        jobs.push(tokio::spawn(gateway::kept::own::runner::run(gateway.clone(), stopping.clone())));
         if let Some(lessor) = lessor {
             // Not below the calls: one whose slice is empty waits for it.
             jobs.push(tokio::spawn(lessor.run(stopping.clone())));

@@ -6,6 +6,7 @@ mod commands;
 mod fetch;
 mod limits;
 mod logging;
+mod own_batches;
 mod panics;
 mod policy;
 mod promises;

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::deployed::Deployed;
 use crate::fingerprint::PrintKeys;
 use crate::kept::deferred::Deferred;
+use crate::kept::own::OwnBatches;
 use crate::kept::owners::Owners;
 use crate::kept::seal::Seals;
 use crate::keys::KeyTable;
@@ -59,6 +60,8 @@ pub struct Gateway {
     pub cache: Cache,
     /// Whose files and batches are, for lists.
     pub owners: Owners,
+    /// Batches that Freehold runs itself.
+    pub own_batches: OwnBatches,
     /// Room for calls that wait until somebody can be asked.
     pub waiting_room: WaitingRoom,
     /// Identifiers and seeds.
@@ -94,6 +97,7 @@ impl Gateway {
             totals: Totals::default(),
             cache,
             owners: Owners::default(),
+            own_batches: OwnBatches::default(),
             waiting_room: WaitingRoom::default(),
             chance: Chance::new(),
             rejected: Mutex::default(),

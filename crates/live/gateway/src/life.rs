@@ -23,6 +23,7 @@ use crate::count::counted_by_us;
 use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
 use crate::endpoints::Serves;
+use crate::kept::own::is_own;
 use crate::metrics::{CallLabels, Label};
 use crate::protect::{Protected, protect};
 use crate::realtime::session::converse;
@@ -155,7 +156,10 @@ async fn reach(
 }
 
 /// Writes down a call that was answered with what was kept, and only then lets the client have its end.
-async fn give(gateway: &Gateway, given: Given, (id, errors): (&str, Dialect), trail: &mut Trail) {
+async fn give(gateway: &Gateway, mut given: Given, (id, errors): (&str, Dialect), trail: &mut Trail) {
+    if let Some(shown) = given.parting.show() {
+        shown.await;
+    }
     let status = if given.is_gone { 499 } else { 200 };
     let error = given.is_gone.then(|| Refusal::ClientGone.client_error(id, errors));
     finish(gateway, trail, Vec::new(), status, error).await;
@@ -215,7 +219,11 @@ async fn book(
     (id, errors): (&str, Dialect),
     trail: &mut Trail,
 ) {
-    let Relayed { attempt, seen, end, parting } = *relayed;
+    let Relayed { attempt, seen, end, mut parting } = *relayed;
+    // Before what it cost is written down: of an answer that stands in the books nothing is asked again.
+    if let Some(shown) = parting.show() {
+        shown.await;
+    }
     let ending = match &end {
         RelayEnd::Served => Ending::Served(&seen),
         RelayEnd::Failed(fault, _) => Ending::Failed { fault, seen: Some(&seen), after_content: true },
@@ -286,13 +294,16 @@ pub fn write_end(
 pub async fn refuse(
     gateway: &Gateway,
     trail: &mut Trail,
-    client: Waiting,
+    mut client: Waiting,
     id: CallId,
     dialect: Dialect,
     refusal: Refusal,
 ) {
     let error = refusal.client_error(&id.to_string(), dialect);
     let response = error_response(dialect, &error);
+    if let Some(shown) = client.show(&response) {
+        shown.await;
+    }
     if let ReplyBody::Whole(Some(body)) = response.body() {
         trail.whole_answer(body);
     }
@@ -414,5 +425,9 @@ fn admission(admitted: &crate::admit::Admitted) -> String {
         Target::Model(model) => write!(note, "model `{}`, named directly, by key `{key}`", model.name),
     };
     written.expect("a string takes all that is written");
+    if let Some(batch) = admitted.call.session.as_ref().filter(|session| is_own(session.as_str())) {
+        note.push_str(", a request of batch ");
+        note.push_str(batch.as_str());
+    }
     note
 }

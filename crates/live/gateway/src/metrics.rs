@@ -93,6 +93,13 @@ pub struct AnomalyLabels {
     pub kind: &'static str,
 }
 
+/// What came of a request of a batch.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct BatchLabels {
+    /// `answered`, `failed`, `again` or `expired`.
+    pub came: &'static str,
+}
+
 /// Who moved a call.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct MoverLabels {
@@ -156,6 +163,10 @@ pub struct Metrics {
     pub cache_entries: Family<WorkflowLabels, Gauge<u64, AtomicU64>>,
     /// Answers that went to make room, that were too large or whose time was up.
     pub cache_dropped: Family<DroppedLabels, Gauge<u64, AtomicU64>>,
+    /// Requests of batches that Freehold runs itself, by what came of them.
+    pub batch_requests: Family<BatchLabels, Counter>,
+    /// Those that wait for their turn in batches this instance runs.
+    pub batch_requests_waiting: Gauge<i64, AtomicI64>,
     /// Messages of servers of tools that nobody took.
     pub mcp_dropped: Counter,
     /// Calls whose task panicked.
@@ -205,6 +216,8 @@ impl Metrics {
             cache_entries: Family::default(),
             cache_dropped: Family::default(),
             mcp_dropped: Counter::default(),
+            batch_requests: Family::default(),
+            batch_requests_waiting: Gauge::default(),
             panics: Counter::default(),
             configuration_rejected: Gauge::default(),
             configuration_revision: Family::default(),
@@ -220,6 +233,16 @@ impl Metrics {
             metrics.first_token_seconds.clone(),
         );
         registry.register("calls_in_flight", "Calls being answered", metrics.in_flight.clone());
+        registry.register(
+            "own_batch_requests",
+            "Requests of batches that Freehold runs itself, by what came of them",
+            metrics.batch_requests.clone(),
+        );
+        registry.register(
+            "own_batch_requests_waiting",
+            "Requests that wait for their turn in batches this instance runs",
+            metrics.batch_requests_waiting.clone(),
+        );
         registry.register("attempts", "Attempts ended", metrics.attempts.clone());
         registry.register("tokens", "Tokens and pieces by meter", metrics.tokens.clone());
         registry.register("cost_nano_usd", "Nano-dollars booked", metrics.cost_nano_usd.clone());

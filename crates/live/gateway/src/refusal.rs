@@ -199,6 +199,19 @@ pub enum Refusal {
         /// As it was written.
         id: String,
     },
+    /// The store that keeps Freehold's own batches is away.
+    #[error("the store that keeps Freehold's own files and batches is away, and nothing was changed: {0}; try again")]
+    BatchesAway(String),
+    /// A key has too much kept.
+    #[error(
+        "key `{key}` would have more than {most_bytes} bytes of files kept; delete some at DELETE /v1/files/{{id}}"
+    )]
+    TooMuchKept {
+        /// The key's public half.
+        key: String,
+        /// How much it may have.
+        most_bytes: u64,
+    },
     /// A request names things of several providers.
     #[error(
         "the request names things that lie at different providers, and no one provider has them all; upload them to one"
@@ -558,6 +571,8 @@ impl Refusal {
             Refusal::SessionIdle { .. } => plain(408, "session_idle", Blame::Client, Retry::Now),
             Refusal::SessionTooLong { .. } => plain(408, "session_expired", Blame::Client, Retry::Now),
             Refusal::SessionEvent { .. } => plain(413, "session_event", Blame::Client, Retry::No),
+            Refusal::BatchesAway(_) => plain(503, "store_away", Blame::Us, Retry::After(1_000)),
+            Refusal::TooMuchKept { .. } => plain(413, "too_much_kept", Blame::Client, Retry::No),
             Refusal::NoCandidate { .. } => plain(503, "no_candidate", Blame::Us, Retry::No),
             Refusal::Upstream { .. } => plain(502, "upstream", Blame::Provider, Retry::Now),
             Refusal::ClientGone => plain(499, "client_gone", Blame::Client, Retry::No),

@@ -18,7 +18,7 @@ use crate::budgets::{Budgets, Spent};
 use crate::open::Open;
 use crate::pool::sentence;
 use crate::refusal::Refusal;
-use crate::reply::{Behind, Gone, ReplyBody, Streaming, Waiting};
+use crate::reply::{Behind, Gone, ReplyBody, Shown, Streaming, Waiting};
 use crate::settle::Attempt;
 use crate::topup::TopUp;
 use crate::trail::Trail;
@@ -336,6 +336,14 @@ fn at_a_distance(class: FaultClass) -> bool {
 }
 
 impl Parting {
+    /// Shows a whole answer to whom must have it before the call's end is written down, if anybody.
+    pub fn show(&mut self) -> Option<Shown> {
+        match self {
+            Parting::Whole(client, response) => client.show(response),
+            Parting::Stream(..) | Parting::Nobody => None,
+        }
+    }
+
     /// Hands the last bytes over. Booking is done; nothing that happens here changes what the call cost.
     pub async fn deliver(self) {
         match self {

@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::upgrade::OnUpgrade;
@@ -87,12 +89,19 @@ pub struct Upgrading {
     pub protocol: Option<HeaderValue>,
 }
 
+/// Is shown a whole answer before the call's end is written down: status, headers and body.
+pub type First = Box<dyn FnOnce(StatusCode, HeaderMap, Bytes) -> Shown + Send + Sync>;
+
+/// Resolves when whoever was shown an answer has taken note of it.
+pub type Shown = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// The client's end, as the call's task sees it before the head is sent.
 pub struct Waiting {
     head: oneshot::Sender<Response<ReplyBody>>,
     cut: watch::Receiver<bool>,
     /// Apart, since few clients want one.
     upgrading: Option<Box<Upgrading>>,
+    first: Option<First>,
 }
 
 /// The client's end while a stream runs.
@@ -144,13 +153,25 @@ impl Leaves for Streaming {
 /// the process ends, and what was spent is booked rather than left for recovery.
 pub fn pair(cut: watch::Receiver<bool>) -> (Waiting, oneshot::Receiver<Response<ReplyBody>>) {
     let (head, answer) = oneshot::channel();
-    (Waiting { head, cut, upgrading: None }, answer)
+    (Waiting { head, cut, upgrading: None, first: None }, answer)
 }
 
 impl Waiting {
     /// The same of a client that wants a socket.
     pub fn upgrading(self, upgrading: Option<Upgrading>) -> Waiting {
         Waiting { upgrading: upgrading.map(Box::new), ..self }
+    }
+
+    /// The same of one that keeps an answer by itself, and must have it before anybody takes it for given.
+    pub fn shown_to(self, first: First) -> Waiting {
+        Waiting { first: Some(first), ..self }
+    }
+
+    /// Shows an answer to whom must have it first, if anybody.
+    pub fn show(&mut self, response: &Response<ReplyBody>) -> Option<Shown> {
+        let ReplyBody::Whole(Some(body)) = response.body() else { return None };
+        let first = self.first.take()?;
+        Some(first(response.status(), response.headers().clone(), body.clone()))
     }
 
     /// Says that the connection is a socket from here on; returns the way to it, and what ends it with the process.

@@ -6,7 +6,7 @@
 //! to be verified; [`calls`] and [`spend`] answer what pages ask; [`access`] keeps keys, admin
 //! tokens and sessions; [`history`] configurations and the audit lines; [`kept`] what providers keep and owe, [`told`] what they say they billed;
 //! [`money`] corrections and what else prices rest on; [`cache`] what was given again; [`instances`] are the processes that serve from it, [`leases`] what each may spend, [`sessions`] what sessions with a budget have spent;
-//! [`promises`] are what lanes kept of theirs; [`drills`] are reports that are kept; [`prune`] forgets what is old, [`erased`] notes and seals what that was; `schema` looks whether the tables are as they were made.
+//! [`own_batches`] are batches that Freehold runs itself; [`promises`] are what lanes kept of theirs; [`drills`] are reports that are kept; [`prune`] forgets what is old, [`erased`] notes and seals what that was; `schema` looks whether the tables are as they were made.
 //!
 //! Every value reaches SQL as a bound parameter and every statement is made of literals; there is no `LIKE`.
 
@@ -27,6 +27,7 @@ pub mod leases;
 pub mod meters;
 pub mod money;
 pub mod open;
+pub mod own_batches;
 mod postgres;
 pub mod promises;
 pub mod prune;

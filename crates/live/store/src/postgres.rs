@@ -34,6 +34,7 @@ const MIGRATIONS: Migrations = &[
     (74, "drills", include_str!("../migrations/postgres/0074_drills.sql")),
     (75, "sessions", include_str!("../migrations/postgres/0075_sessions.sql")),
     (82, "lease_digests", include_str!("../migrations/postgres/0082_lease_digests.sql")),
+    (85, "own_batches", include_str!("../migrations/postgres/0085_own_batches.sql")),
 ];
 
 impl Store {

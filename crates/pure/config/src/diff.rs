@@ -298,6 +298,7 @@ fn workflow(snapshot: &Snapshot, workflow: &Arc<Workflow>) -> (String, Facts) {
         ("max_output_tokens", or_none(workflow.max_output_tokens)),
         ("on_loss", workflow.on_loss.as_str().to_owned()),
         ("continuation", if workflow.continues { "on" } else { "off" }.to_owned()),
+        ("batches", workflow.batches.text()),
         ("hedge", if workflow.hedges { "as its lanes say" } else { "off" }.to_owned()),
     ];
     (workflow.name.to_string(), facts)

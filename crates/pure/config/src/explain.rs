@@ -5,6 +5,7 @@ use ledger::PriceRow;
 use routing::anomaly::Kind;
 
 use crate::anomalies::OnAnomaly;
+use crate::batches::BatchRunner;
 use crate::budgets::{AtLimit, Budget, Per};
 use crate::hedge;
 use crate::lanes::Lane;
@@ -74,6 +75,10 @@ fn paragraph(snapshot: &Snapshot, workflow: &Workflow) -> String {
     }
     if !workflow.continues {
         text.push_str("  answers that break off: not continued\n");
+    }
+    if workflow.batches.runner == Some(BatchRunner::Own) {
+        let at_once = workflow.batches.at_once;
+        text.push_str(&format!("  batches: run by Freehold, up to {at_once} calls at once on its models\n"));
     }
     if !workflow.hedges {
         text.push_str("  slow calls: not hedged\n");

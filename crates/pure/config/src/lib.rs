@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`problem`] is what people see, `raw` reads the file as written and [`key`] describes each key; then
 //! one file per section, in the order in which they build on each other: [`server`], [`defaults`], [`providers`],
-//! [`models`], [`lanes`] (with [`anomalies`] and [`hedge`]), [`criticality`], [`budgets`], [`workflows`] with their [`cache`], [`aliases`], [`mcp`], [`notify`]. [`secret`] keeps credentials from being printed,
+//! [`models`], [`lanes`] (with [`anomalies`] and [`hedge`]), [`criticality`], [`budgets`], [`workflows`] with their [`cache`] and [`batches`], [`aliases`], [`mcp`], [`notify`]. [`secret`] keeps credentials from being printed,
 //! [`identity`] says who Freehold is where there is none to keep, [`auth`] how they
 //! are sent, [`url`], [`endpoint`], `fill`, `query` and `numbers` read small texts, `names` finds what a misspelt name meant, `prices` reads prices,
 //! [`contracts`] what was agreed on them and [`capacity`] what was bought by the hour, [`tokenizers`] lists the public ones, [`catalog`] reads
@@ -14,6 +14,7 @@
 pub mod aliases;
 pub mod anomalies;
 pub mod auth;
+pub mod batches;
 pub mod budgets;
 pub mod cache;
 pub mod capacity;
@@ -53,6 +54,7 @@ pub mod workflows;
 
 pub use anomalies::{LaneAnomalies, OnAnomaly};
 pub use auth::AuthScheme;
+pub use batches::{BatchRunner, Batches};
 pub use budgets::{Act, AtLimit, BadBudget, Budget, Organisation, Per, Threshold, Unit};
 pub use cache::{CacheRule, NearRule};
 pub use capacity::BoughtCapacity;

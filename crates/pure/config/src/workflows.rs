@@ -7,6 +7,7 @@ use ledger::Zone;
 use routing::{CriticalityIndex, LaneIndex, ModelIndex, RetryPolicy};
 
 use crate::anomalies::{self, OnAnomaly};
+use crate::batches::{self, BATCH_CALLS_AT_ONCE_KEY, BATCH_KEY, Batches};
 use crate::budgets::{self, AtLimit, BUDGETS_KEY, Budget, Organisation, Sessions, Unit};
 use crate::cache::{self, CacheRule};
 use crate::criticality::Criticality;
@@ -55,6 +56,8 @@ pub struct Workflow {
     pub hedges: bool,
     /// Whether its answers that break off go on elsewhere.
     pub continues: bool,
+    /// How its batches are run.
+    pub batches: Batches,
     /// What spending more than usual leads to.
     pub on_spend: OnAnomaly,
 }
@@ -173,6 +176,8 @@ pub const SECTION: Section = Section {
         },
         WORKFLOW_HEDGE_KEY,
         WORKFLOW_CONTINUATION_KEY,
+        BATCH_KEY,
+        BATCH_CALLS_AT_ONCE_KEY,
         anomalies::WORKFLOW_KEY,
         Key {
             name: "redact",
@@ -269,6 +274,7 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
         table.choice("on_loss", &[("report", OnLoss::Report), ("refuse", OnLoss::Refuse)]).unwrap_or(OnLoss::Report);
     let hedges = hedge::is_on(table, "hedge");
     let continues = hedge::is_on(table, "continuation");
+    let batches = batches::read(table);
 
     let criticality = criticality?;
     let class = find("criticality", &criticality, parts.criticality, table.problems())?;
@@ -302,6 +308,7 @@ fn one(named: &Named, parts: &Parts) -> Option<Workflow> {
         on_loss,
         hedges,
         continues,
+        batches,
         on_spend: anomalies::of_workflow(table),
     })
 }

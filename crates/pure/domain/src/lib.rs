@@ -3,8 +3,9 @@
 //!
 //! Reading order: [`ids`] and [`names`] say which thing, [`time`] when, [`money`] and [`usage`] how much, [`lane`] and
 //! [`region`] where, [`cause`] why it was spent, [`fault`] what went wrong and whose fault it was, [`loss`] what a
-//! translation gave up, [`quota`] what a provider says is left, and [`record`] puts them together into the facts the spool keeps.
+//! translation gave up, [`quota`] what a provider says is left, [`batch`] what a batch of our own is, and [`record`] puts them together into the facts the spool keeps.
 
+pub mod batch;
 pub mod cause;
 pub mod fault;
 pub mod ids;
@@ -20,6 +21,7 @@ pub mod region;
 pub mod time;
 pub mod usage;
 
+pub use batch::{BatchFile, BatchLine, BatchStatus, OwnBatch};
 pub use cause::Cause;
 pub use fault::{Blame, Fault, FaultClass};
 pub use ids::{AttemptId, CallId, KeyId};

@@ -43,6 +43,8 @@ pub struct Quirks {
     pub prefill: Prefill,
     /// Where the model's id stands, for who hosts another vendor's models.
     pub hosting: Hosting,
+    /// Whether files and batches have a place there at all.
+    pub keeps_files: bool,
     /// What the row rests on.
     pub source: &'static str,
 }
@@ -93,6 +95,7 @@ pub const QUIRKS: &[Quirks] = &[
     },
     Quirks {
         name: "vllm",
+        keeps_files: false,
         top_k: true,
         max_stop: usize::MAX,
         stream_usage: StreamUsage::Continuous,
@@ -111,6 +114,7 @@ pub const QUIRKS: &[Quirks] = &[
     },
     Quirks {
         name: "llama-cpp",
+        keeps_files: false,
         top_k: true,
         max_stop: usize::MAX,
         max_tokens_field: MaxTokensField::MaxTokens,
@@ -120,6 +124,7 @@ pub const QUIRKS: &[Quirks] = &[
     },
     Quirks {
         name: "ollama",
+        keeps_files: false,
         max_stop: usize::MAX,
         max_tokens_field: MaxTokensField::MaxTokens,
         developer_role: false,
@@ -194,6 +199,7 @@ pub const QUIRKS: &[Quirks] = &[
     },
     Quirks {
         name: "tgi",
+        keeps_files: false,
         max_tokens_field: MaxTokensField::MaxTokens,
         developer_role: false,
         n: false,
@@ -244,6 +250,7 @@ impl Quirks {
         nine_character_tool_ids: false,
         prefill: Prefill::None,
         hosting: Hosting::Vendor,
+        keeps_files: true,
         source: "the dialect as published",
     };
 

@@ -36,6 +36,7 @@ mod metering;
 mod model_limits;
 mod notices;
 mod operating;
+mod own_batches;
 mod own_limits;
 mod pains;
 mod passed;

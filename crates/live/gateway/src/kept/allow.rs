@@ -304,7 +304,7 @@ fn speaks(provider: &Provider, spoken: &[Dialect]) -> Option<Dialect> {
 }
 
 /// What a name means, where this key may use it.
-fn target(snapshot: &Snapshot, key: &Key, asked: &str) -> Result<Target, Refusal> {
+pub fn target(snapshot: &Snapshot, key: &Key, asked: &str) -> Result<Target, Refusal> {
     let target = match snapshot.resolve(asked) {
         Some(Resolved::Workflow(workflow)) => Target::Workflow(workflow),
         Some(Resolved::Lane(lane)) => Target::Lane(lane),

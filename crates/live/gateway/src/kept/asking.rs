@@ -16,6 +16,7 @@ use super::allow::{Holder, OpenedBody, Reach, family, opened_body};
 use super::booking::Booking;
 use super::deferred::Told;
 use super::exchange::Pump;
+use super::own::content::Content;
 use super::seal::Opened;
 use crate::call::session_named;
 use crate::dataplane::Gateway;
@@ -72,6 +73,8 @@ pub enum Done {
     Whole(Bytes, Vec<Entry>),
     /// One that is moved piece by piece, with the headers it has.
     Piped(Box<Piped>),
+    /// What is in a file that Freehold keeps.
+    Content(Content),
 }
 
 /// An answer that is moved piece by piece.
@@ -114,13 +117,16 @@ impl Asking<'_> {
         let Arrival { key, workflow, dialect, .. } = self.arrival;
         let named = named.or(workflow.as_deref());
         let spoken = family(*dialect);
-        let keeps = |provider: &config::Provider| spoken.iter().all(|one| provider.quirks.hosting.keeps(*one));
+        let keeps = |provider: &config::Provider| {
+            let quirks = provider.quirks;
+            quirks.keeps_files && spoken.iter().all(|one| quirks.hosting.keeps(*one))
+        };
         let snapshot = &self.deployed.snapshot;
         let holder = Holder::of_name(snapshot, key, named, spoken, keeps).map_err(|refusal| match refusal {
             // Some of its models may be spoken to, but are hosted where nothing is kept.
             Refusal::NoCandidate { .. } if Holder::of_name(snapshot, key, named, spoken, |_| true).is_ok() => {
-                let why =
-                    "its models are hosted where only conversations are taken, on Vertex AI or by Bedrock's invoke";
+                let why = "its models are where nothing is kept: on Vertex AI, behind Bedrock's invoke, or on a server of \
+                           one's own without files";
                 Refusal::KeepsNone { what: "file or batch", why: why.to_owned() }
             }
             refusal => refusal,

@@ -5,7 +5,7 @@
 //! [`exchange`] moves it and its answer; [`answers`], [`files`] and [`batches`] are what can be asked, [`lists`] what is shared by
 //! them. [`rewrite`] names the provider's model in what a batch asks for, and bounds what it can cost; [`deferred`] settles what
 //! providers do later, and [`owners`] knows whose what is, for lists. [`booking`] books what costs something; [`other`] passes on what
-//! Freehold has no route for.
+//! Freehold has no route for. [`own`] are batches that no provider runs.
 
 pub mod serve;
 pub mod asking;
@@ -21,6 +21,7 @@ pub mod deferred;
 pub mod owners;
 pub mod booking;
 pub mod other;
+pub mod own;
 
 /// What is asked of a provider about a thing it keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -82,7 +82,7 @@ fn rewritten(asking: &Asking<'_>, text: &Bytes, asked: &[Asked], trail: &mut Tra
         let (first, other) = (name.unwrap_or_default(), read[number].0.model.clone().unwrap_or_default());
         let message = format!(
             "request {} names `{other}` and the first one `{first}`: a batch is of one workflow, which its budget and its \
-             provider belong to; send one batch for each",
+             provider belong to; send one batch for each, or write `batch = \"own\"` for all of them and Freehold runs it",
             number + 1
         );
         return Err(Refusal::Body { message, param: Some("model".into()) });

@@ -13,7 +13,7 @@ use super::allow::Holder;
 use super::asking::{Arrival, Asking, Books, Done, Piped};
 use super::exchange::{Ended, Pump, Through};
 use super::other::{Passed, outcome};
-use super::{Ask, answers, batches, files, lists, other};
+use super::{Ask, answers, batches, files, lists, other, own};
 use crate::admit::take_request;
 use crate::dataplane::Gateway;
 use crate::deployed::Deployed;
@@ -84,11 +84,16 @@ async fn live(
             let _ = client.send(head.body(ReplyBody::whole(body)).expect("status and headers are ours and valid"));
         }
         Ok(Done::Piped(piped)) => asking.pipe(*piped, client, trail).await,
+        Ok(Done::Content(content)) => own::about::send(&asking, content, client, trail).await,
     }
 }
 
 impl Asking<'_> {
     async fn answered(&self, ask: Ask, client: &mut Waiting, trail: &mut Trail) -> Result<Done, Refusal> {
+        // Boxed: asked for seldom.
+        if let Some(done) = Box::pin(own::about::answered(self, ask, trail)).await? {
+            return Ok(done);
+        }
         match ask {
             Ask::Answer => answers::fetch(self, client, trail).await,
             Ask::AnswerDeleted => answers::delete(self, client, trail).await,
@@ -109,7 +114,8 @@ impl Asking<'_> {
         }
     }
 
-    fn head(&self, trail: &Trail, content_type: &'static str) -> http::response::Builder {
+    /// The head of an answer.
+    pub fn head(&self, trail: &Trail, content_type: &'static str) -> http::response::Builder {
         let head = head(&self.arrival.id.to_string(), StatusCode::OK, content_type);
         match &trail.model {
             Some(model) => head.header(FREEHOLD_MODEL, model.as_str()),

@@ -2,6 +2,7 @@
 
 mod books;
 mod leases;
+mod own_batches;
 mod sums;
 mod upgrade;
 mod world;
