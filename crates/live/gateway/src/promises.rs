@@ -13,7 +13,7 @@ use routing::slo::{Indicator, LaneBudgets, LaneStanding};
 use routing::{CriticalityIndex, LaneIndex, Move, Mover};
 use tokio::time::Instant;
 
-use crate::feedback::{Answers, Unjudgeable};
+use crate::judged::{Answers, Unjudgeable};
 use crate::steering::Steering;
 
 /// The budgets of errors of each lane that promises something.

@@ -9,7 +9,7 @@ use wire::errors::{ClientError, Retry};
 use wire::kept::{Kind, Thing};
 
 use crate::budgets::Spent;
-use crate::feedback::Unjudgeable;
+use crate::judged::Unjudgeable;
 use crate::keys::KeyRefusal;
 
 /// Losses an error names one by one; of more it says how many.
