@@ -75,7 +75,7 @@ const PROOFS: &[Proof] = &[
         shows: "four detectors on simulated spend that none was tuned on: false alarms, delays; --series N (300), --seed N",
         package: "freehold-economics",
         target: "detectors",
-        tests: "prove_detectors",
+        tests: "prove_",
         ignored: false,
         numbers: &[Number { flag: "--series", variable: "FREEHOLD_PROVE_SERIES", default: Some(300) }, SEED],
     },

@@ -225,6 +225,9 @@ fn slo(slo: &config::Slo) -> Vec<(String, String)> {
     if let Some(success) = slo.success_millipercent {
         levels.push(("success".to_owned(), format!("{}%", milli(success))));
     }
+    if let Some(share) = slo.judged_good_millipercent {
+        levels.push(("judged good".to_owned(), format!("{}%", milli(share))));
+    }
     if let Some(quality) = slo.quality_milli {
         levels.push(("quality".to_owned(), milli(quality)));
     }

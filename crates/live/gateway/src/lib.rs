@@ -58,6 +58,8 @@ pub mod kept;
 pub mod deployed;
 pub mod steering;
 pub mod watch;
+pub mod judged;
+pub mod feedback;
 pub mod promises;
 pub mod concentration;
 mod wait_out;

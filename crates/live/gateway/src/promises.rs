@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use config::Snapshot;
-use domain::{Meter, UnixMs, Usage};
+use domain::{CallId, KeyId, Meter, UnixMs, Usage};
 use parking_lot::Mutex;
 use routing::slo::lane::{Counted, LOOK_EVERY_MS};
 use routing::slo::{Indicator, LaneBudgets, LaneStanding};
 use routing::{CriticalityIndex, LaneIndex, Move, Mover};
 use tokio::time::Instant;
 
+use crate::judged::{Answers, Unjudgeable};
 use crate::steering::Steering;
 
 /// The budgets of errors of each lane that promises something.
@@ -24,7 +25,11 @@ pub struct Promises {
 }
 
 /// What one lane promises. Outlives the snapshot as long as the lane keeps its name.
-pub struct Promised(Mutex<LaneBudgets>);
+pub struct Promised {
+    budgets: Mutex<LaneBudgets>,
+    /// The answers that may be judged; absent where no share of them is promised to be good.
+    answers: Option<Arc<Mutex<Answers>>>,
+}
 
 impl Promises {
     /// Those of a snapshot. What was counted under the one before counts on where a promise is still of the same thing.
@@ -35,19 +40,22 @@ impl Promises {
             if targets.is_empty() {
                 return None;
             }
+            let judged = targets.iter().any(|target| target.indicator == Indicator::Quality);
             let known = before.and_then(|(before, old)| {
                 let index = old.lanes.iter().position(|other| other.name == lane.name)?;
                 before.lanes[index].clone()
             });
             let Some(known) = known else {
-                return Some(Arc::new(Promised(Mutex::new(LaneBudgets::new(&targets, classes)))));
+                let answers = judged.then(Arc::default);
+                return Some(Arc::new(Promised { budgets: Mutex::new(LaneBudgets::new(&targets, classes)), answers }));
             };
-            let same = known.0.lock().is_of(&targets, classes);
+            let same = known.budgets.lock().is_of(&targets, classes);
             if same {
                 return Some(known);
             }
-            let renewed = known.0.lock().renewed(&targets, classes);
-            Some(Arc::new(Promised(Mutex::new(renewed))))
+            let budgets = Mutex::new(known.budgets.lock().renewed(&targets, classes));
+            let answers = judged.then(|| known.answers.clone().unwrap_or_default());
+            Some(Arc::new(Promised { budgets, answers }))
         });
         Promises { lanes: lanes.collect(), due: AtomicI64::new(0) }
     }
@@ -60,13 +68,13 @@ impl Promises {
     /// Counts a call by the lane that is its first choice.
     pub fn came(&self, lane: Option<LaneIndex>, criticality: Option<CriticalityIndex>) {
         if let Some(promised) = lane.and_then(|lane| self.of(lane)) {
-            promised.0.lock().came(criticality);
+            promised.budgets.lock().came(criticality);
         }
     }
 
     /// Counts the lanes that were asked to answer a call and did not.
     pub fn missed(&self, lanes: impl Iterator<Item = LaneIndex>, now: UnixMs) {
-        lanes.filter_map(|lane| self.of(lane)).for_each(|promised| promised.0.lock().answered(false, now));
+        lanes.filter_map(|lane| self.of(lane)).for_each(|promised| promised.budgets.lock().answered(false, now));
     }
 
     /// Looks at the budgets when it is time to, and tells what is moved.
@@ -84,7 +92,7 @@ impl Promises {
         let mut moves: Vec<Move> = Vec::new();
         for (lane, promised) in self.lanes.iter().enumerate() {
             let Some(promised) = promised else { continue };
-            let mut budgets = promised.0.lock();
+            let mut budgets = promised.budgets.lock();
             budgets.look(now);
             moves.extend(budgets.moved(lane));
         }
@@ -93,22 +101,43 @@ impl Promises {
         }
     }
 
+    /// Counts what an application said of an answer of its own; the later verdict counts.
+    pub fn judge(&self, call: CallId, key: &KeyId, good: bool, now: UnixMs) -> Result<LaneIndex, Unjudgeable> {
+        let lanes = self.lanes.iter().enumerate().filter_map(|(lane, one)| {
+            let promised = one.as_ref()?;
+            Some((lane, promised, promised.answers.as_ref()?))
+        });
+        let mut why = Unjudgeable::NothingPromised;
+        for (lane, promised, answers) in lanes {
+            why = Unjudgeable::NotKnown;
+            let mut answers = answers.lock();
+            if let Some(answer) = answers.of(call, key, now) {
+                let at = promised.budgets.lock().judged(good, answer.verdict, now);
+                answer.verdict = Some((at, good));
+                return Ok(lane);
+            }
+        }
+        Err(why)
+    }
+
     /// What was counted since `from`, by lane.
     pub fn counted(&self, from: UnixMs) -> Vec<(LaneIndex, Counted)> {
         let lanes = self.lanes.iter().enumerate().filter_map(|(lane, one)| Some((lane, one.as_ref()?)));
-        lanes.flat_map(|(lane, one)| one.0.lock().counted(from).into_iter().map(move |each| (lane, each))).collect()
+        lanes
+            .flat_map(|(lane, one)| one.budgets.lock().counted(from).into_iter().map(move |each| (lane, each)))
+            .collect()
     }
 
     /// Takes over what an instance before this one counted of a lane.
     pub fn restore(&self, lane: LaneIndex, counted: &Counted, now: UnixMs) {
         if let Some(promised) = self.of(lane) {
-            promised.0.lock().restore(counted, now);
+            promised.budgets.lock().restore(counted, now);
         }
     }
 
     /// How a lane stands.
     pub fn standing(&self, lane: LaneIndex, now: UnixMs) -> Option<LaneStanding> {
-        self.of(lane).map(|promised| promised.0.lock().standing(now))
+        self.of(lane).map(|promised| promised.budgets.lock().standing(now))
     }
 }
 
@@ -125,18 +154,21 @@ pub struct Answering {
 impl Promised {
     /// Counts an answer that broke off in the middle.
     pub fn broke_off(&self, now: UnixMs) {
-        self.0.lock().answered(false, now);
+        self.budgets.lock().answered(false, now);
     }
 
     /// Counts an answer that has come to its end just now.
-    pub fn answered(&self, how: &Answering, usage: &Usage, now: UnixMs) {
+    pub fn answered(&self, how: &Answering, usage: &Usage, (call, key): (CallId, &KeyId), now: UnixMs) {
+        if let Some(answers) = &self.answers {
+            answers.lock().came(call, key.clone(), now);
+        }
         let ended = Instant::now();
         let ms = |from: Instant, to: Instant| {
             let taken = to.saturating_duration_since(from);
             u64::try_from(taken.as_millis()).unwrap_or(u64::MAX)
         };
         let held_up_ms = u64::try_from(how.held_up.as_millis()).unwrap_or(u64::MAX);
-        let mut budgets = self.0.lock();
+        let mut budgets = self.budgets.lock();
         budgets.answered(true, now);
         budgets.took(Indicator::Total, ms(how.entered, ended).saturating_sub(held_up_ms), now);
         let Some(first) = how.first_content else { return };

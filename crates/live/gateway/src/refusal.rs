@@ -1,7 +1,7 @@
 //! Every way a call can fail on its way through, and what the client is told: status, stable code, who is to blame,
 //! whether trying again helps, whether it was billed, and what to do next.
 
-use domain::{Blame, Fault, Loss, LossKind, ModelName};
+use domain::{Blame, CallId, Fault, Loss, LossKind, ModelName};
 use ledger::{Gate, Measure, Period};
 use thiserror::Error;
 use wire::Dialect;
@@ -9,6 +9,7 @@ use wire::errors::{ClientError, Retry};
 use wire::kept::{Kind, Thing};
 
 use crate::budgets::Spent;
+use crate::judged::Unjudgeable;
 use crate::keys::KeyRefusal;
 
 /// Losses an error names one by one; of more it says how many.
@@ -84,6 +85,14 @@ pub enum Refusal {
         "the request names no model; write a workflow into `model` or send it as the header `freehold-workflow`; {0}"
     )]
     Unnamed(String),
+    /// An answer that cannot be judged.
+    #[error("{}", unjudged_sentence(*.call, *.why))]
+    NotJudged {
+        /// The call it answered.
+        call: CallId,
+        /// Why.
+        why: Unjudgeable,
+    },
     /// The body is not what the dialect asks for.
     #[error("{message}")]
     Body {
@@ -364,6 +373,18 @@ pub struct Lossy {
     pub losses: Vec<Loss>,
 }
 
+fn unjudged_sentence(call: CallId, why: Unjudgeable) -> String {
+    match why {
+        Unjudgeable::NothingPromised => {
+            "no lane counts judged answers; give one `slo = { judged_good = \"95%\" }` in freehold.toml".to_owned()
+        }
+        Unjudgeable::NotKnown => format!(
+            "{call} is no answer that this key may judge: judge whole answers of lanes with `judged_good`, with the key that \
+             asked, within a day, at the instance that answered and while that runs"
+        ),
+    }
+}
+
 fn key_sentence(refusal: KeyRefusal) -> String {
     match refusal {
         KeyRefusal::Missing => "no key was sent; send `Authorization: Bearer fh_…` or `x-api-key: fh_…`".into(),
@@ -525,6 +546,7 @@ impl Refusal {
             Refusal::Body { param, .. } => {
                 Meaning { param: param.clone(), ..plain(400, "bad_request", Blame::Client, Retry::No) }
             }
+            Refusal::NotJudged { .. } => plain(404, "call_not_judged", Blame::Client, Retry::No),
             Refusal::UnknownModel { .. } => {
                 Meaning { param: Some("model".into()), ..plain(404, "model_not_found", Blame::Client, Retry::No) }
             }

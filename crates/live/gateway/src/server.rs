@@ -241,6 +241,9 @@ fn handle(gateway: Arc<Gateway>, mut request: Request<Incoming>) -> impl Future<
             Serves::Conversation => Box::pin(conversation(gateway, route, head, upgrade, (id, at, arrived)))
                 .await
                 .unwrap_or_else(|refusal| refuse(dialect, &refusal)),
+            Serves::Feedback => Box::pin(feedback(gateway, route, head, body, id, at))
+                .await
+                .unwrap_or_else(|refusal| refuse(dialect, &refusal)),
             Serves::Kept(ask) => {
                 match Box::pin(kept_thing(gateway, ask, route, dialect, head, body, (id, at, arrived))).await {
                     Ok(response) => response,
@@ -401,6 +404,19 @@ async fn kept_thing(
     let (endpoint, name) = (route.endpoint, route.model.unwrap_or_default());
     let arrival = kept::asking::Arrival { id, at, arrived, endpoint, dialect, key, name, workflow, head, form, body };
     Ok(kept::serve::handle(gateway, ask, arrival, counted).await)
+}
+
+/// Takes what an application says of an answer, once it is known whose it is.
+async fn feedback(
+    gateway: Arc<Gateway>,
+    route: Route,
+    head: http::request::Parts,
+    body: Incoming,
+    id: domain::CallId,
+    at: domain::UnixMs,
+) -> Result<Response<ReplyBody>, Refusal> {
+    let Known { key, counted: _counted, body, .. } = known(&gateway, &route, Takes::Json, &head, body, at).await?;
+    crate::feedback::judge(&gateway, id, &key, &body, clock::now())
 }
 
 /// Whether any provider is passed requests of routes that Freehold does not know.

@@ -443,7 +443,8 @@ fn keep_account(
             let first = attempt.first_token_ms.filter(|_| streamed);
             let first_content = first.map(|ms| attempt.sent + Duration::from_millis(ms));
             let how = Answering { entered: attempt.entered, first_content, held_up: trail.held_up };
-            promised.answered(&how, usage, now);
+            let whose = (attempt.intent.attempt.call, &attempt.intent.key);
+            promised.answered(&how, usage, whose, now);
         }
         Ending::Failed { after_content: true, fault, .. } if fault.class.trips_breaker() => promised.broke_off(now),
         Ending::Failed { .. } | Ending::Cancelled(_) | Ending::Spent(_) => {}

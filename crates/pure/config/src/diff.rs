@@ -254,6 +254,7 @@ fn lane(snapshot: &Snapshot, lane: &Arc<Lane>) -> (String, Facts) {
         ("inter_token_p95_ms", or_none(slo.inter_token_p95_ms)),
         ("total_p95_ms", or_none(slo.total_p95_ms)),
         ("success", or_none(slo.success_millipercent.map(|success| format!("{}%", milli_text(success))))),
+        ("judged good", or_none(slo.judged_good_millipercent.map(|share| format!("{}%", milli_text(share))))),
         ("quality level", or_none(slo.quality_milli.map(milli_text))),
         ("hedge", or_none(lane.hedge.as_ref().map(hedge::text))),
         ("continuation", if lane.continues { "on" } else { "off" }.to_owned()),

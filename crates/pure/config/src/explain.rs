@@ -163,6 +163,9 @@ fn lane_line(lane: &Lane) -> String {
     if let Some(success) = lane.slo.success_millipercent {
         line.push_str(&format!(", success {}%", milli_text(success)));
     }
+    if let Some(share) = lane.slo.judged_good_millipercent {
+        line.push_str(&format!(", judged good {}%", milli_text(share)));
+    }
     if let Some(quality) = lane.slo.quality_milli {
         line.push_str(&format!(", quality {}", milli_text(quality)));
     }

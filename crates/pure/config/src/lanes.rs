@@ -37,7 +37,7 @@ pub struct Lane {
     pub on_anomaly: LaneAnomalies,
 }
 
-/// Service levels a lane promises. Each but the quality has a budget of errors over thirty days; where it burns, calls are
+/// Service levels a lane promises. Each but the declared quality has a budget of errors over thirty days; where it burns, calls are
 /// moved away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Slo {
@@ -49,21 +49,25 @@ pub struct Slo {
     pub total_p95_ms: Option<u64>,
     /// Share of calls that succeed, thousandths of a percent: 99.9% is 99 900.
     pub success_millipercent: Option<u32>,
+    /// Share of judged answers that are good, thousandths of a percent.
+    pub judged_good_millipercent: Option<u32>,
     /// Quality its models reach, thousandths.
     pub quality_milli: Option<u32>,
 }
 
 impl Slo {
-    /// What of it is counted, and how much of that may be bad. The quality is not: nothing measures it yet.
+    /// What of it is counted, and how much of that may be bad. The declared quality is not: it is compared with what models declare.
     pub fn targets(&self) -> Vec<Target> {
         let within =
             |indicator, ms: Option<u64>| ms.map(|ms| Target { indicator, within_ms: Some(ms), allowed: Allowed::P95 });
         let success = self.success_millipercent.and_then(Allowed::beside_success);
+        let judged = self.judged_good_millipercent.and_then(Allowed::beside_success);
         let targets = [
             within(Indicator::FirstToken, self.first_token_p95_ms),
             within(Indicator::InterToken, self.inter_token_p95_ms),
             within(Indicator::Total, self.total_p95_ms),
             success.map(|allowed| Target { indicator: Indicator::Success, within_ms: None, allowed }),
+            judged.map(|allowed| Target { indicator: Indicator::Quality, within_ms: None, allowed }),
         ];
         targets.into_iter().flatten().collect()
     }
@@ -143,10 +147,17 @@ pub const SLO: Section = Section {
             example: "\"99.9%\"",
         },
         Key {
+            name: "judged_good",
+            takes: "percent text, 0% up to but without 100%, in thousandths",
+            default: "none",
+            meaning: "Share of the lane's judged answers that are good. Applications judge them by `POST /v1/feedback`; what nobody judges counts as neither.",
+            example: "\"95%\"",
+        },
+        Key {
             name: "quality",
             takes: "decimal text, 0 to 1 in thousandths",
             default: "none",
-            meaning: "Quality its models reach; one that declares less is warned about. It is compared with what models declare, since nothing measures it yet, and has no budget of errors.",
+            meaning: "Quality its models reach; one that declares less is warned about. It is compared with what models declare and has no budget of errors; `judged_good` has one.",
             example: "\"0.92\"",
         },
     ],
@@ -217,21 +228,27 @@ fn one(named: &Named, index: LaneIndex, models: &[Declared<Arc<Model>>]) -> Opti
 
 fn slo(table: &Table) -> Slo {
     let Some(table) = table.table("slo", &SLO) else { return Slo::default() };
-    let success = table.decimal_text("success", "\"99.9%\"");
-    let success_millipercent = success.as_ref().and_then(|text| numbers::millipercent(text.value));
-    if let Some(success) = success.filter(|_| success_millipercent.is_none()) {
-        let reason = format!("`{}` is no percentage", success.value);
-        table.problems().error(&success.place, reason, "write a percentage from 0% to 100%, such as \"99.9%\"");
-    }
-    if success_millipercent == Some(100_000) {
-        let reason = "leaves no budget of errors, so the first failure would use up more than all of it";
-        table.problems().error(&table.place_of("success"), reason, "write less than 100%, such as \"99.99%\"");
-    }
     Slo {
         first_token_p95_ms: table.count("first_token_p95_ms", 1..=3_600_000),
         inter_token_p95_ms: table.count("inter_token_p95_ms", 1..=3_600_000),
         total_p95_ms: table.count("total_p95_ms", 1..=86_400_000),
-        success_millipercent,
+        success_millipercent: share(&table, "success"),
+        judged_good_millipercent: share(&table, "judged_good"),
         quality_milli: table.milli("quality").map(|quality| quality.value),
     }
+}
+
+/// A share that is promised: less than all, or the first failure would use up more than the whole budget of errors.
+fn share(table: &Table, key: &'static str) -> Option<u32> {
+    let text = table.decimal_text(key, "\"99.9%\"")?;
+    let share = numbers::millipercent(text.value);
+    if share.is_none() {
+        let reason = format!("`{}` is no percentage", text.value);
+        table.problems().error(&text.place, reason, "write a percentage from 0% to 100%, such as \"99.9%\"");
+    }
+    if share == Some(100_000) {
+        let reason = "leaves no budget of errors, so the first failure would use up more than all of it";
+        table.problems().error(&table.place_of(key), reason, "write less than 100%, such as \"99.99%\"");
+    }
+    share
 }

@@ -27,12 +27,14 @@ pub enum Indicator {
     Total,
     /// Whether the lane answered a call that came to it.
     Success,
+    /// Whether the application said that an answer was good.
+    Quality,
 }
 
 impl Indicator {
     /// All of them.
-    pub const ALL: [Indicator; 4] =
-        [Indicator::FirstToken, Indicator::InterToken, Indicator::Total, Indicator::Success];
+    pub const ALL: [Indicator; 5] =
+        [Indicator::FirstToken, Indicator::InterToken, Indicator::Total, Indicator::Success, Indicator::Quality];
 
     /// As labels and keys of JSON have it.
     pub const fn as_str(self) -> &'static str {
@@ -41,6 +43,7 @@ impl Indicator {
             Indicator::InterToken => "inter_token",
             Indicator::Total => "total",
             Indicator::Success => "success",
+            Indicator::Quality => "quality",
         }
     }
 }
@@ -53,6 +56,7 @@ impl fmt::Display for Indicator {
             Indicator::InterToken => "time per token",
             Indicator::Total => "total time",
             Indicator::Success => "success",
+            Indicator::Quality => "quality",
         })
     }
 }

@@ -16,6 +16,7 @@ mod configuration;
 mod deadlines;
 mod drills;
 mod false_refusals;
+mod feedback;
 mod harness;
 mod hostile;
 mod http;

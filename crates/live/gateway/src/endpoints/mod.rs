@@ -134,6 +134,8 @@ pub enum Serves {
     ToolServer,
     /// What is asked of a provider about something it keeps.
     Kept(kept::Ask),
+    /// What an application says of an answer it was given.
+    Feedback,
     /// The names this key may use.
     Models,
     /// "I am here", for clients that look before they speak.

@@ -66,6 +66,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     kept!(GET "/v1/batches", Ask::Batches),
     kept!(GET "/v1/batches/{id}", Ask::Batch),
     kept!(POST "/v1/batches/{id}/cancel", Ask::BatchCancelled),
+    endpoint!(POST "/v1/feedback", Serves::Feedback, Dialect::OpenAiChat),
     endpoint!(GET "/v1/models", Serves::Models),
     endpoint!(GET "/v1/models/{model}", Serves::Models),
 ];

@@ -137,6 +137,23 @@ impl Ring {
         }
     }
 
+    /// Makes one event of the bucket of a time another one: it was counted as `good`, and is not. Whether the bucket is still kept.
+    fn turn_over(&mut self, at: UnixMs, good: bool) -> bool {
+        let number = self.number(at).min(self.at);
+        if self.at - number >= i64::try_from(self.buckets.len()).unwrap_or(i64::MAX) {
+            return false;
+        }
+        let place = self.place(number);
+        let (goods, bads) = &mut self.buckets[place];
+        let (from, to) = if good { (goods, bads) } else { (bads, goods) };
+        if *from == 0 {
+            return false;
+        }
+        *from -= 1;
+        *to = to.saturating_add(1);
+        true
+    }
+
     /// The buckets with events from the one on in which `from` lies, newest first, each with its start.
     fn from(&self, from: UnixMs) -> impl Iterator<Item = (UnixMs, Events)> {
         let oldest = (self.at - i64::try_from(self.buckets.len()).unwrap_or(i64::MAX) + 1).max(self.number(from));
@@ -216,6 +233,13 @@ impl ErrorBudget {
         self.minutes.add(now, one);
         self.hours.add(now, one);
         self.begun = Some(self.begun.map_or(now, |begun| begun.min(now)));
+    }
+
+    /// What was counted at `at` as `good` turned out to be the other. It stays in its time, so nothing is counted twice.
+    pub fn turn_over(&mut self, at: UnixMs, good: bool, now: UnixMs) {
+        self.turn(now);
+        self.minutes.turn_over(at, good);
+        self.hours.turn_over(at, good);
     }
 
     /// Takes over events that were counted before a start, all of the minute or hour that begins at `at`.
@@ -332,6 +356,24 @@ mod tests {
         assert_eq!((reading.left_permille, reading.events), (999, Events { good: 999, bad: 1 }));
         (0..1_000).for_each(|_| budget.count(false, at(30)));
         assert_eq!(budget.reading(at(30)).left_permille, 1000 - 695, "1001 of 1440");
+    }
+
+    #[test]
+    fn a_verdict_that_changes_stays_in_its_time_and_is_counted_once() {
+        let mut budget = three_nines();
+        budget.count(true, at(0));
+        budget.count(true, at(10));
+        budget.turn_over(at(0), true, at(20));
+        assert_eq!(budget.reading(at(20)).events, Events { good: 1, bad: 1 });
+        assert_eq!(
+            budget.buckets(at(10))[0].2,
+            Events { good: 1, bad: 0 },
+            "the one of ten minutes later is as it was"
+        );
+        budget.turn_over(at(0), false, at(21));
+        assert_eq!(budget.reading(at(21)).events, Events { good: 2, bad: 0 });
+        budget.turn_over(at(0), false, at(22));
+        assert_eq!(budget.reading(at(22)).events, Events { good: 2, bad: 0 }, "there is no bad one to turn over");
     }
 
     #[test]

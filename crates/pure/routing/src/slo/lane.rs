@@ -63,6 +63,8 @@ pub struct LaneBudgets {
     looked: Option<UnixMs>,
     /// What put the level where it is, for sentences.
     reason: Arc<str>,
+    /// The oldest bucket that was changed after its time, and when it was.
+    rewritten: Option<(UnixMs, UnixMs)>,
 }
 
 /// How a lane stands, for pages and metrics.
@@ -102,6 +104,7 @@ impl LaneBudgets {
             changed: UnixMs(0),
             looked: None,
             reason: "".into(),
+            rewritten: None,
         }
     }
 
@@ -124,6 +127,7 @@ impl LaneBudgets {
             since: self.since,
             changed: self.changed,
             reason: self.reason.clone(),
+            rewritten: self.rewritten,
             ..renewed
         }
     }
@@ -158,6 +162,23 @@ impl LaneBudgets {
         self.count(Indicator::InterToken, now, good);
     }
 
+    /// Counts what the application said of an answer. A verdict that replaces one of before (its time, and whether it was good)
+    /// is counted in the place of that. When it was counted.
+    pub fn judged(&mut self, good: bool, before: Option<(UnixMs, bool)>, now: UnixMs) -> UnixMs {
+        let Some((at, was_good)) = before else {
+            self.count(Indicator::Quality, now, |_| Some(good));
+            return now;
+        };
+        if was_good != good {
+            for (_, budget) in self.budgets.iter_mut().filter(|(target, _)| target.indicator == Indicator::Quality) {
+                budget.turn_over(at, was_good, now);
+            }
+            let oldest = self.rewritten.map_or(at, |(oldest, _)| oldest.min(at));
+            self.rewritten = Some((oldest, now));
+        }
+        at
+    }
+
     fn count(&mut self, indicator: Indicator, now: UnixMs, good: impl Fn(&Target) -> Option<bool>) {
         for (target, budget) in self.budgets.iter_mut().filter(|(target, _)| target.indicator == indicator) {
             if let Some(good) = good(target) {
@@ -174,8 +195,10 @@ impl LaneBudgets {
         }
     }
 
-    /// What was counted since `from`, in whole buckets of a minute and of an hour.
+    /// What was counted since `from`, in whole buckets of a minute and of an hour; and older buckets that were changed since.
     pub fn counted(&self, from: UnixMs) -> Vec<Counted> {
+        let rewritten = self.rewritten.filter(|(_, changed)| *changed >= from);
+        let from = rewritten.map_or(from, |(oldest, _)| oldest.min(from));
         let of_target = |(target, budget): &(Target, ErrorBudget)| {
             let Target { indicator, within_ms, .. } = *target;
             let buckets = budget.buckets(from).into_iter();
@@ -369,6 +392,25 @@ mod tests {
         assert!(lane.look(at(600)));
         assert_eq!(lane.level, 4);
         assert!(lane.moved(0).unwrap().reason.starts_with("time per token burns 20.0 times its budget"));
+    }
+
+    #[test]
+    fn answers_that_were_judged_bad_burn_like_any_other_and_a_second_verdict_replaces_the_first() {
+        let quality = Target { indicator: Indicator::Quality, within_ms: None, allowed: Allowed::P95 };
+        let mut lane = lane(&[success(), quality]);
+        let counted: Vec<UnixMs> = (0..40).map(|second| lane.judged(false, None, at(second))).collect();
+        assert!(lane.look(at(40)));
+        let reason = lane.moved(0).unwrap().reason;
+        assert!(reason.starts_with("quality burns 20.0 times its budget of errors over 1 h"), "{reason}");
+        for when in counted {
+            assert_eq!(lane.judged(true, Some((when, false)), at(600)), when);
+            assert_eq!(lane.judged(true, Some((when, true)), at(601)), when, "said twice, counted once");
+        }
+        let events = lane.standing(at(602)).promises[1].reading.events;
+        assert_eq!((events.good, events.bad), (40, 0));
+        // What is written down since a minute ago has the old buckets too, until a later write begins after the change.
+        let written = |from: i64| lane.counted(at(from)).iter().map(|one| one.events.good).sum::<u64>();
+        assert_eq!((written(540), written(7_200)), (80, 0), "40 in a bucket of a minute, and in one of an hour");
     }
 
     #[test]
