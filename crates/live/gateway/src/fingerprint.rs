@@ -5,33 +5,38 @@ use std::hash::Hasher;
 use bytes::Bytes;
 use domain::record::BodyPrint;
 use siphasher::sip::SipHasher13;
+use twox_hash::XxHash3_128;
 
-/// From so many bytes on, BLAKE3 takes less time than SipHash; below, far less of both time and code.
-const LONG_BYTES: usize = 4 << 10;
+/// What is at least so long is made short by XXH3 before it is hashed with the key, which a prompt of 100 KB would spend a quarter of
+/// its call's time on.
+const LONG_BYTES: usize = 1 << 10;
 
 /// Fingerprints are keyed: a plain hash of a short text could be guessed back.
 #[derive(Clone)]
 pub struct PrintKeys {
-    short: [u8; 16],
-    long: [u8; 32],
+    key: [u8; 16],
+    /// What XXH3 begins with. It alone would keep no secret; its outcome is seen by nobody.
+    seed: u64,
 }
 
 impl PrintKeys {
     /// Made once from the secret of the installation.
     pub fn of(pepper: &[u8; 32]) -> PrintKeys {
         let derived = blake3::keyed_hash(pepper, b"pieces of an answer");
-        let (short, _) = derived.as_bytes().split_first_chunk().expect("a hash has 32 bytes");
-        PrintKeys { short: *short, long: *pepper }
+        let (key, rest): (&[u8; 16], &[u8]) = derived.as_bytes().split_first_chunk().expect("a hash has 32 bytes");
+        let (seed, _): (&[u8; 8], &[u8]) = rest.split_first_chunk().expect("a hash has 32 bytes");
+        PrintKeys { key: *key, seed: u64::from_le_bytes(*seed) }
     }
 
     /// The fingerprint of a whole text.
     pub fn print(&self, body: &[u8]) -> BodyPrint {
+        let mut hasher = SipHasher13::new_with_key(&self.key);
         if body.len() < LONG_BYTES {
-            let mut hasher = SipHasher13::new_with_key(&self.short);
             hasher.write(body);
-            return short_print(body.len() as u64, &hasher);
+        } else {
+            hasher.write(&XxHash3_128::oneshot_with_seed(self.seed, body).to_le_bytes());
         }
-        BodyPrint { bytes: body.len() as u64, hash: blake3::keyed_hash(&self.long, body).to_hex()[..16].to_owned() }
+        print_of(body.len() as u64, &hasher)
     }
 }
 
@@ -41,7 +46,7 @@ pub enum Fingerprint {
     Nothing,
     /// They came all at once, so that no state has to be kept from one piece to the next.
     Whole(Bytes),
-    /// They come piece by piece: of a few words each, for which the state of BLAKE3 is large and its blocks are slow.
+    /// They come piece by piece, of a few words each.
     Pieces {
         /// Over all of them.
         hasher: SipHasher13,
@@ -54,7 +59,7 @@ impl Fingerprint {
     /// Takes a piece.
     pub fn take(&mut self, bytes: &[u8], keys: &PrintKeys) {
         if let Fingerprint::Nothing | Fingerprint::Whole(_) = self {
-            let began = Fingerprint::Pieces { hasher: SipHasher13::new_with_key(&keys.short), bytes: 0 };
+            let began = Fingerprint::Pieces { hasher: SipHasher13::new_with_key(&keys.key), bytes: 0 };
             if let Fingerprint::Whole(before) = std::mem::replace(self, began) {
                 self.take(&before, keys);
             }
@@ -68,14 +73,14 @@ impl Fingerprint {
     /// What it has come to.
     pub fn print(&self, keys: &PrintKeys) -> BodyPrint {
         match self {
-            Fingerprint::Pieces { hasher, bytes } if *bytes > 0 => short_print(*bytes, hasher),
+            Fingerprint::Pieces { hasher, bytes } if *bytes > 0 => print_of(*bytes, hasher),
             Fingerprint::Whole(body) if !body.is_empty() => keys.print(body),
             _ => BodyPrint::default(),
         }
     }
 }
 
-fn short_print(bytes: u64, hasher: &SipHasher13) -> BodyPrint {
+fn print_of(bytes: u64, hasher: &SipHasher13) -> BodyPrint {
     BodyPrint { bytes, hash: format!("{:016x}", hasher.finish()) }
 }
 
